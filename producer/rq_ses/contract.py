@@ -1,0 +1,85 @@
+"""What producer and worker agree on, written once: names, keys, the form of a job.
+
+Everything RQ reads is in RQ's form (RQ 3.0: Job.restore, Queue, the registries); what is ours alone lives
+under `rq:ses:`. RQ's own prefix (RQ_KEY_PREFIX) is honoured.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from rq.defaults import RQ_KEY_PREFIX
+from rq.serializers import JSONSerializer
+
+from rq_ses.plaintext import one_line
+
+DEFAULT_QUEUE: Final = "mail"
+JOB_FUNCTION: Final = "rq_ses_worker.job.send"
+SERIALIZER: Final = JSONSerializer
+"""Never pickle: whoever can write to Redis could run code in the worker."""
+
+JOB_TIMEOUT: Final = 60
+"""Seconds a stock `rq worker` lets the job run; an exchange with SES ends after RQ_SES_TIMEOUT."""
+
+KEY_FIELD: Final = "rq_ses_key"
+"""Field of the job's hash: `DIGEST:NONCE` of a message sent with an idempotency key."""
+
+KEY_MEMORY: Final = 86_400
+"""Seconds an idempotency key is remembered at least after its mail was sent."""
+
+DESCRIPTION_LIMIT: Final = 120
+
+PREFIX: Final = f"{RQ_KEY_PREFIX}:"
+QUEUES_KEY: Final = f"{PREFIX}queues"
+SUSPENDED_KEY: Final = f"{PREFIX}suspended"
+
+
+def queue_key(queue: str) -> str:
+    return f"{PREFIX}queue:{queue}"
+
+
+def scheduled_key(queue: str) -> str:
+    return f"{PREFIX}scheduled:{queue}"
+
+
+def leases_key(queue: str) -> str:
+    """Sorted set of `JOB:EXECUTION` by the time (epoch seconds) at which the lease runs out."""
+    return f"{PREFIX}ses:leases:{queue}"
+
+
+def wake_channel(queue: str) -> str:
+    """Pub/sub channel that tells idle workers that an empty queue has a job again."""
+    return f"{PREFIX}ses:wake:{queue}"
+
+
+def new_job_id() -> str:
+    return uuid.uuid4().hex
+
+
+def keyed_job_id(queue: str, key: str) -> str:
+    """Return the job id that `key` stands for on this queue: the same key is always the same job."""
+    return hashlib.blake2b(f"{queue}\0{key}".encode(), digest_size=16, person=b"rq-ses-key").hexdigest()
+
+
+def digest(payload: bytes) -> str:
+    """Return what tells two messages under one key apart."""
+    return hashlib.blake2b(payload, digest_size=16).hexdigest()
+
+
+def description(recipients: Sequence[str], subject: str) -> str:
+    """Return what RQ's tools show of the job: "to → subject", bounded, neither markup nor controls."""
+    to = recipients[0] if recipients else "?"
+    if len(recipients) > 1:
+        to = f"{to} (+{len(recipients) - 1})"
+    return one_line(f"{to} → {subject}", DESCRIPTION_LIMIT)
+
+
+def encode_job(payload: bytes, options: Mapping[str, Any]) -> bytes:
+    """Return RQ's `data` of a job that sends `payload` (a Message as JSON), deflated as RQ itself does."""
+    call = b'["%s",null,[%s],%s]' % (JOB_FUNCTION.encode(), payload, json.dumps(dict(options)).encode())
+    return zlib.compress(call, 1)

@@ -1,0 +1,53 @@
+"""What can go wrong on the producer's side.
+
+    RqSesError
+    ├── SettingsError         one or more settings are missing or wrong; all are named at once
+    ├── IdempotencyConflict   the key was used before, for another message
+    └── OutboxUnavailable     Redis could not be reached in time; nothing is known to be enqueued
+
+A message that isn't valid raises pydantic.ValidationError where it is built (see rq_ses.message).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class RqSesError(Exception):
+    """Base of every error this package raises by itself."""
+
+
+class SettingsError(RqSesError, ValueError):
+    """Raised when settings are missing or wrong; `problems` has one line for each, secrets masked."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+
+class IdempotencyConflict(RqSesError):
+    """Raised when `key` was used before for a message that differs from this one."""
+
+    def __init__(self, key: str, job_id: str) -> None:
+        self.key = key
+        self.job_id = job_id
+        super().__init__(
+            f"key {key!r} already stands for another message (job {job_id}): "
+            "use a key of its own for each message, or send the same message again"
+        )
+
+
+class OutboxUnavailable(RqSesError, ConnectionError):
+    """Raised when Redis didn't answer within the retries; `job_ids` may or may not be enqueued.
+
+    Calling `send` again with the same `key` is always safe.
+    """
+
+    def __init__(self, job_ids: Sequence[str], waited: float) -> None:
+        self.job_ids = tuple(job_ids)
+        self.waited = waited
+        count = "1 message" if len(self.job_ids) == 1 else f"{len(self.job_ids)} messages"
+        super().__init__(
+            f"Redis did not answer within {waited:.1f} s, so {count} may not be enqueued: "
+            "check RQ_SES_REDIS_URL and the server, then send again with the same key"
+        )

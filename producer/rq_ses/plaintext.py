@@ -1,0 +1,28 @@
+"""Text from strangers, made fit for one line of a log, a terminal or a page that doesn't escape.
+
+rq-dashboard prints descriptions, errors and meta as HTML, and terminals obey control characters. What SES
+or a sender wrote is therefore neutralised before it is stored, and the sentence stays readable.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_BRACKETS = str.maketrans({"<": "‹", ">": "›"})
+_ENTITY = re.compile(r"&(?=#|[A-Za-z]+[0-9]*;)")
+_RISKY = re.compile(r"[<>&]|[^ -~]")
+_SPACES = re.compile(r"\s+")
+
+
+def one_line(text: str, limit: int) -> str:
+    """Return `text` as one line of at most `limit` characters without control characters or markup."""
+    if _RISKY.search(text):
+        text = "".join(" " if unicodedata.category(c) in _INVISIBLE else c for c in text[: 4 * limit])
+        text = _ENTITY.sub("＆", text.translate(_BRACKETS))
+    text = _SPACES.sub(" ", text).strip()
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+# Control, format (bidirectional overrides), surrogate, private, unassigned, line and paragraph separators.
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
