@@ -26,6 +26,12 @@ SERIALIZER: Final = JSONSerializer
 JOB_TIMEOUT: Final = 60
 """Seconds a stock `rq worker` lets the job run; an exchange with SES ends after RQ_SES_TIMEOUT."""
 
+RESULT_TTL: Final = 86_400
+"""Seconds for which the receipt of a sent mail is kept."""
+
+FAILURE_TTL: Final = 31_536_000
+"""Seconds for which a failed mail is kept with its payload: RQ's own year."""
+
 KEY_FIELD: Final = "rq_ses_key"
 """Field of the job's hash: `DIGEST:NONCE` of a message sent with an idempotency key."""
 
@@ -35,6 +41,7 @@ KEY_MEMORY: Final = 86_400
 DESCRIPTION_LIMIT: Final = 120
 
 PREFIX: Final = f"{RQ_KEY_PREFIX}:"
+JOB_PREFIX: Final = f"{PREFIX}job:"
 QUEUES_KEY: Final = f"{PREFIX}queues"
 SUSPENDED_KEY: Final = f"{PREFIX}suspended"
 
@@ -43,8 +50,9 @@ def queue_key(queue: str) -> str:
     return f"{PREFIX}queue:{queue}"
 
 
-def scheduled_key(queue: str) -> str:
-    return f"{PREFIX}scheduled:{queue}"
+def registry_key(kind: str, queue: str) -> str:
+    """Return the key of one of RQ's registries: wip, scheduled, finished, failed, canceled, deferred."""
+    return f"{PREFIX}{kind}:{queue}"
 
 
 def leases_key(queue: str) -> str:

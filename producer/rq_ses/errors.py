@@ -38,16 +38,17 @@ class IdempotencyConflict(RqSesError):
 
 
 class OutboxUnavailable(RqSesError, ConnectionError):
-    """Raised when Redis didn't answer within the retries; `job_ids` may or may not be enqueued.
+    """Raised when Redis didn't take the messages in time; `job_ids` may or may not be enqueued.
 
-    Calling `send` again with the same `key` is always safe.
+    Sending again with the same `key` is always safe.
     """
 
-    def __init__(self, job_ids: Sequence[str], waited: float) -> None:
+    def __init__(self, job_ids: Sequence[str], waited: float, reason: str) -> None:
         self.job_ids = tuple(job_ids)
         self.waited = waited
+        self.reason = reason
         count = "1 message" if len(self.job_ids) == 1 else f"{len(self.job_ids)} messages"
         super().__init__(
-            f"Redis did not answer within {waited:.1f} s, so {count} may not be enqueued: "
-            "check RQ_SES_REDIS_URL and the server, then send again with the same key"
+            f"Redis did not take {count} within {waited:.1f} s ({reason}): "
+            "check RQ_SES_REDIS_URL and the server, then send again, with a key if it must not go out twice"
         )

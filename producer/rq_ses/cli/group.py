@@ -1,0 +1,83 @@
+"""`rq-ses`, and the way it finds commands that other packages bring (entry points in "rq_ses.commands")."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import click
+
+from rq_ses.cli.exits import SETTINGS, UNAVAILABLE
+from rq_ses.cli.send import send
+from rq_ses.errors import OutboxUnavailable, SettingsError
+
+_GROUP = "rq_ses.commands"
+
+
+class Commands(click.Group):
+    """The producer's commands, and those of whatever else is installed; imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *(point.name for point in _points())})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        own = super().get_command(ctx, cmd_name)
+        if own:
+            return own
+        for point in _points():
+            if point.name == cmd_name:
+                return _load(point)
+        return None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SettingsError as exc:
+            for problem in exc.problems:
+                click.echo(f"Error: {problem}", err=True)
+            ctx.exit(SETTINGS)
+        except OutboxUnavailable as exc:
+            click.echo(f"Error: {exc}", err=True)
+            ctx.exit(UNAVAILABLE)
+
+
+def _points() -> list[EntryPoint]:
+    return list(entry_points(group=_GROUP))
+
+
+def _load(point: EntryPoint) -> click.Command:
+    try:
+        command = point.load()
+    except ModuleNotFoundError as exc:
+        return _missing(point.name, exc)
+    if not isinstance(command, click.Command):
+        raise TypeError(f"entry point {point.value} is no click command")
+    return command
+
+
+def _missing(name: str, exc: ModuleNotFoundError) -> click.Command:
+    """Return a command that says which extra brings the one that can't be loaded."""
+    extra = "simulator" if name == "simulator" else "worker" if name == "worker" else "all"
+    help_text = f"(needs: pip install 'rq-ses[{extra}]')"
+
+    @click.command(name, help=help_text, context_settings={"ignore_unknown_options": True})
+    @click.argument("args", nargs=-1, type=click.UNPROCESSED)
+    def missing(args: tuple[str, ...]) -> None:  # noqa: ARG001
+        raise click.ClickException(f"{name} needs {exc.name}: pip install 'rq-ses[{extra}]'")
+
+    return missing
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="rq-ses")
+def main() -> None:
+    """Send e-mail durably: a queue in Redis in front, Amazon SES behind.
+
+    Settings come from options, else from the environment (RQ_SES_..., AWS_...), else from the file that
+    RQ_SES_CONFIG names.
+
+    Example: rq-ses send --from a@example.com --to b@example.com --subject Hi --text Hello
+    """
+
+
+main.add_command(send)

@@ -1,0 +1,293 @@
+"""The producer's side: put messages into the queue, once each, or say that it could not be done."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from typing import Any
+
+import redis
+from redis import Redis
+from redis.exceptions import AuthenticationError, ConnectionError, ReadOnlyError, RedisError, TimeoutError
+from rq.utils import utcformat
+
+from rq_ses import contract
+from rq_ses.errors import IdempotencyConflict, OutboxUnavailable
+from rq_ses.message import Message
+from rq_ses.plaintext import one_line
+
+BATCH_MESSAGES = 500
+BATCH_BYTES = 4 * 1024 * 1024
+KEY_LIMIT = 512
+_RETRIED = (ConnectionError, TimeoutError, ReadOnlyError)
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+
+Seconds = float | timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What `send` returns: the job that carries the mail, and whether it was there before."""
+
+    job_id: str
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One message with its own `key`, `at`, `delay`, `expires` (see Outbox.send), for `send_many`."""
+
+    message: Message
+    key: str | None = None
+    at: datetime | None = None
+    delay: Seconds | None = None
+    expires: datetime | Seconds | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    job_id: str
+    key: str | None
+    fields: tuple[str | bytes, ...]
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.fields))
+
+
+class Outbox:
+    """Enqueue messages for the workers of one queue.
+
+    A message is durable once the call has returned, as far as the server's appendfsync promises. Threads may
+    share an Outbox; after a fork the connection pool renews itself.
+
+    Args:
+        redis_url: redis://, rediss:// or unix:// URL of the server.
+        queue: name of the RQ queue.
+        connection: a redis-py client to use in place of `redis_url`.
+        result_ttl: seconds for which the receipt of a sent mail is kept (-1: for ever).
+        failure_ttl: seconds for which a failed mail is kept (-1: for ever).
+        enqueue_timeout: seconds for which a call tries again while Redis is away.
+    """
+
+    def __init__(
+        self,
+        redis_url: str | Redis | None = None,
+        queue: str = contract.DEFAULT_QUEUE,
+        *,
+        connection: Redis | None = None,
+        result_ttl: int = contract.RESULT_TTL,
+        failure_ttl: int = contract.FAILURE_TTL,
+        enqueue_timeout: float = 10.0,
+    ) -> None:
+        if isinstance(redis_url, Redis):
+            redis_url, connection = None, redis_url
+        if (redis_url is None) == (connection is None):
+            raise ValueError("Outbox needs either a redis_url or a connection: give exactly one of them")
+        self.queue = queue
+        self.connection: Redis = connection if connection is not None else _connect(str(redis_url))
+        self._timeout = enqueue_timeout
+        self._script = self.connection.register_script(
+            files("rq_ses").joinpath("enqueue.lua").read_text("utf-8")
+        )
+        self._keys = (
+            contract.queue_key(queue),
+            contract.registry_key("scheduled", queue),
+            contract.QUEUES_KEY,
+        )
+        self._head = (contract.queue_key(queue), contract.JOB_PREFIX, contract.wake_channel(queue))
+        self._job_fields = (queue, contract.JOB_TIMEOUT, result_ttl, failure_ttl)
+
+    def send(
+        self,
+        message: Message,
+        *,
+        key: str | None = None,
+        at: datetime | None = None,
+        delay: Seconds | None = None,
+        expires: datetime | Seconds | None = None,
+    ) -> Receipt:
+        """Enqueue one message and return its Receipt.
+
+        Args:
+            message: what to send.
+            key: idempotency key; the same key and message give the first Receipt again with
+                `duplicate=True`, while the mail waits, while it is failed, and at least 24 h after it was sent.
+            at: aware datetime before which it is not sent.
+            delay: seconds (or a timedelta) for which it is not sent; by the server's clock.
+            expires: aware datetime, or seconds from now, after which it is failed rather than sent.
+
+        Raises:
+            IdempotencyConflict: `key` stands for another message.
+            OutboxUnavailable: Redis didn't answer within `enqueue_timeout`.
+            ValueError: an argument is unusable; nothing was enqueued.
+        """
+        return self.send_many([Submission(message, key, at, delay, expires)])[0]
+
+    def send_many(self, messages: Iterable[Message | Submission]) -> list[Receipt]:
+        """Enqueue messages in batches, each batch one atomic step, and return their Receipts in order.
+
+        Raises:
+            IdempotencyConflict: a key stands for another message; of its batch nothing is enqueued.
+            OutboxUnavailable: Redis didn't answer in time; `job_ids` are those of the batch in doubt.
+            ValueError: an argument is unusable; of its batch nothing is enqueued.
+        """
+        receipts: list[Receipt] = []
+        for batch in _batches(self._entry(message) for message in messages):
+            for entry, word in zip(batch, self._enqueue(batch, strict=True), strict=True):
+                if word == "conflict":
+                    raise IdempotencyConflict(entry.key or "", entry.job_id)
+                receipts.append(Receipt(entry.job_id, duplicate=word == "duplicate"))
+        return receipts
+
+    def try_send_many(
+        self, messages: Iterable[Message | Submission]
+    ) -> list[Receipt | IdempotencyConflict | ValueError]:
+        """Enqueue what can be, and let the error of what can't stand in the place of its Receipt.
+
+        Raises:
+            OutboxUnavailable: as `send_many` does.
+        """
+        results: list[Receipt | IdempotencyConflict | ValueError] = []
+        places: list[int] = []
+
+        def usable() -> Iterator[_Entry]:
+            for message in messages:
+                try:
+                    entry = self._entry(message)
+                except ValueError as exc:
+                    results.append(exc)
+                else:
+                    places.append(len(results))
+                    results.append(Receipt(entry.job_id))
+                    yield entry
+
+        place = iter(places)
+        for batch in _batches(usable()):
+            for entry, word in zip(batch, self._enqueue(batch, strict=False), strict=True):
+                at = next(place)
+                if word == "conflict":
+                    results[at] = IdempotencyConflict(entry.key or "", entry.job_id)
+                elif word == "duplicate":
+                    results[at] = Receipt(entry.job_id, duplicate=True)
+        return results
+
+    def _entry(self, item: Message | Submission) -> _Entry:
+        submission = item if isinstance(item, Submission) else Submission(item)
+        message, key = submission.message, submission.key
+        if not isinstance(message, Message):
+            raise TypeError(f"message must be a rq_ses.Message, not {type(message).__name__}")
+        payload = message.to_payload()
+        # The id is made before anything is written, so that trying again can't enqueue a second time.
+        if key is None:
+            job_id, mark = contract.new_job_id(), ""
+        else:
+            job_id = contract.keyed_job_id(self.queue, _checked_key(key))
+            mark = f"{contract.digest(payload)}:{os.urandom(8).hex()}"
+        options = {}
+        expires = _expiry(submission.expires)
+        if expires is not None:
+            options["expires"] = expires
+        data = contract.encode_job(payload, options)
+        description = contract.description(message.recipients, message.subject)
+        return _Entry(job_id, key, (job_id, data, description, _due(submission.at, submission.delay), mark))
+
+    def _enqueue(self, batch: Sequence[_Entry], *, strict: bool) -> list[str]:
+        args: list[Any] = [*self._head, "strict" if strict else "", contract.KEY_FIELD]
+        args += (utcformat(datetime.now(UTC)), *self._job_fields)
+        for entry in batch:
+            args += entry.fields
+        words = self._insist(args, [entry.job_id for entry in batch])
+        return [word.decode() if isinstance(word, bytes) else word for word in words]
+
+    def _insist(self, args: list[Any], job_ids: list[str]) -> list[Any]:
+        started = time.monotonic()
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                return list(self._script(keys=self._keys, args=args))
+            except AuthenticationError as exc:
+                raise OutboxUnavailable(job_ids, time.monotonic() - started, _reason(exc)) from exc
+            except _RETRIED as exc:
+                waited = time.monotonic() - started
+                if waited + pause > self._timeout:
+                    raise OutboxUnavailable(job_ids, waited, _reason(exc)) from exc
+                time.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            except RedisError as exc:
+                raise OutboxUnavailable(job_ids, time.monotonic() - started, _reason(exc)) from exc
+
+
+def _connect(redis_url: str) -> Redis:
+    # Trying again is ours, bounded by enqueue_timeout: redis-py's own retries would multiply it.
+    no_retry = redis.retry.Retry(redis.backoff.NoBackoff(), 0)
+    return Redis.from_url(
+        redis_url, socket_timeout=5, socket_connect_timeout=2, socket_keepalive=True, retry=no_retry
+    )
+
+
+def _batches(entries: Iterable[_Entry]) -> Iterator[list[_Entry]]:
+    batch: list[_Entry] = []
+    size = 0
+    for entry in entries:
+        if batch and (len(batch) == BATCH_MESSAGES or size + entry.size > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(entry)
+        size += entry.size
+    if batch:
+        yield batch
+
+
+def _checked_key(key: str) -> str:
+    if not isinstance(key, str) or not 0 < len(key) <= KEY_LIMIT:
+        raise ValueError(f"key: {key!r:.80} can't be used: give a text of 1 to {KEY_LIMIT} characters")
+    return key
+
+
+def _due(at: datetime | None, delay: Seconds | None) -> str:
+    if at is not None and delay is not None:
+        raise ValueError("at and delay: both were given: give one of them")
+    if at is not None:
+        return f"{_epoch('at', at):.6f}"
+    if delay is None:
+        return ""
+    return f"+{_seconds('delay', delay):.6f}"
+
+
+def _expiry(expires: datetime | Seconds | None) -> float | None:
+    if expires is None:
+        return None
+    if isinstance(expires, datetime):
+        moment = _epoch("expires", expires)
+        if moment <= time.time():
+            raise ValueError(f"expires: {expires.isoformat()} is past: give a moment to come")
+        return moment
+    return round(time.time() + _seconds("expires", expires), 6)
+
+
+def _epoch(name: str, moment: datetime) -> float:
+    if not isinstance(moment, datetime):
+        raise TypeError(f"{name}: {moment!r:.80} is no datetime: give an aware datetime")
+    if moment.tzinfo is None:
+        raise ValueError(f"{name}: {moment.isoformat()} has no time zone: give an aware datetime")
+    return moment.timestamp()
+
+
+def _seconds(name: str, length: Seconds) -> float:
+    if isinstance(length, timedelta):
+        length = length.total_seconds()
+    if isinstance(length, bool) or not isinstance(length, int | float):
+        raise TypeError(f"{name}: {length!r:.80} is no number of seconds: give a number or a timedelta")
+    if not math.isfinite(length) or length < 0:
+        raise ValueError(f"{name}: {length!r:.80} is out of range: give seconds ≥ 0")
+    return float(length)
+
+
+def _reason(exc: Exception) -> str:
+    return one_line(f"{type(exc).__name__}: {exc}", 200)

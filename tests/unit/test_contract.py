@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from importlib import import_module
+
+import rq_ses
+from redis import Redis
+from rq import Queue
+from rq.job import Job, validate_job_id
+from rq.registry import (
+    CanceledJobRegistry,
+    FailedJobRegistry,
+    FinishedJobRegistry,
+    ScheduledJobRegistry,
+    StartedJobRegistry,
+)
+from rq.suspension import WORKERS_SUSPENDED
+from rq_ses import contract
+
+UNCONNECTED = Redis(port=1)
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(rq_ses.__all__) == [
+        "Attachment",
+        "IdempotencyConflict",
+        "Message",
+        "Outbox",
+        "OutboxUnavailable",
+        "ProducerSettings",
+        "Receipt",
+        "RqSesError",
+        "SettingsError",
+        "Submission",
+    ]
+
+
+def test_the_queue_names_a_function_that_exists() -> None:
+    module, _, name = contract.JOB_FUNCTION.rpartition(".")
+    assert callable(getattr(import_module(module), name))
+
+
+def test_keys_are_rqs_own() -> None:
+    queue = Queue("mail", connection=UNCONNECTED)
+    assert contract.queue_key("mail") == queue.key
+    assert Queue.redis_queues_keys == contract.QUEUES_KEY
+    assert Job.redis_job_namespace_prefix == contract.JOB_PREFIX
+    assert contract.SUSPENDED_KEY == WORKERS_SUSPENDED
+    registries = {
+        "wip": StartedJobRegistry, "scheduled": ScheduledJobRegistry, "finished": FinishedJobRegistry,
+        "failed": FailedJobRegistry, "canceled": CanceledJobRegistry,
+    }  # fmt: skip
+    for kind, registry in registries.items():
+        assert contract.registry_key(kind, "mail") == registry(queue=queue).key
+
+
+def test_job_ids_are_ones_that_rq_takes() -> None:
+    ids = {contract.new_job_id() for _ in range(100)}
+    ids |= {contract.keyed_job_id("mail", key) for key in ("a", "b", "ä\n:/", "x" * 512)}
+    assert len(ids) == 104
+    for job_id in ids:
+        validate_job_id(job_id)
+
+
+def test_a_key_is_the_same_job_on_one_queue_only() -> None:
+    assert contract.keyed_job_id("mail", "k") == contract.keyed_job_id("mail", "k")
+    assert contract.keyed_job_id("mail", "k") != contract.keyed_job_id("bulk", "k")
+
+
+def test_a_description_is_bounded_and_inert() -> None:
+    assert contract.description(["b@example.com"], "Hi") == "b@example.com → Hi"
+    assert contract.description(["b@example.com", "c@example.com"], "Hi") == "b@example.com (+1) → Hi"
+    odd = contract.description(["b@example.com"], "<img src=x onerror=alert(1)>\r\n" + "y" * 500)
+    assert "<" not in odd
+    assert "\n" not in odd
+    assert len(odd) == contract.DESCRIPTION_LIMIT

@@ -1,0 +1,133 @@
+"""Which URL is called, and which settings are refused before anything is sent."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from urllib3.util import parse_url
+
+from rq_ses_worker.endpoint import SEND_PATH, endpoint_url
+
+
+@pytest.mark.parametrize(
+    ("region", "host"),
+    [
+        ("us-east-1", "email.us-east-1.amazonaws.com"),
+        ("ap-southeast-7", "email.ap-southeast-7.amazonaws.com"),
+        ("us-gov-west-1", "email.us-gov-west-1.amazonaws.com"),
+        ("cn-northwest-1", "email.cn-northwest-1.amazonaws.com.cn"),
+        ("eusc-de-east-1", "email.eusc-de-east-1.amazonaws.eu"),
+        ("us-iso-east-1", "email.us-iso-east-1.c2s.ic.gov"),
+        ("us-isob-east-1", "email.us-isob-east-1.sc2s.sgov.gov"),
+        ("eu-isoe-west-1", "email.eu-isoe-west-1.cloud.adc-e.uk"),
+        ("us-isof-south-1", "email.us-isof-south-1.csp.hci.ic.gov"),
+    ],
+)
+def test_each_partition_has_its_own_ending(region: str, host: str) -> None:
+    assert endpoint_url(region) == f"https://{host}/v2/email/outbound-emails"
+
+
+@pytest.mark.parametrize(
+    "region",
+    ["", "useast1", "us-east", "US-EAST-1", "us-east-1\n", "evil.com/us-east-1", "us-east-1.evil", "é-a-1"],
+)
+@pytest.mark.parametrize("base_url", [None, "https://ses.example"])
+def test_what_does_not_look_like_a_region_is_refused(region: str, base_url: str | None) -> None:
+    with pytest.raises(ValueError, match=r"region .* use one like us-east-1"):
+        endpoint_url(region, base_url)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "url"),
+    [
+        ("https://ses.example", "https://ses.example"),
+        ("https://ses.example/", "https://ses.example"),
+        ("HTTPS://Ses.Example:443/", "https://ses.example"),
+        ("https://ses.example:8443/a/b/", "https://ses.example:8443/a/b"),
+        ("http://localhost:4566/x", "http://localhost:4566/x"),
+        ("http://ses.localhost", "http://ses.localhost"),
+        ("http://127.0.0.1:80", "http://127.0.0.1"),
+        ("http://127.8.9.1:9000", "http://127.8.9.1:9000"),
+        ("http://[::1]:9000", "http://[::1]:9000"),
+        ("http://127.0.0.1:9000/a b/é", "http://127.0.0.1:9000/a%20b/%C3%A9"),
+        ("https://ses.example/a/./b/../c%2f", "https://ses.example/a/c%2F"),
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
+    ],
+)
+def test_a_base_url_keeps_its_port_and_prefix_in_normal_form(base_url: str, url: str) -> None:
+    assert endpoint_url("us-east-1", base_url) == url + SEND_PATH
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "http://ses.example",
+        "http://10.0.0.1:8080",
+        "http://localhost.evil.example",
+        "http://127.0.0.1.evil.example",
+        "http://0.0.0.0",
+    ],
+)
+def test_plain_http_is_for_this_machine_unless_it_is_allowed(base_url: str) -> None:
+    with pytest.raises(ValueError, match="base_url .* is not encrypted .* allow_http"):
+        endpoint_url("us-east-1", base_url)
+    assert endpoint_url("us-east-1", base_url, allow_http=True) == base_url + SEND_PATH
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "",
+        "ses.example",
+        "ses.example:443",
+        "ftp://ses.example",
+        "file:///etc/passwd",
+        "https://",
+        "https:///path",
+        "https://ses.example:0",
+        "https://ses.example:99999",
+        "https://ses.example?a=1",
+        "https://ses.example/#x",
+        "https://ses.example/?",
+        " https://ses.example",
+        "https://ses.example\n",
+        "https://ses.example\\@evil.example",
+        "https://a b.example",
+    ],
+)
+def test_an_unusable_base_url_is_refused_by_name(base_url: str) -> None:
+    with pytest.raises(ValueError, match="base_url"):
+        endpoint_url("us-east-1", base_url)
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "https://user:hunter2@ses.example",
+        "https://hunter2@ses.example",
+        "https://user:hun@hunter2@ses.example",
+        "https://user:hunter2/x@ses.example",
+        "user:hunter2@ses.example",
+        "https://user:hunter2@ses.example:99999",
+        "https://user:hunter2@",
+    ],
+)
+def test_a_password_in_the_base_url_is_refused_and_not_repeated(base_url: str) -> None:
+    with pytest.raises(ValueError, match="base_url") as caught:
+        endpoint_url("us-east-1", base_url)
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+@given(path=st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="?#\\"), max_size=20))
+def test_whatever_the_prefix_urllib3_sends_it_as_it_stands(path: str) -> None:
+    try:
+        url = endpoint_url("us-east-1", f"https://ses.example/{path}")
+    except ValueError:
+        assert path != path.strip() or "\x85" in path or not path.isprintable()
+        return
+    assert parse_url(url).url == url
+    assert url.isascii()
+    assert url.startswith("https://ses.example/")
+    assert url.endswith(SEND_PATH)

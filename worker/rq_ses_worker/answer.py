@@ -1,0 +1,126 @@
+"""What an HTTP answer says, read without trusting it: SES, its front ends and any proxy may have written it.
+
+The rule for the error's name and text is that of AWS's restJson1 protocol and its SDKs: the name is in the
+header x-amzn-ErrorType, else in the body's `__type`, else in `code` or `Code`; it is cut at the first `:`
+and what follows the last `#` is kept. The text is the body's `message`, else `Message`.
+https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html#operation-error-serialization
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+_JSON_BOUND: Final = 1 << 20
+_XML_BOUND: Final = 4096
+
+_PAGE: Final = re.compile(
+    r"(?:<!--(?:(?!-->).)*-->\s*|<\?xml[^>]*>\s*)*<(?:!doctype|html|head|body|title)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_ROOT: Final = re.compile(r"(?:<\?xml[^>]*>\s*)?<(?:\w+:)?(\w+(?:Exception|Failure))\b[^>]*>")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Hold what an answer's headers and body say; text that is absent is None, or "" for the message."""
+
+    code: str | None
+    message: str
+    request_id: str | None
+    message_id: str | None
+    is_page: bool
+    """True if the body is a page for people, which SES never sends."""
+
+
+def read(headers: Mapping[str, str], body: bytes) -> Answer:
+    """Return what an answer says; any headers and any bytes will do, nothing is raised."""
+    by_name = lower_names(headers)
+    text = bytes(body[:_JSON_BOUND]).decode("utf-8-sig", "replace").strip()
+    is_page = False
+    if text.startswith("<"):
+        is_page = _PAGE.match(text[:_XML_BOUND]) is not None
+        members = {} if is_page else _xml_members(text[:_XML_BOUND])
+        # Nothing but markup without a MessageId comes from something else than SES v2.
+        is_page = is_page or "MessageId" not in members
+    else:
+        members = _json_members(text)
+        is_page = bool(text) and not members and text[0] != "{" and _is_html(by_name)
+    names = (by_name.get("x-amzn-errortype"), *(members.get(key) for key in ("__type", "code", "Code")))
+    return Answer(
+        code=next(_short_names(names), None),
+        message=_first(members, "message", "Message") or "",
+        request_id=_first(by_name, "x-amzn-requestid", "x-amz-request-id", "x-amzn-request-id")
+        or _first(members, "RequestId", "RequestID", "requestId"),
+        message_id=_first(members, "MessageId"),
+        is_page=is_page,
+    )
+
+
+def lower_names(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers by their names in lower case, without anything that isn't text."""
+    items: list[tuple[Any, Any]] = list(headers.items())
+    return {name.lower(): value for name, value in items if isinstance(name, str) and isinstance(value, str)}
+
+
+def _is_html(by_name: Mapping[str, str]) -> bool:
+    return by_name.get("content-type", "").lower().lstrip().startswith(("text/html", "application/xhtml"))
+
+
+def _short_names(names: tuple[object, ...]) -> Iterator[str]:
+    for name in names:
+        if isinstance(name, str):
+            short = name.partition(":")[0].rpartition("#")[2].strip()
+            if short:
+                yield short
+
+
+def _first(members: Mapping[str, object], *keys: str) -> str | None:
+    for key in keys:
+        value = members.get(key)
+        if isinstance(value, str) and value.strip():
+            return value
+    return None
+
+
+def _json_members(text: str) -> dict[str, object]:
+    if not text.startswith("{"):
+        return {}
+    try:
+        members: dict[str, object] = json.loads(text)
+    except (ValueError, RecursionError):
+        return _cut_members(text)
+    nested = members.get("Error")
+    # The v1 API's JSON form: {"Error": {"Code": …, "Message": …}, "RequestId": …}
+    return {**nested, **members} if isinstance(nested, dict) else members
+
+
+_MEMBER: Final = re.compile(r'"(__type|code|Code|message|Message|MessageId)"\s*:\s*("(?:[^"\\]|\\.)*")')
+
+
+def _cut_members(text: str) -> dict[str, object]:
+    # An answer that broke off still holds its first members whole.
+    members: dict[str, object] = {}
+    for found in _MEMBER.finditer(text[:_XML_BOUND]):
+        try:
+            members.setdefault(found[1], json.loads(found[2]))
+        except ValueError:
+            continue
+    return members
+
+
+def _xml_members(text: str) -> dict[str, object]:
+    # Not an XML parser: entities a stranger defines must not be expanded.
+    members: dict[str, object] = {}
+    for tag in ("Code", "Message", "MessageId", "RequestId", "RequestID"):
+        found = re.search(rf"<(?:\w+:)?{tag}\s*>([^<]*|\s*<!\[CDATA\[.*?\]\]>\s*)</", text, re.DOTALL)
+        if found:
+            value = re.sub(r"^\s*<!\[CDATA\[|\]\]>\s*$", "", found[1])
+            members[tag] = html.unescape(value).strip()
+    if "Code" not in members and (root := _ROOT.match(text)):
+        members["Code"] = root[1]
+    return members

@@ -1,0 +1,84 @@
+"""`rq-ses worker`: run a worker until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import click
+
+from rq_ses_worker.settings import WorkerSettings, load_worker_settings
+from rq_ses_worker.worker import MailWorker, connect
+
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+@click.command()
+@click.option("--burst", is_flag=True, help="Drain the queue, wait for what is scheduled, and exit.")
+@click.option(
+    "--concurrency", type=int, metavar="N", help="Mails sent at the same time [RQ_SES_CONCURRENCY]."
+)
+@click.option("--redis-url", metavar="URL", help="Redis server [RQ_SES_REDIS_URL].")
+@click.option("--queue", metavar="NAME", help="RQ queue [RQ_SES_QUEUE].")
+@click.option("--config", metavar="FILE", help="TOML file with settings [RQ_SES_CONFIG].")
+@click.option("--region", "aws_region", metavar="REGION", help="AWS region of SES [AWS_REGION].")
+@click.option("--base-url", metavar="URL", help="Another endpoint than AWS's [RQ_SES_BASE_URL].")
+@click.option(
+    "--allow-http", is_flag=True, default=None, help="Allow http:// beyond loopback [RQ_SES_ALLOW_HTTP]."
+)
+@click.option("--proxy", metavar="URL", help="HTTP proxy to SES [RQ_SES_PROXY].")
+@click.option("--ca-bundle", metavar="FILE", help="Certificates to trust [RQ_SES_CA_BUNDLE].")
+@click.option(
+    "--timeout", type=float, metavar="S", help="Seconds for one exchange with SES [RQ_SES_TIMEOUT]."
+)
+@click.option("--rate-limited-delay", type=float, metavar="S", help="Seconds [RQ_SES_RATE_LIMITED_DELAY].")
+@click.option("--transient-delay", type=float, metavar="S", help="Seconds [RQ_SES_TRANSIENT_DELAY].")
+@click.option("--backoff", type=float, metavar="X", help="Growth of delays [RQ_SES_BACKOFF].")
+@click.option("--max-delay", type=float, metavar="S", help="Bound of a growing delay [RQ_SES_MAX_DELAY].")
+@click.option(
+    "--max-attempts", type=int, metavar="N", help="Transient failures of a mail [RQ_SES_MAX_ATTEMPTS]."
+)
+@click.option("--give-up-after", type=float, metavar="S", help="Seconds of trying [RQ_SES_GIVE_UP_AFTER].")
+@click.option(
+    "--lease", type=float, metavar="S", help="Seconds until a dead worker's mails move [RQ_SES_LEASE]."
+)
+@click.option(
+    "--on-unknown",
+    type=click.Choice(["resend", "hold"]),
+    help="What to do with a mail that SES may have accepted [RQ_SES_ON_UNKNOWN].",
+)
+@click.option("--name", help="Name shown by RQ's tools; by default made of host, process and chance.")
+@click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True)
+def worker(*, burst: bool, name: str | None, log_level: str, **options: Any) -> None:
+    """Send what is queued, many mails at once, until SIGTERM or SIGINT.
+
+    A signal lets what is being sent end and settles it; a second one, at least a second later, ends at once.
+    Credentials come from the environment or --config, never from options: other users could read those.
+
+    \b
+    Examples:
+      rq-ses worker
+      rq-ses worker --concurrency 32 --region eu-west-1
+      rq-ses worker --burst
+
+    Exit codes: 0 stopped as told (or drained), 1 failed, 2 bad command line, 3 bad settings.
+    """
+    settings = load_worker_settings(**options)
+    logging.basicConfig(
+        stream=sys.stderr, level=log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+    )
+    build_worker(settings, name=name).work(burst=burst)
+
+
+def build_worker(settings: WorkerSettings, *, name: str | None = None) -> MailWorker:
+    """Return the worker that `settings` describe; nothing is connected yet."""
+    return MailWorker(
+        [settings.queue],
+        connection=connect(settings.redis_url),
+        client=settings.client(),
+        policy=settings.policy(),
+        concurrency=settings.concurrency,
+        lease=settings.lease,
+        name=name,
+    )

@@ -1,0 +1,159 @@
+"""The settings file: TOML in the form of an endpoint with an SES transport, and a table for the rest.
+
+    [endpoints.transport]
+    type = "ses"
+
+    [endpoints.transport.settings]
+    access_key_id = "${env.AWS_ACCESS_KEY_ID}"
+    secret_access_key = "${env.AWS_SECRET_ACCESS_KEY}"
+    region = "us-east-1"
+
+    [rq_ses]
+    concurrency = 32
+
+`[[endpoints]]`, an array, does as well if exactly one has an SES transport; the others are left alone.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from rq_ses.invalid import shown
+
+_TRANSPORT: Final = {
+    "access_key_id": "aws_access_key_id",
+    "secret_access_key": "aws_secret_access_key",
+    "session_token": "aws_session_token",
+    "region": "aws_region",
+    "base_url": "base_url",
+}
+"""The transport's settings, and ours that they are."""
+
+_SETTINGS: Final = "endpoints.transport.settings"
+_REFERENCE: Final = re.compile(r"\$\{([^{}]*)\}")
+_VARIABLE: Final = re.compile(r"env\.([A-Za-z_][A-Za-z0-9_]*)")
+
+
+@dataclass(slots=True)
+class Config:
+    """What a file says: values by setting, and what is wrong, by setting or by place in the file."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+def read_config(path: str, environment: Mapping[str, str], names: Collection[str]) -> Config:
+    """Return what the file at `path` says; a file that can't be read is a problem, not an exception."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as exc:
+        reason = (exc.strerror if isinstance(exc, OSError) else None) or "it is no UTF-8 text"
+        return Config(problems={"config": f"RQ_SES_CONFIG: {shown(path, 200)} cannot be read: {reason}"})
+    return parse_config(text, path, environment, names)
+
+
+def parse_config(text: str, path: str, environment: Mapping[str, str], names: Collection[str]) -> Config:
+    """Return what `text` says; `path` names it in problems, `names` are the settings [rq_ses] may hold."""
+    try:
+        document = tomllib.loads(text)
+    except (ValueError, RecursionError) as exc:
+        reason = str(exc) if isinstance(exc, tomllib.TOMLDecodeError) else "nested too deep"
+        return Config(problems={"config": f"{path}: is not TOML: {reason}"})
+    return _Reader(path, environment, names).read(document)
+
+
+class _Reader:
+    def __init__(self, path: str, environment: Mapping[str, str], names: Collection[str]) -> None:
+        self._path = path
+        self._environment = environment
+        self._names = set(names) - set(_TRANSPORT.values()) - {"config"}
+        self._config = Config()
+
+    def read(self, document: Mapping[str, Any]) -> Config:
+        self._refuse_unknown(document, "", ("endpoints", "rq_ses"))
+        if "endpoints" in document:
+            endpoint = self._endpoint(document["endpoints"])
+            if endpoint is not None:
+                self._read_endpoint(endpoint)
+        table = self._table(document, "", "rq_ses")
+        for name, value in table.items():
+            if name in self._names:
+                self._take(name, f"rq_ses.{name}", value)
+            else:
+                self._unknown(f"rq_ses.{name}", sorted(self._names))
+        return self._config
+
+    def _endpoint(self, endpoints: Any) -> Mapping[str, Any] | None:
+        if isinstance(endpoints, Mapping):
+            return endpoints
+        if not isinstance(endpoints, list):
+            self._problem("endpoints", f"is {shown(endpoints)}: write [endpoints.transport] or [[endpoints]]")
+            return None
+        found = [endpoint for endpoint in endpoints if _is_ses(endpoint)]
+        if len(found) != 1:
+            self._problem("endpoints", f'{len(found)} have a transport of type "ses": give exactly one')
+            return None
+        endpoint: Mapping[str, Any] = found[0]
+        return endpoint
+
+    def _read_endpoint(self, endpoint: Mapping[str, Any]) -> None:
+        self._refuse_unknown(endpoint, "endpoints", ("transport",))
+        if "transport" not in endpoint:
+            self._problem("endpoints.transport", 'is missing: write [endpoints.transport] with type = "ses"')
+        transport = self._table(endpoint, "endpoints", "transport")
+        if not transport:
+            return
+        self._refuse_unknown(transport, "endpoints.transport", ("type", "settings"))
+        if transport.get("type") != "ses":
+            kind = f"is {shown(transport['type'])}" if "type" in transport else "is missing"
+            self._problem("endpoints.transport.type", f'{kind}: write type = "ses"')
+        settings = self._table(transport, "endpoints.transport", "settings")
+        self._refuse_unknown(settings, _SETTINGS, tuple(_TRANSPORT))
+        for name in _TRANSPORT.keys() & settings.keys():
+            self._take(_TRANSPORT[name], f"{_SETTINGS}.{name}", settings[name])
+
+    def _table(self, parent: Mapping[str, Any], place: str, name: str) -> Mapping[str, Any]:
+        value = parent.get(name, {})
+        if isinstance(value, Mapping):
+            return value
+        full = f"{place}.{name}" if place else name
+        self._problem(full, f"is not a table: write [{full}]")
+        return {}
+
+    def _take(self, name: str, place: str, value: Any) -> None:
+        if not isinstance(value, str):
+            self._config.values[name] = value
+            return
+        wrong = []
+        for reference in _REFERENCE.findall(value):
+            variable = _VARIABLE.fullmatch(reference)
+            if not variable:
+                wrong.append(f"{shown('${' + reference + '}')} is not understood: write ${{env.NAME}}")
+            elif not self._environment.get(variable[1]):
+                wrong.append(f"the environment variable {variable[1]} is not set: set it")
+        if "${" in _REFERENCE.sub("", value):
+            wrong.append("a ${ is not closed: write ${env.NAME}")
+        if wrong:
+            self._problem(place, "; ".join(dict.fromkeys(wrong)), name)
+            return
+        self._config.values[name] = _REFERENCE.sub(lambda m: self._environment[m[1][4:]], value)
+
+    def _refuse_unknown(self, table: Mapping[str, Any], place: str, known: tuple[str, ...]) -> None:
+        for name in table.keys() - set(known):
+            self._unknown(f"{place}.{name}" if place else name, known)
+
+    def _unknown(self, place: str, known: Collection[str]) -> None:
+        self._problem(place, f"is not known here: remove it, or use one of {', '.join(known)}")
+
+    def _problem(self, place: str, text: str, name: str = "") -> None:
+        self._config.problems[name or place] = f"{self._path}, {place}: {text}"
+
+
+def _is_ses(endpoint: Any) -> bool:
+    transport = endpoint.get("transport") if isinstance(endpoint, Mapping) else None
+    return isinstance(transport, Mapping) and transport.get("type") == "ses"

@@ -1,0 +1,53 @@
+"""The AWS keys a request is signed with."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+_BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Hold one AWS identity; the secret key and the session token stay out of repr, str and pickles.
+
+    Raises ValueError, naming the field and never its value, if one is empty, holds white space or a control
+    character, or (key id and token, which travel in headers) isn't ASCII.
+    """
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        _check("access_key_id", self.access_key_id, in_header=True)
+        _check("secret_access_key", self.secret_access_key, in_header=False)
+        if self.session_token is not None:
+            _check("session_token", self.session_token, in_header=True)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Return the values that must never be shown."""
+        return tuple(value for value in (self.secret_access_key, self.session_token) if value)
+
+    def __copy__(self) -> Credentials:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Credentials:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("Credentials are not pickled: a pickle would hold the secret in clear text")
+
+
+def _check(name: str, value: object, *, in_header: bool) -> None:
+    if not value:
+        raise ValueError(f"{name} is empty: set it, or leave the optional session_token out")
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    if _BLANK.search(value):
+        raise ValueError(f"{name} holds white space or a control character: copy it again without line ends")
+    if in_header and not value.isascii():
+        raise ValueError(f"{name} holds a character that isn't ASCII: copy it again")

@@ -1,0 +1,164 @@
+"""One deadline over a whole HTTP exchange.
+
+The time-outs of sockets, and so of urllib3 and requests, hold for each operation alone: a server that sends a
+byte now and then is never late. Here every operation on a socket gets only what is left of the exchange's
+time. Where the exchange stands is kept for the thread that runs it, since urllib3 makes the sockets.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from enum import Enum
+from typing import Any, Final
+
+
+class Phase(Enum):
+    """How far an exchange has come, which decides whether SES can have the mail."""
+
+    IDLE = "nothing was done on the network"
+    CONNECTING = "no byte of the request has left"
+    TUNNELING = "the same, and a proxy was asked for a way through"
+    SENDING = "a part of the request may have left, not all of it"
+    AWAITING = "the whole request has left"
+
+
+class Exchange(threading.local):
+    """Hold the end (time.monotonic) and the phase of the exchange this thread is in."""
+
+    end: float | None = None
+    phase: Phase = Phase.IDLE
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Run one exchange that must end in `seconds`."""
+        self.end = time.monotonic() + seconds
+        self.phase = Phase.IDLE
+        try:
+            yield
+        finally:
+            self.end = None
+
+    def remaining(self) -> float | None:
+        """Return the seconds left, None outside an exchange. Raises TimeoutError if there are none."""
+        if self.end is None:
+            return None
+        left = self.end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        return left
+
+
+EXCHANGE: Final = Exchange()
+
+
+class DeadlineSocket(socket.socket):
+    """A socket whose every operation ends with the exchange of the thread that uses it."""
+
+    def recv(self, *args: Any) -> bytes:
+        self.settimeout(EXCHANGE.remaining())
+        return super().recv(*args)
+
+    def recv_into(self, *args: Any) -> int:
+        self.settimeout(EXCHANGE.remaining())
+        return super().recv_into(*args)
+
+    def sendall(self, *args: Any) -> None:
+        self.settimeout(EXCHANGE.remaining())
+        super().sendall(*args)
+
+
+class DeadlineSSLSocket(ssl.SSLSocket):
+    """The same over TLS, handshake included."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        self.settimeout(EXCHANGE.remaining())
+        super().do_handshake(block)
+
+    def recv(self, *args: Any) -> bytes:
+        self.settimeout(EXCHANGE.remaining())
+        return super().recv(*args)
+
+    def recv_into(self, *args: Any) -> int:
+        self.settimeout(EXCHANGE.remaining())
+        return super().recv_into(*args)
+
+    def send(self, *args: Any) -> int:
+        # SSLSocket.sendall calls this for every piece.
+        self.settimeout(EXCHANGE.remaining())
+        return super().send(*args)
+
+
+def connect(host: str, port: int, options: list[tuple[int, int, int | bytes]]) -> DeadlineSocket:
+    """Return a connection to the first address of `host` that accepts one within the exchange's time.
+
+    Raises socket.gaierror if there is no address, TimeoutError when the time is up, else the OSError of the
+    last address.
+    """
+    failure: OSError = OSError(f"{host} has no address")
+    addresses = _resolve(host.strip("[]"), port)
+    for number, (family, kind, protocol, _, address) in enumerate(addresses):
+        sock = DeadlineSocket(family, kind, protocol)
+        try:
+            for option in options:
+                sock.setsockopt(*option)
+            _connect_one(sock, address, share=len(addresses) - number)
+        except OSError as exc:
+            sock.close()
+            failure = exc
+        else:
+            return sock
+    raise failure
+
+
+def _connect_one(sock: DeadlineSocket, address: Any, share: int) -> None:
+    # An address that swallows packets must leave the others their part of the time.
+    left = EXCHANGE.remaining()
+    sock.settimeout(None if left is None else left / share)
+    sock.connect(address)
+
+
+_Addresses = list[tuple[Any, ...]]
+
+_lookups: dict[tuple[int, str, int], Future[_Addresses]] = {}
+_lookups_lock = threading.Lock()
+
+
+def _resolve(host: str, port: int) -> _Addresses:
+    try:
+        return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST))
+    except socket.gaierror:
+        pass
+    # getaddrinfo knows no time-out, so it runs in a thread of its own; all who wait for a name share one.
+    # A forked child has its parent's lookups but not their threads: hence the process id.
+    key = (os.getpid(), host, port)
+    with _lookups_lock:
+        lookup = _lookups.get(key)
+        if lookup is None:
+            lookup = _lookups[key] = Future()
+            threading.Thread(target=_look_up, args=(key, lookup), name="resolve", daemon=True).start()
+    try:
+        return lookup.result(EXCHANGE.remaining())
+    except TimeoutError as exc:
+        raise socket.gaierror(socket.EAI_AGAIN, "the resolver did not answer in time") from exc
+
+
+def _look_up(key: tuple[int, str, int], lookup: Future[_Addresses]) -> None:
+    _, host, port = key
+    try:
+        found = list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    except UnicodeError as exc:
+        lookup.set_exception(socket.gaierror(socket.EAI_NONAME, f"not a host name: {exc}"))
+    except OSError as exc:
+        lookup.set_exception(exc)
+    else:
+        lookup.set_result(found)
+    finally:
+        with _lookups_lock:
+            _lookups.pop(key, None)

@@ -1,0 +1,92 @@
+"""Where SendEmail is called: SES's address in a region, or an address given instead."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Final
+
+from urllib3.exceptions import LocationParseError
+from urllib3.util import Url, parse_url
+
+SEND_PATH: Final = "/v2/email/outbound-emails"
+
+_REGION: Final = re.compile(r"[a-z]{2,}(?:-[a-z0-9]+)+-[0-9]{1,2}")
+_SUFFIXES: Final = (
+    ("cn-", "amazonaws.com.cn"),
+    ("eusc-", "amazonaws.eu"),
+    ("us-iso-", "c2s.ic.gov"),
+    ("us-isob-", "sc2s.sgov.gov"),
+    ("eu-isoe-", "cloud.adc-e.uk"),
+    ("us-isof-", "csp.hci.ic.gov"),
+)
+"""Beginnings of the regions of AWS's partitions whose hosts don't end in amazonaws.com."""
+
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_UNFIT: Final = re.compile(r"[\x00-\x1f\x7f\\]|^\s|\s$")
+_USERINFO: Final = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://|//)?.*@", re.DOTALL)
+
+
+def endpoint_url(region: str, base_url: str | None = None, *, allow_http: bool = False) -> str:
+    """Return the URL of SendEmail, in the one form in which it is both signed and sent.
+
+    `base_url` stands in for SES's own address; its path is kept as a prefix. Plain http is for loopback hosts
+    and for those who allow it. Raises ValueError, naming setting, value and remedy, if either is unusable.
+    """
+    if not _REGION.fullmatch(region):
+        raise ValueError(f"region {region!r} is not the name of an AWS region: use one like us-east-1")
+    if base_url is None:
+        suffix = next((suffix for start, suffix in _SUFFIXES if region.startswith(start)), "amazonaws.com")
+        return f"https://email.{region}.{suffix}{SEND_PATH}"
+    url = plain_url("base_url", base_url)
+    if url.scheme == "http" and not (allow_http or is_loopback(url.host or "")):
+        raise ValueError(
+            f"base_url {base_url!r} is not encrypted and its host is not this machine: "
+            "use https, or set allow_http if the way there is trusted"
+        )
+    return _normal(url._replace(path=(url.path or "").rstrip("/") + SEND_PATH).url)
+
+
+def plain_url(name: str, value: str) -> Url:
+    """Return the parts of an http(s) URL without userinfo, query and fragment, its default port left out.
+
+    Raises ValueError, naming the setting `name` and the value with any password masked.
+    """
+    shown = repr(masked(value))
+    if _UNFIT.search(value):
+        raise ValueError(f"{name} {shown} holds a blank end, a control character or a backslash: remove it")
+    try:
+        url = parse_url(value)
+    except LocationParseError:
+        # Not chained: the cause repeats the value, which may hold a password.
+        raise ValueError(f"{name} {shown} is not a URL: use one like https://host:port/prefix") from None
+    if url.scheme not in _DEFAULT_PORTS or not url.host or url.port == 0:
+        raise ValueError(f"{name} {shown} is not a URL of a server: use one like https://host:port/prefix")
+    if url.auth is not None:
+        raise ValueError(f"{name} {shown} holds a user name or password: remove what is before the @")
+    if url.query is not None or url.fragment is not None:
+        raise ValueError(f"{name} {shown} has a query or fragment: end it before the ? or #")
+    return url._replace(port=None) if url.port == _DEFAULT_PORTS[url.scheme] else url
+
+
+def masked(url: str) -> str:
+    """Return the URL with all that may be userinfo hidden; a password may hold any character."""
+    return _USERINFO.sub(r"\1***@", url)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host's name or address always is this machine."""
+    name = host.strip("[]").rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _normal(url: str) -> str:
+    # urllib3 normalises what it is given; only a URL it leaves alone is sent as it was signed.
+    while (again := parse_url(url).url) != url:
+        url = again
+    return url

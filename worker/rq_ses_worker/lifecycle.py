@@ -1,0 +1,269 @@
+"""The transitions of a mail in Redis: claim, settle, promote, reclaim, renew.
+
+Each is one Lua script on RQ's own keys (lua/*.lua says what it writes), so that a worker, a host or a
+network may die between any two of them and every mail still stands in exactly one place. Here is only the
+traffic with Redis; what becomes of an outcome is decided in rq_ses_worker.retry.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import Any, Final, Literal
+from zlib import compress
+
+from redis import Redis
+from redis.commands.core import Script
+from rq.utils import utcformat
+
+from rq_ses import contract
+
+GRACE: Final = 86_400
+"""Seconds after our lease at which RQ's own clean-up would fail a started job; reclaim comes long before."""
+
+CLAIM_BYTES: Final = 8 * 1024 * 1024
+"""Payload after which one claim stops, whatever the number of idle threads."""
+
+_JOB = contract.JOB_PREFIX
+_EXECUTION = f"{contract.PREFIX}execution:"
+_INDEX = f"{contract.PREFIX}executions:"
+_RESULTS = f"{contract.PREFIX}results:"
+_WORKER = f"{contract.PREFIX}worker:"
+_SCRATCH = f"{contract.PREFIX}ses:scratch"
+_RECEIPT_DATA = json.dumps([contract.JOB_FUNCTION, None, [], {}])
+_HEAD = struct.Struct(">BBBIII")
+
+Word = Literal["done", "late", "lost", "canceled", "vanished", "broken"]
+
+
+class Suspended(Exception):  # noqa: N818 - a state, not an error
+    """Raised by `claim` while RQ's workers are suspended (`rq suspend`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """One execution of one job, held by one worker until its time runs out."""
+
+    queue: int
+    """Place of the queue among the worker's queues."""
+    job_id: str
+    execution: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job this worker has started."""
+
+    lease: Lease
+    data: bytes
+    meta: bytes
+    fresh: bool
+    """Nobody has tried it since it was enqueued, or requeued by RQ's own means."""
+    hooked: bool
+    """It carries callbacks or webhooks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """A job whose lease ran out: its worker died, or was away for too long."""
+
+    lease: Lease
+    meta: bytes
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How an execution ended, ready to be written; `fields` are those of settle.lua for its action."""
+
+    lease: Lease
+    action: Literal["sent", "retry", "failed", "back"]
+    ended: datetime
+    meta: dict[str, Any]
+    fields: dict[str, Any]
+    ended_clock: float = 0.0
+    """time.monotonic() at the end of the attempt: a retry's delay counts from there."""
+    overdue: bool = False
+    seconds: float = 0.0
+    """Time the attempt took."""
+
+
+def sent_fields(result: object) -> dict[str, Any]:
+    """Return settle.lua's fields for a mail that was sent: RQ's Result with `result` as return value."""
+    return {"result": b64encode(contract.SERIALIZER.dumps(result)).decode()}
+
+
+def failed_fields(line: str) -> dict[str, Any]:
+    """Return settle.lua's fields for a mail that failed with `line`."""
+    return {"exc": line, "exc_string": b64encode(compress(line.encode())).decode()}
+
+
+class Lifecycle:
+    """Moves the jobs of some queues through their states, on behalf of one worker.
+
+    Every method may raise redis.exceptions.RedisError; all but `claim` may then simply be called again. After
+    a claim without an answer, `held` tells what it took.
+
+    Args:
+        connection: a client that does not retry by itself: a claim sent twice would take twice.
+        queues: names, the most urgent first.
+        worker_name: RQ's name of the worker.
+        execution_prefix: text no other process uses; execution ids begin with it.
+        lease: seconds.
+    """
+
+    def __init__(
+        self, connection: Redis, queues: Sequence[str], worker_name: str, execution_prefix: str, lease: float
+    ) -> None:
+        self._connection = connection
+        self._worker_name = worker_name
+        self._prefix = execution_prefix
+        self._lease = lease
+        self._count = 0
+        self._leases_keys = [contract.leases_key(q) for q in queues]
+        wip = [contract.registry_key("wip", q) for q in queues]
+        lists = [contract.queue_key(q) for q in queues]
+        scheduled = [contract.registry_key("scheduled", q) for q in queues]
+        finished = [contract.registry_key("finished", q) for q in queues]
+        failed = [contract.registry_key("failed", q) for q in queues]
+        self._claim_keys = [contract.SUSPENDED_KEY, *_flat(lists, wip, self._leases_keys)]
+        self._settle_keys = [
+            _WORKER + worker_name,
+            _SCRATCH,
+            *_flat(lists, wip, self._leases_keys, scheduled, finished, failed),
+        ]
+        self._promote_keys = _flat(scheduled, lists)
+        self._renew_keys = _flat(wip, self._leases_keys)
+        self._scripts = {name: _script(connection, name) for name in _SCRIPTS}
+
+    def claim(self, wanted: int) -> tuple[list[Claim], int]:
+        """Take up to `wanted` queued jobs; return them, and how many dead ids were dropped from the lists.
+
+        Raises:
+            Suspended: `rq suspend` is in force.
+        """
+        first = self._count
+        # Numbers are used up even if no answer comes: what was taken under them is found by `held`.
+        self._count += wanted
+        args = [wanted, CLAIM_BYTES, self._worker_name, _now(), self._lease, GRACE, self._prefix, first]
+        reply = self._scripts["claim"](keys=self._claim_keys, args=[*args, _JOB, _EXECUTION, _INDEX])
+        if isinstance(reply, bytes):
+            raise Suspended
+        dropped, blob = reply
+        return list(self._read_claims(blob, first)), dropped
+
+    def held(self) -> list[Lease]:
+        """Return the leases that belong to this process, as the server has them."""
+        found = []
+        for queue, key in enumerate(self._leases_keys):
+            for member in self._connection.zrange(key, 0, -1):
+                job_id, _, execution = member.decode().partition(":")
+                if execution.startswith(self._prefix):
+                    found.append(Lease(queue, job_id, execution))
+        return found
+
+    def adopt(self, lease: Lease) -> Claim | None:
+        """Read a job that `held` found, as `claim` would have returned it; None if it is gone."""
+        fields = ("data", "meta", "success_callback_name", "failure_callback_name", "stopped_callback_name")
+        data, meta, *hooks = self._connection.hmget(_JOB + lease.job_id, [*fields, "webhooks"])
+        if data is None:
+            return None
+        return Claim(lease, data, meta or b"", fresh=lease.execution.endswith("1"), hooked=any(hooks))
+
+    def settle(self, settlements: Sequence[Settlement], *, clock: float) -> list[Word]:
+        """Write how executions ended, in one step; `clock` is time.monotonic() now.
+
+        Calling it again with the same settlements changes nothing.
+        """
+        entries = [_entry(settlement, clock) for settlement in settlements]
+        worked = sum(settlement.seconds for settlement in settlements)
+        args = [
+            _JOB,
+            _EXECUTION,
+            _INDEX,
+            _RESULTS,
+            self._worker_name,
+            contract.KEY_FIELD,
+            contract.KEY_MEMORY,
+        ]
+        args += [
+            contract.RESULT_TTL,
+            contract.FAILURE_TTL,
+            _RECEIPT_DATA,
+            f"{worked:.6f}",
+            json.dumps(entries),
+        ]
+        return [word.decode() for word in self._scripts["settle"](keys=self._settle_keys, args=args)]
+
+    def promote(self, most: int = 1000) -> tuple[int, float | None]:
+        """Queue what is due; return how many, and the seconds until the next (None: nothing is scheduled)."""
+        moved, pause = self._scripts["promote"](keys=self._promote_keys, args=[most, _now(), _JOB])
+        return moved, int(pause) / 1e6 if pause else None
+
+    def reclaim(self, most: int = 100) -> list[Overdue]:
+        """Return executions whose lease ran out; end each by `settle` with `overdue`."""
+        found = self._scripts["reclaim"](keys=self._leases_keys, args=[most, _JOB])
+        overdue = []
+        for queue, member, meta, worker in found:
+            job_id, _, execution = member.decode().partition(":")
+            overdue.append(Overdue(Lease(queue, job_id, execution), meta, worker.decode("utf-8", "replace")))
+        return overdue
+
+    def renew(self, leases: Iterable[Lease]) -> int:
+        """Extend the leases that still stand, and return their number."""
+        args: list[Any] = [self._lease, GRACE, _now(), _JOB, _EXECUTION, _INDEX]
+        for lease in leases:
+            args += (lease.queue, lease.job_id, lease.execution)
+        return int(self._scripts["renew"](keys=self._renew_keys, args=args))
+
+    def _read_claims(self, blob: bytes, number: int) -> Iterable[Claim]:
+        at = 0
+        while at < len(blob):
+            queue, fresh, hooked, id_size, data_size, meta_size = _HEAD.unpack_from(blob, at)
+            id_end = at + _HEAD.size + id_size
+            job_id = blob[at + _HEAD.size : id_end].decode()
+            data = blob[id_end : id_end + data_size]
+            at = id_end + data_size + meta_size
+            lease = Lease(queue, job_id, f"{self._prefix}{number:08x}{fresh}")
+            yield Claim(lease, data, blob[at - meta_size : at], fresh=bool(fresh), hooked=bool(hooked))
+            number += 1
+
+
+def _entry(settlement: Settlement, clock: float) -> dict[str, Any]:
+    lease = settlement.lease
+    entry = {
+        "q": lease.queue,
+        "id": lease.job_id,
+        "x": lease.execution,
+        "a": settlement.action,
+        "ended": utcformat(settlement.ended),
+        "meta": json.dumps(settlement.meta),
+        **settlement.fields,
+    }
+    if settlement.action == "retry":
+        entry["age"] = max(0.0, clock - settlement.ended_clock)
+    if settlement.overdue:
+        entry["overdue"] = 1
+    return entry
+
+
+_SCRIPTS = ("claim", "settle", "promote", "reclaim", "renew")
+
+
+def _script(connection: Redis, name: str) -> Script:
+    return connection.register_script(
+        files("rq_ses_worker").joinpath("lua", f"{name}.lua").read_text("utf-8")
+    )
+
+
+def _flat(*columns: Sequence[str]) -> list[str]:
+    return [key for row in zip(*columns, strict=True) for key in row]
+
+
+def _now() -> str:
+    return str(utcformat(datetime.now(UTC)))

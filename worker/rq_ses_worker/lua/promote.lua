@@ -1,0 +1,29 @@
+-- promote: put scheduled jobs that are due into their queue; never one that is not.
+--
+-- KEYS  for each queue: its scheduled registry, its list
+-- ARGV  1 jobs to move at most, a queue   2 now, in RQ's date form   3 prefix of job keys
+-- Reply { jobs moved, microseconds until the next one is due ("" where none is scheduled) }
+--       A retry goes to the front (its turn has been), a mail that was sent for later to the back.
+
+local most, today, job_prefix = tonumber(ARGV[1]), ARGV[2], ARGV[3]
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
+local moved, soonest = 0, nil
+
+for at = 1, #KEYS, 2 do
+  local scheduled, list = KEYS[at], KEYS[at + 1]
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', scheduled, '-inf', string.format('%.6f', now), 'LIMIT', 0, most)) do
+    local job = job_prefix .. id
+    redis.call('ZREM', scheduled, id)
+    local hash = redis.pcall('HMGET', job, 'status', 'started_at')
+    if not hash.err and hash[1] == 'scheduled' then
+      redis.call('HSET', job, 'status', 'queued', 'enqueued_at', today)
+      local retried = hash[2] and hash[2] ~= ''
+      redis.call(retried and 'LPUSH' or 'RPUSH', list, id)
+      moved = moved + 1
+    end
+  end
+  local first = redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')
+  if first[2] and (not soonest or tonumber(first[2]) < soonest) then soonest = tonumber(first[2]) end
+end
+return { moved, soonest and string.format('%.0f', math.max(0, math.ceil((soonest - now) * 1000000))) or '' }

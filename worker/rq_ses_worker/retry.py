@@ -1,0 +1,179 @@
+"""What becomes of a mail after an attempt: pure decisions from an outcome, its history and the policy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from rq_ses_worker.outcome import Outcome, RateLimited, Sent, Terminal, Transient, details, summary
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When a mail is tried again, and when no more; seconds throughout."""
+
+    rate_limited_delay: float = 5.0
+    transient_delay: float = 1.0
+    backoff: float = 1.0
+    """Factor by which a delay grows with each further attempt of its kind; 1 keeps it constant."""
+    max_delay: float = 300.0
+    max_attempts: int = 10
+    """Attempts that may end transiently; rate-limited ones don't count."""
+    give_up_after: float = 86_400.0
+    """From the end of the first attempt on, whatever the outcomes."""
+    on_unknown: Literal["resend", "hold"] = "resend"
+    """Whether a mail that SES may have accepted is sent again, or held in the failed registry."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A mail's attempts since it was enqueued or requeued, as kept in the job's meta."""
+
+    attempts: int = 0
+    rate_limited: int = 0
+    transient: int = 0
+    first_attempt_at: float | None = None
+    other: Mapping[str, Any] = field(default_factory=dict)
+    """What else stands in meta: the user's own."""
+
+    @classmethod
+    def from_meta(cls, meta: bytes | str, *, fresh: bool) -> History:
+        """Read a job's meta; what is unreadable counts as nothing. A `fresh` job starts anew."""
+        try:
+            stored = json.loads(meta) if meta else {}
+        except (ValueError, RecursionError):
+            stored = {}
+        if not isinstance(stored, dict):
+            stored = {}
+        return cls.from_stored(stored, fresh=fresh)
+
+    @classmethod
+    def from_stored(cls, stored: Mapping[str, Any], *, fresh: bool) -> History:
+        """Read a job's meta that is a mapping already."""
+        other = {name: value for name, value in stored.items() if name not in _OURS}
+        if fresh:
+            return cls(other=other)
+        return cls(
+            attempts=_count(stored.get("attempts")),
+            rate_limited=_count(stored.get("rate_limited")),
+            transient=_count(stored.get("transient")),
+            first_attempt_at=_moment(stored.get("first_attempt_at")),
+            other=other,
+        )
+
+    def after(self, outcome: Outcome, ended: float) -> History:
+        """Return the history with one more attempt, which ended at `ended` (epoch seconds)."""
+        return History(
+            attempts=self.attempts + 1,
+            rate_limited=self.rate_limited + isinstance(outcome, RateLimited),
+            transient=self.transient + isinstance(outcome, Transient),
+            first_attempt_at=ended if self.first_attempt_at is None else self.first_attempt_at,
+            other=self.other,
+        )
+
+    def to_meta(self, outcome: Outcome) -> dict[str, Any]:
+        """Return the job's meta after `outcome`."""
+        meta: dict[str, Any] = {**self.other, "attempts": self.attempts}
+        if isinstance(outcome, Sent):
+            return meta
+        if self.rate_limited:
+            meta["rate_limited"] = self.rate_limited
+        if self.transient:
+            meta["transient"] = self.transient
+        if self.first_attempt_at is not None:
+            meta["first_attempt_at"] = round(self.first_attempt_at, 3)
+        meta["last_outcome"] = details(outcome)
+        return meta
+
+
+_OURS = frozenset({"attempts", "rate_limited", "transient", "first_attempt_at", "last_outcome", "final"})
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Try again, `delay` seconds after the attempt ended."""
+
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Into the failed registry, with this line."""
+
+    line: str
+
+
+def decide(
+    outcome: RateLimited | Transient | Terminal,
+    history: History,
+    policy: RetryPolicy,
+    *,
+    ended: float,
+    expires: float | None = None,
+) -> Again | Failed:
+    """Return what becomes of a mail that wasn't sent.
+
+    Args:
+        outcome: how the attempt ended.
+        history: the attempts, this one included.
+        policy: the bounds.
+        ended: when the attempt ended (epoch seconds).
+        expires: when the mail expires (epoch seconds).
+    """
+    line = summary(outcome)
+    if isinstance(outcome, Terminal):
+        return Failed(line)
+    if outcome.ambiguous and policy.on_unknown == "hold":
+        return Failed(f"outcome unknown: {line}")
+    if isinstance(outcome, RateLimited):
+        delay = _delay(policy.rate_limited_delay, history.rate_limited, outcome.retry_after, policy)
+    else:
+        if history.transient >= policy.max_attempts:
+            return Failed(f"{line}; gave up after {_times(history.attempts)}")
+        delay = _delay(policy.transient_delay, history.transient, outcome.retry_after, policy)
+    first = ended if history.first_attempt_at is None else history.first_attempt_at
+    if ended + delay - first > policy.give_up_after:
+        return Failed(f"{line}; gave up {ended - first:.0f} s and {_times(history.attempts)} after the first")
+    if expires is not None and ended + delay >= expires:
+        return Failed(f"{line}; expired before the next attempt, after {_times(history.attempts)}")
+    return Again(delay)
+
+
+def expired() -> Terminal:
+    """Return the outcome of a mail that was still unsent when it expired."""
+    return Terminal(status=None, code="Expired", message="the mail expired before it could be sent")
+
+
+def lost_worker(worker: str) -> Transient:
+    """Return the outcome of an attempt whose worker died, or was away longer than its lease."""
+    name = f"worker {worker}" if worker else "its worker"
+    return Transient(
+        status=None, code="WorkerLost", message=f"{name} was lost while sending the mail", ambiguous=True
+    )
+
+
+def _delay(base: float, times: int, asked: float | None, policy: RetryPolicy) -> float:
+    # A power that overflows is beyond any bound.
+    try:
+        delay = base * policy.backoff ** max(0, times - 1)
+    except OverflowError:
+        delay = policy.max_delay
+    if policy.backoff > 1:
+        delay = min(delay, max(base, policy.max_delay))
+    return max(delay, min(asked, policy.max_delay)) if asked else delay
+
+
+def _moment(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 < value < 1e12 else None
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
+
+
+def _times(attempts: int) -> str:
+    return "1 attempt" if attempts == 1 else f"{attempts} attempts"

@@ -1,0 +1,186 @@
+"""The SES client: sign, send once, classify."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import quote
+
+from requests import PreparedRequest, Response
+from requests.structures import CaseInsensitiveDict
+from urllib3.exceptions import HTTPError
+
+from rq_ses.message import Message
+from rq_ses.render import send_email_body
+from rq_ses_worker.answer import lower_names
+from rq_ses_worker.credentials import Credentials
+from rq_ses_worker.deadline import EXCHANGE
+from rq_ses_worker.endpoint import endpoint_url
+from rq_ses_worker.failure import EXPECTED, failed
+from rq_ses_worker.httpdate import parse_http_date
+from rq_ses_worker.outcome import Outcome, classify, is_skew
+from rq_ses_worker.sigv4 import host_header, sign
+from rq_ses_worker.transport import EndpointAdapter, Proxy, tls_context
+
+BODY_LIMIT: Final = 1 << 20
+"""Bytes of an answer that are read; SES's are well under 1 KB."""
+
+_CONTENT: Final = {"Content-Type": "application/json"}
+_PIECE: Final = 65_536
+_SHORTEST_SECRET: Final = 8
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class SesClient:
+    """Send mails to SES v2 from any number of threads over one pool of kept-alive connections.
+
+    `timeout` seconds bound one whole exchange, from the look-up of the name to the answer's last byte.
+    `proxy` is an http or https URL and may hold a user name and password; `ca_bundle` is a PEM file or a
+    directory of CA certificates to trust instead of the usual ones; `pool_size` connections are kept, one for
+    each thread is best. `clock` tells the time in UTC. Nothing is read from the environment.
+    Raises ValueError if an argument is unusable.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        region: str,
+        base_url: str | None = None,
+        timeout: float = 5.0,
+        *,
+        proxy: str | None = None,
+        ca_bundle: str | None = None,
+        allow_http: bool = False,
+        pool_size: int = 16,
+        clock: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        if not (math.isfinite(timeout) and timeout > 0):
+            raise ValueError(f"timeout {timeout!r} is not a time: use seconds above 0")
+        if pool_size < 1:
+            raise ValueError(f"pool_size {pool_size!r} is not a number of connections: use 1 or more")
+        self.url = endpoint_url(region, base_url, allow_http=allow_http)
+        self.region = region
+        self.timeout = timeout
+        self._credentials = credentials
+        self._secrets = _shapes(credentials.secrets)
+        self._clock = clock
+        # Read and replaced as a whole, so that threads need no lock.
+        self._clock_offset = timedelta(0)
+        self._constant_headers = {
+            "Host": host_header(self.url),
+            "User-Agent": f"rq-ses/{version('rq-ses')}",
+            "Accept": "application/json",
+            **_CONTENT,
+        }
+        self._adapter = EndpointAdapter(
+            self.url, pool_size, tls_context(ca_bundle), None if proxy is None else Proxy(proxy)
+        )
+
+    def __repr__(self) -> str:
+        return f"SesClient({self.region!r}, {self.url!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections that are idle; those in use close when their exchange ends."""
+        self._adapter.close()
+
+    def send(self, message: Message) -> Outcome:
+        """Send one mail and return how it went; nothing that the network or SES does is raised."""
+        return self.send_body(send_email_body(message))
+
+    def send_body(self, body: bytes) -> Outcome:
+        """Send one SendEmail request, given as the JSON that will be signed and sent byte for byte.
+
+        If SES finds our clock wrong, its own time is taken over and the request signed and sent once more:
+        a request that is refused for its signature was not accepted.
+        """
+        outcome, headers = self._attempt(body)
+        if is_skew(outcome) and self._adopt_time(headers):
+            outcome, _ = self._attempt(body)
+        return self._without_secrets(outcome)
+
+    def _attempt(self, body: bytes) -> tuple[Outcome, Mapping[str, str]]:
+        request = self._signed(body)
+        with EXCHANGE.within(self.timeout):
+            try:
+                response = self._adapter.send(request, stream=True, timeout=self.timeout)
+            except EXPECTED as exc:
+                return failed(exc, EXCHANGE.phase, self.timeout), {}
+            content = _read(response)
+        return classify(response.status_code, response.headers, content), response.headers
+
+    def _signed(self, body: bytes) -> PreparedRequest:
+        now = self._clock() + self._clock_offset
+        # Only what no hop may change is signed: content-type, host and what sign adds.
+        added = sign("POST", self.url, _CONTENT, body, self._credentials, self.region, now=now)
+        request = PreparedRequest()
+        request.method = "POST"
+        request.url = self.url
+        request.body = body
+        request.headers = CaseInsensitiveDict(
+            {**self._constant_headers, **added, "Content-Length": str(len(body))}
+        )
+        return request
+
+    def _adopt_time(self, headers: Mapping[str, str]) -> bool:
+        theirs = parse_http_date(lower_names(headers).get("date", ""))
+        if theirs is None:
+            return False
+        self._clock_offset = theirs - self._clock()
+        return True
+
+    def _without_secrets(self, outcome: Outcome) -> Outcome:
+        names = ("code", "message", "request_id", "message_id")
+        texts: dict[str, Any] = {name: text for name in names if (text := getattr(outcome, name, None))}
+        clean: dict[str, Any] = {name: self._starred(text) for name, text in texts.items()}
+        return outcome if clean == texts else replace(outcome, **clean)
+
+    def _starred(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+
+def _read(response: Response) -> bytes:
+    """Return what of the body arrives in time; the status alone decides, so no failure is worse than b""."""
+    raw = response.raw
+    pieces: list[bytes] = []
+    size = 0
+    whole = False
+    try:
+        while size < BODY_LIMIT:
+            piece = raw.read(_PIECE, decode_content=True)
+            pieces.append(piece)
+            size += len(piece)
+            if not piece or (raw.length_remaining == 0 and "Content-Encoding" not in response.headers):
+                whole = True
+                break
+    except (HTTPError, OSError, ValueError):
+        pass
+    # After an interim answer (1xx) the final one is still to come: it must not meet the next request.
+    if not whole or response.status_code < 200:
+        raw.close()
+    raw.release_conn()
+    return b"".join(pieces)
+
+
+def _shapes(secrets: tuple[str, ...]) -> tuple[str, ...]:
+    # A stand-in's secret of a few letters is no secret, and would star out every word that holds it.
+    long = [secret for secret in secrets if len(secret) >= _SHORTEST_SECRET]
+    shapes = {shape for secret in long for shape in (secret, quote(secret, safe=""), quote(secret))}
+    return tuple(sorted(shapes, key=len, reverse=True))

@@ -1,0 +1,93 @@
+"""What a job asks for, read from RQ's `data` with suspicion: whoever can write to Redis wrote it."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import ValidationError
+from rq_ses import contract
+from rq_ses.message import Message, explain
+from rq_ses.plaintext import one_line
+
+DATA_LIMIT: Final = 64 * 1024 * 1024
+"""Bytes of inflated data: the largest mail (40 MB of base64) and room around it."""
+
+
+class JobRefused(Exception):  # noqa: N818 - names a decision
+    """Raised when a job isn't one of ours, or its payload isn't a valid message; `code` says which."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        self.code = code
+        self.reason = one_line(reason, 500)
+        super().__init__(f"{code}: {self.reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A valid message, and the moment (epoch seconds) after which it must not be sent."""
+
+    message: Message
+    expires: float | None = None
+
+
+def read_job(data: bytes, *, hooked: bool = False) -> Task:
+    """Return the task in a job's `data` (JSON, plain or zlib, as RQ reads it).
+
+    Raises:
+        JobRefused: it names another callable, carries callbacks or webhooks (`hooked`), isn't JSON, or its
+            payload isn't a valid message. Nothing of it is imported, unpickled or executed.
+    """
+    if hooked:
+        raise JobRefused(
+            "JobRefused", "callbacks and webhooks are never executed: enqueue the job without them"
+        )
+    try:
+        call = json.loads(_inflate(data))
+        function, instance, args, kwargs = call
+    except (ValueError, TypeError, RecursionError, zlib.error) as exc:
+        raise JobRefused(
+            "JobRefused", "its data is not a JSON call: enqueue with rq_ses.Outbox or JSONSerializer"
+        ) from exc
+    if function != contract.JOB_FUNCTION or instance is not None:
+        raise JobRefused("JobRefused", f"only {contract.JOB_FUNCTION} is executed, not {function!r:.200}")
+    return read_call(args, kwargs)
+
+
+def read_call(args: Any, kwargs: Any) -> Task:
+    """Return the task in the arguments of the job function: `send(payload, *, expires=None)`.
+
+    Raises:
+        JobRefused: the arguments aren't those, or the payload isn't a valid message.
+    """
+    if not isinstance(args, list | tuple) or not isinstance(kwargs, Mapping):
+        raise JobRefused("InvalidMessage", "the arguments must be send(payload, expires=None)")
+    options = dict(kwargs)
+    payload = args[0] if len(args) == 1 else options.pop("payload", None)
+    expires = options.pop("expires", None)
+    if len(args) > 1 or options or not isinstance(payload, Mapping):
+        raise JobRefused(
+            "InvalidMessage", "the arguments must be send(payload, expires=None), payload a Message as JSON"
+        )
+    if isinstance(expires, bool) or not isinstance(expires, int | float | None):
+        raise JobRefused("InvalidMessage", f"expires: {expires!r:.80} is no time: give epoch seconds")
+    try:
+        return Task(Message.model_validate(payload), expires)
+    except ValidationError as exc:
+        raise JobRefused("InvalidMessage", "; ".join(explain(exc))) from exc
+    except RecursionError as exc:
+        raise JobRefused("InvalidMessage", "the payload is nested too deep") from exc
+
+
+def _inflate(data: bytes) -> bytes:
+    inflater = zlib.decompressobj()
+    try:
+        plain = inflater.decompress(data, DATA_LIMIT)
+    except zlib.error:
+        return data
+    if not inflater.eof:
+        raise ValueError("cut off, or larger than any mail")
+    return plain

@@ -1,0 +1,376 @@
+"""The concurrent worker: one dispatcher that claims, threads that send, one thread that settles.
+
+It is a worker of RQ's: registered, shown by `rq info` and rq-dashboard, obeying `rq suspend`, RQ's commands
+and signals. RQ's own way of running jobs (fetch, import, perform, several round trips) is replaced by the
+transitions of rq_ses_worker.lifecycle; it executes nothing but the sending of a mail.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import signal
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import FrameType
+from typing import Any, Final
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError, RedisError, TimeoutError
+from redis.retry import Retry
+from rq import worker_registration
+from rq.registry import FailedJobRegistry, FinishedJobRegistry
+from rq.utils import now
+from rq.worker import BaseWorker, WorkerStatus
+from rq_ses import contract
+
+from rq_ses_worker.leases import Leases
+from rq_ses_worker.lifecycle import Claim, Lifecycle, Overdue, Suspended
+from rq_ses_worker.outage import Outage
+from rq_ses_worker.retry import History, RetryPolicy, lost_worker
+from rq_ses_worker.sending import Client, Senders, settlement
+from rq_ses_worker.settler import Settler
+
+log = logging.getLogger(__name__)
+
+POLL: Final = 0.1
+"""Seconds after which an idle worker looks again, if nothing wakes it before."""
+
+SOCKET_TIMEOUT: Final = 5.0
+"""Seconds after which a command to Redis is given up (and tried again)."""
+
+SHUTDOWN_SETTLE: Final = 20.0
+"""Seconds for which a stopping worker keeps trying to settle while Redis is away."""
+
+UNSETTLED: Final = 512
+"""Outcomes that may wait for Redis beside what is being sent, before no more is claimed."""
+
+
+def connect(redis_url: str) -> Redis:
+    """Return a client for a worker: time-outs on, and no retries of its own (a claim must not go twice)."""
+    return Redis.from_url(
+        redis_url,
+        socket_timeout=SOCKET_TIMEOUT,
+        socket_connect_timeout=SOCKET_TIMEOUT,
+        socket_keepalive=True,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+class MailWorker(BaseWorker):  # type: ignore[misc]
+    """Sends the mails of some queues, many at once.
+
+    Args:
+        queues: names, the most urgent first.
+        connection: from `connect`.
+        client: sends a message; called by many threads at once.
+        policy: what becomes of a mail that wasn't sent.
+        concurrency: threads that send.
+        lease: seconds after which others take over what this worker held, should it die.
+        name: RQ's name of the worker; by default made of host, process and chance.
+    """
+
+    def __init__(
+        self,
+        queues: Sequence[str],
+        *,
+        connection: Redis,
+        client: Client,
+        policy: RetryPolicy,
+        concurrency: int = 16,
+        lease: float = 30.0,
+        name: str | None = None,
+    ) -> None:
+        token = secrets.token_hex(8)
+        super().__init__(
+            list(queues),
+            name=name or f"{socket.gethostname()}.{os.getpid()}.{token[:6]}",
+            connection=connection,
+            serializer=contract.SERIALIZER,
+            worker_ttl=60,
+            prepare_for_work=False,  # it would ask Redis, which may be away
+        )
+        self.hostname, self.pid = socket.gethostname(), os.getpid()
+        self._policy = policy
+        self._leases = Leases(lease)
+        self._lifecycle = Lifecycle(connection, queues, self.name, token, lease)
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._settler = Settler(self._lifecycle, self._leases)
+        self._senders = Senders(
+            concurrency, client, policy, self._leases, settle=self._settler.put, freed=self._wake.set
+        )
+        self._promote_at = 0.0
+        self._reclaim_at = 0.0
+        self._look_again_until = 0.0
+        self._suspended = False
+        self._handled = 0
+
+    # What RQ's worker calls, or lets others call
+
+    @property
+    def connection_timeout(self) -> int:
+        """RQ would raise the socket time-out to minutes, for its blocking pops; there are none here."""
+        return int(SOCKET_TIMEOUT)
+
+    def register_birth(self) -> None:
+        """Register, unless an earlier try got as far as that; the heartbeat mends what is missing."""
+        if self.birth_date is None:
+            self._set_ip_address(self.connection)
+            super().register_birth()
+
+    def subscribe(self) -> None:
+        """Listen for RQ's commands, and for queues that were empty and no longer are."""
+        self.pubsub = self.connection.pubsub()
+        wake = {contract.wake_channel(queue): lambda _: self._wake.set() for queue in self.queue_names()}
+        self.pubsub.subscribe(**{self.pubsub_channel_name: self.handle_payload}, **wake)
+        self.pubsub_thread = self.pubsub.run_in_thread(
+            sleep_time=0.5, daemon=True, exception_handler=self._keep_listening
+        )
+
+    def _keep_listening(self, exc: Exception, *_: object) -> None:
+        if not isinstance(exc, ConnectionError | TimeoutError):
+            log.error("listening for commands failed: %s", type(exc).__name__)
+        self._closing.wait(1.0)
+
+    def request_stop(self, signum: int, _frame: FrameType | None) -> None:
+        """Stop claiming, and end once what is being sent is settled. A second signal ends at once."""
+        # A handler runs between any two bytecodes of the main thread: it may only set flags.
+        self._shutdown_requested_date = now()
+        self._stop_requested = True
+        signal.signal(signal.SIGINT, self.request_force_stop)
+        signal.signal(signal.SIGTERM, self.request_force_stop)
+        self._wake.set()
+
+    def work(self, burst: bool = False, logging_level: str | None = None, **_: Any) -> bool:
+        """Send until told to stop, or in `burst` until nothing is queued, being sent, or scheduled.
+
+        Returns whether any job was handled.
+
+        Raises:
+            SystemExit: a second signal asked to end at once; what was being sent is left to reclaim.
+        """
+        self._install_signal_handlers()
+        if not self._begin(logging_level):
+            return False
+        heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._settler.start()
+        self._senders.start()
+        heart.start()
+        try:
+            try:
+                self._dispatch(burst)
+            except Exception:
+                self._finish()
+                raise
+            self._finish()
+        finally:
+            self._closing.set()
+            self._leave()
+        return self._handled > 0
+
+    # The dispatcher, in the main thread
+
+    def _begin(self, logging_level: str | None) -> bool:
+        outage = Outage(log, "the worker starts when it is back")
+        while not self._stop_requested:
+            try:
+                self.bootstrap(logging_level)
+            except RedisError as exc:
+                outage.failed(exc)
+                self._wake.wait(1.0)
+                continue
+            outage.over()
+            return True
+        return False
+
+    def _dispatch(self, burst: bool) -> None:
+        outage = Outage(log, "nothing is claimed meanwhile")
+        while not self._stop_requested:
+            try:
+                pause = self._step(burst)
+            except RedisError as exc:
+                # A claim whose answer was lost may have been carried out, or be carried out later.
+                self._look_again_until = time.monotonic() + self._leases.length
+                outage.failed(exc)
+                self._pause(0.25)
+                continue
+            if outage.lasting:
+                outage.over()
+            if pause is None:
+                return
+            if pause:
+                self._pause(pause)
+
+    def _step(self, burst: bool) -> float | None:
+        """Do what is due; return the seconds to wait for something to happen (None: the burst is over)."""
+        clock = time.monotonic()
+        if clock < self._look_again_until:
+            self._adopt()
+        if clock >= self._reclaim_at:
+            self._reclaim()
+        if clock >= self._promote_at:
+            self._promote(clock)
+        wanted = self._senders.idle
+        if wanted <= 0 or len(self._leases) > self._senders.count + UNSETTLED:
+            return POLL
+        claims = self._claim(wanted)
+        if claims:
+            return 0.0
+        if burst and (claims is None or self._drained()):
+            return None
+        return max(0.0, min(POLL, self._promote_at - time.monotonic()))
+
+    def _drained(self) -> bool:
+        """Tell, after a claim that found nothing, whether nothing can follow from what we did."""
+        return not self._leases and self._lifecycle.promote() == (0, None)
+
+    def _claim(self, wanted: int) -> list[Claim] | None:
+        """Claim for `wanted` threads; None while RQ's workers are suspended."""
+        self._wake.clear()
+        clock = time.monotonic()
+        try:
+            claims, dropped = self._lifecycle.claim(wanted)
+        except Suspended:
+            if not self._suspended:
+                log.warning("suspended: nothing is claimed until `rq resume`")
+                self._suspended = True
+            return None
+        if self._suspended:
+            log.warning("resumed")
+            self._suspended = False
+        if dropped:
+            log.warning("%d ids without a queued job were dropped from the queue", dropped)
+        for claim in claims:
+            self._take(claim, clock)
+        return claims
+
+    def _take(self, claim: Claim, since: float) -> None:
+        self._leases.add(claim.lease, since)
+        self._senders.submit(claim)
+        self._handled += 1
+
+    def _adopt(self) -> None:
+        """Take on what a claim without an answer has taken in our name."""
+        # Known before read: what is settled in between must not look like a stranger.
+        known = set(self._leases.held())
+        for lease in self._lifecycle.held():
+            clock = time.monotonic()
+            if lease not in known and self._lifecycle.renew([lease]):
+                claim = self._lifecycle.adopt(lease)
+                if claim:
+                    log.info("job %s: claimed by a call whose answer was lost", lease.job_id)
+                    self._take(claim, clock)
+
+    def _promote(self, clock: float) -> None:
+        moved, pause = self._lifecycle.promote()
+        if moved:
+            self._promote_at = clock
+        else:
+            self._promote_at = clock + (POLL if pause is None else min(POLL, pause))
+
+    def _reclaim(self) -> None:
+        for found in self._lifecycle.reclaim():
+            # What this process still holds, it will settle itself.
+            if found.lease not in self._leases:
+                self._end_overdue(found)
+        self._reclaim_at = time.monotonic() + min(1.0, self._leases.length / 10)
+
+    def _end_overdue(self, found: Overdue) -> None:
+        """End an execution whose worker is lost: SES may or may not have accepted the mail."""
+        outcome = lost_worker(found.worker)
+        ended = datetime.now(UTC)
+        history = History.from_meta(found.meta, fresh=found.lease.execution.endswith("1"))
+        history = history.after(outcome, ended.timestamp())
+        ending = settlement(
+            found.lease, outcome, history, self._policy, ended=ended, ended_clock=time.monotonic()
+        )
+        if ending.action == "retry":
+            # The lease has kept it waiting for long enough.
+            ending = replace(ending, action="back", fields={})
+        log.warning("job %s: %s", found.lease.job_id, outcome.message)
+        self._settler.put(replace(ending, overdue=True))
+
+    def _pause(self, seconds: float) -> None:
+        if not self._stop_requested:
+            self._wake.wait(seconds)
+        self._wake.clear()
+
+    # The end
+
+    def _finish(self) -> None:
+        """Let what is being sent end, and settle it."""
+        if self._stop_requested:
+            log.info("stopping: %d mails are being sent", self._senders.busy)
+        self._senders.stop()
+        self._senders.join()
+        if not self._settler.stop(SHUTDOWN_SETTLE):
+            for lease in self._leases.held():
+                log.error(
+                    "job %s: Redis is away, its outcome is not settled; reclaim will end it", lease.job_id
+                )
+
+    def _leave(self) -> None:
+        try:
+            self.teardown()
+        except RedisError as exc:
+            log.error("Redis is away (%s); the worker's registration expires by itself", type(exc).__name__)
+
+    # The heartbeat, in a thread of its own
+
+    def _beat(self) -> None:
+        outage = Outage(log, "leases can't be renewed meanwhile")
+        period = min(10.0, self._leases.length / 3)
+        while not self._closing.wait(period):
+            try:
+                self._beat_once()
+            except RedisError as exc:
+                outage.failed(exc)
+            else:
+                outage.over()
+
+    def _beat_once(self) -> None:
+        clock = time.monotonic()
+        held = self._leases.held()
+        if held:
+            self._lifecycle.renew(held)
+            self._leases.extend(held, clock)
+        self._show(bool(held))
+        if self.should_run_maintenance_tasks:
+            self._clean()
+
+    def _show(self, busy: bool) -> None:
+        state = (
+            WorkerStatus.SUSPENDED if self._suspended else WorkerStatus.BUSY if busy else WorkerStatus.IDLE
+        )
+        with self.connection.pipeline() as pipeline:
+            self.heartbeat(pipeline=pipeline)
+            self.set_state(state, pipeline=pipeline)
+            if self._shutdown_requested_date:
+                pipeline.hset(self.key, "shutdown_requested_date", _date(self._shutdown_requested_date))
+            pipeline.hexists(self.key, "birth")
+            known = pipeline.execute()[-1]
+            if not known:  # the server has lost it: expired while we were paused, or flushed
+                pipeline.hset(self.key, mapping=self.serialize())
+                worker_registration.register(self, pipeline)
+                pipeline.execute()
+
+    def _clean(self) -> None:
+        """Drop registry entries whose jobs have expired; never the started ones: those are reclaimed."""
+        for queue in self.queues:
+            if queue.acquire_maintenance_lock():
+                for registry in (FinishedJobRegistry, FailedJobRegistry):
+                    registry(queue=queue).cleanup()
+                worker_registration.clean_worker_registry(queue)
+                queue.release_maintenance_lock()
+        self.last_cleaned_at = now()
+
+
+def _date(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
