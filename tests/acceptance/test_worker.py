@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from rq.job import JobStatus
 from rq.registry import FailedJobRegistry, FinishedJobRegistry, ScheduledJobRegistry, StartedJobRegistry
 from rq.serializers import JSONSerializer
 from rq.suspension import resume, suspend
+
 from rq_ses import Outbox, contract
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.mail import fetch, mail, status
@@ -64,7 +66,7 @@ def test_a_mail_is_tried_again_after_the_promised_delay_and_never_early(
         assert fetch(redis, job_id).get_meta()["attempts"] == 1
         wait_for(lambda: ended(redis, job_id))
     requests = ses.requests
-    measured = [later.at - earlier.answered_at for earlier, later in zip(requests, requests[1:], strict=False)]
+    measured = [later.at - earlier.answered_at for earlier, later in pairwise(requests)]
     assert len(measured) == len(delays)
     for delay, promised in zip(measured, delays, strict=True):
         assert promised <= delay < promised + LATE
@@ -210,10 +212,14 @@ def test_nothing_but_our_job_function_is_executed(
     hooked = queue.enqueue(contract.JOB_FUNCTION, {"sender": "a@example.com"})
     redis.hset(hooked.key, "success_callback_name", "os.system")
     pickled = Queue("mail", connection=redis).enqueue("os.system", f"touch {proof}")
-    invalid = queue.enqueue(contract.JOB_FUNCTION, {"sender": "a@example.com", "to": ["nobody"], "subject": "s"})
+    invalid = queue.enqueue(
+        contract.JOB_FUNCTION, {"sender": "a@example.com", "to": ["nobody"], "subject": "s"}
+    )
     with running(["worker", "--burst"], worker_env, tmp_path / "log") as worker:
         wait_for(lambda: not worker.running)
-    lines = {job.id: fetch(redis, job.id).latest_result().exc_string for job in (foreign, hooked, pickled, invalid)}
+    lines = {
+        job.id: fetch(redis, job.id).latest_result().exc_string for job in (foreign, hooked, pickled, invalid)
+    }
     assert "only rq_ses_worker.job.send is executed, not 'os.system'" in lines[foreign.id]
     assert "callbacks and webhooks are never executed" in lines[hooked.id]
     assert "its data is not a JSON call" in lines[pickled.id]
@@ -226,7 +232,9 @@ def test_what_sess_and_senders_wrote_cannot_be_markup_in_redis(
     redis: Redis, outbox: Outbox, worker_env: dict[str, str], tmp_path: Path
 ) -> None:
     job_id = outbox.send(mail("reject.x@faults.example", subject="<img src=x onerror=alert(1)>")).job_id
-    foreign = Queue("mail", connection=redis, serializer=JSONSerializer).enqueue("<script>alert(1)</script>.x")
+    foreign = Queue("mail", connection=redis, serializer=JSONSerializer).enqueue(
+        "<script>alert(1)</script>.x"
+    )
     with running(["worker", "--burst"], worker_env, tmp_path / "log") as worker:
         wait_for(lambda: not worker.running)
     job = fetch(redis, job_id)
@@ -240,7 +248,10 @@ def test_what_sess_and_senders_wrote_cannot_be_markup_in_redis(
 def test_secrets_stand_neither_in_redis_nor_in_the_workers_output(
     redis: Redis, outbox: Outbox, ses: SimulatorServer, worker_env: dict[str, str], tmp_path: Path
 ) -> None:
-    job_ids = [outbox.send(mail(f"{steps}.x@faults.example")).job_id for steps in ("slow-0.1", "reject", "drop", "503")]
+    job_ids = [
+        outbox.send(mail(f"{steps}.x@faults.example")).job_id
+        for steps in ("slow-0.1", "reject", "drop", "503")
+    ]
     wrong = {**worker_env, "AWS_SECRET_ACCESS_KEY": SECRET + "x"}
     with running(["worker", "--log-level", "debug"], worker_env, tmp_path / "log") as worker:
         wait_for(lambda: all(ended(redis, job_id) for job_id in job_ids))
@@ -261,7 +272,7 @@ def test_secrets_stand_neither_in_redis_nor_in_the_workers_output(
 def test_the_worker_starts_before_redis_and_outlives_its_absence(
     ses: SimulatorServer, tmp_path: Path, worker_env: dict[str, str]
 ) -> None:
-    from support.valkey import client, url, valkey  # noqa: PLC0415
+    from support.valkey import client, url, valkey
 
     with valkey(tmp_path / "data") as server:
         redis_url = url(server)
@@ -281,7 +292,12 @@ def test_the_worker_starts_before_redis_and_outlives_its_absence(
 
 
 def test_a_stock_rq_worker_sends_the_same_jobs(
-    redis: Redis, redis_url: str, outbox: Outbox, ses: SimulatorServer, worker_env: dict[str, str], tmp_path: Path
+    redis: Redis,
+    redis_url: str,
+    outbox: Outbox,
+    ses: SimulatorServer,
+    worker_env: dict[str, str],
+    tmp_path: Path,
 ) -> None:
     good, retried, bad = (
         outbox.send(mail(address)).job_id
@@ -302,7 +318,12 @@ def test_a_stock_rq_worker_sends_the_same_jobs(
 
 
 def test_ours_and_a_stock_worker_share_a_queue(
-    redis: Redis, redis_url: str, outbox: Outbox, ses: SimulatorServer, worker_env: dict[str, str], tmp_path: Path
+    redis: Redis,
+    redis_url: str,
+    outbox: Outbox,
+    ses: SimulatorServer,
+    worker_env: dict[str, str],
+    tmp_path: Path,
 ) -> None:
     stock = ["-m", "rq.cli", "worker", "mail", "--url", redis_url, "--worker-class", "rq.SimpleWorker"]
     stock += ["--serializer", "rq.serializers.JSONSerializer"]

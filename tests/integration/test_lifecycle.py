@@ -22,6 +22,7 @@ from rq.registry import (
 from rq.results import Result
 from rq.serializers import JSONSerializer
 from rq.suspension import resume, suspend
+
 from rq_ses import contract
 from rq_ses_worker.lifecycle import (
     Claim,

@@ -11,6 +11,7 @@ from redis import Redis
 from rq import Queue
 from rq.job import JobStatus
 from rq.registry import ScheduledJobRegistry
+
 from rq_ses import IdempotencyConflict, Outbox, OutboxUnavailable, Receipt, Submission, contract
 from rq_ses_worker.lifecycle import Lifecycle, Settlement, failed_fields, sent_fields
 from rq_ses_worker.task import Task, read_job
@@ -51,11 +52,13 @@ def test_many_messages_keep_their_order_over_several_batches(redis: Redis, outbo
 
 
 def test_large_messages_are_split_into_batches_of_bounded_size(redis: Redis, outbox: Outbox) -> None:
-    import os  # noqa: PLC0415
+    import os
 
-    from rq_ses import Attachment  # noqa: PLC0415
+    from rq_ses import Attachment
 
-    noise = Attachment(filename="x.bin", content_type="application/octet-stream", content=os.urandom(3_000_000))
+    noise = Attachment(
+        filename="x.bin", content_type="application/octet-stream", content=os.urandom(3_000_000)
+    )
     receipts = outbox.send_many([mail(attachments=[noise]) for _ in range(4)])
     assert [r.job_id for r in receipts] == queued(redis)
 
@@ -73,12 +76,18 @@ def test_a_delayed_message_is_scheduled_by_the_servers_clock(redis: Redis, outbo
 def test_a_message_for_a_moment_keeps_its_fraction_of_a_second(redis: Redis, outbox: Outbox) -> None:
     at = datetime.now(UTC) + timedelta(hours=1)
     job_id = outbox.send(mail(), at=at).job_id
-    assert redis.zscore(contract.registry_key("scheduled", "mail"), job_id) == pytest.approx(at.timestamp(), abs=2e-6)
+    assert redis.zscore(contract.registry_key("scheduled", "mail"), job_id) == pytest.approx(
+        at.timestamp(), abs=2e-6
+    )
 
 
 def test_an_expiry_goes_with_the_job(redis: Redis, outbox: Outbox) -> None:
     at = datetime.now(UTC) + timedelta(hours=1)
-    for expires, moment in ((at, at.timestamp()), (60, time.time() + 60), (timedelta(minutes=1), time.time() + 60)):
+    for expires, moment in (
+        (at, at.timestamp()),
+        (60, time.time() + 60),
+        (timedelta(minutes=1), time.time() + 60),
+    ):
         job_id = outbox.send(mail(), expires=expires).job_id
         task = read_job(redis.hget(contract.JOB_PREFIX + job_id, "data"))
         assert task.expires == pytest.approx(moment, abs=5)
@@ -255,5 +264,5 @@ def test_an_idle_worker_is_woken_once_when_an_empty_queue_gets_mails(redis: Redi
         outbox.send(mail())
         redis.publish(contract.wake_channel("mail"), "end")
         heard = []
-        wait_for(lambda: (m := listener.get_message()) and heard.append(m["data"]) or b"end" in heard)
+        wait_for(lambda: ((m := listener.get_message()) and heard.append(m["data"])) or b"end" in heard)
     assert heard == [b"", b"end"]

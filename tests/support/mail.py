@@ -6,11 +6,14 @@ from typing import Any
 
 from redis import Redis
 from rq.job import Job
+
 from rq_ses import Message, contract
 
 
 def mail(to: str = "anna@example.com", **fields: Any) -> Message:
-    return Message(**{"sender": "Shop <shop@example.com>", "to": [to], "subject": "Hi", "text": "Hello", **fields})
+    return Message(
+        **{"sender": "Shop <shop@example.com>", "to": [to], "subject": "Hi", "text": "Hello", **fields}
+    )
 
 
 def fetch(redis: Redis, job_id: str) -> Job:

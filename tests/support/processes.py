@@ -83,7 +83,7 @@ def running(arguments: Sequence[str], env: Mapping[str, str], log: Path) -> Iter
 
 @contextmanager
 def running_module(arguments: Sequence[str], env: Mapping[str, str], log: Path) -> Iterator[Process]:
-    """Run Python with arguments until the block is left, and then let it end its children (RQ's scheduler)."""
+    """Run Python with arguments until the block is left, then let it end its children (RQ's scheduler)."""
     process = Process(arguments, env, log)
     try:
         yield process

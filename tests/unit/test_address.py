@@ -1,19 +1,28 @@
 from __future__ import annotations
 
-import email.policy
+import re
+from email import message_from_bytes
+from email.header import decode_header, make_header
 from email.headerregistry import HeaderRegistry
+from email.utils import parseaddr
 
 import pytest
 from email_validator import validate_email
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from rq_ses.address import _PLAIN, NAME_LIMIT, bare, encoded, normalise
 
 HEADERS = HeaderRegistry()
 LOCAL = st.text("abcXYZ059_+-.", min_size=1, max_size=66)
 DOMAIN = st.text("abcxn019-.", min_size=1, max_size=70)
+SIMPLE = re.compile(
+    r"[a-z0-9_+-]{1,9}(\.[a-z0-9_+-]{1,9}){0,3}@([a-z0-9]([a-z0-9-]{0,9}[a-z0-9])?\.){1,4}[a-z]{2,9}"
+)
 UNDISPLAYABLE = ("Cc", "Cs", "Zl", "Zp")
-NAMES = st.text(st.characters(exclude_categories=UNDISPLAYABLE, exclude_characters="<>@"), max_size=NAME_LIMIT)
+NAMES = st.text(
+    st.characters(exclude_categories=UNDISPLAYABLE, exclude_characters="<>@"), max_size=NAME_LIMIT
+)
 
 
 def decoded(header: str) -> tuple[str, str]:
@@ -25,20 +34,24 @@ def decoded(header: str) -> tuple[str, str]:
 
 
 def normalised_by_library(text: str) -> str | None:
-    return validate_email(text, check_deliverability=False, globally_deliverable=False).ascii_email
+    return validate_email(text, check_deliverability=False, test_environment=True, strict=True).ascii_email
 
 
-@given(st.from_regex(_PLAIN, fullmatch=True))
+@given(st.from_regex(SIMPLE, fullmatch=True).filter(_PLAIN.fullmatch))
 @example("a@b.cc")
 @example("a" * 64 + "@b.cc")
 @example("postmaster@example.test")
-@example("a.b+c_d-e@x1.y-z.localhost")
+@example("a.b+c_d-e@x1.y-z.example")
 @example("a@" + "b" * 63 + ".cc")
 def test_what_the_fast_path_takes_the_library_takes_as_it_is(text: str) -> None:
     assert normalised_by_library(text) == text
 
 
-@given(LOCAL, DOMAIN, st.sampled_from(["com", "example", "test", "museum", "a"]))
+@given(
+    LOCAL,
+    DOMAIN,
+    st.sampled_from(["com", "example", "test", "arpa", "local", "localhost", "invalid", "onion", "a"]),
+)
 def test_what_the_fast_path_takes_of_near_misses_the_library_takes_as_it_is(
     local: str, domain: str, last: str
 ) -> None:
@@ -64,6 +77,9 @@ def test_what_the_fast_path_takes_of_near_misses_the_library_takes_as_it_is(
         ("o'neil!#$%&*/=?^`{|}~@example.com", "o'neil!#$%&*/=?^`{|}~@example.com"),
         ("dev@app.localhost", "dev@app.localhost"),
         ("dev@app.test", "dev@app.test"),
+        ("a@b\u3002example", "a@b.example"),
+        ("INFO@App.Local", "info@app.local"),
+        ("dev@müller.invalid", "dev@xn--mller-kva.invalid"),
         ('"a <b>" <c@example.com>', '"a <b>" <c@example.com>'),
         ('"b@example.com, c" <c@example.com>', '"b@example.com, c" <c@example.com>'),
     ],
@@ -76,15 +92,57 @@ def test_an_address_is_kept_as_written_with_an_ascii_domain(text: str, normal: s
 @pytest.mark.parametrize(
     "text",
     [
-        "", " ", "foo", "@", "a@", "@b.cc", "a@b", "a@localhost", "a@1.2.3.4", "a@[127.0.0.1]", "a@b.c@d.ee",
-        "a b@example.com", "a..b@example.com", ".a@example.com", "a@-b.cc", "a@b..cc", "a@b.cc.", '"a b"@example.com',
-        "jörg@example.com", "a@exa mple.com", "a" * 65 + "@example.com", "a@" + "b" * 64 + ".cc",
-        "a@" + "b." * 130 + "cc", "a@xn--\xff.cc", "a@xn--99999999.cc", "Ann ann@example.com", "Ann <>", "Ann <ann>",
-        "Ann <a@b.cc> x", "<<a@b.cc>>", "A <x> B <a@b.cc>", "a@b.cc, d@e.ff", "a@b.cc;d@e.ff", "a@b.cc, D <d@e.ff>",
-        "x" * (NAME_LIMIT + 1) + " <a@b.cc>", "a@b.cc\n", "Ann\r\nBcc: x@y.zz <a@b.cc>", "\0a@b.cc", "a@b.cc\u2028",
-        "A\ud800 <a@b.cc>", "a\u200b@b.cc", "a@" + "x" * 100_000, "@" * 2000, "<" * 5000 + ">",
+        "",
+        " ",
+        "foo",
+        "@",
+        "a@",
+        "@b.cc",
+        "a@b",
+        "a@localhost",
+        "a@1.2.3.4",
+        "a@[127.0.0.1]",
+        "a@b.c@d.ee",
+        "a b@example.com",
+        "a..b@example.com",
+        ".a@example.com",
+        "a@-b.cc",
+        "a@b..cc",
+        "a@b.cc.",
+        "a@test",
+        "a@.test",
+        "a@.local",
+        "a@b.onion",
+        "a@10.in-addr.arpa",
+        '"a b"@example.com',
+        "jörg@example.com",
+        "a@exa mple.com",
+        "a" * 65 + "@example.com",
+        "a@" + "b" * 64 + ".cc",
+        "a@" + "b." * 130 + "cc",
+        "a@xn--\xff.cc",
+        "a@xn--99999999.cc",
+        "Ann ann@example.com",
+        "Ann <>",
+        "Ann <ann>",
+        "Ann <a@b.cc> x",
+        "<<a@b.cc>>",
+        "A <x> B <a@b.cc>",
+        "a@b.cc, d@e.ff",
+        "a@b.cc;d@e.ff",
+        "a@b.cc, D <d@e.ff>",
+        "x" * (NAME_LIMIT + 1) + " <a@b.cc>",
+        "a@b.cc\n",
+        "Ann\r\nBcc: x@y.zz <a@b.cc>",
+        "\0a@b.cc",
+        "a@b.cc\u2028",
+        "A\ud800 <a@b.cc>",
+        "a\u200b@b.cc",
+        "a@" + "x" * 100_000,
+        "@" * 2000,
+        "<" * 5000 + ">",
     ],
-)  # fmt: skip
+)
 def test_what_is_no_address_is_refused_with_a_bounded_text(text: str) -> None:
     with pytest.raises(ValueError, match=": ") as caught:
         normalise(text)
@@ -94,7 +152,7 @@ def test_what_is_no_address_is_refused_with_a_bounded_text(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["a@b.cc, d@e.ff", "a@b.cc, D <d@e.ff>", "a@b.cc; d@e.ff"])
 def test_several_addresses_in_one_string_are_to_be_given_as_a_list(text: str) -> None:
-    with pytest.raises(ValueError, match="give several( addresses)? as a list"):
+    with pytest.raises(ValueError, match=r"give several( addresses)? as a list"):
         normalise(text)
 
 
@@ -155,5 +213,7 @@ def test_any_display_name_is_read_back_as_it_was_written(name: str) -> None:
 def test_a_name_of_many_encoded_words_survives_a_mail() -> None:
     name = "Ünïcödé " * 20
     header = encoded(normalise(f"{name}<a@example.com>"))
-    mail = email.message_from_bytes(f"To: {header}\n\n".encode(), policy=email.policy.default)
-    assert mail["To"].addresses[0].display_name == name.strip()
+    mail = message_from_bytes(f"To: {header}\n\n".encode())
+    shown, address = parseaddr(mail["To"])
+    assert str(make_header(decode_header(shown))) == name.strip()
+    assert address == "a@example.com"

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from importlib import import_module
 
-import rq_ses
 from redis import Redis
 from rq import Queue
 from rq.job import Job, validate_job_id
@@ -14,6 +13,8 @@ from rq.registry import (
     StartedJobRegistry,
 )
 from rq.suspension import WORKERS_SUSPENDED
+
+import rq_ses
 from rq_ses import contract
 
 UNCONNECTED = Redis(port=1)

@@ -70,7 +70,7 @@ def test_a_base_url_keeps_its_port_and_prefix_in_normal_form(base_url: str, url:
     ],
 )
 def test_plain_http_is_for_this_machine_unless_it_is_allowed(base_url: str) -> None:
-    with pytest.raises(ValueError, match="base_url .* is not encrypted .* allow_http"):
+    with pytest.raises(ValueError, match=r"base_url .* is not encrypted .* allow_http"):
         endpoint_url("us-east-1", base_url)
     assert endpoint_url("us-east-1", base_url, allow_http=True) == base_url + SEND_PATH
 

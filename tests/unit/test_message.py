@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+
 from rq_ses.message import MAX_BYTES, Attachment, Message, explain
 
 FIELDS: dict[str, Any] = {"sender": "a@example.com", "to": "b@example.com", "subject": "Hi", "text": "Hello"}
@@ -22,27 +23,38 @@ ADDRESSES = st.sampled_from(
 LISTS = st.lists(ADDRESSES, max_size=4)
 TAGS = st.text("abcXYZ019_-", min_size=1, max_size=8)
 ATTACHMENTS = st.fixed_dictionaries(
-    {"filename": st.sampled_from(["a.pdf", "ä.tar.gz", "x", "..", "a/b.png"]), "content": st.binary(max_size=30)},
+    {
+        "filename": st.sampled_from(["a.pdf", "ä.tar.gz", "x", "..", "a/b.png"]),
+        "content": st.binary(max_size=30),
+    },
     optional={
-        "content_type": st.sampled_from(["application/octet-stream", 'text/plain; charset="utf-8"', "image/png"]),
+        "content_type": st.sampled_from(
+            ["application/octet-stream", 'text/plain; charset="utf-8"', "image/png"]
+        ),
         "description": st.text(NO_CONTROLS, min_size=1, max_size=9),
     },
-)  # fmt: skip
+)
 MESSAGES = st.fixed_dictionaries(
-    {"sender": ADDRESSES, "to": st.lists(ADDRESSES, min_size=1, max_size=4), "subject": LINES, "text": BODIES},
+    {
+        "sender": ADDRESSES,
+        "to": st.lists(ADDRESSES, min_size=1, max_size=4),
+        "subject": LINES,
+        "text": BODIES,
+    },
     optional={
         "cc": LISTS,
         "bcc": LISTS,
         "reply_to": ADDRESSES | LISTS,
         "html": BODIES | st.none(),
         "headers": st.dictionaries(
-            st.sampled_from(["X-One", "X-Two", "List-Unsubscribe"]), st.text(" abc<>:~", min_size=1, max_size=9)
+            st.sampled_from(["X-One", "X-Two", "List-Unsubscribe"]),
+            st.text(" abc<>:~", min_size=1, max_size=9),
         ),
         "tags": st.dictionaries(TAGS, TAGS, max_size=3),
         "configuration_set": TAGS | st.none(),
         "attachments": st.lists(ATTACHMENTS, max_size=3),
     },
-)  # fmt: skip
+)
 
 
 def problems(**fields: Any) -> list[str]:
@@ -92,14 +104,18 @@ def test_equal_headers_and_tags_in_another_order_give_the_same_payload() -> None
 
 
 def test_a_single_address_stands_for_a_list_of_one() -> None:
-    message = Message(**{**FIELDS, "cc": "c@example.com", "bcc": ("d@example.com",), "reply_to": "E <e@example.com>"})
+    message = Message(
+        **{**FIELDS, "cc": "c@example.com", "bcc": ("d@example.com",), "reply_to": "E <e@example.com>"}
+    )
     assert message.to == ("b@example.com",)
     assert message.cc == ("c@example.com",)
     assert message.reply_to == ("E <e@example.com>",)
 
 
 def test_recipients_are_bare_and_of_all_three_lists() -> None:
-    message = Message(**{**FIELDS, "to": "B <b@Example.com>", "cc": ["c@example.com"], "bcc": ["d@bücher.example"]})
+    message = Message(
+        **{**FIELDS, "to": "B <b@Example.com>", "cc": ["c@example.com"], "bcc": ["d@bücher.example"]}
+    )
     assert message.recipients == ("b@example.com", "c@example.com", "d@xn--bcher-kva.example")
 
 
@@ -154,7 +170,10 @@ def test_a_message_that_is_nothing_but_a_body_does_not_show_it() -> None:
         ({"subject": "a\r\nBcc: x@y.zz"}, "subject: 'a\\r\\nBcc: x@y.zz' holds a line break"),
         ({"subject": "a\u2028b"}, "subject: "),
         ({"subject": "a\x85b"}, "subject: "),
-        ({"subject": "\ud800"}, "subject: '\\ud800' holds a line break, a control character or a lone surrogate"),
+        (
+            {"subject": "\ud800"},
+            "subject: '\\ud800' holds a line break, a control character or a lone surrogate",
+        ),
         ({"text": "\ud800"}, "text: holds a lone surrogate"),
         ({"text": None}, "text: both text and html are empty: give at least one of them"),
         ({"text": "", "html": ""}, "text: both text and html are empty: give at least one of them"),
@@ -172,7 +191,10 @@ def test_a_message_that_is_nothing_but_a_body_does_not_show_it() -> None:
         ({"headers": {"": "1"}}, "headers['']: '' is not a header's name"),
         ({"headers": {"X" * 127: "1"}}, "headers['"),
         ({"headers": {"X-a": "1", "X-A": "2"}}, "headers: 'X-a' and 'X-A' are the same header"),
-        ({"headers": {f"X-{n}": "1" for n in range(16)}}, "headers: 16 headers are too many: give 15 at most"),
+        (
+            {"headers": {f"X-{n}": "1" for n in range(16)}},
+            "headers: 16 headers are too many: give 15 at most",
+        ),
         ({"tags": {"a b": "1"}}, "tags['a b']: 'a b' cannot stand in a tag"),
         ({"tags": {"a": "x" * 257}}, "tags.a: "),
         ({"tags": {"a": 1}}, "tags.a: 1 is not a string"),
@@ -180,7 +202,10 @@ def test_a_message_that_is_nothing_but_a_body_does_not_show_it() -> None:
         ({"configuration_set": ""}, "configuration_set: '' is not the name"),
         ({"attachments": attach()}, "attachments: a mapping is not a list of attachments"),
         ({"attachments": [attach(filename="")]}, "attachments[0].filename: '' is not the name of a file"),
-        ({"attachments": [attach(filename="a\r\nb")]}, "attachments[0].filename: 'a\\r\\nb' holds a line break"),
+        (
+            {"attachments": [attach(filename="a\r\nb")]},
+            "attachments[0].filename: 'a\\r\\nb' holds a line break",
+        ),
         ({"attachments": [attach(filename="x" * 256)]}, "attachments[0].filename: "),
         ({"attachments": [attach(content="YQ")]}, "attachments[0].content: is a string but not base64"),
         ({"attachments": [attach(content="YWJ\nj")]}, "attachments[0].content: is a string but not base64"),
@@ -188,16 +213,22 @@ def test_a_message_that_is_nothing_but_a_body_does_not_show_it() -> None:
         ({"attachments": [attach(content="ä")]}, "attachments[0].content: is a string but not base64"),
         ({"attachments": [attach(content=None)]}, "attachments[0].content: the NoneType value is not bytes"),
         ({"attachments": [{"filename": "a"}]}, "attachments[0].content: is missing: give it"),
-        ({"attachments": [attach(content_type="text")]}, "attachments[0].content_type: 'text' is not a MIME type"),
+        (
+            {"attachments": [attach(content_type="text")]},
+            "attachments[0].content_type: 'text' is not a MIME type",
+        ),
         ({"attachments": [attach(content_type="a/b\n")]}, "attachments[0].content_type: "),
         ({"attachments": [attach(content_type="")]}, "attachments[0].content_type: "),
         ({"attachments": [attach(content_type="a/b;" + "c" * 78)]}, "attachments[0].content_type: "),
         ({"attachments": [attach(content_id="<a>")]}, "attachments[0].content_id: '‹a›' is not a content id"),
         ({"attachments": [attach(content_id="x" * 79)]}, "attachments[0].content_id: "),
         ({"attachments": [attach(description="x" * 1001)]}, "attachments[0].description: "),
-        ({"attachments": [attach(content_id="a"), attach(content_id="a")]}, "attachments: content_id 'a' stands twice"),
+        (
+            {"attachments": [attach(content_id="a"), attach(content_id="a")]},
+            "attachments: content_id 'a' stands twice",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_named_by_field_value_and_remedy(fields: dict[str, Any], expected: str) -> None:
     line = problem(**fields)
     assert line.startswith(expected)
@@ -265,6 +296,7 @@ def test_forty_megabytes_count_bodies_as_they_travel() -> None:
     assert Message(**{**FIELDS, "text": "x" * (MAX_BYTES - 200)})
     assert problem(text="x" * MAX_BYTES).startswith("text: the message has ")
     assert problem(html="é" * (MAX_BYTES // 2)).startswith("html: the message has ")
+    assert problem(subject="x" * MAX_BYTES).startswith("subject: the message has ")
     assert problem(text="\n" * (MAX_BYTES // 2)).startswith("text: the message has ")
 
 
@@ -298,5 +330,7 @@ def test_the_type_of_an_attachment_is_guessed_from_its_name(filename: str, kind:
 
 
 def test_a_given_type_is_not_guessed_again_from_the_queue() -> None:
-    message = Message(**FIELDS, attachments=[attach(filename="a.pdf", content_type="application/octet-stream")])
+    message = Message(
+        **FIELDS, attachments=[attach(filename="a.pdf", content_type="application/octet-stream")]
+    )
     assert Message.model_validate_json(message.to_payload()) == message

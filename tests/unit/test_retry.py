@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+
 from rq_ses_worker.outcome import Outcome, RateLimited, Sent, Terminal, Transient
 from rq_ses_worker.retry import Again, Failed, History, RetryPolicy, decide, lost_worker
 
@@ -12,7 +13,9 @@ NOW = 1_800_000_000.0
 
 
 def rate_limited(**fields: Any) -> RateLimited:
-    return RateLimited(**{"status": 429, "code": "TooManyRequestsException", "message": "Slow down.", **fields})
+    return RateLimited(
+        **{"status": 429, "code": "TooManyRequestsException", "message": "Slow down.", **fields}
+    )
 
 
 def transient(**fields: Any) -> Transient:
@@ -37,7 +40,9 @@ def test_a_transient_failure_is_tried_again_after_one_second() -> None:
 
 
 def test_a_terminal_failure_is_not_tried_again_and_says_why() -> None:
-    outcome = Terminal(status=400, code="MessageRejected", message="Email address is not verified.", request_id="r1")
+    outcome = Terminal(
+        status=400, code="MessageRejected", message="Email address is not verified.", request_id="r1"
+    )
     decision = decide(outcome, after(outcome), POLICY, ended=NOW)
     assert decision == Failed("MessageRejected: Email address is not verified. (HTTP 400, request id r1)")
 
@@ -115,7 +120,9 @@ def test_a_lost_worker_is_doubt() -> None:
 
 def test_history_survives_its_way_through_meta() -> None:
     outcome = transient()
-    history = History.from_meta(b'{"mine": [1]}', fresh=True).after(rate_limited(), NOW).after(outcome, NOW + 5)
+    history = (
+        History.from_meta(b'{"mine": [1]}', fresh=True).after(rate_limited(), NOW).after(outcome, NOW + 5)
+    )
     meta = history.to_meta(outcome)
     assert meta["attempts"] == 2
     assert meta["mine"] == [1]

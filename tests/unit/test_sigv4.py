@@ -30,6 +30,32 @@ URL = "https://email.us-east-1.amazonaws.com/v2/email/outbound-emails"
 VECTORS = Path(__file__).resolve().parents[3] / "shared" / "vectors"
 
 
+LIST_USERS = "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7"
+"""The signature AWS's manual gives for the ListUsers example."""
+
+OWN_SUITE_CASE = {
+    "name": "list-users",
+    "request": {
+        "method": "GET",
+        "target": "/?Version=2010-05-08&Action=ListUsers",
+        "headers": [
+            ["Host", "iam.amazonaws.com"],
+            ["Content-Type", "application/x-www-form-urlencoded; charset=utf-8"],
+            ["X-Amz-Date", "20150830T123600Z"],
+        ],
+        "body": "",
+    },
+    "credentials": {"access_key_id": "AKIDEXAMPLE", "secret_access_key": SECRET},
+    "region": "us-east-1",
+    "service": "iam",
+    "timestamp": "2015-08-30T12:36:00Z",
+    "expected": {
+        "authorization": "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/iam/aws4_request, "
+        f"SignedHeaders=content-type;host;x-amz-date, Signature={LIST_USERS}"
+    },
+}
+
+
 def _vectors(name: str, member: str) -> list[dict[str, Any]]:
     path = VECTORS / name
     return json.loads(path.read_text("utf-8"))[member] if path.exists() else []
@@ -56,26 +82,6 @@ def botocore_signs(
     return {name: request.headers[name] for name in names if name in request.headers}
 
 
-def test_the_example_of_the_aws_manual_is_signed_as_printed_there() -> None:
-    # https://docs.aws.amazon.com/general/latest/gr/sigv4-create-canonical-request.html (ListUsers)
-    added = sign(
-        "GET",
-        "https://iam.amazonaws.com/?Action=ListUsers&Version=2010-05-08",
-        {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"},
-        b"",
-        CREDENTIALS,
-        "us-east-1",
-        service="iam",
-        now=datetime(2015, 8, 30, 12, 36, tzinfo=UTC),
-    )
-    assert added == {
-        "X-Amz-Date": "20150830T123600Z",
-        "Authorization": "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/iam/aws4_request, "
-        "SignedHeaders=content-type;host;x-amz-date, "
-        "Signature=5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7",
-    }
-
-
 def test_the_signing_key_of_the_aws_manual_is_derived() -> None:
     key = sigv4.signing_key(SECRET, "20150830", "us-east-1", "iam")
     assert key.hex() == "c4afb1cc5771d871763a393e44b703571b55cc28424d1a5e86da6ed3c154a4b9"
@@ -89,12 +95,10 @@ def _joined(pairs: list[list[str]]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("without_implied", [False, True], ids=["as given", "host and date dropped"])
-@pytest.mark.parametrize("case", _vectors("sigv4-suite.json", "cases") or [None])
+@pytest.mark.parametrize("case", [OWN_SUITE_CASE, *_vectors("sigv4-suite.json", "cases")])
 def test_every_case_of_the_aws_suite_gets_the_expected_signature(
-    case: dict[str, Any] | None, without_implied: bool
+    case: dict[str, Any], without_implied: bool
 ) -> None:
-    if case is None:
-        return
     request = case["request"]
     headers = _joined(request["headers"])
     url = f"https://{headers['Host']}{request['target']}"
@@ -114,10 +118,7 @@ def test_every_case_of_the_aws_suite_gets_the_expected_signature(
     assert added["Authorization"] == case["expected"]["authorization"]
 
 
-@pytest.mark.parametrize("case", _vectors("ses-requests.json", "vectors") or [None])
-def test_every_recorded_request_gets_the_recorded_signature(case: dict[str, Any] | None) -> None:
-    if case is None:
-        return
+def _signs_as_recorded(case: dict[str, Any]) -> bool:
     signed = case["signed_headers"].split(";")
     added = sign(
         case["method"],
@@ -128,7 +129,12 @@ def test_every_recorded_request_gets_the_recorded_signature(case: dict[str, Any]
         case["region"],
         now=datetime.strptime(case["timestamp"], "%Y%m%dT%H%M%S%z"),
     )
-    assert added["Authorization"] == case["authorization"]
+    return added["Authorization"] == case["authorization"]
+
+
+def test_every_recorded_request_gets_the_recorded_signature() -> None:
+    cases = _vectors("ses-requests.json", "vectors")
+    assert [case["name"] for case in cases if not _signs_as_recorded(case)] == []
 
 
 _TOKEN_CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"

@@ -6,6 +6,7 @@ import zlib
 from typing import Any
 
 import pytest
+
 from rq_ses import contract
 from rq_ses.message import Message
 from rq_ses_worker.task import JobRefused, Task, read_job
@@ -13,7 +14,9 @@ from rq_ses_worker.task import JobRefused, Task, read_job
 PAYLOAD = {"sender": "a@example.com", "to": ["b@example.com"], "subject": "Hi", "text": "x"}
 
 
-def data(function: Any = contract.JOB_FUNCTION, instance: Any = None, args: Any = (PAYLOAD,), kwargs: Any = None) -> bytes:
+def data(
+    function: Any = contract.JOB_FUNCTION, instance: Any = None, args: Any = (PAYLOAD,), kwargs: Any = None
+) -> bytes:
     return json.dumps([function, instance, list(args), kwargs or {}]).encode()
 
 
@@ -37,7 +40,9 @@ def test_the_payload_may_be_given_by_name() -> None:
     assert read_job(data(args=(), kwargs={"payload": PAYLOAD})) == Task(Message(**PAYLOAD))
 
 
-@pytest.mark.parametrize("function", ["os.system", "rq_ses_worker.job.send2", "builtins.eval", 7, None, ["x"]])
+@pytest.mark.parametrize(
+    "function", ["os.system", "rq_ses_worker.job.send2", "builtins.eval", 7, None, ["x"]]
+)
 def test_any_other_callable_is_refused_by_name(function: Any) -> None:
     refused = refusal(data(function=function, args=("touch /tmp/x",)))
     assert refused.code == "JobRefused"
@@ -76,8 +81,8 @@ def test_a_payload_that_is_no_message_is_refused_by_its_field() -> None:
 
 @pytest.mark.parametrize(
     ("args", "kwargs"),
-    [((), {}), (("x",), {}), ((PAYLOAD, PAYLOAD), {}), ((PAYLOAD,), {"more": 1}), ((PAYLOAD,), {"expires": "soon"}),
-     ((PAYLOAD,), {"expires": True}), ((PAYLOAD,), {"payload": PAYLOAD}), ((None,), {})],
+    [((), {}), (("x",), {}), ((PAYLOAD, PAYLOAD), {}), ((PAYLOAD,), {"more": 1}),
+     ((PAYLOAD,), {"expires": "soon"}), ((PAYLOAD,), {"expires": True}), ((PAYLOAD,), {"payload": PAYLOAD}), ((None,), {})],
 )  # fmt: skip
 def test_other_arguments_are_refused(args: Any, kwargs: Any) -> None:
     assert refusal(data(args=args, kwargs=kwargs)).code == "InvalidMessage"

@@ -68,7 +68,7 @@ def worker(*, burst: bool, name: str | None, log_level: str, **options: Any) -> 
     logging.basicConfig(
         stream=sys.stderr, level=log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
     )
-    build_worker(settings, name=name).work(burst=burst)
+    build_worker(settings, name=name).work(burst=burst, logging_level=log_level)
 
 
 def build_worker(settings: WorkerSettings, *, name: str | None = None) -> MailWorker:

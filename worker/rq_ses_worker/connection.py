@@ -80,7 +80,8 @@ class DeadlineHTTPConnection(HTTPConnection):
             preload_content=False,
             decode_content=False,
             original_response=answer,
-            enforce_content_length=True,
+            # A cut body is used as far as it came.
+            enforce_content_length=False,
             request_method="POST",
         )
 
@@ -125,7 +126,8 @@ class _Answer(http.client.HTTPResponse):
         self.length = int(length) if length.isascii() and length.isdigit() and not self.chunked else None
         if status < 200 or status in (http.client.NO_CONTENT, http.client.NOT_MODIFIED):
             self.length = 0
-        if self.length is None and not self.chunked:
+        # After an interim answer the final one is still to come: it must not meet the next request.
+        if status < 200 or (self.length is None and not self.chunked):
             self.will_close = True
 
     def _read_fields(self) -> HTTPHeaderDict:

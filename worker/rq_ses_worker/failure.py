@@ -39,10 +39,9 @@ def failed(exc: BaseException, phase: Phase, timeout: float) -> Outcome:
     if refused is not None:
         reason = str(getattr(refused, "verify_message", "")).rstrip(".") or "its name does not fit"
         return Terminal(code="CertificateRefused", message=f"The server's certificate is refused: {reason}.")
-    late = (
-        found(u3.ConnectTimeoutError, u3.ReadTimeoutError, requests.exceptions.Timeout, TimeoutError)
-        is not None
-    )
+    if found(u3.ClosedPoolError):
+        return _safe("ClientClosed", "The client was closed before the request was sent.")
+    late = found(u3.ReadTimeoutError, requests.exceptions.Timeout, TimeoutError) is not None
     why = f"it took longer than {timeout:g} s" if late else _system_words(causes)
     if phase is Phase.TUNNELING or (not sent and found(u3.ProxyError, requests.exceptions.ProxyError)):
         return _safe("ProxyError", f"The proxy did not connect: {_tunnel_reply(causes) or why}.")

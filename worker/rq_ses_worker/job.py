@@ -23,7 +23,7 @@ from rq_ses_worker.settings import load_worker_settings
 from rq_ses_worker.task import JobRefused, Task, read_call
 
 
-class SendFailed(Exception):  # noqa: N818 - what RQ shows as the last line
+class SendFailed(Exception):
     """Raised when a mail can't be sent; its text is the line for the failed registry."""
 
 

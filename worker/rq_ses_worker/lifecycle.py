@@ -41,7 +41,7 @@ _HEAD = struct.Struct(">BBBIII")
 Word = Literal["done", "late", "lost", "canceled", "vanished", "broken"]
 
 
-class Suspended(Exception):  # noqa: N818 - a state, not an error
+class Suspended(Exception):
     """Raised by `claim` while RQ's workers are suspended (`rq suspend`)."""
 
 
@@ -120,7 +120,8 @@ class Lifecycle:
     def __init__(
         self, connection: Redis, queues: Sequence[str], worker_name: str, execution_prefix: str, lease: float
     ) -> None:
-        self._connection = connection
+        # redis-py's types cover both of its faces, the asynchronous one too.
+        self._connection: Any = connection
         self._worker_name = worker_name
         self._prefix = execution_prefix
         self._lease = lease
@@ -139,7 +140,7 @@ class Lifecycle:
         ]
         self._promote_keys = _flat(scheduled, lists)
         self._renew_keys = _flat(wip, self._leases_keys)
-        self._scripts = {name: _script(connection, name) for name in _SCRIPTS}
+        self._scripts: dict[str, Any] = {name: _script(connection, name) for name in _SCRIPTS}
 
     def claim(self, wanted: int) -> tuple[list[Claim], int]:
         """Take up to `wanted` queued jobs; return them, and how many dead ids were dropped from the lists.

@@ -6,6 +6,7 @@ import logging
 import time
 
 from redis.exceptions import RedisError
+
 from rq_ses.plaintext import one_line
 
 

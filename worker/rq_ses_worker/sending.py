@@ -11,7 +11,6 @@ from queue import SimpleQueue
 from typing import Literal, Protocol
 
 from rq_ses.message import Message
-
 from rq_ses_worker.leases import Leases
 from rq_ses_worker.lifecycle import Claim, Lease, Settlement, failed_fields, sent_fields
 from rq_ses_worker.outcome import Outcome, Sent, Terminal

@@ -164,7 +164,7 @@ def _read(response: Response) -> bytes:
     whole = False
     try:
         while size < BODY_LIMIT:
-            piece = raw.read(_PIECE, decode_content=True)
+            piece = raw.read(min(_PIECE, raw.length_remaining or _PIECE), decode_content=True)
             pieces.append(piece)
             size += len(piece)
             if not piece or (raw.length_remaining == 0 and "Content-Encoding" not in response.headers):
@@ -172,8 +172,7 @@ def _read(response: Response) -> bytes:
                 break
     except (HTTPError, OSError, ValueError):
         pass
-    # After an interim answer (1xx) the final one is still to come: it must not meet the next request.
-    if not whole or response.status_code < 200:
+    if not whole:
         raw.close()
     raw.release_conn()
     return b"".join(pieces)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import ValidationError
+
 from rq_ses import contract
 from rq_ses.message import Message, explain
 from rq_ses.plaintext import one_line
@@ -17,7 +18,7 @@ DATA_LIMIT: Final = 64 * 1024 * 1024
 """Bytes of inflated data: the largest mail (40 MB of base64) and room around it."""
 
 
-class JobRefused(Exception):  # noqa: N818 - names a decision
+class JobRefused(Exception):
     """Raised when a job isn't one of ours, or its payload isn't a valid message; `code` says which."""
 
     def __init__(self, code: str, reason: str) -> None:

@@ -41,10 +41,11 @@ class Proxy:
         if at:
             user, _, password = userinfo.partition(":")
             try:
-                self.headers = make_headers(proxy_basic_auth=f"{unquote(user)}:{unquote(password)}")
+                basic = make_headers(basic_auth=f"{unquote(user)}:{unquote(password)}")
             except UnicodeError:
                 # Not chained: the cause repeats the password.
                 raise ValueError(f"proxy {masked(url)!r}: its password is not Latin-1 text") from None
+            self.headers = {"Proxy-Authorization": basic["authorization"]}
 
     def __repr__(self) -> str:
         return f"Proxy({self.url!r})"
@@ -97,6 +98,10 @@ class EndpointAdapter(HTTPAdapter):
         parsed = parse_url(url)
         self._target = url if proxy and parsed.scheme == "http" else parsed.request_uri
         self._pool: HTTPConnectionPool = manager.connection_from_url(url)
+
+    def close(self) -> None:
+        """Close the idle connections, and those in use when they are given back."""
+        self._pool.close()
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: Any) -> None:
         """Make the pools of direct connections."""

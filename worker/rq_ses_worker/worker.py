@@ -18,18 +18,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import FrameType
-from typing import Any, Final
+from typing import Final
 
 from redis import Redis
+from redis import exceptions as redis_errors
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError, RedisError, TimeoutError
+from redis.exceptions import RedisError
 from redis.retry import Retry
 from rq import worker_registration
 from rq.registry import FailedJobRegistry, FinishedJobRegistry
 from rq.utils import now
 from rq.worker import BaseWorker, WorkerStatus
-from rq_ses import contract
 
+from rq_ses import contract
 from rq_ses_worker.leases import Leases
 from rq_ses_worker.lifecycle import Claim, Lifecycle, Overdue, Suspended
 from rq_ses_worker.outage import Outage
@@ -135,11 +136,11 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
         )
 
     def _keep_listening(self, exc: Exception, *_: object) -> None:
-        if not isinstance(exc, ConnectionError | TimeoutError):
+        if not isinstance(exc, redis_errors.ConnectionError | redis_errors.TimeoutError):
             log.error("listening for commands failed: %s", type(exc).__name__)
         self._closing.wait(1.0)
 
-    def request_stop(self, signum: int, _frame: FrameType | None) -> None:
+    def request_stop(self, _signum: int, _frame: FrameType | None) -> None:
         """Stop claiming, and end once what is being sent is settled. A second signal ends at once."""
         # A handler runs between any two bytecodes of the main thread: it may only set flags.
         self._shutdown_requested_date = now()
@@ -148,7 +149,7 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
         signal.signal(signal.SIGTERM, self.request_force_stop)
         self._wake.set()
 
-    def work(self, burst: bool = False, logging_level: str | None = None, **_: Any) -> bool:
+    def work(self, burst: bool = False, logging_level: str | None = None) -> bool:
         """Send until told to stop, or in `burst` until nothing is queued, being sent, or scheduled.
 
         Returns whether any job was handled.
@@ -320,7 +321,7 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
         try:
             self.teardown()
         except RedisError as exc:
-            log.error("Redis is away (%s); the worker's registration expires by itself", type(exc).__name__)
+            log.warning("Redis is away (%s); the worker's registration expires by itself", type(exc).__name__)
 
     # The heartbeat, in a thread of its own
 

@@ -25,7 +25,7 @@ from rq_ses.outbox import BATCH_MESSAGES, Outbox, Receipt, Submission
 from rq_ses.settings import load_producer_settings
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5
     """An ISO 8601 date and time with its offset; or, where it is allowed, seconds from now."""
 
     name = "moment"

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from redis import Redis
 from rq.job import Job
-from rq_ses import contract
 
+from rq_ses import contract
 from rq_ses_worker.demo.stories import Story
 
 STATES: Final = ("queued", "started", "scheduled", "finished", "failed")

@@ -19,10 +19,18 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 from rq.job import Job
+
 from rq_ses import contract
 from rq_ses.outbox import Outbox, Submission
-
-from rq_ses_worker.demo.account import STATES, Enqueued, Verdict, failure, simulator_requests, states, verdicts
+from rq_ses_worker.demo.account import (
+    STATES,
+    Enqueued,
+    Verdict,
+    failure,
+    simulator_requests,
+    states,
+    verdicts,
+)
 from rq_ses_worker.demo.processes import clean_environment, local_redis, simulator, worker
 from rq_ses_worker.demo.stories import MAX_ATTEMPTS, STORIES, VERIFIED, message
 
@@ -32,7 +40,7 @@ PATIENCE: Final = 60.0
 NOT_AS_SCRIPTED: Final = 1
 REFRESH: Final = 0.1
 _REGION = "us-east-1"
-_KEY_ID, _SECRET = "AKIDDEMO", "demo-secret"  # noqa: S105 - it opens nothing
+_KEY_ID, _SECRET = "AKIDDEMO", "demo-secret"
 
 
 @click.command()
@@ -62,7 +70,9 @@ def demo(*, keep: bool) -> None:
 def _run(directory: Path, console: Console) -> bool:
     keys = {"AWS_ACCESS_KEY_ID": _KEY_ID, "AWS_SECRET_ACCESS_KEY": _SECRET}
     with ExitStack() as stack:
-        console.print("Starting Valkey (append-only file on), the SES simulator (in the sandbox) and a worker …")
+        console.print(
+            "Starting Valkey (append-only file on), the SES simulator (in the sandbox) and a worker …"
+        )
         redis_url = stack.enter_context(local_redis(directory / "redis"))
         redis = stack.enter_context(Redis.from_url(redis_url))
         log = stack.enter_context((directory / "processes.log").open("w+"))

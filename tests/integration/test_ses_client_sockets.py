@@ -1,0 +1,734 @@
+"""The client against real sockets: deadlines, broken connections, TLS, proxies, and a hostile environment."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pytest
+
+from rq_ses_worker.outcome import Outcome, RateLimited, Sent, Terminal, Transient, summary
+from rq_ses_worker.ses import SesClient
+from rq_ses_worker.sigv4 import Credentials
+
+SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+CREDENTIALS = Credentials("AKIDEXAMPLE", SECRET)
+BODY = b'{"Content":{}}'
+OK = b'HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n{"MessageId":"m-1"}'
+TIMEOUT = 0.4
+SLACK = 1.0
+"""Seconds a loaded machine may be late; a missed deadline would be later by far, or never come."""
+
+# For tests alone; valid from 2020 to 2120, for the name localhost and not for its addresses.
+CA = """\
+-----BEGIN CERTIFICATE-----
+MIIBZTCCAQugAwIBAgIBATAKBggqhkjOPQQDAjAZMRcwFQYDVQQDDA5ycS1zZXMg
+dGVzdCBDQTAgFw0yMDAxMDEwMDAwMDBaGA8yMTIwMDEwMTAwMDAwMFowGTEXMBUG
+A1UEAwwOcnEtc2VzIHRlc3QgQ0EwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAARN
+OkgVS7IVc2IAwaTJrVfDDmdOZ8ILgS/65/36JAxJsAS36WvScwwZLbLygFN5U7Rd
+N4k81UMIRlzE78CymyiLo0IwQDAOBgNVHQ8BAf8EBAMCAQYwDwYDVR0TAQH/BAUw
+AwEB/zAdBgNVHQ4EFgQU0+pSUGWQKHe8KrQbNKEqc6lDgPowCgYIKoZIzj0EAwID
+SAAwRQIhANmzUqmjMiKSAN+qLWYD6LDW9dTArqwsNzPrEBI3gk5HAiAz8kn90qDr
+YMQRAYy3bVMHd9o3OIIWzke7rdecCWkK1w==
+-----END CERTIFICATE-----
+"""
+CERTIFICATE_AND_KEY = """\
+-----BEGIN CERTIFICATE-----
+MIIBpjCCAUugAwIBAgIBAjAKBggqhkjOPQQDAjAZMRcwFQYDVQQDDA5ycS1zZXMg
+dGVzdCBDQTAgFw0yMDAxMDEwMDAwMDBaGA8yMTIwMDEwMTAwMDAwMFowFDESMBAG
+A1UEAwwJbG9jYWxob3N0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEicKMlUwK
+Pqj6xyVZDdOVfIR2xtvenwhClZEIXbBldxH20Y397VhzLFtRzaFuouT25+wKEpBq
+0HBtSEz1vxZsz6OBhjCBgzAUBgNVHREEDTALgglsb2NhbGhvc3QwCQYDVR0TBAIw
+ADALBgNVHQ8EBAMCB4AwEwYDVR0lBAwwCgYIKwYBBQUHAwEwHQYDVR0OBBYEFCqy
+eIT+ndy63YO/oRwgH4QZtLMNMB8GA1UdIwQYMBaAFNPqUlBlkCh3vCq0GzShKnOp
+Q4D6MAoGCCqGSM49BAMCA0kAMEYCIQDqVkD3YrMPI07IjQVLmqNYyav795kc6ygw
+ru5h12ocUwIhAL+1IeheXnOG1wUNaUrI/B+BUdRsypb8kK5O6IUY/o52
+-----END CERTIFICATE-----
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg2BrOxRBfHX8AwYh4
+E6foggjOylCTuOjezlCdsF3Gz9GhRANCAASJwoyVTAo+qPrHJVkN05V8hHbG296f
+CEKVkQhdsGV3EfbRjf3tWHMsW1HNoW6i5Pbn7AoSkGrQcG1ITPW/FmzP
+-----END PRIVATE KEY-----
+"""
+
+Handler = Callable[[socket.socket], None]
+
+
+class Server:
+    """Accept connections on loopback and run `handler` on each in a thread, until closed."""
+
+    def __init__(self, handler: Handler, context: ssl.SSLContext | None = None) -> None:
+        self._handler = handler
+        self._context = context
+        self._open: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self.connections = 0
+
+    @property
+    def url(self) -> str:
+        scheme, host = ("http", "127.0.0.1") if self._context is None else ("https", "localhost")
+        return f"{scheme}://{host}:{self.port}"
+
+    def __enter__(self) -> Self:
+        self._start(self._accept)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for connection in self._open:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue
+        for thread in self._threads:
+            thread.join(10)
+
+    def _start(self, function: Callable[..., None], *args: Any) -> None:
+        thread = threading.Thread(target=function, args=args)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self._open.append(connection)
+            self._start(self._serve, connection)
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            try:
+                if self._context is None:
+                    self._handler(connection)
+                else:
+                    with self._context.wrap_socket(connection, server_side=True) as encrypted:
+                        self._open.append(encrypted)
+                        self._handler(encrypted)
+            except OSError:
+                return
+
+
+def read_request(connection: socket.socket) -> bytes:
+    """Return one whole request, b"" if the client closed."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        piece = connection.recv(65_536)
+        if not piece:
+            return b""
+        received += piece
+    head, _, body = received.partition(b"\r\n\r\n")
+    missing = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0) - len(body)
+    while missing > 0:
+        piece = connection.recv(65_536)
+        received += piece
+        missing -= len(piece)
+    return received
+
+
+class Answering:
+    """Answer every request of a connection with `answer`, keeping what was asked."""
+
+    def __init__(self, answer: bytes = OK) -> None:
+        self.answer = answer
+        self.requests: list[bytes] = []
+
+    def __call__(self, connection: socket.socket) -> None:
+        while request := read_request(connection):
+            self.requests.append(request)
+            connection.sendall(self.answer)
+
+
+def once(answer: bytes) -> Handler:
+    """Answer one request with the bytes given and close."""
+
+    def handle(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(answer)
+
+    return handle
+
+
+def dripping(prefix: bytes, drop: bytes) -> Handler:
+    """Answer with `prefix`, then one `drop` every 50 ms for ever."""
+
+    def handle(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(prefix)
+        while True:
+            time.sleep(0.05)
+            connection.sendall(drop)
+
+    return handle
+
+
+def silent(connection: socket.socket) -> None:
+    """Read for ever, answer nothing."""
+    while connection.recv(65_536):
+        pass
+
+
+@pytest.fixture
+def serving() -> Iterator[Callable[..., Server]]:
+    with ExitStack() as servers:
+        yield lambda handler, context=None: servers.enter_context(Server(handler, context))
+
+
+@pytest.fixture
+def client_of() -> Iterator[Callable[..., SesClient]]:
+    with ExitStack() as clients:
+
+        def make(url: str, timeout: float = 5.0, **settings: Any) -> SesClient:
+            return clients.enter_context(SesClient(CREDENTIALS, "us-east-1", url, timeout, **settings))
+
+        yield make
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> ssl.SSLContext:
+    path = tmp_path / "server.pem"
+    path.write_text(CERTIFICATE_AND_KEY)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    return context
+
+
+@pytest.fixture
+def ca(tmp_path: Path) -> str:
+    path = tmp_path / "ca.pem"
+    path.write_text(CA)
+    return str(path)
+
+
+def failed_in_time(client: SesClient, timeout: float = TIMEOUT, body: bytes = BODY) -> Outcome:
+    started = time.monotonic()
+    outcome = client.send_body(body)
+    took = time.monotonic() - started
+    assert timeout * 0.9 <= took < timeout + SLACK
+    return outcome
+
+
+def assert_transient(outcome: Outcome, code: str, *, ambiguous: bool) -> None:
+    assert type(outcome) is Transient
+    assert (outcome.code, outcome.ambiguous, outcome.status) == (code, ambiguous, None)
+
+
+# Connections
+
+
+def test_mails_go_over_one_kept_connection(serving: Any, client_of: Any) -> None:
+    handler = Answering()
+    server = serving(handler)
+    client = client_of(f"{server.url}/prefix")
+    assert [client.send_body(BODY) for _ in range(20)] == [Sent(200, message_id="m-1")] * 20
+    assert server.connections == 1
+    head, _, body = handler.requests[-1].partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /prefix/v2/email/outbound-emails HTTP/1.1\r\n")
+    assert f"\r\nHost: 127.0.0.1:{server.port}\r\n".encode() in head
+    assert body == BODY
+
+
+def test_threads_share_the_pool_and_get_their_own_answers(serving: Any, client_of: Any) -> None:
+    def echo(connection: socket.socket) -> None:
+        while request := read_request(connection):
+            answer = b'{"MessageId":"%s"}' % request.partition(b"\r\n\r\n")[2]
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer))
+
+    server = serving(echo)
+    client = client_of(server.url, pool_size=8)
+    with ThreadPoolExecutor(8) as threads:
+        sent = list(threads.map(lambda number: client.send_body(b"n-%d" % number), range(200)))
+    assert [outcome.message_id for outcome in sent] == [f"n-{number}" for number in range(200)]
+    assert server.connections <= 8
+
+
+def test_a_kept_connection_that_the_server_closed_is_replaced_silently(serving: Any, client_of: Any) -> None:
+    closed = threading.Event()
+
+    def close_after_one(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(OK)
+        connection.close()
+        closed.set()
+
+    server = serving(close_after_one)
+    client = client_of(server.url)
+    for _ in range(3):
+        closed.clear()
+        assert client.send_body(BODY) == Sent(200, message_id="m-1")
+        assert closed.wait(5)
+    assert server.connections == 3
+
+
+def test_a_connection_idle_for_too_long_is_replaced(
+    serving: Any, client_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serving(Answering())
+    client = client_of(server.url)
+    client.send_body(BODY)
+    monkeypatch.setattr("rq_ses_worker.connection._IDLE_LIMIT", 0.0)
+    assert client.send_body(BODY) == Sent(200, message_id="m-1")
+    assert server.connections == 2
+
+
+def test_a_closed_client_lets_its_connections_go(serving: Any) -> None:
+    gone = threading.Event()
+
+    def wait_for_end(connection: socket.socket) -> None:
+        Answering()(connection)
+        gone.set()
+
+    with SesClient(CREDENTIALS, "us-east-1", serving(wait_for_end).url) as client:
+        client.send_body(BODY)
+        assert not gone.is_set()
+    assert gone.wait(5)
+    assert_transient(client.send_body(BODY), "ClientClosed", ambiguous=False)
+
+
+# Deadlines
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        silent,
+        dripping(b"", b"x"),
+        dripping(b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n"),
+        dripping(b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    ],
+    ids=["silence", "status line", "headers", "interim answers"],
+)
+def test_an_answer_whose_head_is_not_there_in_time_is_ambiguous(
+    serving: Any, client_of: Any, handler: Handler
+) -> None:
+    outcome = failed_in_time(client_of(serving(handler).url, TIMEOUT))
+    assert_transient(outcome, "ReadTimeout", ambiguous=True)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "drop"),
+    [
+        (b'Content-Length: 9999\r\n\r\n{"MessageId":"', b"a"),
+        (b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n"),
+        (b"\r\n", b"a"),
+    ],
+    ids=["length", "chunked", "until closed"],
+)
+def test_a_body_that_drips_for_ever_ends_at_the_deadline_and_the_status_counts(
+    serving: Any, client_of: Any, prefix: bytes, drop: bytes
+) -> None:
+    accepted = client_of(serving(dripping(b"HTTP/1.1 200 OK\r\n" + prefix, drop)).url, TIMEOUT)
+    assert failed_in_time(accepted) == Sent(200)
+    broken = client_of(serving(dripping(b"HTTP/1.1 502 Bad\r\n" + prefix, drop)).url, TIMEOUT)
+    assert failed_in_time(broken) == Transient(502, ambiguous=True)
+
+
+def test_a_request_that_nobody_reads_ends_at_the_deadline_and_is_certainly_not_sent(
+    serving: Any, client_of: Any
+) -> None:
+    done = threading.Event()
+    server = serving(lambda _: done.wait(30))
+    try:
+        outcome = failed_in_time(client_of(server.url, TIMEOUT), body=b"x" * 40_000_000)
+    finally:
+        done.set()
+    assert_transient(outcome, "WriteTimeout", ambiguous=False)
+
+
+def test_a_connection_that_is_never_accepted_ends_at_the_deadline(client_of: Any) -> None:
+    with ExitStack() as sockets:
+        listener = sockets.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):  # a full backlog drops what comes next
+            waiting = sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        outcome = failed_in_time(client_of(f"http://127.0.0.1:{listener.getsockname()[1]}", TIMEOUT))
+    assert_transient(outcome, "ConnectTimeout", ambiguous=False)
+
+
+def test_a_resolver_that_does_not_answer_ends_at_the_deadline(
+    client_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = threading.Event()
+    real = socket.getaddrinfo
+
+    def slow(host: Any, port: Any, *args: Any, flags: int = 0, **options: Any) -> Any:
+        if not flags:
+            answered.wait(30)
+        return real(host, port, *args, flags=flags, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    try:
+        outcome = failed_in_time(client_of("https://ses.localhost", TIMEOUT))
+    finally:
+        answered.set()
+    assert_transient(outcome, "NameResolutionFailed", ambiguous=False)
+
+
+def test_an_address_that_swallows_packets_leaves_time_for_the_next(
+    serving: Any, client_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serving(Answering())
+    with ExitStack() as sockets:
+        listener = sockets.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            waiting = sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        both = [listener.getsockname(), ("127.0.0.1", server.port)]
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in both]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        assert client_of("http://ses.localhost", 1.0).send_body(BODY) == Sent(200, message_id="m-1")
+
+
+def test_a_handshake_that_is_never_answered_ends_at_the_deadline(serving: Any, client_of: Any) -> None:
+    server = serving(silent)
+    outcome = failed_in_time(client_of(f"https://localhost:{server.port}", TIMEOUT))
+    assert_transient(outcome, "TlsHandshakeFailed", ambiguous=False)
+
+
+def test_over_tls_a_dripping_answer_ends_at_the_deadline_too(
+    serving: Any, client_of: Any, tls: ssl.SSLContext, ca: str
+) -> None:
+    server = serving(dripping(b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n"), tls)
+    outcome = failed_in_time(client_of(server.url, TIMEOUT, ca_bundle=ca))
+    assert_transient(outcome, "ReadTimeout", ambiguous=True)
+
+
+# Broken connections and answers
+
+
+def test_a_port_where_nobody_listens_is_certainly_not_sent(client_of: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    outcome = client_of(f"http://127.0.0.1:{port}").send_body(BODY)
+    assert_transient(outcome, "ConnectionRefused", ambiguous=False)
+
+
+def test_a_name_without_an_address_is_certainly_not_sent(
+    client_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", nothing)
+    outcome = client_of("https://ses.localhost").send_body(BODY)
+    assert_transient(outcome, "NameResolutionFailed", ambiguous=False)
+    assert "Name or service not known" in outcome.message
+
+
+def reset(connection: socket.socket) -> None:
+    read_request(connection)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+
+@pytest.mark.parametrize("handler", [once(b""), reset, once(b"HTTP/1.1 2")], ids=["close", "reset", "cut"])
+def test_a_connection_that_breaks_after_the_request_left_is_ambiguous(
+    serving: Any, client_of: Any, handler: Handler
+) -> None:
+    server = serving(handler)
+    outcome = client_of(server.url).send_body(BODY)
+    assert type(outcome) is Transient
+    assert outcome.ambiguous
+    assert server.connections == 1
+
+
+def test_a_connection_that_breaks_while_the_request_is_sent_is_not_ambiguous(
+    serving: Any, client_of: Any
+) -> None:
+    def hang_up(connection: socket.socket) -> None:
+        connection.recv(100)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+    outcome = client_of(serving(hang_up).url).send_body(b"x" * 40_000_000)
+    assert_transient(outcome, "ConnectionClosed", ambiguous=False)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"\x15\x03\x01\x00\x02\x02\x46",
+        b"HTTP/1.1 abc\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
+        b"\r\n\r\n",
+    ],
+)
+def test_an_answer_that_is_not_http_is_ambiguous(serving: Any, client_of: Any, answer: bytes) -> None:
+    outcome = client_of(serving(once(answer)).url).send_body(BODY)
+    assert_transient(outcome, "InvalidAnswer", ambiguous=True)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"MessageId":"m-1","x":',
+        b'HTTP/1.1 200 OK\r\n\r\n{"MessageId":"m-1"}',
+        b'HTTP/1.0 200 OK\r\nContent-Length: 19\r\n\r\n{"MessageId":"m-1"}',
+        b'HTTP/1.1 200\r\nTransfer-Encoding: chunked\r\n\r\n13\r\n{"MessageId":"m-1"}\r\n0\r\n\r\n',
+        b'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n{"MessageId":"m-1"}',
+        b'HTTP/1.1 200 OK\r\nX-Folded: a\r\n b\r\nno colon\r\nContent-Length: 19\r\n\r\n{"MessageId":"m-1"}',
+        b'HTTP/1.1 200 OK\nContent-Length: 19\n\n{"MessageId":"m-1"}',
+    ],
+)
+def test_odd_but_readable_answers_are_read(serving: Any, client_of: Any, answer: bytes) -> None:
+    assert client_of(serving(once(answer)).url).send_body(BODY) == Sent(200, message_id="m-1")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+    ],
+)
+def test_an_accepted_mail_with_an_unreadable_body_is_sent(
+    serving: Any, client_of: Any, answer: bytes
+) -> None:
+    outcome = client_of(serving(once(answer)).url).send_body(BODY)
+    assert type(outcome) is Sent
+    assert outcome.message_id is None
+
+
+def test_an_endless_body_is_read_to_a_bound(serving: Any, client_of: Any) -> None:
+    def flood(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(b"HTTP/1.1 429 Slow\r\n\r\n")
+        while True:
+            connection.sendall(b" " * 65_536)
+
+    assert client_of(serving(flood).url).send_body(BODY) == RateLimited(429)
+
+
+def test_the_real_answer_after_an_interim_one_never_meets_the_next_request(
+    serving: Any, client_of: Any
+) -> None:
+    handler = Answering(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+    server = serving(handler)
+    client = client_of(server.url)
+    assert type(client.send_body(BODY)) is Terminal
+    handler.answer = OK
+    assert client.send_body(BODY) == Sent(200, message_id="m-1")
+    assert server.connections == 2
+
+
+# TLS
+
+
+def test_over_tls_mails_go_over_one_kept_connection(
+    serving: Any, client_of: Any, tls: ssl.SSLContext, ca: str
+) -> None:
+    server = serving(Answering(), tls)
+    client = client_of(server.url, ca_bundle=ca)
+    assert [client.send_body(BODY) for _ in range(5)] == [Sent(200, message_id="m-1")] * 5
+    assert server.connections == 1
+
+
+def test_a_certificate_of_an_unknown_authority_is_refused_for_good(
+    serving: Any, client_of: Any, tls: ssl.SSLContext
+) -> None:
+    handler = Answering()
+    outcome = client_of(serving(handler, tls).url).send_body(BODY)
+    assert type(outcome) is Terminal
+    assert outcome.code == "CertificateRefused"
+    assert "issuer" in outcome.message
+    assert handler.requests == []
+
+
+def test_a_certificate_for_another_name_is_refused_for_good(
+    serving: Any, client_of: Any, tls: ssl.SSLContext, ca: str
+) -> None:
+    server = serving(Answering(), tls)
+    outcome = client_of(f"https://127.0.0.1:{server.port}", ca_bundle=ca).send_body(BODY)
+    assert type(outcome) is Terminal
+    assert outcome.code == "CertificateRefused"
+
+
+def speak_plain(connection: socket.socket) -> None:
+    connection.recv(65_536)
+    connection.sendall(OK)
+
+
+def hang_up_at_once(connection: socket.socket) -> None:
+    connection.recv(65_536)
+
+
+@pytest.mark.parametrize("handler", [hang_up_at_once, speak_plain])
+def test_a_handshake_that_is_broken_off_is_certainly_not_sent(
+    serving: Any, client_of: Any, handler: Handler
+) -> None:
+    server = serving(handler)
+    outcome = client_of(f"https://localhost:{server.port}").send_body(BODY)
+    assert_transient(outcome, "TlsHandshakeFailed", ambiguous=False)
+
+
+# Proxies
+
+
+class TunnelProxy:
+    """A proxy that opens tunnels to one port, if it is asked with the password."""
+
+    def __init__(self, port: int, authorization: bytes = b"") -> None:
+        self._port = port
+        self._authorization = authorization
+        self.asked: list[bytes] = []
+
+    def __call__(self, connection: socket.socket) -> None:
+        asked = read_request(connection)
+        self.asked.append(asked)
+        if self._authorization not in asked:
+            connection.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+            return
+        with socket.create_connection(("127.0.0.1", self._port)) as onward:
+            connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            back = threading.Thread(target=_pump, args=(onward, connection))
+            back.start()
+            _pump(connection, onward)
+            back.join(10)
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    try:
+        while piece := source.recv(65_536):
+            target.sendall(piece)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        return
+
+
+# "user:pass word" in base64
+PROXY_PASSWORD = b"Proxy-Authorization: Basic dXNlcjpwYXNzIHdvcmQ=\r\n"
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["http proxy", "https proxy"])
+def test_https_goes_through_a_tunnel_of_the_proxy_which_alone_sees_its_password(
+    serving: Any, client_of: Any, tls: ssl.SSLContext, ca: str, encrypted: bool
+) -> None:
+    handler = Answering()
+    server = serving(handler, tls)
+    tunnel = TunnelProxy(server.port, PROXY_PASSWORD)
+    proxy = serving(tunnel, tls if encrypted else None)
+    address = proxy.url.replace("://", "://user:pass%20word@")
+    client = client_of(server.url, ca_bundle=ca, proxy=address)
+    assert client.send_body(BODY) == Sent(200, message_id="m-1")
+    assert client.send_body(BODY) == Sent(200, message_id="m-1")
+    assert len(tunnel.asked) == 1
+    assert tunnel.asked[0].startswith(f"CONNECT localhost:{server.port} HTTP/1.".encode())
+    assert not any(b"proxy-authorization" in request.lower() for request in handler.requests)
+
+
+def test_http_is_forwarded_by_the_proxy_with_the_host_that_was_signed(serving: Any, client_of: Any) -> None:
+    forwarding = Answering()
+    proxy = serving(forwarding)
+    client = client_of("http://ses.localhost:9/x", proxy=f"http://user:pass%20word@127.0.0.1:{proxy.port}")
+    assert client.send_body(BODY) == Sent(200, message_id="m-1")
+    (request,) = forwarding.requests
+    assert request.startswith(b"POST http://ses.localhost:9/x/v2/email/outbound-emails HTTP/1.1\r\n")
+    assert b"\r\nHost: ses.localhost:9\r\n" in request
+    assert PROXY_PASSWORD in request
+
+
+def test_a_proxy_that_refuses_is_certainly_not_sent_and_its_password_shown_nowhere(
+    serving: Any, client_of: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    proxy = serving(TunnelProxy(9, b"never"))
+    client = client_of("https://ses.localhost", proxy=f"http://user:hunter2@127.0.0.1:{proxy.port}")
+    outcome = client.send_body(BODY)
+    assert_transient(outcome, "ProxyError", ambiguous=False)
+    assert "407 Proxy Authentication Required" in outcome.message
+    assert "hunter2" not in f"{client!r} {summary(outcome)} {outcome.message} {caplog.text}"
+
+
+def test_a_proxy_that_is_away_silent_or_hangs_up_is_certainly_not_sent(serving: Any, client_of: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    for url in ("https://ses.localhost", "http://ses.localhost"):
+        away = client_of(url, proxy=f"http://127.0.0.1:{port}").send_body(BODY)
+        assert_transient(away, "ProxyError", ambiguous=False)
+        assert away.message == "The proxy did not connect: Connection refused."
+    mute = client_of("https://ses.localhost", TIMEOUT, proxy=serving(silent).url)
+    outcome = failed_in_time(mute)
+    assert_transient(outcome, "ProxyError", ambiguous=False)
+    assert outcome.message == f"The proxy did not connect: it took longer than {TIMEOUT:g} s."
+    closing = client_of("https://ses.localhost", proxy=serving(once(b"")).url)
+    assert_transient(closing.send_body(BODY), "ProxyError", ambiguous=False)
+
+
+# The environment
+
+
+def test_nothing_in_the_environment_changes_what_is_sent(
+    serving: Any,
+    client_of: Any,
+    tls: ssl.SSLContext,
+    ca: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine localhost login evil password evil\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+        monkeypatch.setenv(name.lower(), "http://127.0.0.1:9")
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSLKEYLOGFILE"):
+        monkeypatch.setenv(name, str(tmp_path / name / "missing"))
+    handler = Answering()
+    client = client_of(serving(handler, tls).url, ca_bundle=ca)
+    assert client.send_body(BODY) == Sent(200, message_id="m-1")
+    assert b"\r\nAuthorization: AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/" in handler.requests[0]
+    plain = Answering()
+    assert client_of(serving(plain).url.replace("127.0.0.1", "localhost")).send_body(BODY) == Sent(
+        200, message_id="m-1"
+    )
+    assert plain.requests[0].count(b"Authorization") == 1
+
+
+def test_a_trusted_authority_of_the_environment_is_not_trusted(
+    serving: Any, client_of: Any, tls: ssl.SSLContext, ca: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.setenv(name, ca)
+    assert client_of(serving(Answering(), tls).url).send_body(BODY).code == "CertificateRefused"
+
+
+def test_a_redirect_is_not_followed_and_a_cookie_not_returned(serving: Any, client_of: Any) -> None:
+    elsewhere = Answering()
+    target = serving(elsewhere).url
+    handler = Answering(
+        b"HTTP/1.1 307 Temporary Redirect\r\nSet-Cookie: a=b; Path=/\r\n"
+        b"Location: %s/\r\nContent-Length: 0\r\n\r\n" % target.encode()
+    )
+    client = client_of(serving(handler).url)
+    for _ in range(2):
+        assert client.send_body(BODY) == Terminal(307)
+    assert elsewhere.requests == []
+    assert not any(b"cookie" in request.lower() for request in handler.requests)
