@@ -141,8 +141,13 @@ def _resolve(host: str, port: int) -> _Addresses:
     with _lookups_lock:
         lookup = _lookups.get(key)
         if lookup is None:
-            lookup = _lookups[key] = Future()
-            threading.Thread(target=_look_up, args=(key, lookup), name="resolve", daemon=True).start()
+            lookup = Future()
+            thread = threading.Thread(target=_look_up, args=(key, lookup), name="resolve", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as exc:
+                raise socket.gaierror(socket.EAI_AGAIN, "no thread is left for the resolver") from exc
+            _lookups[key] = lookup
     try:
         return lookup.result(EXCHANGE.remaining())
     except TimeoutError as exc:
