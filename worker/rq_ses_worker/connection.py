@@ -1,15 +1,19 @@
-"""HTTP connections that end with their exchange and note how far it came.
+"""HTTP connections that end with their exchange, note how far it came, and do little.
 
-They write a request in one piece and read an answer's head without the email parser: what http.client and
-urllib3 do there costs more than signing, TLS and JSON together. Bodies are http.client's business.
+A request is written in one piece. An answer that came whole in one read, plain and with its length told, as
+SES's do, is taken apart here; every other one is left to http.client and urllib3. What those do for any
+answer costs more than signing, TLS and JSON together.
 """
 
 from __future__ import annotations
 
 import http.client
+import io
+import re
 import socket
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from urllib3 import HTTPHeaderDict, HTTPResponse
@@ -22,8 +26,18 @@ _IDLE_LIMIT: Final = 45.0
 """Seconds after which an unused connection is replaced: gateways forget idle ones without telling."""
 
 _ONE_PIECE: Final = 65_536
-_LONGEST_LINE: Final = 65_536
-_MOST_HEADERS: Final = 100
+_ONE_READ: Final = 65_536
+_PLAIN: Final = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9])(?: [^\r\n]*)?\r\n")
+_LEAVE_TO_LIBRARY: Final = frozenset({"transfer-encoding", "content-encoding", "connection"})
+
+
+@dataclass(frozen=True, slots=True)
+class WholeAnswer:
+    """An answer that is read already: headers by their names in lower case, and the body."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class DeadlineHTTPConnection(HTTPConnection):
@@ -47,41 +61,47 @@ class DeadlineHTTPConnection(HTTPConnection):
     ) -> None:
         """Send the whole request; nothing is added to its headers."""
         EXCHANGE.phase = Phase.SENDING
-        head = f"{method} {url} HTTP/1.1\r\n"
-        for name, value in headers.items():
-            if "\r" in value or "\n" in value:
-                raise ValueError(f"the header {name} holds a line break")
-            head += f"{name}: {value}\r\n"
-        start = f"{head}\r\n".encode("latin-1")
+        lines = [f"{method} {url} HTTP/1.1", *[f"{name}: {value}" for name, value in headers.items()]]
+        head = "\r\n".join(lines)
+        if head.count("\n") != len(headers) or head.count("\r") != len(headers):
+            raise ValueError("a header holds a line break")
+        start = f"{head}\r\n\r\n".encode("latin-1")
+        if self.sock is None:
+            self.connect()
         if len(body) <= _ONE_PIECE:
-            self.send(start + body)
+            self.sock.sendall(start + body)
         else:
-            self.send(start)
-            self.send(body)
+            self.sock.sendall(start)
+            self.sock.sendall(body)
         EXCHANGE.phase = Phase.AWAITING
         self._last_used = time.monotonic()
 
-    def getresponse(self) -> HTTPResponse:  # type: ignore[override]
-        """Return the answer, of which only the head is read."""
-        answer = _Answer(self.sock, method="POST")
+    def answer(self) -> WholeAnswer | HTTPResponse:
+        """Read the answer: whole if it is a plain one, else its head, its body to be read by the caller."""
+        received = self.sock.recv(_ONE_READ)
+        return _whole(received) or self._by_library(received)
+
+    def _by_library(self, received: bytes) -> HTTPResponse:
+        answer = http.client.HTTPResponse(self.sock, method="POST")
+        answer.fp = io.BufferedReader(_Continued(received, answer.fp.detach()))
         try:
             answer.begin()
         except BaseException:
             answer.close()
             raise
-        if answer.will_close:
+        # After an interim answer (1xx) the final one is still to come: it must not meet the next request.
+        if answer.will_close or answer.status < 200:
             self.close()
         return HTTPResponse(
             body=answer,
-            headers=answer.fields,
+            headers=HTTPHeaderDict(answer.headers.items()),
             status=answer.status,
             version=answer.version,
             reason=answer.reason,
             preload_content=False,
             decode_content=False,
             original_response=answer,
-            # A cut body is used as far as it came.
-            enforce_content_length=False,
+            enforce_content_length=False,  # what came of a cut answer is worth reading
             request_method="POST",
         )
 
@@ -105,45 +125,43 @@ class DeadlineHTTPSConnection(DeadlineHTTPConnection, HTTPSConnection):
     """The same over TLS."""
 
 
-class _Answer(http.client.HTTPResponse):
-    """An http.client answer with a lighter reading of the head (RFC 9112, sections 2.2, 5 and 6.3)."""
+class _Continued(io.RawIOBase):
+    """What was received already, and then what the socket brings."""
 
-    def begin(self) -> None:
-        status = http.client.CONTINUE
-        while status == http.client.CONTINUE:
-            version, status, reason = self._read_status()  # type: ignore[attr-defined]
-            if not version.startswith("HTTP/"):
-                raise http.client.UnknownProtocol(version)
-            self.fields = self._read_fields()
-        self.code = self.status = status
-        self.reason = reason.strip()
-        self.version = 10 if version == "HTTP/1.0" else 11
-        self.headers = self.msg = self.fields  # type: ignore[assignment]
-        self.chunked = self.fields.get("transfer-encoding", "").lower() == "chunked"
-        self.chunk_left = None
-        self.will_close = self._check_close()  # type: ignore[attr-defined]
-        length = self.fields.get("content-length", "")
-        self.length = int(length) if length.isascii() and length.isdigit() and not self.chunked else None
-        if status < 200 or status in (http.client.NO_CONTENT, http.client.NOT_MODIFIED):
-            self.length = 0
-        # After an interim answer the final one is still to come: it must not meet the next request.
-        if status < 200 or (self.length is None and not self.chunked):
-            self.will_close = True
+    def __init__(self, received: bytes, rest: Any) -> None:
+        self._received = received
+        self._rest = rest
 
-    def _read_fields(self) -> HTTPHeaderDict:
-        fields = HTTPHeaderDict()
-        name = ""
-        for _ in range(_MOST_HEADERS + 1):
-            line = self.fp.readline(_LONGEST_LINE + 1)
-            if len(line) > _LONGEST_LINE:
-                raise http.client.LineTooLong("header line")
-            if line in (b"\r\n", b"\n", b""):
-                return fields
-            text = line.decode("latin-1")
-            if text[0] in " \t" and name:
-                fields[name] = f"{fields[name]} {text.strip()}"
-                continue
-            name, colon, value = text.partition(":")
-            if colon:
-                fields.add(name.strip(), value.strip())
-        raise http.client.HTTPException(f"got more than {_MOST_HEADERS} headers")
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._received:
+            return int(self._rest.readinto(buffer))
+        size = min(len(buffer), len(self._received))
+        buffer[:size] = self._received[:size]
+        self._received = self._received[size:]
+        return size
+
+    def close(self) -> None:
+        self._rest.close()
+        super().close()
+
+
+def _whole(received: bytes) -> WholeAnswer | None:
+    """Return an answer that is here to its last byte, or None if anything about it is out of the ordinary."""
+    first = _PLAIN.match(received)
+    end = received.find(b"\r\n\r\n")
+    if first is None or end < 0:
+        return None
+    headers: dict[str, str] = {}
+    for line in received[first.end() : end].decode("latin-1").split("\r\n"):
+        name, colon, value = line.partition(":")
+        name = name.lower()
+        if not colon or name in headers or name in _LEAVE_TO_LIBRARY or name != name.strip() or "\n" in value:
+            return None
+        headers[name] = value.strip()
+    length = headers.get("content-length", "")
+    if not (length.isascii() and length.isdigit() and len(received) - end - 4 == int(length[:9])):
+        return None
+    return WholeAnswer(int(first[1]), headers, received[end + 4 :])

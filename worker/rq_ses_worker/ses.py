@@ -12,12 +12,12 @@ from typing import Any, Final, Self
 from urllib.parse import quote
 
 from requests import PreparedRequest, Response
-from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import HTTPError
 
 from rq_ses.message import Message
 from rq_ses.render import send_email_body
 from rq_ses_worker.answer import lower_names
+from rq_ses_worker.connection import WholeAnswer
 from rq_ses_worker.credentials import Credentials
 from rq_ses_worker.deadline import EXCHANGE
 from rq_ses_worker.endpoint import endpoint_url
@@ -118,7 +118,9 @@ class SesClient:
         request = self._signed(body)
         with EXCHANGE.within(self.timeout):
             try:
-                response = self._adapter.send(request, stream=True, timeout=self.timeout)
+                response: Response | WholeAnswer = self._adapter.send(
+                    request, stream=True, timeout=self.timeout
+                )
             except EXPECTED as exc:
                 return failed(exc, EXCHANGE.phase, self.timeout), {}
             content = _read(response)
@@ -132,9 +134,12 @@ class SesClient:
         request.method = "POST"
         request.url = self.url
         request.body = body
-        request.headers = CaseInsensitiveDict(
-            {**self._constant_headers, **added, "Content-Length": str(len(body))}
-        )
+        # A plain dict: each name is written in one way here, and requests' own costs as much as signing.
+        request.headers = {  # type: ignore[assignment]
+            **self._constant_headers,
+            **added,
+            "Content-Length": str(len(body)),
+        }
         return request
 
     def _adopt_time(self, headers: Mapping[str, str]) -> bool:
@@ -156,8 +161,10 @@ class SesClient:
         return text
 
 
-def _read(response: Response) -> bytes:
+def _read(response: Response | WholeAnswer) -> bytes:
     """Return what of the body arrives in time; the status alone decides, so no failure is worse than b""."""
+    if isinstance(response, WholeAnswer):
+        return response.body
     raw = response.raw
     pieces: list[bytes] = []
     size = 0

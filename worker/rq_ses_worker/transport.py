@@ -7,6 +7,7 @@ no cookies, and a fraction of a Session's cost for each request.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
@@ -14,10 +15,11 @@ from urllib.parse import unquote
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool
+from urllib3.exceptions import ProxyError
 from urllib3.util import make_headers, parse_url
 
-from rq_ses_worker.connection import DeadlineHTTPConnection, DeadlineHTTPSConnection
+from rq_ses_worker.connection import DeadlineHTTPConnection, DeadlineHTTPSConnection, WholeAnswer
 from rq_ses_worker.deadline import DeadlineSSLSocket
 from rq_ses_worker.endpoint import masked, plain_url
 
@@ -77,10 +79,48 @@ def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
 
 
 class _HTTPPool(HTTPConnectionPool):
+    """Connections of which each exchange takes one; nothing is tried twice and no redirect is followed."""
+
     ConnectionCls = DeadlineHTTPConnection  # type: ignore[assignment]
 
+    def urlopen(  # type: ignore[override]
+        self, method: str, url: str, body: bytes, headers: Mapping[str, str], **_: Any
+    ) -> WholeAnswer | HTTPResponse:
+        """Make one exchange; a connection that fails in it is closed, and replaced when it is needed."""
+        connection: Any = self._get_conn()
+        try:
+            if self.proxy is not None:
+                headers = self._prepared_for_proxy(connection, headers)
+            connection.request(method, url, body, headers)
+            answer: WholeAnswer | HTTPResponse = connection.answer()
+        except BaseException as exc:
+            connection.close()
+            self._put_conn(connection)
+            if (
+                self.proxy is not None
+                and not connection.has_connected_to_proxy
+                and isinstance(exc, Exception)
+            ):
+                raise ProxyError("no connection to the proxy", exc) from exc
+            raise
+        if isinstance(answer, HTTPResponse):
+            # Its body is still to come: whoever reads it gives the connection back.
+            answer._connection, answer._pool = connection, self
+        else:
+            self._put_conn(connection)
+        return answer
 
-class _HTTPSPool(HTTPSConnectionPool):
+    def _prepared_for_proxy(self, connection: Any, headers: Mapping[str, str]) -> Mapping[str, str]:
+        if self.scheme == "http":
+            return {**headers, **self.proxy_headers}
+        if connection.is_closed:
+            self._prepare_proxy(connection)
+        return headers
+
+
+class _HTTPSPool(_HTTPPool, HTTPSConnectionPool):
+    """The same over TLS."""
+
     ConnectionCls = DeadlineHTTPSConnection  # type: ignore[assignment]
 
 
@@ -131,13 +171,17 @@ class EndpointAdapter(HTTPAdapter):
         """Return the target as it stands in the request's first line, which is the path as signed."""
         return self._target
 
-    def build_response(self, req: PreparedRequest, resp: Any) -> Response:
-        """Return the answer without looking for cookies."""
+    def build_response(  # type: ignore[override]
+        self, req: PreparedRequest, resp: WholeAnswer | HTTPResponse
+    ) -> Response | WholeAnswer:
+        """Return the answer without looking for cookies; a whole one needs nothing around it."""
+        if isinstance(resp, WholeAnswer):
+            return resp
         response = Response()
         response.status_code = resp.status
-        response.headers = resp.headers
+        response.headers = resp.headers  # type: ignore[assignment]
         response.raw = resp
-        response.reason = resp.reason
+        response.reason = resp.reason or ""
         response.url = req.url or ""
         response.request = req
         return response
