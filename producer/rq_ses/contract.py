@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import uuid
+import os
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -66,7 +66,7 @@ def wake_channel(queue: str) -> str:
 
 
 def new_job_id() -> str:
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
 
 
 def keyed_job_id(queue: str, key: str) -> str:
@@ -81,13 +81,13 @@ def digest(payload: bytes) -> str:
 
 def description(recipients: Sequence[str], subject: str) -> str:
     """Return what RQ's tools show of the job: "to → subject", bounded, neither markup nor controls."""
-    to = recipients[0] if recipients else "?"
+    to = one_line(recipients[0], DESCRIPTION_LIMIT // 2) if recipients else "?"
     if len(recipients) > 1:
         to = f"{to} (+{len(recipients) - 1})"
-    return one_line(f"{to} → {subject}", DESCRIPTION_LIMIT)
+    return f"{to} → {one_line(subject, DESCRIPTION_LIMIT - len(to) - 3)}"
 
 
 def encode_job(payload: bytes, options: Mapping[str, Any]) -> bytes:
     """Return RQ's `data` of a job that sends `payload` (a Message as JSON), deflated as RQ itself does."""
-    call = b'["%s",null,[%s],%s]' % (JOB_FUNCTION.encode(), payload, json.dumps(dict(options)).encode())
-    return zlib.compress(call, 1)
+    extra = json.dumps(dict(options)).encode() if options else b"{}"
+    return zlib.compress(b'["%s",null,[%s],%s]' % (JOB_FUNCTION.encode(), payload, extra), 1)

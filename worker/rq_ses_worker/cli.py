@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 
+from rq_ses.cli.exits import OK
 from rq_ses_worker.settings import WorkerSettings, load_worker_settings
+from rq_ses_worker.supervisor import Supervisor
 from rq_ses_worker.worker import MailWorker, connect
 
 _LEVELS = ("debug", "info", "warning", "error")
@@ -48,9 +50,17 @@ _LEVELS = ("debug", "info", "warning", "error")
     type=click.Choice(["resend", "hold"]),
     help="What to do with a mail that SES may have accepted [RQ_SES_ON_UNKNOWN].",
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Processes, each with its own threads: one uses one core.",
+)
 @click.option("--name", help="Name shown by RQ's tools; by default made of host, process and chance.")
 @click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True)
-def worker(*, burst: bool, name: str | None, log_level: str, **options: Any) -> None:
+def worker(*, burst: bool, processes: int, name: str | None, log_level: str, **options: Any) -> None:
     """Send what is queued, many mails at once, until SIGTERM or SIGINT.
 
     A signal lets what is being sent end and settles it; a second one, at least a second later, ends at once.
@@ -61,6 +71,9 @@ def worker(*, burst: bool, name: str | None, log_level: str, **options: Any) -> 
       rq-ses worker
       rq-ses worker --concurrency 32 --region eu-west-1
       rq-ses worker --burst
+      rq-ses worker --processes 4
+
+    With --processes, a process that dies is started anew.
 
     Exit codes: 0 stopped as told (or drained), 1 failed, 2 bad command line, 3 bad settings.
     """
@@ -68,7 +81,15 @@ def worker(*, burst: bool, name: str | None, log_level: str, **options: Any) -> 
     logging.basicConfig(
         stream=sys.stderr, level=log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
     )
-    build_worker(settings, name=name).work(burst=burst, logging_level=log_level)
+
+    def work(number: int) -> int:
+        own_name = f"{name}-{number}" if name and processes > 1 else name
+        build_worker(settings, name=own_name).work(burst=burst, logging_level=log_level)
+        return OK
+
+    if processes == 1:
+        sys.exit(work(1))
+    sys.exit(Supervisor(processes, work).run())
 
 
 def build_worker(settings: WorkerSettings, *, name: str | None = None) -> MailWorker:

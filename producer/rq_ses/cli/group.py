@@ -8,26 +8,19 @@ from typing import Any
 import click
 
 from rq_ses.cli.exits import SETTINGS, UNAVAILABLE
-from rq_ses.cli.send import send
 from rq_ses.errors import OutboxUnavailable, SettingsError
 
 _GROUP = "rq_ses.commands"
 
 
 class Commands(click.Group):
-    """The producer's commands, and those of whatever else is installed; imported when they are used."""
+    """The commands of all that is installed, each imported when it is used: workers need no progress bar."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), *(point.name for point in _points())})
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return sorted(point.name for point in _points())
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        own = super().get_command(ctx, cmd_name)
-        if own:
-            return own
-        for point in _points():
-            if point.name == cmd_name:
-                return _load(point)
-        return None
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        return next((_load(point) for point in _points() if point.name == cmd_name), None)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -78,6 +71,3 @@ def main() -> None:
 
     Example: rq-ses send --from a@example.com --to b@example.com --subject Hi --text Hello
     """
-
-
-main.add_command(send)
