@@ -43,8 +43,14 @@ log = logging.getLogger(__name__)
 POLL: Final = 0.1
 """Seconds after which an idle worker looks again, if nothing wakes it before."""
 
+GATHER: Final = 0.001
+"""Seconds for which a few idle threads wait for others before mails of a backlog are claimed for them."""
+
 SOCKET_TIMEOUT: Final = 5.0
 """Seconds after which a command to Redis is given up (and tried again)."""
+
+RECOVERY: Final = SOCKET_TIMEOUT + 1.0
+"""Seconds after an outage in which living workers have surely renewed their leases, or settled."""
 
 SHUTDOWN_SETTLE: Final = 20.0
 """Seconds for which a stopping worker keeps trying to settle while Redis is away."""
@@ -110,6 +116,7 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
         self._promote_at = 0.0
         self._reclaim_at = 0.0
         self._look_again_until = 0.0
+        self._backlog = False
         self._suspended = False
         self._handled = 0
 
@@ -185,6 +192,7 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
                 self.bootstrap(logging_level)
             except RedisError as exc:
                 outage.failed(exc)
+                self._reclaim_later()
                 self._wake.wait(1.0)
                 continue
             outage.over()
@@ -199,6 +207,7 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
             except RedisError as exc:
                 # A claim whose answer was lost may have been carried out, or be carried out later.
                 self._look_again_until = time.monotonic() + self._leases.length
+                self._reclaim_later()
                 outage.failed(exc)
                 self._pause(0.25)
                 continue
@@ -218,12 +227,16 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
             self._reclaim()
         if clock >= self._promote_at:
             self._promote(clock)
+        if self._backlog and 0 < self._senders.idle < self._senders.count // 4:
+            time.sleep(GATHER)
         wanted = self._senders.idle
         if wanted <= 0 or len(self._leases) > self._senders.count + UNSETTLED:
             return POLL
         claims = self._claim(wanted)
         if claims:
+            self._backlog = len(claims) == wanted
             return 0.0
+        self._backlog = False
         if burst and (claims is None or self._drained()):
             return None
         return max(0.0, min(POLL, self._promote_at - time.monotonic()))
@@ -283,6 +296,10 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
                 self._end_overdue(found)
         self._reclaim_at = time.monotonic() + min(1.0, self._leases.length / 10)
 
+    def _reclaim_later(self) -> None:
+        """Leave those time who couldn't renew their leases either while Redis was away."""
+        self._reclaim_at = time.monotonic() + RECOVERY
+
     def _end_overdue(self, found: Overdue) -> None:
         """End an execution whose worker is lost: SES may or may not have accepted the mail."""
         outcome = lost_worker(found.worker)
@@ -327,14 +344,16 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
 
     def _beat(self) -> None:
         outage = Outage(log, "leases can't be renewed meanwhile")
-        period = min(10.0, self._leases.length / 3)
-        while not self._closing.wait(period):
+        period = pause = min(10.0, self._leases.length / 3)
+        while not self._closing.wait(pause):
             try:
                 self._beat_once()
             except RedisError as exc:
                 outage.failed(exc)
+                pause = min(period, 0.25)
             else:
                 outage.over()
+                pause = period
 
     def _beat_once(self) -> None:
         clock = time.monotonic()
