@@ -1,7 +1,11 @@
-"""A stand-in for SES that answers as fast as Python can: no signature is checked, nothing is kept.
+"""A stand-in for SES that answers as fast as Python can: no signature is checked, no mail is kept.
 
-One asyncio process; with `--delay` every answer waits so many seconds. It prints `listening on PORT`, and on
-SIGTERM one line of JSON: connections opened, requests answered, CPU seconds used.
+One process on one event loop (uvloop's where it is installed). With `--delay` every answer waits so many
+seconds; with `--certificate` and `--key` it speaks TLS. A body that holds `bench-503-N` or `bench-429-N` is
+refused the first time, and how late it comes again is noted: 1 s after a 503 or 5 s after a 429 is on time.
+
+It prints `listening on PORT`, and on SIGTERM one line of JSON: connections opened (over TLS: handshakes
+completed), requests answered, CPU seconds used, and the lateness of each retry in seconds by status.
 """
 
 from __future__ import annotations
@@ -9,8 +13,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import signal
+import ssl
 import time
+from collections.abc import Callable
 
 BODY = b'{"MessageId":"0100018f2b7c1e9a-3d2c1b0a-1234-4567-89ab-0123456789ab-000000"}'
 ANSWER = (
@@ -18,25 +25,73 @@ ANSWER = (
     b"x-amzn-RequestId: 7f0d2b0e-1111-4222-8333-444455556666\r\nContent-Length: %d\r\n\r\n%s"
     % (len(BODY), BODY)
 )
-REFUSAL = (
-    b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nx-amzn-ErrorType: %s\r\n"
-    b"Content-Length: 18\r\n\r\n" + b'{"message":"busy"}'
-)
-COUNTS = {"connections": 0, "requests": 0}
+
+
+def _refusal(status: bytes, error: bytes) -> bytes:
+    return (
+        b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nx-amzn-ErrorType: %s\r\n"
+        b'Content-Length: 18\r\n\r\n{"message":"busy"}' % (status, error)
+    )
+
+
+REFUSALS = {
+    b"503": _refusal(b"503 Service Unavailable", b"ServiceUnavailable"),
+    b"429": _refusal(b"429 Too Many Requests", b"TooManyRequestsException"),
+}
+DELAYS = {b"503": 1.0, b"429": 5.0}
+"""Seconds after which a client should try again."""
+
+_MARK = re.compile(rb"bench-(503|429)-(\d+)")
+
+
+class Standin:
+    """What all connections share: the counts, and which mails were refused when."""
+
+    def __init__(self, delay: float) -> None:
+        self.delay = delay
+        self.connections = 0
+        self.requests = 0
+        self.lateness: dict[str, list[float]] = {"503": [], "429": []}
+        self._refused: dict[bytes, float] = {}
+
+    def answer(self, body: bytes) -> bytes:
+        """Return the answer to a request."""
+        self.requests += 1
+        # Looking for plain bytes first: the expression alone would cost more than the rest.
+        if b"bench-" not in body:
+            return ANSWER
+        mark = _MARK.search(body)
+        if mark is None:
+            return ANSWER
+        now = time.monotonic()
+        refused = self._refused.get(mark[2])
+        if refused is None:
+            self._refused[mark[2]] = now
+            return REFUSALS[mark[1]]
+        self.lateness[mark[1].decode()].append(now - refused - DELAYS[mark[1]])
+        return ANSWER
+
+    def report(self) -> str:
+        """Return the counts as one line of JSON."""
+        counts = {"connections": self.connections, "requests": self.requests}
+        return json.dumps({**counts, "cpu": time.process_time(), "lateness": self.lateness})
 
 
 class Connection(asyncio.Protocol):
-    """Reads requests by their Content-Length and answers each."""
+    """Reads requests by their Content-Length and answers each in turn."""
 
-    def __init__(self, delay: float) -> None:
-        self._delay = delay
+    def __init__(self, standin: Standin, later: Callable[..., object]) -> None:
+        self._standin = standin
+        self._later = later
         self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Count the connection."""
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]
-        COUNTS["connections"] += 1
+        self._standin.connections += 1
 
     def data_received(self, data: bytes) -> None:
+        """Answer each request that is complete."""
         buffer = self._buffer + data if self._buffer else data
         while (head := buffer.find(b"\r\n\r\n")) >= 0:
             lower = buffer[:head].lower()
@@ -45,29 +100,55 @@ class Connection(asyncio.Protocol):
             end = head + 4 + length
             if len(buffer) < end:
                 break
+            if b"expect:" in lower and length:
+                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            answer = self._standin.answer(buffer[head + 4 : end])
             buffer = buffer[end:]
-            COUNTS["requests"] += 1
-            if self._delay:
-                asyncio.get_running_loop().call_later(self._delay, self._transport.write, ANSWER)
+            if self._standin.delay:
+                self._later(self._standin.delay, self._write, answer)
             else:
-                self._transport.write(ANSWER)
+                self._transport.write(answer)
         self._buffer = buffer
 
+    def _write(self, answer: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(answer)
 
-async def serve(port: int, delay: float) -> None:
+
+async def serve(port: int, delay: float, context: ssl.SSLContext | None) -> None:
     """Serve until SIGTERM."""
     loop = asyncio.get_running_loop()
+    standin = Standin(delay)
     stopped = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
-    server = await loop.create_server(lambda: Connection(delay), "127.0.0.1", port, backlog=1024)
+    server = await loop.create_server(
+        lambda: Connection(standin, loop.call_later), "127.0.0.1", port, backlog=1024, ssl=context
+    )
     print(f"listening on {server.sockets[0].getsockname()[1]}", flush=True)
     await stopped.wait()
-    print(json.dumps({**COUNTS, "cpu": time.process_time()}), flush=True)
+    print(standin.report(), flush=True)
+
+
+def main() -> None:
+    """Serve as the command line says."""
+    options = argparse.ArgumentParser(description="Answer SendEmail as fast as possible.")
+    options.add_argument("--port", type=int, default=0)
+    options.add_argument("--delay", type=float, default=0.0, help="seconds each answer waits")
+    options.add_argument("--certificate", help="PEM file; together with --key: TLS")
+    options.add_argument("--key", help="PEM file")
+    given = options.parse_args()
+    context = None
+    if given.certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(given.certificate, given.key)
+    serving = serve(given.port, given.delay, context)
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(serving)
+    else:
+        uvloop.run(serving)
 
 
 if __name__ == "__main__":
-    options = argparse.ArgumentParser()
-    options.add_argument("--port", type=int, default=0)
-    options.add_argument("--delay", type=float, default=0.0)
-    given = options.parse_args()
-    asyncio.run(serve(given.port, given.delay))
+    main()

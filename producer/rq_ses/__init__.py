@@ -1,12 +1,19 @@
 """Durable e-mail for Python web apps: enqueue a message here, a worker sends it through Amazon SES."""
 
-from rq_ses.errors import IdempotencyConflict, OutboxUnavailable, RqSesError, SettingsError
+from rq_ses.errors import (
+    DurabilityUnconfirmed,
+    IdempotencyConflict,
+    OutboxUnavailable,
+    RqSesError,
+    SettingsError,
+)
 from rq_ses.message import Attachment, Message
 from rq_ses.outbox import Outbox, Receipt, Submission
 from rq_ses.settings import ProducerSettings
 
 __all__ = [
     "Attachment",
+    "DurabilityUnconfirmed",
     "IdempotencyConflict",
     "Message",
     "Outbox",

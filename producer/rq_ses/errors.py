@@ -3,7 +3,8 @@
     RqSesError
     ├── SettingsError         one or more settings are missing or wrong; all are named at once
     ├── IdempotencyConflict   the key was used before, for another message
-    └── OutboxUnavailable     Redis could not be reached in time; nothing is known to be enqueued
+    ├── OutboxUnavailable     Redis could not be reached in time; nothing is known to be enqueued
+    └── DurabilityUnconfirmed enqueued, but not known to be on disk or with the replicas (durable=True)
 
 A message that isn't valid raises pydantic.ValidationError where it is built (see rq_ses.message).
 """
@@ -11,6 +12,10 @@ A message that isn't valid raises pydantic.ValidationError where it is built (se
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rq_ses.outbox import Receipt
 
 
 class RqSesError(Exception):
@@ -52,3 +57,24 @@ class OutboxUnavailable(RqSesError, ConnectionError):
             f"Redis did not take {count} within {waited:.1f} s ({reason}): "
             "check RQ_SES_REDIS_URL and the server, then send again, with a key if it must not go out twice"
         )
+
+
+class DurabilityUnconfirmed(RqSesError):
+    """Raised when a durable call could not be confirmed; `receipts` are those of all messages of the call.
+
+    These messages are enqueued and will be sent, unless the server loses what it holds in memory. Without
+    receipts nothing was enqueued: the server can't confirm anything, and `reason` says why.
+    """
+
+    def __init__(self, receipts: Sequence[Receipt], reason: str) -> None:
+        self.receipts = tuple(receipts)
+        self.reason = reason
+        count = len(self.receipts)
+        what = (
+            f"{count} messages are enqueued, but"
+            if count > 1
+            else "the message is enqueued, but"
+            if count
+            else ""
+        )
+        super().__init__(f"{what} durability is not confirmed: {reason}".lstrip())

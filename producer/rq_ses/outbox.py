@@ -11,21 +11,23 @@ from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from typing import Any, NamedTuple
 
-import redis
 from redis import Redis
 from redis import exceptions as redis_errors
 from rq.utils import utcformat
 
 from rq_ses import contract
-from rq_ses.errors import IdempotencyConflict, OutboxUnavailable
+from rq_ses.durability import Durability
+from rq_ses.errors import DurabilityUnconfirmed, IdempotencyConflict, OutboxUnavailable
 from rq_ses.message import Message
 from rq_ses.plaintext import one_line
+from rq_ses.server import connect
 
 BATCH_MESSAGES = 500
 BATCH_BYTES = 4 * 1024 * 1024
 KEY_LIMIT = 512
 _RETRIED = (redis_errors.ConnectionError, redis_errors.TimeoutError, redis_errors.ReadOnlyError)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+_SOCKET_TIMEOUT, _CONNECT_TIMEOUT = 5.0, 2.0
 
 Seconds = float | timedelta
 
@@ -59,6 +61,22 @@ class _Entry(NamedTuple):
         return sum(map(len, self.fields))
 
 
+class _Wait:
+    """Whether a call shall wait for durability; after the first doubt there is nothing to wait for."""
+
+    def __init__(self, durable: bool) -> None:
+        self._durable = durable
+        self.doubt = ""
+
+    @property
+    def wanted(self) -> bool:
+        return self._durable and not self.doubt
+
+    def end(self, receipts: list[Receipt]) -> None:
+        if self.doubt and receipts:
+            raise DurabilityUnconfirmed(receipts, self.doubt)
+
+
 class Outbox:
     """Enqueue messages for the workers of one queue.
 
@@ -66,12 +84,15 @@ class Outbox:
     share an Outbox; after a fork the connection pool renews itself.
 
     Args:
-        redis_url: redis://, rediss:// or unix:// URL of the server.
+        redis_url: URL of the server, or of its Sentinels (see rq_ses.server).
         queue: name of the RQ queue.
         connection: a redis-py client to use in place of `redis_url`.
         result_ttl: seconds for which the receipt of a sent mail is kept (-1: for ever).
         failure_ttl: seconds for which a failed mail is kept (-1: for ever).
         enqueue_timeout: seconds for which a call tries again while Redis is away.
+        durable_replicas: replicas that must hold what a durable call has written; 0 waits for the disk alone.
+        durable_timeout: seconds a durable call waits for either; of a `connection` with a shorter socket
+            time-out, as long as that allows.
     """
 
     def __init__(
@@ -83,16 +104,30 @@ class Outbox:
         result_ttl: int = contract.RESULT_TTL,
         failure_ttl: int = contract.FAILURE_TTL,
         enqueue_timeout: float = 10.0,
+        durable_replicas: int = 0,
+        durable_timeout: float = 5.0,
     ) -> None:
         if isinstance(redis_url, Redis):
             redis_url, connection = None, redis_url
         if (redis_url is None) == (connection is None):
             raise ValueError("Outbox needs either a redis_url or a connection: give exactly one of them")
         self.queue = queue
-        self.connection: Redis = connection if connection is not None else _connect(str(redis_url))
+        # Trying again is ours, bounded by enqueue_timeout: redis-py's own retries would multiply it.
+        self.connection: Redis = (
+            connection
+            if connection is not None
+            else connect(
+                str(redis_url),
+                socket_timeout=max(_SOCKET_TIMEOUT, 2 * durable_timeout),
+                connect_timeout=_CONNECT_TIMEOUT,
+            )
+        )
         self._timeout = enqueue_timeout
         self._script = self.connection.register_script(
             files("rq_ses").joinpath("enqueue.lua").read_text("utf-8")
+        )
+        self._durability = Durability(
+            self.connection, self._script, replicas=durable_replicas, timeout=durable_timeout
         )
         self._keys = (
             contract.queue_key(queue),
@@ -110,6 +145,7 @@ class Outbox:
         at: datetime | None = None,
         delay: Seconds | None = None,
         expires: datetime | Seconds | None = None,
+        durable: bool = False,
     ) -> Receipt:
         """Enqueue one message and return its Receipt.
 
@@ -120,38 +156,46 @@ class Outbox:
             at: aware datetime before which it is not sent.
             delay: seconds (or a timedelta) for which it is not sent; by the server's clock.
             expires: aware datetime, or seconds from now, after which it is failed rather than sent.
+            durable: return only when the server's disk, and `durable_replicas`, have it (docs/redis.md).
 
         Raises:
             IdempotencyConflict: `key` stands for another message.
             OutboxUnavailable: Redis didn't answer within `enqueue_timeout`.
+            DurabilityUnconfirmed: with `durable`: it is enqueued, but not confirmed within `durable_timeout`;
+                or, without a receipt, the server can't confirm anything and nothing was enqueued.
             ValueError: an argument is unusable; nothing was enqueued.
         """
-        return self.send_many([Submission(message, key, at, delay, expires)])[0]
+        return self.send_many([Submission(message, key, at, delay, expires)], durable=durable)[0]
 
-    def send_many(self, messages: Iterable[Message | Submission]) -> list[Receipt]:
+    def send_many(self, messages: Iterable[Message | Submission], *, durable: bool = False) -> list[Receipt]:
         """Enqueue messages in batches, each batch one atomic step, and return their Receipts in order.
 
         Raises:
             IdempotencyConflict: a key stands for another message; of its batch nothing is enqueued.
             OutboxUnavailable: Redis didn't answer in time; `job_ids` are those of the batch in doubt.
+            DurabilityUnconfirmed: with `durable`: all are enqueued, but a batch was not confirmed in time.
             ValueError: an argument is unusable; of its batch nothing is enqueued.
         """
         receipts: list[Receipt] = []
+        wait = _Wait(durable)
         for batch in _batches(self._entry(message) for message in messages):
-            for entry, word in zip(batch, self._enqueue(batch, strict=True), strict=True):
+            for entry, word in zip(batch, self._enqueue(batch, wait, strict=True), strict=True):
                 if word == "conflict":
                     raise IdempotencyConflict(entry.key or "", entry.job_id)
                 receipts.append(Receipt(entry.job_id, duplicate=word == "duplicate"))
+        wait.end(receipts)
         return receipts
 
     def try_send_many(
-        self, messages: Iterable[Message | Submission]
+        self, messages: Iterable[Message | Submission], *, durable: bool = False
     ) -> list[Receipt | IdempotencyConflict | ValueError]:
         """Enqueue what can be, and let the error of what can't stand in the place of its Receipt.
 
         Raises:
             OutboxUnavailable: as `send_many` does.
+            DurabilityUnconfirmed: as `send_many` does, with the receipts of what is enqueued.
         """
+        wait = _Wait(durable)
         results: list[Receipt | IdempotencyConflict | ValueError] = []
         places: list[int] = []
 
@@ -168,12 +212,13 @@ class Outbox:
 
         place = iter(places)
         for batch in _batches(usable()):
-            for entry, word in zip(batch, self._enqueue(batch, strict=False), strict=True):
+            for entry, word in zip(batch, self._enqueue(batch, wait, strict=False), strict=True):
                 at = next(place)
                 if word == "conflict":
                     results[at] = IdempotencyConflict(entry.key or "", entry.job_id)
                 elif word == "duplicate":
                     results[at] = Receipt(entry.job_id, duplicate=True)
+        wait.end([result for result in results if isinstance(result, Receipt)])
         return results
 
     def _entry(self, item: Message | Submission) -> _Entry:
@@ -196,20 +241,20 @@ class Outbox:
         description = contract.description(message.recipients, message.subject)
         return _Entry(job_id, key, (job_id, data, description, _due(submission.at, submission.delay), mark))
 
-    def _enqueue(self, batch: Sequence[_Entry], *, strict: bool) -> list[str]:
+    def _enqueue(self, batch: Sequence[_Entry], wait: _Wait, *, strict: bool) -> list[str]:
         args: list[Any] = [*self._head, "strict" if strict else "", contract.KEY_FIELD]
         args += (utcformat(datetime.now(UTC)), *self._job_fields)
         for entry in batch:
             args += entry.fields
-        words = self._insist(args, [entry.job_id for entry in batch])
+        words = self._insist(args, wait, [entry.job_id for entry in batch])
         return [word.decode() if isinstance(word, bytes) else word for word in words]
 
-    def _insist(self, args: list[Any], job_ids: list[str]) -> list[Any]:
+    def _insist(self, args: list[Any], wait: _Wait, job_ids: list[str]) -> list[Any]:
         started = time.monotonic()
         pause = _FIRST_PAUSE
         while True:
             try:
-                return list(self._script(keys=self._keys, args=args))
+                return self._call(args, wait)
             except redis_errors.AuthenticationError as exc:
                 raise OutboxUnavailable(job_ids, time.monotonic() - started, _reason(exc)) from exc
             except _RETRIED as exc:
@@ -221,13 +266,12 @@ class Outbox:
             except redis_errors.RedisError as exc:
                 raise OutboxUnavailable(job_ids, time.monotonic() - started, _reason(exc)) from exc
 
-
-def _connect(redis_url: str) -> Redis:
-    # Trying again is ours, bounded by enqueue_timeout: redis-py's own retries would multiply it.
-    no_retry = redis.retry.Retry(redis.backoff.NoBackoff(), 0)
-    return Redis.from_url(
-        redis_url, socket_timeout=5, socket_connect_timeout=2, socket_keepalive=True, retry=no_retry
-    )
+    def _call(self, args: list[Any], wait: _Wait) -> list[Any]:
+        if not wait.wanted:
+            return list(self._script(keys=self._keys, args=args))
+        self._durability.check()
+        words, wait.doubt = self._durability.call(self._keys, args)
+        return words
 
 
 def _batches(entries: Iterable[_Entry]) -> Iterator[list[_Entry]]:

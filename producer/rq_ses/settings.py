@@ -20,6 +20,7 @@ from rq_ses import contract
 from rq_ses.errors import SettingsError
 from rq_ses.invalid import shown
 from rq_ses.plaintext import one_line
+from rq_ses.server import connect, is_sentinel_url
 
 PREFIX: Final = "RQ_SES_"
 YEARS: Final = 315_360_000
@@ -44,17 +45,22 @@ def _redis_url(url: str) -> str:
     if not _usable(url):
         raise ValueError(
             f"{shown(masked(url), 200)} is not the URL of a Redis server: "
-            "use redis://host:port/db, rediss://host:port/db or unix:///path"
+            "use redis://host:port/db, rediss://host:port/db, unix:///path "
+            "or redis+sentinel://host1:port,host2:port/service/db"
         )
     return url
 
 
 def _usable(url: str) -> bool:
-    if not _SERVER.fullmatch(url):
+    sentinels = is_sentinel_url(url)
+    if not sentinels and not _SERVER.fullmatch(url):
         return False
     try:
         # Made, never connected: so redis-py itself tells what it doesn't understand.
-        pool = ConnectionPool.from_url(url)
+        if sentinels:
+            pool = connect(url, socket_timeout=1, connect_timeout=1).connection_pool
+        else:
+            pool = ConnectionPool.from_url(url)
         pool.make_connection()
     except (ValueError, TypeError, RedisError):
         return False
@@ -98,7 +104,9 @@ class ProducerSettings(BaseSettings):
     )
 
     redis_url: Annotated[str, AfterValidator(_redis_url)] = Field(
-        "redis://127.0.0.1:6379/0", repr=False, description="Redis server: redis://, rediss:// or unix://."
+        "redis://127.0.0.1:6379/0",
+        repr=False,
+        description="Redis server: redis://, rediss://, unix://, or redis+sentinel://.",
     )
     queue: Annotated[str, AfterValidator(_queue)] = Field(
         contract.DEFAULT_QUEUE, description="RQ queue of the mails."
@@ -118,6 +126,16 @@ class ProducerSettings(BaseSettings):
         le=3600,
         allow_inf_nan=False,
         description="Seconds for which enqueueing is tried again while Redis is away.",
+    )
+    durable_replicas: Annotated[int, Number] = Field(
+        0, ge=0, le=100, description="Replicas that must hold a mail sent with durable=True."
+    )
+    durable_timeout: Annotated[float, Number] = Field(
+        5.0,
+        gt=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="Seconds for which durable=True waits for the disk, and for the replicas.",
     )
 
 

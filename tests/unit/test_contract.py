@@ -23,6 +23,7 @@ UNCONNECTED = Redis(port=1)
 def test_the_public_names_are_these() -> None:
     assert sorted(rq_ses.__all__) == [
         "Attachment",
+        "DurabilityUnconfirmed",
         "IdempotencyConflict",
         "Message",
         "Outbox",

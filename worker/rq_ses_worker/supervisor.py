@@ -96,7 +96,7 @@ class Supervisor:
         slot.pid = pid
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
-    def _be_child(self, number: int, mask: set[signal.Signals]) -> None:
+    def _be_child(self, number: int, mask: set[int | signal.Signals]) -> None:
         code = 1
         try:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -3,23 +3,53 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import Annotated, Any, BinaryIO, Final
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from rq_ses.invalid import shown
 from rq_ses.message import Message, explain
-from rq_ses.outbox import Submission
+from rq_ses.outbox import KEY_LIMIT, Submission
+from rq_ses.plaintext import one_line
+from rq_ses.settings import YEARS
+
+LINE_LIMIT: Final = 128 * 1024 * 1024
+"""Bytes of a line: the largest mail, even with most of its text in JSON's six-byte escapes."""
+
+_FORM: Final = "2026-05-31T09:00:00+02:00"
+
+
+def _moment(value: Any) -> datetime:
+    try:
+        moment = datetime.fromisoformat(value)
+    except (ValueError, TypeError):
+        raise ValueError(f"{shown(value)} is no date and time: write {_FORM}") from None
+    if moment.tzinfo is None:
+        raise ValueError(f"{shown(value)} has no offset from UTC: write {_FORM}")
+    return moment
+
+
+def _expiry(value: Any) -> datetime | float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if not 0 <= value <= YEARS:
+            raise ValueError(f"{shown(value)} is out of range: give 0 to {YEARS} seconds")
+        return float(value)
+    moment = _moment(value)
+    if moment <= datetime.now(UTC):
+        raise ValueError(f"{shown(value)} is past: give a moment to come")
+    return moment
 
 
 class _Terms(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    key: Annotated[str, Field(min_length=1, max_length=512)] | None = None
-    at: AwareDatetime | None = None
-    delay: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    expires: Annotated[float | AwareDatetime, Field(union_mode="left_to_right")] | None = None
+    key: Annotated[str, Field(strict=True, min_length=1, max_length=KEY_LIMIT)] | None = None
+    at: Annotated[datetime, BeforeValidator(_moment)] | None = None
+    delay: Annotated[float, Field(strict=True, ge=0, le=YEARS, allow_inf_nan=False)] | None = None
+    expires: Annotated[datetime | float, BeforeValidator(_expiry)] | None = None
 
 
 _TERMS = frozenset(_Terms.model_fields)
@@ -27,28 +57,52 @@ _TERMS = frozenset(_Terms.model_fields)
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of input: its number, and what to enqueue or what is wrong with it."""
+    """One line of input: its number, and what to enqueue or what is wrong with it.
+
+    `size` is how far it brings the reader: its bytes and those of blank lines before it.
+    """
 
     number: int
+    size: int
     submission: Submission | None
     problem: str = ""
 
 
-def read_lines(source: Iterable[bytes]) -> Iterator[Line]:
-    """Read JSON lines one by one; blank ones are passed over, bad ones come with their problem."""
-    for number, raw in enumerate(source, 1):
-        if raw.strip():
-            yield _read(number, raw)
+def read_lines(source: BinaryIO, *, limit: int = LINE_LIMIT) -> Iterator[Line]:
+    """Read JSON lines one by one; blank ones are passed over, bad ones come with their problem.
+
+    Of a line longer than `limit` bytes no more than that is ever in memory.
+    """
+    number = size = 0
+    while raw := source.readline(limit):
+        number += 1
+        size += len(raw)
+        if not raw.endswith(b"\n") and len(raw) == limit and (rest := _pass_over(source, limit)):
+            yield Line(number, size + rest, None, f"longer than {limit} bytes: SES takes no such mail")
+        elif raw.strip():
+            yield _read(number, size, raw)
+        else:
+            continue
+        size = 0
 
 
-def _read(number: int, raw: bytes) -> Line:
+def _pass_over(source: BinaryIO, limit: int) -> int:
+    """Read up to the end of the line, and return how many bytes that were."""
+    passed = 0
+    while piece := source.readline(limit):
+        passed += len(piece)
+        if piece.endswith(b"\n"):
+            break
+    return passed
+
+
+def _read(number: int, size: int, raw: bytes) -> Line:
     try:
         fields = json.loads(raw)
     except (ValueError, RecursionError) as exc:
-        reason = "nested too deep" if isinstance(exc, RecursionError) else str(exc)
-        return Line(number, None, f"not JSON: {reason}")
+        return Line(number, size, None, f"not JSON: {_reason(exc)}")
     if not isinstance(fields, dict):
-        return Line(number, None, "not a JSON object: write one Message a line")
+        return Line(number, size, None, "not a JSON object: write one Message a line")
     terms = {name: fields.pop(name) for name in _TERMS & fields.keys()}
     problems: list[str] = []
     message = agreed = None
@@ -60,8 +114,20 @@ def _read(number: int, raw: bytes) -> Line:
         agreed = _Terms.model_validate(terms)
     except ValidationError as exc:
         problems += explain(exc)
-    if message is None or agreed is None:
-        return Line(number, None, "; ".join(problems))
-    if agreed.at is not None and agreed.delay is not None:
-        return Line(number, None, "at and delay: both were given: give one of them")
-    return Line(number, Submission(message, agreed.key, agreed.at, agreed.delay, agreed.expires))
+    if agreed is not None and agreed.at is not None and agreed.delay is not None:
+        problems.append("at and delay: both were given: give one of them")
+    if message is None or agreed is None or problems:
+        return Line(number, size, None, "; ".join(problems))
+    submission = Submission(message, agreed.key, agreed.at, agreed.delay, agreed.expires)
+    return Line(number, size, submission)
+
+
+def _reason(exc: ValueError | RecursionError) -> str:
+    if isinstance(exc, RecursionError):
+        return "nested too deep"
+    if isinstance(exc, json.JSONDecodeError):
+        # Its own text counts lines, too, and would name a second one.
+        return f"{exc.msg} (character {exc.pos + 1})"
+    if isinstance(exc, UnicodeDecodeError):
+        return f"byte {exc.start + 1} is not UTF-8"
+    return one_line(str(exc), 200)

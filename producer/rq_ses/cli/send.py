@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import mimetypes
-import os
+import re
 import sys
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 import click
 from pydantic import ValidationError
-from rich.console import Console
-from rich.progress import Progress, TaskID
 
-from rq_ses.cli.exits import INCOMPLETE, UNAVAILABLE
-from rq_ses.cli.lines import Line, read_lines
-from rq_ses.errors import IdempotencyConflict, OutboxUnavailable
-from rq_ses.message import Attachment, Message, explain
-from rq_ses.outbox import BATCH_MESSAGES, Outbox, Receipt, Submission
-from rq_ses.settings import load_producer_settings
+from rq_ses.cli.exits import INCOMPLETE
+from rq_ses.cli.jsonl import opened, send_lines
+from rq_ses.errors import IdempotencyConflict
+from rq_ses.message import MAX_BYTES, Attachment, Message, explain
+from rq_ses.outbox import Outbox, Submission
+from rq_ses.settings import YEARS, load_producer_settings
+
+_OPTIONS: Final = {
+    "sender": "from",
+    "headers": "header",
+    "tags": "tag",
+    "attachments": "attach",
+    "attached": "attach",
+}
+"""Options that are called otherwise than the field of the message or the parameter they fill."""
 
 
 class Moment(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5
-    """An ISO 8601 date and time with its offset; or, where it is allowed, seconds from now."""
+    """An ISO 8601 date and time, local if it has no offset; or, where it is allowed, seconds from now."""
 
     name = "moment"
 
@@ -43,9 +48,9 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # generic since click 
                 pass
         try:
             moment = datetime.fromisoformat(value)
-        except ValueError:
+            return moment.astimezone() if moment.tzinfo is None else moment
+        except (ValueError, OverflowError):
             self.fail(f"{value!r} is no date and time: write 2026-05-31T09:00:00+02:00", param, ctx)
-        return moment.astimezone() if moment.tzinfo is None else moment
 
 
 @click.command()
@@ -56,9 +61,9 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # generic since click 
 @click.option("--reply-to", multiple=True, help="Address for replies; may be repeated.")
 @click.option("--subject", help="Subject line.")
 @click.option("--text", help="Plain text body.")
-@click.option("--text-file", type=click.File("r", encoding="utf-8"), help="File with the plain text body.")
+@click.option("--text-file", type=click.File("rb"), help="File with the plain text body.")
 @click.option("--html", help="HTML body.")
-@click.option("--html-file", type=click.File("r", encoding="utf-8"), help="File with the HTML body.")
+@click.option("--html-file", type=click.File("rb"), help="File with the HTML body.")
 @click.option("--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="Header; may be repeated.")
 @click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="SES tag; may be repeated.")
 @click.option("--configuration-set", help="SES configuration set.")
@@ -72,7 +77,7 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # generic since click 
 @click.option("--key", help="Idempotency key: the same key and mail are enqueued once.")
 @click.option("--at", type=Moment(), help="Send no earlier than this (ISO 8601).")
 @click.option(
-    "--delay", type=click.FloatRange(min=0), metavar="SECONDS", help="Send no earlier than in so long."
+    "--delay", type=click.FloatRange(0, YEARS), metavar="SECONDS", help="Send no earlier than in so long."
 )
 @click.option(
     "--expires", type=Moment(seconds=True), help="Fail rather than send after this (ISO 8601, or seconds)."
@@ -95,7 +100,7 @@ def send(*, jsonl: str | None, strict: bool, redis_url: str | None, queue: str |
     """
     given = [name for name, value in flags.items() if value not in (None, ())]
     if jsonl is not None and given:
-        raise click.UsageError(f"--jsonl takes no other mail: drop --{_option(given[0])}")
+        raise click.UsageError(f"--jsonl takes no other mail: drop {_option(given[0])}")
     if jsonl is None and strict:
         raise click.UsageError("--strict goes with --jsonl")
     submission = None if jsonl is not None else _submission(**flags)
@@ -110,14 +115,12 @@ def send(*, jsonl: str | None, strict: bool, redis_url: str | None, queue: str |
     if submission is not None:
         _send_one(outbox, submission)
     else:
-        with _opened(str(jsonl)) as source:
-            _Lines(outbox, source, strict=strict).send()
+        with opened(str(jsonl)) as source:
+            sys.exit(send_lines(outbox, source, strict=strict))
 
 
 def _option(name: str) -> str:
-    return {"sender": "from", "headers": "header", "tags": "tag", "attached": "attach"}.get(
-        name, name
-    ).replace("_", "-")
+    return f"--{_OPTIONS.get(name, name).replace('_', '-')}"
 
 
 def _submission(
@@ -126,41 +129,95 @@ def _submission(
     at: datetime | None,
     delay: float | None,
     expires: datetime | float | None,
-    text_file: Any,
-    html_file: Any,
+    text: str | None,
+    text_file: BinaryIO | None,
+    html: str | None,
+    html_file: BinaryIO | None,
     headers: tuple[str, ...],
     tags: tuple[str, ...],
     attached: tuple[Path, ...],
     **fields: Any,
 ) -> Submission:
-    if text_file:
-        fields["text"] = text_file.read()
-    if html_file:
-        fields["html"] = html_file.read()
     fields = {name: value for name, value in fields.items() if value not in (None, ())}
+    attachments = [_attachment(path) for path in attached]
     try:
         message = Message(
-            headers=dict(_pair(header, ":", "--header", "'Name: value'") for header in headers),
-            tags=dict(_pair(tag, "=", "--tag", "name=value") for tag in tags),
-            attachments=tuple(_attachment(path) for path in attached),
+            text=_body("--text", text, text_file),
+            html=_body("--html", html, html_file),
+            headers=_pairs("--header", headers, ":", "'Name: value'"),
+            tags=_pairs("--tag", tags, "=", "name=value"),
+            attachments=attachments,
             **fields,
         )
     except ValidationError as exc:
-        raise click.UsageError("\n       ".join(explain(exc))) from exc
+        raise click.UsageError(_by_option(explain(exc))) from exc
+    if at is not None and delay is not None:
+        raise click.UsageError("--at and --delay: both were given: give one of them")
+    if key is not None and not _is_unicode(key):
+        raise click.UsageError(f"--key: {key!r} is not Unicode text: write it in UTF-8")
     return Submission(message, key, at, delay, expires)
 
 
-def _pair(text: str, separator: str, option: str, form: str) -> tuple[str, str]:
-    name, found, value = text.partition(separator)
-    if not found:
-        raise click.UsageError(f"{option}: {text!r} has no {separator!r}: write {form}")
-    return name.strip(), value.strip()
+def _by_option(problems: Sequence[str]) -> str:
+    """Return problems as lines that name the option at the command line in place of the field."""
+    return "\n       ".join(
+        re.sub(
+            r"^([a-z_]+)(\[\d+\])?(\.?)",
+            lambda found: _option(found[1]) + (" " if found[3] else ""),
+            problem,
+        )
+        for problem in problems
+    )
+
+
+def _is_unicode(text: str) -> bool:
+    # What the terminal's bytes could not be decoded to, Python keeps as lone surrogates.
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _body(option: str, given: str | None, file: BinaryIO | None) -> str | None:
+    if file is None:
+        return given
+    if given is not None:
+        raise click.UsageError(f"{option} and {option}-file: both were given: give one of them")
+    try:
+        # A byte more than any mail may have is enough to be refused.
+        return file.read(MAX_BYTES + 1).decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        place = f"byte {exc.start + 1}"
+        raise click.UsageError(f"{option}-file: {place} of {file.name!r} is not UTF-8: convert it") from exc
+
+
+def _pairs(option: str, texts: Sequence[str], separator: str, form: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, found, value = (part.strip() for part in text.partition(separator))
+        if not found:
+            raise click.UsageError(f"{option}: {text!r} has no {separator!r}: write {form}")
+        if name in pairs:
+            raise click.UsageError(f"{option}: {name!r} was given twice: give it once")
+        pairs[name] = value
+    return pairs
 
 
 def _attachment(path: Path) -> Attachment:
     kind, encoding = mimetypes.guess_type(path.name)
     content_type = "application/octet-stream" if kind is None or encoding else kind
-    return Attachment(filename=path.name, content_type=content_type, content=path.read_bytes())
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as exc:
+        raise click.UsageError(f"--attach: {str(path)!r} can't be read: {exc.strerror}") from exc
+    if len(content) > MAX_BYTES:
+        raise click.UsageError(f"--attach: {str(path)!r} is larger than any mail may be: send a link to it")
+    try:
+        return Attachment(filename=path.name, content_type=content_type, content=content)
+    except ValidationError as exc:
+        raise click.UsageError(f"--attach: {str(path)!r}: {'; '.join(explain(exc))}") from exc
 
 
 def _send_one(outbox: Outbox, submission: Submission) -> None:
@@ -170,113 +227,7 @@ def _send_one(outbox: Outbox, submission: Submission) -> None:
         click.echo(f"Error: {exc}", err=True)
         sys.exit(INCOMPLETE)
     except ValueError as exc:
-        raise click.UsageError(str(exc)) from exc
+        raise click.UsageError(_by_option([str(exc)])) from exc
     if receipt.duplicate:
         click.echo("already enqueued under this key", err=True)
     click.echo(receipt.job_id)
-
-
-class _Lines:
-    """One run over lines of JSON."""
-
-    def __init__(self, outbox: Outbox, source: BinaryIO, *, strict: bool) -> None:
-        self._outbox = outbox
-        self._source = source
-        self._strict = strict
-        self._enqueued = 0
-        self._bad = 0
-
-    def send(self) -> None:
-        """Enqueue the lines in batches and exit with the code that tells whether all were."""
-        with _progress() as (progress, task):
-            if self._strict and not self._all_good(progress, task):
-                progress.stop()
-                click.echo(f"{self._bad} bad lines; nothing was sent", err=True)
-                sys.exit(INCOMPLETE)
-            for batch in _batched(self._lines(progress, task)):
-                self._send(batch)
-        click.echo(f"{self._enqueued} enqueued, {self._bad} not", err=True)
-        if self._bad:
-            sys.exit(INCOMPLETE)
-
-    def _all_good(self, progress: Progress, task: TaskID) -> bool:
-        if not self._source.seekable():
-            self._source = _spooled(self._source)
-        for _ in self._lines(progress, task):
-            pass
-        self._source.seek(0)
-        progress.reset(task)
-        return not self._bad
-
-    def _lines(self, progress: Progress, task: TaskID) -> Iterator[Line]:
-        """Yield the good lines; report the bad ones."""
-        size = os.fstat(self._source.fileno()).st_size if self._source.seekable() else None
-        progress.update(task, total=size or None)
-        for line in read_lines(_counted(self._source, progress, task)):
-            if line.submission is None:
-                self._report(line.number, line.problem)
-            else:
-                yield line
-
-    def _send(self, batch: list[Line]) -> None:
-        submissions = [line.submission for line in batch if line.submission]
-        try:
-            results = self._outbox.try_send_many(submissions)
-        except OutboxUnavailable as exc:
-            click.echo(f"Error: lines {batch[0].number} and after: {exc}", err=True)
-            click.echo(f"{self._enqueued} enqueued before that", err=True)
-            sys.exit(UNAVAILABLE)
-        for line, result in zip(batch, results, strict=True):
-            if isinstance(result, Receipt):
-                self._enqueued += 1
-                click.echo(result.job_id)
-            else:
-                self._report(line.number, str(result))
-
-    def _report(self, number: int, problem: str) -> None:
-        self._bad += 1
-        click.echo(f"line {number}: {problem}", err=True)
-
-
-@contextmanager
-def _opened(name: str) -> Iterator[BinaryIO]:
-    if name == "-":
-        yield sys.stdin.buffer
-        return
-    try:
-        source = Path(name).open("rb")  # noqa: SIM115 - closed below
-    except OSError as exc:
-        raise click.UsageError(f"--jsonl: {name!r} can't be read: {exc.strerror}") from exc
-    with source:
-        yield source
-
-
-def _spooled(source: BinaryIO) -> BinaryIO:
-    spool = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the run
-    for piece in source:
-        spool.write(piece)
-    spool.seek(0)
-    return spool
-
-
-def _counted(source: BinaryIO, progress: Progress, task: TaskID) -> Iterator[bytes]:
-    for line in source:
-        yield line
-        progress.advance(task, len(line))
-
-
-def _batched(lines: Iterable[Line]) -> Iterator[list[Line]]:
-    batch: list[Line] = []
-    for line in lines:
-        batch.append(line)
-        if len(batch) == BATCH_MESSAGES:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-@contextmanager
-def _progress() -> Iterator[tuple[Progress, TaskID]]:
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        yield progress, progress.add_task("enqueueing", total=None)

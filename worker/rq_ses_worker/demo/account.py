@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from redis import Redis
+from rq.exceptions import NoSuchJobError
 from rq.job import Job
 
 from rq_ses import contract
@@ -31,11 +32,12 @@ class Enqueued:
 
 @dataclass(slots=True)
 class Verdict:
-    """How a story's mails ended, and what is wrong with that."""
+    """How a story's mails ended, and what is wrong with that; `delays` has the measured by the promised."""
 
     story: Story
+    ended: Counter[str] = field(default_factory=Counter)
     attempts: Counter[int] = field(default_factory=Counter)
-    delays: list[float] = field(default_factory=list)
+    delays: dict[float, list[float]] = field(default_factory=lambda: defaultdict(list))
     problems: list[str] = field(default_factory=list)
 
 
@@ -53,7 +55,9 @@ def states(redis: Redis, mails: Sequence[Enqueued]) -> dict[str, Counter[str]]:
 
 def simulator_requests(url: str) -> dict[str, list[dict[str, Any]]]:
     """Return what the simulator saw, by recipient, in the order of arrival."""
-    with urllib.request.urlopen(f"{url}/_simulator/requests", timeout=10) as answer:  # noqa: S310 - ours, loopback
+    # A proxy of the user's environment can't reach our loopback.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"{url}/_simulator/requests", timeout=10) as answer:
         reply = json.load(answer)
     seen: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for request in reply["requests"]:
@@ -67,33 +71,40 @@ def verdicts(redis: Redis, mails: Sequence[Enqueued], seen: dict[str, list[dict[
     found: dict[str, Verdict] = {}
     for mail in mails:
         verdict = found.setdefault(mail.story.title, Verdict(mail.story))
-        job = Job.fetch(mail.job_id, connection=redis, serializer=contract.SERIALIZER)
-        _judge(verdict, mail, job, seen[mail.recipient])
+        status, line = ending(redis, mail)
+        _judge(verdict, mail, status, line, seen.get(mail.recipient, []))
     return list(found.values())
 
 
-def _judge(verdict: Verdict, mail: Enqueued, job: Job, requests: list[dict[str, Any]]) -> None:
+def ending(redis: Redis, mail: Enqueued) -> tuple[str, str]:
+    """Return a mail's status and the line of its failure, as RQ's classes read them."""
+    try:
+        job = Job.fetch(mail.job_id, connection=redis, serializer=contract.SERIALIZER)
+    except NoSuchJobError:
+        return "gone", ""
+    result = job.latest_result()
+    return job.get_status(refresh=False).value, (result.exc_string or "") if result else ""
+
+
+def _judge(
+    verdict: Verdict, mail: Enqueued, status: str, line: str, requests: Sequence[dict[str, Any]]
+) -> None:
     story = mail.story
-    status = job.get_status(refresh=False).value
-    if status != story.ends:
-        verdict.problems.append(f"{mail.recipient}: {status}, not {story.ends}")
-    line = failure(job)
-    if story.words not in line:
-        verdict.problems.append(f"{mail.recipient}: {line!r} does not say {story.words!r}")
+    verdict.ended[status] += 1
     verdict.attempts[len(requests)] += 1
-    if len(requests) != story.attempts:
-        verdict.problems.append(f"{mail.recipient}: {len(requests)} attempts, not {story.attempts}")
     accepted = sum(request["message_id"] is not None for request in requests)
+    problems = []
+    if status != story.ends:
+        problems.append(f"{status}, not {story.ends}")
+    if story.words not in line:
+        problems.append(f"{line!r} does not say {story.words!r}")
+    if len(requests) != story.attempts:
+        problems.append(f"attempts: {len(requests)}, not {story.attempts}")
     if accepted != story.accepted:
-        verdict.problems.append(f"{mail.recipient}: accepted {accepted} times, not {story.accepted}")
+        problems.append(f"accepted: {accepted} times, not {story.accepted}")
     for earlier, later, promised in zip(requests, requests[1:], story.delays, strict=False):
         delay = later["at"] - earlier["answered_at"]
-        verdict.delays.append(delay)
+        verdict.delays[promised].append(delay)
         if delay < promised - CLOCK_SLACK:
-            verdict.problems.append(f"{mail.recipient}: tried again after {delay:.3f} s, not {promised:g} s")
-
-
-def failure(job: Job) -> str:
-    """Return the line a failed job carries."""
-    result = job.latest_result()
-    return (result.exc_string or "") if result else ""
+            problems.append(f"tried again after {delay:.3f} s, not {promised:g} s")
+    verdict.problems += [f"{mail.recipient}: {problem}" for problem in problems]

@@ -16,8 +16,11 @@ from typing import IO, Final
 import click
 from redis import Redis
 from redis.exceptions import RedisError
+from rq.defaults import RQ_KEY_PREFIX
 
 _PATIENCE: Final = 20.0
+_COMMAND: Final = (sys.executable, "-P", "-m", "rq_ses")
+"""`-P`: nothing in the directory one happens to be in is taken for a module."""
 
 
 @contextmanager
@@ -26,11 +29,15 @@ def local_redis(directory: Path) -> Iterator[str]:
     directory.mkdir(exist_ok=True)
     port = _free_port()
     command = [_server(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory), "--save", ""]
-    with (directory / "server.log").open("w") as log:
-        process = subprocess.Popen([*command, "--appendonly", "yes"], stdout=log, stderr=log)  # noqa: S603
+    with (directory / "server.log").open("w+") as log:
+        process = _start([*command, "--appendonly", "yes"], None, stdout=log, stderr=log)
+    url = f"redis://127.0.0.1:{port}/0"
     try:
-        _await_redis(f"redis://127.0.0.1:{port}/0", process)
-        yield f"redis://127.0.0.1:{port}/0"
+        if not _answers(url, process):
+            raise click.ClickException(
+                f"the Redis of the demo did not start:\n{log_tail(directory / 'server.log')}"
+            )
+        yield url
     finally:
         _end(process)
 
@@ -38,13 +45,14 @@ def local_redis(directory: Path) -> Iterator[str]:
 @contextmanager
 def simulator(options: list[str], environment: Mapping[str, str], log: IO[str]) -> Iterator[str]:
     """Run the SES simulator on a free port and yield its URL."""
-    command = [sys.executable, "-m", "rq_ses", "simulator", "--port", "0", *options]
-    process = subprocess.Popen(command, env=dict(environment), stdout=subprocess.PIPE, stderr=log, text=True)  # noqa: S603
+    process = _start(
+        [*_COMMAND, "simulator", "--port", "0", *options], environment, stdout=subprocess.PIPE, stderr=log
+    )
     try:
-        line = process.stdout.readline() if process.stdout else ""
+        line = process.stdout.readline().decode() if process.stdout else ""
         _, found, url = line.partition("listening on ")
         if not found:
-            raise click.ClickException(f"the simulator did not start; see {log.name}")
+            raise click.ClickException(f"the simulator did not start:\n{log_tail(Path(log.name))}")
         yield url.strip()
     finally:
         _end(process)
@@ -55,8 +63,7 @@ def worker(
     options: list[str], environment: Mapping[str, str], log: IO[str]
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a worker, and stop it as an operator would."""
-    command = [sys.executable, "-m", "rq_ses", "worker", *options]
-    process = subprocess.Popen(command, env=dict(environment), stdout=log, stderr=log)  # noqa: S603
+    process = _start([*_COMMAND, "worker", *options], environment, stdout=log, stderr=log)
     try:
         yield process
     finally:
@@ -64,9 +71,24 @@ def worker(
 
 
 def clean_environment(**variables: str) -> dict[str, str]:
-    """Return this process's environment without its own AWS and rq-ses settings, and with `variables`."""
+    """Return this process's environment without its own AWS, RQ and rq-ses settings, and with `variables`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RQ_"))}
-    return {**kept, **variables}
+    # RQ took its prefix from the environment when it was imported; all must use the same one.
+    return {**kept, "RQ_KEY_PREFIX": RQ_KEY_PREFIX, **variables}
+
+
+def log_tail(log: Path) -> str:
+    """Return the end of a log, fit to be shown."""
+    return log.read_text(errors="replace")[-4000:]
+
+
+def _start(
+    command: list[str], environment: Mapping[str, str] | None, *, stdout: IO[str] | int, stderr: IO[str]
+) -> subprocess.Popen[bytes]:
+    # In a session of its own: a terminal's Ctrl+C ends the demo, which ends them in order.
+    return subprocess.Popen(  # noqa: S603
+        command, env=environment, stdout=stdout, stderr=stderr, start_new_session=True
+    )
 
 
 def _server() -> str:
@@ -87,7 +109,8 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _await_redis(url: str, process: subprocess.Popen[bytes]) -> None:
+def _answers(url: str, process: subprocess.Popen[bytes]) -> bool:
+    """Wait until the server answers; tell whether it did."""
     end = time.monotonic() + _PATIENCE
     with Redis.from_url(url) as connection:
         while process.poll() is None and time.monotonic() < end:
@@ -96,11 +119,11 @@ def _await_redis(url: str, process: subprocess.Popen[bytes]) -> None:
             except RedisError:
                 time.sleep(0.05)
             else:
-                return
-    raise click.ClickException("the Redis of the demo did not start")
+                return True
+    return False
 
 
-def _end(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
         process.wait(_PATIENCE)

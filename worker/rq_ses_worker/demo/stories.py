@@ -52,9 +52,12 @@ STORIES: Final = (
     Story("503 once: again in 1 s", 20, _fault("503"), "finished", delays=(1.0,)),
     Story("503, then 429", 5, _fault("503+429"), "finished", delays=(1.0, 5.0)),
     Story("slow answer (2 s)", 5, _fault("slow-2"), "finished"),
-    Story("accepted, answer lost: doubt", 5, _fault("drop"), "finished", delays=(1.0,), accepted=2),
-    Story("503 again and again", 5, _fault("503x9"), "failed", (1.0, 1.0), "gave up after 3 attempts", 0),
-    Story("rejected content", 10, _fault("reject"), "failed", words="MessageRejected", accepted=0),
+    Story("answer lost: sent again", 5, _fault("drop"), "finished", delays=(1.0,), accepted=2),
+    Story("503 at every attempt", 5, _fault("503x9"), "failed", (1.0, 1.0), "gave up after 3 attempts", 0),
+    Story(
+        "account paused by AWS", 10, _fault("paused"), "failed",
+        words="SendingPausedException", accepted=0,
+    ),
     Story(
         "recipient not verified", 10, lambda n: f"user{n}@elsewhere.example", "failed",
         words="Email address is not verified", accepted=0,

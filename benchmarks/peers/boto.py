@@ -1,0 +1,35 @@
+"""Sending by the AWS SDK: one client for all threads of a process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+
+@cache
+def _client() -> Any:
+    return boto3.client(
+        "sesv2",
+        region_name="us-east-1",
+        endpoint_url=os.environ["BENCH_SES_URL"],
+        aws_access_key_id="AKIDEXAMPLE",
+        aws_secret_access_key="wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+        config=Config(
+            max_pool_connections=int(os.environ["BENCH_THREADS"]), retries={"total_max_attempts": 1}
+        ),
+    )
+
+
+def send(request: Mapping[str, Any]) -> int:
+    """Send one mail and return the status of the answer."""
+    try:
+        answer = _client().send_email(**request)
+    except ClientError as exc:
+        return int(exc.response["ResponseMetadata"]["HTTPStatusCode"])
+    return int(answer["ResponseMetadata"]["HTTPStatusCode"])

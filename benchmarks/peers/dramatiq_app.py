@@ -1,0 +1,36 @@
+"""dramatiq's actors: one sends by boto3, one by urllib3 and our signer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import dramatiq
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.errors import Retry
+
+broker = RedisBroker(url=os.environ["BENCH_REDIS_URL"])
+dramatiq.set_broker(broker)
+
+
+def _done(status: int) -> None:
+    if status in (429, 503):
+        raise Retry(delay=5000 if status == 429 else 1000)
+
+
+@dramatiq.actor(actor_name="boto3")
+def by_boto3(request: Mapping[str, Any]) -> None:
+    """Send one mail."""
+    from benchmarks.peers import boto
+
+    _done(boto.send(request))
+
+
+@dramatiq.actor(actor_name="urllib3")
+def by_urllib3(request: Mapping[str, Any]) -> None:
+    """Send one mail."""
+    # Imported here so that the other actor's process doesn't hold what it doesn't need.
+    from benchmarks.peers import signed
+
+    _done(signed.by_urllib3(request))

@@ -1,0 +1,190 @@
+"""`rq-ses send --jsonl`: enqueue a file's messages in batches, whatever its length."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import click
+from redis.exceptions import RedisError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from rq_ses.cli.exits import INCOMPLETE, UNAVAILABLE
+from rq_ses.cli.keys import Keys
+from rq_ses.cli.lines import Line, read_lines
+from rq_ses.errors import OutboxUnavailable
+from rq_ses.outbox import BATCH_MESSAGES, Outbox, Receipt, Submission
+from rq_ses.plaintext import one_line
+
+BATCH_INPUT: Final = 2 * 1024 * 1024
+"""Bytes of input after which a batch is full: so few that the outbox never splits it into several steps."""
+
+
+def send_lines(outbox: Outbox, source: BinaryIO, *, strict: bool) -> int:
+    """Enqueue the lines of `source`, print their job ids in order, report bad lines on stderr.
+
+    Returns the exit code. With `strict` every line is checked, its key in Redis included, before the first is
+    sent; what cannot be read twice is copied to a temporary file for that.
+    """
+    with _progress() as progress:
+        run = _Run(outbox, progress)
+        if strict:
+            with _rereadable(source) as file:
+                start = file.tell()
+                code = run.check(file)
+                if not code:
+                    file.seek(start)
+                    code = run.send(file)
+        else:
+            code = run.send(source)
+    click.echo(run.summary, err=True)
+    return code
+
+
+@contextmanager
+def opened(name: str) -> Iterator[BinaryIO]:
+    """Open the file of that name, or standard input for "-". Raises click.UsageError."""
+    if name == "-":
+        if sys.stdin is None:
+            raise click.UsageError("--jsonl: standard input is closed: give a file")
+        yield sys.stdin.buffer
+        return
+    try:
+        source = Path(name).open("rb")  # noqa: SIM115 - closed below
+    except OSError as exc:
+        raise click.UsageError(f"--jsonl: {name!r} can't be read: {exc.strerror}") from exc
+    with source:
+        yield source
+
+
+class _Run:
+    """One pass or two over the lines, and the count of what became of them."""
+
+    def __init__(self, outbox: Outbox, progress: Progress) -> None:
+        self._outbox = outbox
+        self._progress = progress
+        self._enqueued = self._before = self._bad = 0
+        self.summary = ""
+
+    def check(self, source: BinaryIO) -> int:
+        """Report what is wrong with the lines and send nothing; return the exit code."""
+        keys = Keys(self._outbox.connection, self._outbox.queue)
+        for batch in self._batches(source, "checking"):
+            try:
+                for number, problem in keys.conflicts(batch):
+                    self._report(number, problem)
+            except RedisError as exc:
+                reason = one_line(f"{type(exc).__name__}: {exc}", 200)
+                self.summary = f"Error: Redis did not tell which keys it knows ({reason}): nothing was sent"
+                return UNAVAILABLE
+        self.summary = f"{_lines(self._bad)} bad: nothing was sent"
+        return INCOMPLETE if self._bad else 0
+
+    def send(self, source: BinaryIO) -> int:
+        """Enqueue the good lines and report the bad ones; return the exit code."""
+        for batch in self._batches(source, "enqueueing"):
+            try:
+                results = self._outbox.try_send_many([submission for _, submission in batch])
+            except OutboxUnavailable as exc:
+                lines = f"lines {batch[0][0]} to {batch[-1][0]}"
+                self.summary = f"Error: {lines}: {exc}\n{self._counts()} before that"
+                return UNAVAILABLE
+            receipts = []
+            for (number, _), result in zip(batch, results, strict=True):
+                if isinstance(result, Receipt):
+                    receipts.append(result)
+                else:
+                    self._report(number, str(result))
+            self._enqueued += len(receipts)
+            self._before += sum(receipt.duplicate for receipt in receipts)
+            if receipts:
+                click.echo("\n".join(receipt.job_id for receipt in receipts))
+        self.summary = self._counts()
+        return INCOMPLETE if self._bad else 0
+
+    def _batches(self, source: BinaryIO, description: str) -> Iterator[list[tuple[int, Submission]]]:
+        """Yield the good lines in batches, each with its number; report the bad ones."""
+        task = self._progress.add_task(description, total=_size_ahead(source), lines=0)
+        for batch in _batched(read_lines(source)):
+            good = []
+            for line in batch:
+                if line.submission is None:
+                    self._report(line.number, line.problem)
+                else:
+                    good.append((line.number, line.submission))
+            if good:
+                yield good
+            self._progress.update(task, advance=sum(line.size for line in batch), lines=batch[-1].number)
+        self._progress.remove_task(task)
+
+    def _report(self, number: int, problem: str) -> None:
+        self._bad += 1
+        click.echo(f"line {number}: {problem}", err=True)
+
+    def _counts(self) -> str:
+        before = f" ({self._before} of them earlier, under their keys)" if self._before else ""
+        return f"{self._enqueued} enqueued{before}, {self._bad} not"
+
+
+def _lines(count: int) -> str:
+    return "1 line is" if count == 1 else f"{count} lines are"
+
+
+def _batched(lines: Iterable[Line]) -> Iterator[list[Line]]:
+    batch: list[Line] = []
+    size = 0
+    for line in lines:
+        if batch and (len(batch) == BATCH_MESSAGES or size + line.size > BATCH_INPUT):
+            yield batch
+            batch, size = [], 0
+        batch.append(line)
+        size += line.size
+    if batch:
+        yield batch
+
+
+@contextmanager
+def _rereadable(source: BinaryIO) -> Iterator[BinaryIO]:
+    if source.seekable():
+        yield source
+        return
+    with tempfile.TemporaryFile() as copy:
+        try:
+            shutil.copyfileobj(source, copy)
+            copy.seek(0)
+        except OSError as exc:
+            raise click.ClickException(f"--strict: no room for a copy ({exc.strerror}): set TMPDIR") from exc
+        yield copy
+
+
+def _size_ahead(source: BinaryIO) -> int | None:
+    found = os.fstat(source.fileno())
+    return found.st_size - source.tell() if stat.S_ISREG(found.st_mode) else None
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[lines]} lines"),
+        TimeRemainingColumn(),
+    )
+    with Progress(
+        *columns,
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+        # Else rich would take what goes to stdout, too, and print it on stderr.
+        redirect_stdout=sys.stdout.isatty(),
+    ) as progress:
+        yield progress

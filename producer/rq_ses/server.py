@@ -1,0 +1,115 @@
+"""Connections to the server by URL: one Redis or Valkey, or whichever is primary as Sentinels see it.
+
+    redis://[USER:PASSWORD@]HOST:PORT/DB      rediss:// with TLS      unix:///PATH
+    redis+sentinel://[USER:PASSWORD@]HOST:PORT,HOST:PORT,.../SERVICE[/DB]      rediss+sentinel:// with TLS
+
+Credentials are the primary's; the Sentinels' own stand in the query: sentinel_username, sentinel_password.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote, urlencode
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.connection import SSLConnection, parse_url
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+SENTINEL_PORT: Final = 26379
+SENTINEL_TIMEOUT: Final = 1.0
+"""Seconds after which the next Sentinel is asked."""
+
+_SENTINEL_URL: Final = re.compile(
+    r"(?P<scheme>rediss?)\+sentinel://(?:(?P<user>[^/?#@\s]*)@)?(?P<hosts>[^/?#@\s]+)"
+    r"/(?P<service>[^/?#\s]+)(?:/(?P<db>\d*))?(?:\?(?P<query>[!-~]*))?"
+)
+_HOST: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^\[\]:]+)(?::(?P<port>\d{1,5}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class SentinelUrl:
+    """Where the Sentinels are, which service they watch, and how its primary is spoken to."""
+
+    sentinels: tuple[tuple[str, int], ...]
+    service: str
+    sentinel_options: dict[str, Any] = field(repr=False)
+    options: dict[str, Any] = field(repr=False)
+
+
+def is_sentinel_url(url: str) -> bool:
+    """Tell whether a URL names Sentinels rather than a server."""
+    return url.startswith(("redis+sentinel://", "rediss+sentinel://"))
+
+
+def read_sentinel_url(url: str) -> SentinelUrl:
+    """Return what a redis+sentinel:// URL says; nothing is connected.
+
+    Raises:
+        ValueError: it isn't one; the text holds nothing of the URL, which may hold a password.
+    """
+    match = _SENTINEL_URL.fullmatch(url)
+    if not match:
+        raise ValueError("write redis+sentinel://host1:26379,host2:26379/SERVICE/DB")
+    query = dict(parse_qsl(match["query"] or "", keep_blank_values=True))
+    names = {f"sentinel_{name}": name for name in ("username", "password")}
+    sentinel_options: dict[str, Any] = {names[name]: query.pop(name) for name in list(query) if name in names}
+    # A plain URL of the same options: so redis-py reads them as it always does.
+    options = parse_url(
+        f"{match['scheme']}://{match['user'] + '@' if match['user'] else ''}placeholder/{match['db'] or 0}"
+        f"{'?' + urlencode(query) if query else ''}"
+    )
+    del options["host"]
+    if options.pop("connection_class", None) is SSLConnection:
+        options["ssl"] = sentinel_options["ssl"] = True
+        tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
+        sentinel_options.update(tls)
+    return SentinelUrl(_hosts(match["hosts"]), unquote(match["service"]), sentinel_options, options)
+
+
+def connect(redis_url: str, *, socket_timeout: float, connect_timeout: float) -> Redis:
+    """Return a client that neither connects yet nor tries again by itself: trying again is its user's.
+
+    A command on a connection that was lost asks the Sentinels anew, so a client finds the new primary after a
+    failover; until there is one its commands raise redis.exceptions.ConnectionError.
+
+    Args:
+        redis_url: as described above.
+        socket_timeout: seconds for a command.
+        connect_timeout: seconds for a connection.
+
+    Raises:
+        ValueError: the URL can't be read.
+    """
+    options: dict[str, Any] = {
+        "socket_timeout": socket_timeout,
+        "socket_connect_timeout": connect_timeout,
+        "socket_keepalive": True,
+    }
+    if not is_sentinel_url(redis_url):
+        return Redis.from_url(redis_url, **options, retry=_never())
+    found = read_sentinel_url(redis_url)
+    waits = {"socket_timeout": SENTINEL_TIMEOUT, "socket_connect_timeout": SENTINEL_TIMEOUT}
+    sentinel = Sentinel(
+        found.sentinels, sentinel_kwargs={**waits, "retry": _never(), **found.sentinel_options}
+    )
+    primary: Redis = sentinel.master_for(found.service, **{**options, "retry": _never(), **found.options})
+    return primary
+
+
+def _never() -> Retry:
+    return Retry(NoBackoff(), 0)
+
+
+def _hosts(text: str) -> tuple[tuple[str, int], ...]:
+    hosts = []
+    for item in text.split(","):
+        match = _HOST.fullmatch(item)
+        port = int(match["port"] or SENTINEL_PORT) if match else 0
+        if not match or not 0 < port < 65536:
+            raise ValueError("each Sentinel is HOST:PORT, separated by commas")
+        hosts.append((unquote(match["host"]).strip("[]"), port))
+    return tuple(hosts)

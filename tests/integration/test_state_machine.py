@@ -1,0 +1,353 @@
+"""Random interleavings of everybody who moves a mail, and what must hold after each step.
+
+Two workers, a producer, RQ's own API, a stock RQ worker that takes a job and dies, leases that run out, and
+answers that come late. The model knows only what no reader of Redis may ever doubt: which mails there are,
+and which SES has accepted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from redis import Redis
+from rq import Queue
+from rq.exceptions import InvalidJobOperation
+from rq.intermediate_queue import IntermediateQueue
+from rq.job import Job, JobStatus
+from rq.registry import (
+    CanceledJobRegistry,
+    FailedJobRegistry,
+    FinishedJobRegistry,
+    ScheduledJobRegistry,
+    StartedJobRegistry,
+)
+from rq.serializers import JSONSerializer
+
+from rq_ses import Outbox, contract
+from rq_ses.errors import IdempotencyConflict
+from rq_ses_worker.lifecycle import Claim, Lease, Lifecycle, Settlement, failed_fields, sent_fields
+from support.accounting import PLACES
+from support.mail import mail
+
+QUEUE = "mail"
+WIP, LEASES = contract.registry_key("wip", QUEUE), contract.leases_key(QUEUE)
+UNSENT = {"queued", "scheduled", "started"}
+REGISTRIES = {
+    "scheduled": ScheduledJobRegistry,
+    "finished": FinishedJobRegistry,
+    "failed": FailedJobRegistry,
+    "canceled": CanceledJobRegistry,
+}
+
+numbers = st.integers(min_value=0, max_value=7)
+workers = st.sampled_from(["a", "b"])
+endings = st.sampled_from(["sent", "retry", "failed", "back"])
+
+
+@dataclass
+class Attempt:
+    """A claim in some worker's hands; `ended` once its worker has settled it, whatever came of that."""
+
+    worker: str
+    claim: Claim
+    ended: Settlement | None = None
+
+
+@dataclass
+class Seen:
+    """What one look at Redis shows."""
+
+    status: dict[str, str]
+    places: dict[str, list[str]]
+    wip: set[str]
+    leases: set[str]
+    executions: set[str]
+    indexes: set[str]
+
+
+class Lifetimes(RuleBasedStateMachine):
+    """Mails in the hands of everybody."""
+
+    redis: ClassVar[Redis]
+
+    @initialize()
+    def begin(self) -> None:
+        self.redis.flushall()
+        self.outbox = Outbox(connection=self.redis)
+        self.queue = Queue(QUEUE, connection=self.redis, serializer=JSONSerializer)
+        self.lifecycles = {
+            "a": Lifecycle(self.redis, [QUEUE], "a", "aaaaaaaa", 30.0),
+            "b": Lifecycle(self.redis, [QUEUE], "b", "bbbbbbbb", 30.0),
+        }
+        self.attempts: list[Attempt] = []
+        self.ids: list[str] = []
+        self.alive: set[str] = set()
+        self.accepted: set[str] = set()
+        self.requeued: set[str] = set()
+        """Failed once and requeued by RQ, whose requeue leaves the failure's TTL until the next claim."""
+        self.stolen: set[str] = set()
+        """Taken from the list by a stock worker that died."""
+
+    # The producer
+
+    @rule(delay=st.sampled_from([None, None, 0.0, 60.0]))
+    def send(self, delay: float | None) -> None:
+        self._known(self.outbox.send(mail(), delay=delay).job_id)
+
+    @rule(key=st.sampled_from(["k1", "k2"]), text=st.sampled_from(["x", "x", "y"]))
+    def send_with_a_key(self, key: str, text: str) -> None:
+        job_id = contract.keyed_job_id(QUEUE, key)
+        there = bool(self.redis.exists(contract.JOB_PREFIX + job_id))
+        try:
+            receipt = self.outbox.send(mail(text=text), key=key)
+        except IdempotencyConflict:
+            assert there
+            return
+        assert receipt.job_id == job_id
+        assert receipt.duplicate == there
+        if not there:
+            # The key was freed by deleting the job: a new mail of the same name.
+            self.accepted.discard(job_id)
+            self.requeued.discard(job_id)
+            self.stolen.discard(job_id)
+            self._known(job_id)
+
+    # Workers
+
+    @rule(worker=workers, wanted=st.integers(min_value=1, max_value=3))
+    def claim(self, worker: str, wanted: int) -> None:
+        claims, _ = self.lifecycles[worker].claim(wanted)
+        assert len(claims) <= wanted
+        for claim in claims:
+            job_id = claim.lease.job_id
+            assert job_id in self.alive
+            assert job_id not in self.accepted, "an accepted mail was handed out again"
+            self.requeued.discard(job_id)
+            self.attempts.append(Attempt(worker, claim))
+
+    @precondition(lambda self: self.attempts)
+    @rule(number=numbers, ending=endings, delay=st.sampled_from([0.0, 60.0]))
+    def settle(self, number: int, ending: str, delay: float) -> None:
+        """A worker ends an attempt, in time or late; or says again what it has said before."""
+        attempt = self.attempts[-1 - number % len(self.attempts)]
+        if attempt.ended is None:
+            attempt.ended = settlement(attempt.claim.lease, ending, delay)
+        [word] = self.lifecycles[attempt.worker].settle([attempt.ended], clock=time.monotonic())
+        if attempt.ended.action == "sent" and word in ("done", "late"):
+            self.accepted.add(attempt.claim.lease.job_id)
+
+    @rule(worker=workers)
+    def promote(self, worker: str) -> None:
+        due = int(self.redis.zcount(contract.registry_key("scheduled", QUEUE), "-inf", time.time() - 0.01))
+        moved, _ = self.lifecycles[worker].promote()
+        assert moved >= due
+
+    @precondition(lambda self: self.attempts)
+    @rule(number=numbers)
+    def a_lease_runs_out(self, number: int) -> None:
+        lease = self.attempts[-1 - number % len(self.attempts)].claim.lease
+        self.redis.zadd(LEASES, {f"{lease.job_id}:{lease.execution}": time.time() - 1}, xx=True)
+
+    @rule(worker=workers, ending=st.sampled_from(["back", "failed"]), looks=st.integers(1, 2))
+    def reclaim(self, worker: str, ending: str, looks: int) -> None:
+        """One worker or both find the same dead lease; it ends once."""
+        lifecycle = self.lifecycles[worker]
+        found = lifecycle.reclaim()
+        words = []
+        for _ in range(looks):
+            endings = [settlement(overdue.lease, ending, overdue=True) for overdue in found]
+            words += lifecycle.settle(endings, clock=time.monotonic()) if endings else []
+        assert not looks > 1 or set(words[len(found) :]) <= {"lost", "vanished", "canceled"}
+
+    @precondition(lambda self: self.attempts)
+    @rule(worker=workers, number=numbers)
+    def renew(self, worker: str, number: int) -> None:
+        self.lifecycles[worker].renew([self.attempts[-1 - number % len(self.attempts)].claim.lease])
+
+    # RQ's own API, and its worker
+
+    @precondition(lambda self: self.ids)
+    @rule(number=numbers)
+    def cancel(self, number: int) -> None:
+        job = self._job(number)
+        if job and job.get_status() in (JobStatus.QUEUED, JobStatus.SCHEDULED, JobStatus.STARTED):
+            job.cancel()
+            self.stolen.discard(job.id)
+
+    @precondition(lambda self: self.ids)
+    @rule(number=numbers)
+    def delete(self, number: int) -> None:
+        job = self._job(number)
+        if job:
+            job.delete()
+            self.alive.discard(job.id)
+            self.stolen.discard(job.id)
+
+    @precondition(lambda self: self.ids)
+    @rule(number=numbers)
+    def requeue(self, number: int) -> None:
+        job = self._job(number)
+        if job:
+            with suppress(InvalidJobOperation):
+                job.requeue()
+                self.requeued.add(job.id)
+
+    @rule()
+    def a_stock_worker_takes_a_job_and_dies(self) -> None:
+        taken = Queue.lmove(self.redis, self.queue.key, None)
+        if taken:
+            job_id = taken[1].decode()
+            if self.redis.lpos(self.queue.key, job_id) is None and job_id in self.alive:
+                self.stolen.add(job_id)
+
+    @precondition(lambda self: self.stolen)
+    @rule()
+    def what_a_stock_worker_took_is_put_back(self) -> None:
+        for job_id in sorted(self.stolen):
+            self.redis.lrem(IntermediateQueue(self.queue.key, self.redis).key, 0, job_id)
+            if self.redis.hget(contract.JOB_PREFIX + job_id, "status") == b"queued":
+                self.redis.rpush(self.queue.key, job_id)
+        self.stolen.clear()
+
+    # What must hold
+
+    @invariant()
+    def a_job_stands_in_one_place_and_its_status_names_it(self) -> None:
+        seen = self._look()
+        assert set(seen.status) == self.alive
+        for job_id, status in seen.status.items():
+            places = seen.places.get(job_id, [])
+            if job_id in self.stolen and not places:
+                assert status == "queued"
+                continue
+            assert set(places) == {status}, f"{job_id}: {status} in {places}"
+            assert len(places) == 1
+
+    @invariant()
+    def leases_and_executions_are_of_started_jobs_alone(self) -> None:
+        seen = self._look()
+        assert seen.executions == seen.wip
+        assert seen.wip <= seen.leases
+        assert {member.partition(":")[0] for member in seen.wip} == {
+            job_id for job_id, status in seen.status.items() if status == "started"
+        }
+        assert seen.indexes == {member.partition(":")[0] for member in seen.wip}
+        # RQ's cancel and delete don't know of our leases: those end with the attempt or by reclaim.
+        for member in seen.leases - seen.wip:
+            job_id, _, execution = member.partition(":")
+            assert any(
+                (a.claim.lease.job_id, a.claim.lease.execution) == (job_id, execution) for a in self.attempts
+            )
+
+    @invariant()
+    def nothing_that_is_still_to_be_sent_expires(self) -> None:
+        for job_id, status in self._look().status.items():
+            if status in UNSENT and job_id not in self.requeued:
+                assert self.redis.ttl(contract.JOB_PREFIX + job_id) == -1, f"{job_id} {status}"
+
+    @invariant()
+    def an_accepted_mail_is_never_to_be_sent_again(self) -> None:
+        for job_id, status in self._look().status.items():
+            if job_id in self.accepted:
+                assert status == "finished"
+
+    @invariant()
+    def rqs_classes_read_the_same(self) -> None:
+        seen = self._look()
+        for job_id, status in seen.status.items():
+            job = Job.fetch(job_id, connection=self.redis, serializer=JSONSerializer)
+            assert job.get_status() == status
+            assert job.func_name == contract.JOB_FUNCTION
+            assert job.get_meta() is not None
+            if status == "finished":
+                assert job.return_value() == {"message_id": "m"}
+            if status == "failed":
+                assert job.latest_result().exc_string == "MessageRejected: no"
+        counts = Counter(seen.status.values())
+        for name, registry in REGISTRIES.items():
+            assert registry(queue=self.queue).count == counts[name]
+        assert StartedJobRegistry(queue=self.queue).count == counts["started"]
+        assert self.queue.count == counts["queued"] - len(self._away(seen))
+
+    # Helpers
+
+    def _known(self, job_id: str) -> None:
+        if job_id not in self.ids:
+            self.ids.append(job_id)
+        self.alive.add(job_id)
+
+    def _job(self, number: int) -> Job | None:
+        job_id = self.ids[-1 - number % len(self.ids)]
+        if job_id not in self.alive:
+            return None
+        return Job.fetch(job_id, connection=self.redis, serializer=JSONSerializer)
+
+    def _away(self, seen: Seen) -> set[str]:
+        return {job_id for job_id in self.stolen if job_id in seen.status and not seen.places.get(job_id)}
+
+    def _look(self) -> Seen:
+        redis: Any = self.redis
+        status = {
+            key.decode().removeprefix(contract.JOB_PREFIX): redis.hget(key, "status").decode()
+            for key in redis.keys(contract.JOB_PREFIX + "*")
+        }
+        places: dict[str, list[str]] = {}
+        for place, key_of in PLACES.items():
+            key = key_of(QUEUE)
+            members = redis.lrange(key, 0, -1) if place == "queued" else redis.zrange(key, 0, -1)
+            for member in members:
+                places.setdefault(member.decode().partition(":")[0], []).append(place)
+        return Seen(
+            status,
+            places,
+            wip={member.decode() for member in redis.zrange(WIP, 0, -1)},
+            leases={member.decode() for member in redis.zrange(LEASES, 0, -1)},
+            executions={k.decode().removeprefix("rq:execution:") for k in redis.keys("rq:execution:*")},
+            indexes={k.decode().removeprefix("rq:executions:") for k in redis.keys("rq:executions:*")},
+        )
+
+
+def settlement(lease: Lease, ending: str, delay: float = 0.0, *, overdue: bool = False) -> Settlement:
+    fields: dict[str, dict[str, Any]] = {
+        "sent": sent_fields({"message_id": "m"}),
+        "retry": {"delay": delay},
+        "failed": failed_fields("MessageRejected: no"),
+        "back": {},
+    }
+    action: Any = ending
+    return Settlement(
+        lease, action, datetime.now(UTC), {"attempts": 1}, fields[ending], time.monotonic(), overdue
+    )
+
+
+@pytest.fixture
+def machine(redis: Redis) -> Iterator[type[Lifetimes]]:
+    Lifetimes.redis = redis
+    yield Lifetimes
+
+
+def test_every_interleaving_keeps_each_mail_in_exactly_one_place(machine: type[Lifetimes]) -> None:
+    from hypothesis.stateful import run_state_machine_as_test
+
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=60,
+            stateful_step_count=40,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.explicit, Phase.generate, Phase.shrink],
+        ),
+    )

@@ -1,0 +1,166 @@
+"""A worker that is killed at a named point: `dying_worker.py POINT PASSAGE worker [OPTIONS]`.
+
+It is the ordinary command, with a fuse laid at one method from outside. When the point is passed for the
+n-th time, the process gets SIGKILL from itself: no handler, no `finally`, no flushing.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from rq_ses.cli import main
+from rq_ses_worker.lifecycle import Lifecycle
+from rq_ses_worker.outcome import Sent
+from rq_ses_worker.ses import SesClient
+
+
+class Fuse:
+    """Kills this process at the n-th passage, whichever thread passes."""
+
+    def __init__(self, passages: int) -> None:
+        self._left = passages
+        self._lock = threading.Lock()
+
+    def passed(self) -> bool:
+        with self._lock:
+            self._left -= 1
+            return self._left <= 0
+
+    def burn(self) -> None:
+        if self.passed():
+            die()
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _overdue(settlements: Any) -> bool:
+    return any(settlement.overdue for settlement in settlements)
+
+
+def after_claim(fuse: Fuse) -> None:
+    """Claimed in Redis, and nothing sent of it."""
+
+    def wrap(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        reply = call(*args, **kwargs)
+        if reply[0]:
+            fuse.burn()
+        return reply
+
+    _lay(Lifecycle, "claim", wrap)
+
+
+def after_answer(fuse: Fuse) -> None:
+    """SES has answered; the settler doesn't know of it."""
+
+    def wrap(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        outcome = call(*args, **kwargs)
+        if isinstance(outcome, Sent):
+            fuse.burn()
+        return outcome
+
+    _lay(SesClient, "send", wrap)
+
+
+def before_settle(fuse: Fuse) -> None:
+    """A batch is gathered; Redis doesn't know of it."""
+
+    def wrap(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        fuse.burn()
+        return call(*args, **kwargs)
+
+    _lay(Lifecycle, "settle", wrap)
+
+
+def during_settle(fuse: Fuse) -> None:
+    """The settle call is under way: sent, or carried out, or answered."""
+
+    def wrap(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if fuse.passed():
+            threading.Timer(random.random() * 0.002, die).start()
+            call(*args, **kwargs)
+            die()
+        return call(*args, **kwargs)
+
+    _lay(Lifecycle, "settle", wrap)
+
+
+def after_settle(fuse: Fuse) -> None:
+    """The server has written the batch; the process doesn't live to know it."""
+
+    def wrap(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        words = call(*args, **kwargs)
+        fuse.burn()
+        return words
+
+    _lay(Lifecycle, "settle", wrap)
+
+
+def during_promote(fuse: Fuse) -> None:
+    """The server has moved due mails; the process doesn't live to know it."""
+
+    def wrap(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        reply = call(*args, **kwargs)
+        if reply[0]:
+            fuse.burn()
+        return reply
+
+    _lay(Lifecycle, "promote", wrap)
+
+
+def during_reclaim(fuse: Fuse) -> None:
+    """Leases that ran out were read, and nothing done about them."""
+
+    def wrap(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        found = call(*args, **kwargs)
+        if found:
+            fuse.burn()
+        return found
+
+    _lay(Lifecycle, "reclaim", wrap)
+
+
+def after_reclaim(fuse: Fuse) -> None:
+    """Executions of a dead worker were ended in Redis; the process doesn't live to know it."""
+
+    def wrap(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        words = call(*args, **kwargs)
+        if _overdue(args[1]):
+            fuse.burn()
+        return words
+
+    _lay(Lifecycle, "settle", wrap)
+
+
+POINTS: dict[str, Callable[[Fuse], None]] = {
+    "after-claim": after_claim,
+    "after-answer": after_answer,
+    "before-settle": before_settle,
+    "during-settle": during_settle,
+    "after-settle": after_settle,
+    "during-promote": during_promote,
+    "during-reclaim": during_reclaim,
+    "after-reclaim": after_reclaim,
+}
+
+
+def _lay(owner: type, name: str, wrap: Callable[..., Any]) -> None:
+    call = getattr(owner, name)
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return wrap(call, self, *args, **kwargs)
+
+    setattr(owner, name, method)
+
+
+if __name__ == "__main__":
+    point, passages, *arguments = sys.argv[1:]
+    POINTS[point](Fuse(int(passages)))
+    main(arguments)

@@ -1,0 +1,61 @@
+"""The workers of a test: real processes, all ended with it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from support import dying_worker
+from support.processes import Process
+from support.waiting import wait_for
+
+DYING = str(Path(dying_worker.__file__))
+
+
+class Fleet:
+    """Starts `rq-ses worker`, ordinary ones and such that die at a named point."""
+
+    def __init__(self, env: Mapping[str, str], logs: Path, *options: str) -> None:
+        self._env = env
+        self._logs = logs
+        self._options = options
+        self._workers: dict[str, Process] = {}
+
+    def start(self, name: str, *options: str, dies: tuple[str, int] | None = None) -> Process:
+        """Start a worker; with `dies` it is killed when it passes that point for the n-th time."""
+        arguments = ["worker", "--name", name, *self._options, *options]
+        head = [DYING, dies[0], str(dies[1])] if dies else ["-m", "rq_ses"]
+        process = Process([*head, *arguments], self._env, self._logs / f"{name}.log")
+        self._workers[name] = process
+        return process
+
+    def started(self, name: str, *options: str) -> Process:
+        """Start a worker and wait until it is at work."""
+        process = self.start(name, *options)
+        wait_for(lambda: "started with PID" in process.output, what=f"{name} at work")
+        return process
+
+    def died(self, name: str, within: float = 20.0) -> None:
+        """Wait for a worker's death by SIGKILL."""
+        process = self._workers[name]
+        wait_for(lambda: not process.running, within=within, what=f"the death of {name}")
+        assert process.stop() == -signal.SIGKILL, process.output[-2000:]
+
+    @property
+    def output(self) -> str:
+        return "\n".join(process.output for process in self._workers.values())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for name, process in self._workers.items():
+            process.stop(signal.SIGKILL)
+            if kind:
+                sys.stdout.write(f"--- {name}\n{process.output[-3000:]}\n")
