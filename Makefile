@@ -19,10 +19,15 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
+$(VENV)/.bench: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@touch $@
+
 demo: $(VENV)/.demo
 	$(BIN)/rq-ses demo
 
 test: $(VENV)/.dev
+	@scripts/chromium.sh
 	$(BIN)/pytest
 
 check: $(VENV)/.dev
@@ -36,8 +41,9 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.dev
-	$(BIN)/python -m benchmarks
+# make bench ARGS=--quick, or ARGS='--only at_once tls': see benchmarks/README.md.
+bench: $(VENV)/.bench
+	$(BIN)/python -m benchmarks $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -13,28 +13,20 @@ TEXT_SIZE = 1_900
 POOL = 200
 """Different texts; each is used again and again."""
 
-_LETTERS = string.ascii_letters + string.digits + "+/"
+_PRINTABLE = string.ascii_letters + string.digits + string.punctuation + " "
 
 
 def prose(seed: int) -> str:
     """Return a text in the manner of a mail: deflate halves it, about."""
     chance = random.Random(seed)
-    words = [
-        "".join(chance.choices(string.ascii_lowercase, k=chance.randint(2, 9))) for _ in range(400)
-    ]
+    words = ["".join(chance.choices(string.ascii_lowercase, k=chance.randint(2, 9))) for _ in range(400)]
     text = " ".join(chance.choices(words, weights=range(400, 0, -1), k=TEXT_SIZE // 4))
     return text[:TEXT_SIZE]
 
 
-def noise(seed: int) -> str:
-    """Return a text that deflate can shorten by a quarter only: random letters and digits."""
-    return "".join(random.Random(seed).choices(_LETTERS, k=TEXT_SIZE))
-
-
-def unpressable(seed: int) -> str:
-    """Return 2 KB of text that deflate can't shorten: random characters of three bytes each."""
-    chance = random.Random(seed)
-    return "".join(chr(chance.randint(0x4E00, 0x9FFF)) for _ in range(TEXT_SIZE // 3))
+def scramble(seed: int) -> str:
+    """Return a text that deflate can hardly shorten: random printable characters, each as likely."""
+    return "".join(random.Random(seed).choices(_PRINTABLE, k=TEXT_SIZE))
 
 
 def message(number: int, *, text: str | None = None, subject: str | None = None) -> Message:

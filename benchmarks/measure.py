@@ -1,4 +1,4 @@
-"""One measurement: a stack, a number of mails, a stand-in; from the first mail's release until all are settled.
+"""One measurement: a stack, some mails, a stand-in; from the mails' release until all are settled.
 
 The mails are enqueued and parked under another key, the worker is started and warmed up with a few others,
 and then the parked list is renamed into place: neither starting nor enqueueing is in the figures.
@@ -13,12 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.processtree import cores, cpu_seconds, peak_rss
+from benchmarks.processtree import busy_seconds, cores, cpu_seconds, family, own_cpu_seconds, peak_rss, pin
 from benchmarks.services import Certificate, Program, Standin, Store
 from benchmarks.stacks import Stack
 
 POLL = 0.01
-_PATIENCE = 120.0
 _PARKED = "bench:parked"
 
 
@@ -34,10 +33,8 @@ class Setting:
     certificate: Certificate | None = None
     refused: Sequence[int] = ()
     """Mails that are refused once."""
-    both_cores: bool = False
-    """The worker's processes may run on the core of Redis and the stand-in, too."""
-    workers: int = 1
-    """Workers started side by side."""
+    processes: int = 1
+    """Processes that send. Of two, one shares the core of Redis and the stand-in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,10 @@ class Figures:
     """CPU seconds of the stand-in a second: 1 would be the bottleneck."""
     redis_share: float
     worker_share: float
-    requests: int
+    foreign_share: float
+    """CPU seconds a second that others used of the worker's core: noise (unknown for several processes)."""
+    surplus: int
+    """Requests beyond one a mail and one a refusal."""
     lateness: dict[str, list[float]] = field(default_factory=dict)
 
     @property
@@ -72,33 +72,36 @@ def measure(setting: Setting, store: Store) -> Figures:
     redis.flushall()
     stack.fill(store.url, setting.mails, setting.refused)
     redis.rename(stack.queue_key, _PARKED)
-    warm = 2 * setting.threads * setting.workers if setting.threads > 1 else 3
+    warm = 2 * setting.threads * setting.processes if setting.threads > 1 else 3
     stack.fill(store.url, warm)
     enqueued = setting.mails + warm
     standin = Standin(delay=setting.delay, certificate=setting.certificate)
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
-        programs = [
-            _start(setting, store, standin, Path(directory) / str(n)) for n in range(setting.workers)
-        ]
+        program = _start(setting, store, standin, Path(directory) / "log")
         try:
-            _wait(lambda: stack.left(redis, enqueued, setting.mails) <= 0, programs)
+            wait(lambda: stack.left(redis, enqueued, setting.mails) <= 0, program)
+            if setting.processes > 1:
+                _spread(program, setting.processes)
             time.sleep(0.3)
-            before = _Reading(programs, store, standin)
+            before = Reading(program, store, standin)
             redis.rename(_PARKED, stack.queue_key)
-            _wait(lambda: stack.left(redis, enqueued, 0) <= 0, programs)
-            after = _Reading(programs, store, standin)
-            rss = sum(peak_rss(program.pid) for program in programs)
-            for program in programs:
-                program.stop()
+            wait(lambda: stack.left(redis, enqueued, 0) <= 0, program)
+            after = Reading(program, store, standin)
+            rss = peak_rss(program.pid)
+            program.stop()
             counts = standin.stop()
         finally:
-            for program in programs:
-                program.stop()
+            program.stop()
             standin.kill()
-    return _figures(setting.mails, before, after, rss, counts)
+    surplus = counts["requests"] - enqueued - len(setting.refused)
+    if surplus < 0:
+        raise RuntimeError(f"{stack.name} calls {-surplus} mails done that were not sent")
+    return _figures(setting, before, after, rss, counts, surplus)
 
 
-def environment(store: Store, standin: Standin, threads: int, certificate: Certificate | None) -> dict[str, str]:
+def environment(
+    store: Store, standin: Standin, threads: int, certificate: Certificate | None
+) -> dict[str, str]:
     """Return the variables that tell ours and every peer where Redis and SES are."""
     trust = {}
     if certificate:
@@ -119,18 +122,21 @@ def environment(store: Store, standin: Standin, threads: int, certificate: Certi
     }
 
 
-class _Reading:
+class Reading:
     """The clocks at one moment."""
 
-    def __init__(self, programs: Sequence[Program], store: Store, standin: Standin) -> None:
+    def __init__(self, program: Program, store: Store, standin: Standin) -> None:
         self.at = time.monotonic()
-        self.worker = sum(cpu_seconds(program.pid) for program in programs)
+        self.worker = cpu_seconds(program.pid)
         self.redis = store.cpu
         self.standin = standin.cpu
+        self.core = busy_seconds(cores()[0])
 
 
-def _figures(mails: int, before: _Reading, after: _Reading, rss: int, counts: dict[str, Any]) -> Figures:
-    seconds = after.at - before.at
+def _figures(
+    setting: Setting, before: Reading, after: Reading, rss: int, counts: dict[str, Any], surplus: int
+) -> Figures:
+    mails, seconds = setting.mails, after.at - before.at
     worker, redis = after.worker - before.worker, after.redis - before.redis
     return Figures(
         mails=mails,
@@ -142,23 +148,36 @@ def _figures(mails: int, before: _Reading, after: _Reading, rss: int, counts: di
         standin_share=(after.standin - before.standin) / seconds,
         redis_share=redis / seconds,
         worker_share=worker / seconds,
-        requests=counts["requests"],
+        foreign_share=max(0.0, (after.core - before.core - worker) / seconds)
+        if setting.processes == 1
+        else 0.0,
+        surplus=surplus,
         lateness=counts["lateness"],
     )
 
 
+def wait(condition: Callable[[], bool], program: Program, *, within: float = 120.0) -> None:
+    """Wait for a condition.
+
+    Raises RuntimeError if the program ends before, TimeoutError if it takes too long.
+    """
+    end = time.monotonic() + within
+    while not condition():
+        program.check()
+        if time.monotonic() > end:
+            raise TimeoutError(f"not within {within:g} s: {program.output}")
+        time.sleep(POLL)
+
+
 def _start(setting: Setting, store: Store, standin: Standin, log: Path) -> Program:
     worker_core, other_core = cores()
-    allowed = {worker_core, other_core} if setting.both_cores else {worker_core}
+    allowed = {worker_core} if setting.processes == 1 else {worker_core, other_core}
     variables = environment(store, standin, setting.threads, setting.certificate)
     return Program(setting.stack.command(setting.threads), variables, allowed, log)
 
 
-def _wait(condition: Callable[[], bool], programs: Sequence[Program]) -> None:
-    end = time.monotonic() + _PATIENCE
-    while not condition():
-        for program in programs:
-            program.check()
-        if time.monotonic() > end:
-            raise TimeoutError(f"not within {_PATIENCE:g} s")
-        time.sleep(POLL)
+def _spread(program: Program, processes: int) -> None:
+    """Give each process that sends a core of its own, as far as there are cores."""
+    members = sorted(family(program.pid), key=own_cpu_seconds, reverse=True)
+    for place, pid in enumerate(members[:processes]):
+        pin(pid, {cores()[place % 2]})

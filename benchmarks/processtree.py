@@ -19,6 +19,16 @@ def cores() -> tuple[int, int]:
 _ALLOWED = frozenset(os.sched_getaffinity(0))
 
 
+def busy_seconds(core: int) -> float:
+    """Return the time for which a core was not idle since the machine started, stolen time included."""
+    for line in (_PROC / "stat").read_text().splitlines():
+        name, *fields = line.split()
+        if name == f"cpu{core}":
+            user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[:8])
+            return (user + nice + system + irq + softirq + steal) / _TICK
+    raise ValueError(f"/proc/stat knows no core {core}")
+
+
 def family(pid: int) -> list[int]:
     """Return `pid` and its living descendants."""
     children: dict[int, list[int]] = {}
@@ -36,12 +46,13 @@ def family(pid: int) -> list[int]:
 
 def cpu_seconds(pid: int) -> float:
     """Return the user and system time of a process, its living descendants and those it has waited for."""
-    ticks = 0
-    for member in family(pid):
-        fields = _stat(member)
-        # utime, stime, and the same of children that were waited for
-        ticks += sum(int(field) for field in fields[11:15])
-    return ticks / _TICK
+    # utime, stime, and the same of children that were waited for
+    return sum(int(field) for member in family(pid) for field in _stat(member)[11:15]) / _TICK
+
+
+def own_cpu_seconds(pid: int) -> float:
+    """Return the user and system time of one process alone."""
+    return sum(int(field) for field in _stat(pid)[11:13]) / _TICK
 
 
 def peak_rss(pid: int) -> int:

@@ -124,6 +124,17 @@ class Standin:
         return line
 
 
+@contextmanager
+def pinned(cores: set[int]) -> Iterator[None]:
+    """Run this thread, and the processes it starts, on the given cores until the block is left."""
+    own = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, own)
+
+
 class Program:
     """A worker's process and its children, on given cores; what it prints goes to a file."""
 
@@ -131,16 +142,10 @@ class Program:
         self, command: Sequence[str], variables: Mapping[str, str], cores: set[int], log: Path
     ) -> None:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RQ_"))}
-        own = os.sched_getaffinity(0)
-        # A child inherits the cores; setting them here and back needs no code between fork and exec.
-        os.sched_setaffinity(0, cores)
-        try:
-            with log.open("wb") as output:
-                self._process = subprocess.Popen(
-                    command, stdout=output, stderr=output, env={**kept, **variables}, cwd=_ROOT
-                )
-        finally:
-            os.sched_setaffinity(0, own)
+        with pinned(cores), log.open("wb") as output:
+            self._process = subprocess.Popen(
+                command, stdout=output, stderr=output, env={**kept, **variables}, cwd=_ROOT
+            )
         self._log = log
         self._name = " ".join(command[1:4])
 
@@ -149,12 +154,15 @@ class Program:
         """Its process id."""
         return self._process.pid
 
+    @property
+    def output(self) -> str:
+        """The end of what it has printed."""
+        return self._log.read_text(errors="replace")[-2000:]
+
     def check(self) -> None:
         """Raise RuntimeError if it has ended."""
         if self._process.poll() is not None:
-            raise RuntimeError(
-                f"{self._name} ended with {self._process.returncode}: {self._log.read_text()[-2000:]}"
-            )
+            raise RuntimeError(f"{self._name} ended with {self._process.returncode}: {self.output}")
 
     def stop(self) -> None:
         """Ask it to end, and kill it if it doesn't."""

@@ -28,9 +28,13 @@ def subjects(count: int, refused: Sequence[int] = ()) -> Iterable[str | None]:
 class Stack(Protocol):
     """One way of sending queued mails."""
 
-    name: str
-    queue_key: str
-    """The list the workers take from; renaming it hides the mails in it."""
+    @property
+    def name(self) -> str:
+        """What the tables call it."""
+
+    @property
+    def queue_key(self) -> str:
+        """The list the workers take from; renaming it hides the mails in it."""
 
     def fill(self, url: str, count: int, refused: Sequence[int] = ()) -> None:
         """Enqueue mails."""
@@ -79,10 +83,7 @@ class StockRq:
         with Redis.from_url(url) as redis:
             enqueue_rq(
                 Queue("stock", connection=redis),
-                [
-                    request(number, subject=subject)
-                    for number, subject in enumerate(subjects(count, refused))
-                ],
+                [request(number, subject=subject) for number, subject in enumerate(subjects(count, refused))],
             )
 
     def command(self, threads: int) -> list[str]:  # noqa: ARG002
@@ -115,15 +116,14 @@ class CeleryThreads:
         """Enqueue mails over one connection."""
         from celery import Celery
 
-        with Celery("bench", broker=url) as app, app.connection_for_write() as connection:
-            with app.amqp.Producer(connection) as producer:
-                for number, subject in enumerate(subjects(count, refused)):
-                    app.send_task(
-                        "send",
-                        (request(number, subject=subject),),
-                        producer=producer,
-                        ignore_result=True,
-                    )
+        with (
+            Celery("bench", broker=url) as app,
+            app.connection_for_write() as connection,
+            app.amqp.Producer(connection) as producer,
+        ):
+            for number, subject in enumerate(subjects(count, refused)):
+                arguments = (request(number, subject=subject),)
+                app.send_task("send", arguments, producer=producer, ignore_result=True)
 
     def command(self, threads: int) -> list[str]:
         """Return the worker's command line."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -26,10 +27,15 @@ def _client() -> Any:
     )
 
 
+_making = threading.Lock()
+
+
 def send(request: Mapping[str, Any]) -> int:
     """Send one mail and return the status of the answer."""
+    with _making:  # or the first threads would make a client each
+        client = _client()
     try:
-        answer = _client().send_email(**request)
+        answer = client.send_email(**request)
     except ClientError as exc:
         return int(exc.response["ResponseMetadata"]["HTTPStatusCode"])
     return int(answer["ResponseMetadata"]["HTTPStatusCode"])

@@ -11,7 +11,7 @@ import json
 import os
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 from rq.defaults import RQ_KEY_PREFIX
 from rq.serializers import JSONSerializer
@@ -31,6 +31,10 @@ RESULT_TTL: Final = 86_400
 
 FAILURE_TTL: Final = 31_536_000
 """Seconds for which a failed mail is kept with its payload: RQ's own year."""
+
+OnUnknown = Literal["resend", "hold"]
+ON_UNKNOWN: Final[tuple[OnUnknown, ...]] = get_args(OnUnknown)
+"""What may become of a mail that SES may have accepted."""
 
 KEY_FIELD: Final = "rq_ses_key"
 """Field of the job's hash: `DIGEST:NONCE` of a message sent with an idempotency key."""

@@ -67,7 +67,7 @@ class Durability:
                 raise
             if not self._replicas:
                 raise DurabilityUnconfirmed((), f"{reason}; nothing was enqueued") from exc
-            log.warning("durable: %s: only %d replicas are waited for, no disk", reason, self._replicas)
+            log.warning("durable: %s: only its replicas are waited for, not its disk", reason)
             self._disk = False
         else:
             self._disk = True

@@ -35,6 +35,12 @@ if ARGV[4] == 'strict' then
   if refused then return words end
 end
 
+-- Were this of another type, the script would break off with half a batch written (LLEN looks at the list).
+if type(redis.pcall('ZCARD', scheduled)) == 'table' then
+  for i = 14, #ARGV, 5 do
+    if ARGV[i] ~= '' then return redis.error_reply('WRONGTYPE ' .. scheduled .. ' is no sorted set') end
+  end
+end
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 local was_empty = redis.call('LLEN', queue) == 0

@@ -87,7 +87,8 @@ class Outbox:
         redis_url: URL of the server, or of its Sentinels (see rq_ses.server).
         queue: name of the RQ queue.
         connection: a redis-py client to use in place of `redis_url`.
-        result_ttl: seconds for which the receipt of a sent mail is kept (-1: for ever).
+        result_ttl: seconds for which the receipt of a sent mail is kept (-1: for ever); at least a minute more
+            than `enqueue_timeout`, so that a call whose answer was lost finds what it has done.
         failure_ttl: seconds for which a failed mail is kept (-1: for ever).
         enqueue_timeout: seconds for which a call tries again while Redis is away.
         durable_replicas: replicas that must hold what a durable call has written; 0 waits for the disk alone.
@@ -135,7 +136,9 @@ class Outbox:
             contract.QUEUES_KEY,
         )
         self._head = (contract.queue_key(queue), contract.JOB_PREFIX, contract.wake_channel(queue))
-        self._job_fields = (queue, contract.JOB_TIMEOUT, result_ttl, failure_ttl)
+        least = math.ceil(enqueue_timeout) + 60
+        ttls = [ttl if ttl < 0 else max(ttl, least) for ttl in (result_ttl, failure_ttl)]
+        self._job_fields = (queue, contract.JOB_TIMEOUT, *ttls)
 
     def send(
         self,

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from redis import Redis
 from rq import Queue, Worker
+from rq.command import send_shutdown_command
 from rq.executions import ExecutionRegistry
 from rq.job import JobStatus
 from rq.registry import FailedJobRegistry, FinishedJobRegistry, ScheduledJobRegistry, StartedJobRegistry
@@ -201,6 +202,19 @@ def test_the_worker_is_registered_as_rqs_tools_expect(
         wait_for(lambda: redis.hget("rq:worker:the-worker", "successful_job_count") == b"1")
         assert process.stop() == 0
     assert Worker.all(connection=redis) == []
+
+
+def test_rqs_shutdown_command_stops_the_worker(
+    redis: Redis, outbox: Outbox, worker_env: dict[str, str], tmp_path: Path
+) -> None:
+    with running(["worker", "--name", "the-worker"], worker_env, tmp_path / "log") as process:
+        wait_for(lambda: redis.pubsub_numsub("rq:pubsub:the-worker")[0][1])
+        job_id = outbox.send(mail("slow-0.5.x@faults.example")).job_id
+        wait_for(lambda: status(redis, job_id) == "started")
+        send_shutdown_command(redis, "the-worker")
+        wait_for(lambda: not process.running)
+        assert process.stop() == 0
+    assert status(redis, job_id) == "finished"
 
 
 def test_nothing_but_our_job_function_is_executed(

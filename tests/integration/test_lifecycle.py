@@ -328,7 +328,7 @@ def test_a_lease_that_was_renewed_in_between_is_not_reclaimed(story: Story) -> N
     story.enqueue()
     claim = story.claim(slow)
     [found] = wait_for(story.ours.reclaim)
-    assert Lifecycle(story.redis, ["mail"], "slow", "dddddddd", 60.0).renew([claim.lease]) == 1
+    assert Lifecycle(story.redis, ["mail"], "slow", "dddddddd", 60.0).renew([claim.lease]) == [claim.lease]
     assert story.settle([back(found.lease, overdue=True)]) == ["lost"]
     assert story.places() == ["wip"]
     assert story.ours.reclaim() == []

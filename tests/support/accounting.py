@@ -118,17 +118,17 @@ class Accounting:
         places: dict[str, list[str]] = defaultdict(list)
         for status, ids_there in zip(PLACES, members, strict=True):
             for member in ids_there:
-                places[member.decode().partition(":")[0]].append(status)
+                places[_text(member).partition(":")[0]].append(status)
         leased: dict[str, list[str]] = defaultdict(list)
         for member in leases:
-            job_id, _, execution = member.decode().partition(":")
+            job_id, _, execution = _text(member).partition(":")
             leased[job_id].append(execution)
         books = Books({}, {}, {}, {}, dict(places), dict(leased), {}, self._accepted())
         for at, job_id in enumerate(ids):
             (status, worker, reason), ttl, results = jobs[3 * at : 3 * at + 3]
             books.statuses[job_id] = status.decode() if status else "gone"
-            books.workers[job_id] = (worker or b"").decode()
-            books.reasons[job_id] = (reason or b"").decode()
+            books.workers[job_id] = _text(worker or b"")
+            books.reasons[job_id] = _text(reason or b"")
             books.ttls[job_id] = ttl
             books.receipts[job_id] = _message_id(results)
         books.problems = [problem for job_id in ids for problem in self._problems(books, job_id)]
@@ -166,6 +166,10 @@ class Accounting:
         if status == "finished" and books.receipts[job_id] not in accepted:
             problems.append(f"{where} as {books.receipts[job_id]}, but SES accepted {accepted}")
         return problems
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")
 
 
 def _message_id(results: list[tuple[bytes, dict[bytes, bytes]]]) -> str | None:

@@ -1,4 +1,4 @@
-"""A worker that is killed at a named point: `dying_worker.py POINT PASSAGE worker [OPTIONS]`.
+"""A worker that is killed (or stopped) at a named point: `dying_worker.py POINT PASSAGE worker [OPTIONS]`.
 
 It is the ordinary command, with a fuse laid at one method from outside. When the point is passed for the
 n-th time, the process gets SIGKILL from itself: no handler, no `finally`, no flushing.
@@ -30,7 +30,7 @@ class Fuse:
     def passed(self) -> bool:
         with self._lock:
             self._left -= 1
-            return self._left <= 0
+            return self._left == 0
 
     def burn(self) -> None:
         if self.passed():
@@ -52,6 +52,18 @@ def after_claim(fuse: Fuse) -> None:
         reply = call(*args, **kwargs)
         if reply[0]:
             fuse.burn()
+        return reply
+
+    _lay(Lifecycle, "claim", wrap)
+
+
+def stops_after_claim(fuse: Fuse) -> None:
+    """The same, but the process is stopped, and may be continued later."""
+
+    def wrap(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        reply = call(*args, **kwargs)
+        if reply[0] and fuse.passed():
+            os.kill(os.getpid(), signal.SIGSTOP)
         return reply
 
     _lay(Lifecycle, "claim", wrap)
@@ -141,6 +153,7 @@ def after_reclaim(fuse: Fuse) -> None:
 
 POINTS: dict[str, Callable[[Fuse], None]] = {
     "after-claim": after_claim,
+    "stops-after-claim": stops_after_claim,
     "after-answer": after_answer,
     "before-settle": before_settle,
     "during-settle": during_settle,

@@ -20,7 +20,7 @@ class Fleet:
     """Starts `rq-ses worker`, ordinary ones and such that die at a named point."""
 
     def __init__(self, env: Mapping[str, str], logs: Path, *options: str) -> None:
-        self._env = env
+        self.env = dict(env)
         self._logs = logs
         self._options = options
         self._workers: dict[str, Process] = {}
@@ -29,13 +29,13 @@ class Fleet:
         """Start a worker; with `dies` it is killed when it passes that point for the n-th time."""
         arguments = ["worker", "--name", name, *self._options, *options]
         head = [DYING, dies[0], str(dies[1])] if dies else ["-m", "rq_ses"]
-        process = Process([*head, *arguments], self._env, self._logs / f"{name}.log")
+        process = Process([*head, *arguments], self.env, self._logs / f"{name}.log")
         self._workers[name] = process
         return process
 
-    def started(self, name: str, *options: str) -> Process:
+    def started(self, name: str, *options: str, dies: tuple[str, int] | None = None) -> Process:
         """Start a worker and wait until it is at work."""
-        process = self.start(name, *options)
+        process = self.start(name, *options, dies=dies)
         wait_for(lambda: "started with PID" in process.output, what=f"{name} at work")
         return process
 
@@ -44,6 +44,10 @@ class Fleet:
         process = self._workers[name]
         wait_for(lambda: not process.running, within=within, what=f"the death of {name}")
         assert process.stop() == -signal.SIGKILL, process.output[-2000:]
+
+    def all_running(self) -> bool:
+        """Tell whether none has ended."""
+        return all(process.running for process in self._workers.values())
 
     @property
     def output(self) -> str:

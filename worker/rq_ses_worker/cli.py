@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
+from functools import partial
 from typing import Any
 
 import click
 
-from rq_ses.cli.exits import OK
+from rq_ses.cli.exits import OK, UNFIT
+from rq_ses_worker.preflight import ServerUnfit, preflight
 from rq_ses_worker.settings import WorkerSettings, load_worker_settings
 from rq_ses_worker.supervisor import Supervisor
 from rq_ses_worker.worker import MailWorker, connect
@@ -58,8 +60,19 @@ _LEVELS = ("debug", "info", "warning", "error")
     metavar="N",
     help="Processes, each with its own threads: one uses one core.",
 )
+@click.option(
+    "--preflight",
+    type=click.Choice(["refuse", "warn", "off"]),
+    help="What to do about a Redis that would lose mails [RQ_SES_PREFLIGHT].",
+)
 @click.option("--name", help="Name shown by RQ's tools; by default made of host, process and chance.")
-@click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True)
+@click.option(
+    "--log-level",
+    type=click.Choice(_LEVELS),
+    default="info",
+    show_default=True,
+    help="What is logged on stderr.",
+)
 def worker(*, burst: bool, processes: int, name: str | None, log_level: str, **options: Any) -> None:
     """Send what is queued, many mails at once, until SIGTERM or SIGINT.
 
@@ -75,7 +88,8 @@ def worker(*, burst: bool, processes: int, name: str | None, log_level: str, **o
 
     With --processes, a process that dies is started anew.
 
-    Exit codes: 0 stopped as told (or drained), 1 failed, 2 bad command line, 3 bad settings.
+    Exit codes: 0 stopped as told (or drained), 1 failed, 2 bad command line, 3 bad settings,
+    5 Redis would lose mails as it is set up.
     """
     settings = load_worker_settings(**options)
     logging.basicConfig(
@@ -84,12 +98,18 @@ def worker(*, burst: bool, processes: int, name: str | None, log_level: str, **o
 
     def work(number: int) -> int:
         own_name = f"{name}-{number}" if name and processes > 1 else name
-        build_worker(settings, name=own_name).work(burst=burst, logging_level=log_level)
+        try:
+            build_worker(settings, name=own_name).work(burst=burst, logging_level=log_level)
+        except ServerUnfit as exc:
+            for finding in exc.findings:
+                click.echo(f"Error: Redis: {finding.text}", err=True)
+            click.echo("(RQ_SES_PREFLIGHT=warn starts all the same)", err=True)
+            return UNFIT
         return OK
 
     if processes == 1:
         sys.exit(work(1))
-    sys.exit(Supervisor(processes, work).run())
+    sys.exit(Supervisor(processes, work, hopeless=frozenset({UNFIT})).run())
 
 
 def build_worker(settings: WorkerSettings, *, name: str | None = None) -> MailWorker:
@@ -102,4 +122,5 @@ def build_worker(settings: WorkerSettings, *, name: str | None = None) -> MailWo
         concurrency=settings.concurrency,
         lease=settings.lease,
         name=name,
+        check=partial(preflight, mode=settings.preflight),
     )

@@ -15,6 +15,7 @@ from typing import Any
 
 from rq import Retry, get_current_job
 
+from rq_ses.contract import OnUnknown
 from rq_ses_worker.outcome import Outcome, Sent
 from rq_ses_worker.retry import Failed, History, RetryPolicy, decide, expired
 from rq_ses_worker.sending import result_of
@@ -27,12 +28,15 @@ class SendFailed(Exception):
     """Raised when a mail can't be sent; its text is the line for the failed registry."""
 
 
-def send(payload: Mapping[str, Any], *, expires: float | None = None) -> dict[str, str | None] | Retry:
+def send(
+    payload: Mapping[str, Any], *, expires: float | None = None, on_unknown: OnUnknown | None = None
+) -> dict[str, str | None] | Retry:
     """Send one message and return RQ's result: the message id, or a Retry.
 
     Args:
         payload: a Message as JSON.
         expires: epoch seconds after which it must not be sent.
+        on_unknown: what becomes of it when SES may have accepted it; by default what the settings say.
 
     Raises:
         SendFailed: SES refused it for good, or the bounds of the settings are reached.
@@ -44,13 +48,15 @@ def send(payload: Mapping[str, Any], *, expires: float | None = None) -> dict[st
     # A requeue by RQ keeps meta: what was final then starts anew now.
     history = History.from_stored(stored, fresh=bool(stored.get("final")))
     try:
-        outcome, attempted = _attempt(client, read_call([payload], {"expires": expires}))
+        outcome, attempted = _attempt(
+            client, read_call([payload], {"expires": expires, "on_unknown": on_unknown})
+        )
     except JobRefused as exc:
         raise SendFailed(str(exc)) from None
     ended = time.time()
     if attempted:
         history = history.after(outcome, ended)
-    line, result = _ending(outcome, history, policy, ended, expires)
+    line, result = _ending(outcome, history, policy.for_mail(on_unknown), ended, expires)
     if job:
         job.meta = {**history.to_meta(outcome), **({"final": True} if line else {})}
         job.save_meta()

@@ -85,6 +85,7 @@ class Settlement:
     action: Literal["sent", "retry", "failed", "back"]
     ended: datetime
     meta: dict[str, Any]
+    """What the job's meta becomes; `back` with an empty one leaves it as it is."""
     fields: dict[str, Any]
     ended_clock: float = 0.0
     """time.monotonic() at the end of the attempt: a retry's delay counts from there."""
@@ -163,7 +164,7 @@ class Lifecycle:
         found = []
         for queue, key in enumerate(self._leases_keys):
             for member in self._connection.zrange(key, 0, -1):
-                job_id, _, execution = member.decode().partition(":")
+                job_id, _, execution = member.decode("utf-8", "replace").partition(":")
                 if execution.startswith(self._prefix):
                     found.append(Lease(queue, job_id, execution))
         return found
@@ -215,12 +216,13 @@ class Lifecycle:
             overdue.append(Overdue(Lease(queue, job_id, execution), meta, worker.decode("utf-8", "replace")))
         return overdue
 
-    def renew(self, leases: Iterable[Lease]) -> int:
-        """Extend the leases that still stand, and return their number."""
+    def renew(self, leases: Sequence[Lease]) -> list[Lease]:
+        """Extend the leases that still stand, and return them."""
         args: list[Any] = [self._lease, GRACE, _now(), _JOB, _EXECUTION, _INDEX]
         for lease in leases:
             args += (lease.queue, lease.job_id, lease.execution)
-        return int(self._scripts["renew"](keys=self._renew_keys, args=args))
+        lost = set(self._scripts["renew"](keys=self._renew_keys, args=args))
+        return [lease for place, lease in enumerate(leases) if place not in lost]
 
     def _read_claims(self, blob: bytes, number: int) -> Iterable[Claim]:
         at = 0
@@ -243,9 +245,10 @@ def _entry(settlement: Settlement, clock: float) -> dict[str, Any]:
         "x": lease.execution,
         "a": settlement.action,
         "ended": utcformat(settlement.ended),
-        "meta": json.dumps(settlement.meta),
         **settlement.fields,
     }
+    if settlement.meta or settlement.action != "back":
+        entry["meta"] = json.dumps(settlement.meta)
     if settlement.action == "retry":
         entry["age"] = max(0.0, clock - settlement.ended_clock)
     if settlement.overdue:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+from rq_ses.contract import OnUnknown
 from rq_ses_worker.outcome import Outcome, RateLimited, Sent, Terminal, Transient, details, summary
 
 
@@ -23,8 +24,12 @@ class RetryPolicy:
     """Attempts that may end transiently; rate-limited ones don't count."""
     give_up_after: float = 86_400.0
     """From the end of the first attempt on, whatever the outcomes."""
-    on_unknown: Literal["resend", "hold"] = "resend"
+    on_unknown: OnUnknown = "resend"
     """Whether a mail that SES may have accepted is sent again, or held in the failed registry."""
+
+    def for_mail(self, on_unknown: OnUnknown | None) -> RetryPolicy:
+        """Return the policy for a mail that may have a wish of its own."""
+        return self if on_unknown in (None, self.on_unknown) else replace(self, on_unknown=on_unknown)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,11 @@ def settlement(
     return Settlement(lease, action, ended, meta, fields, ended_clock, seconds=seconds)
 
 
+def unsent(lease: Lease) -> Settlement:
+    """Return what puts a mail that nobody has begun to send to the front of its queue, as it was."""
+    return Settlement(lease, "back", datetime.now(UTC), {}, {"fresh": int(lease.execution.endswith("1"))})
+
+
 def result_of(outcome: Sent) -> dict[str, str | None]:
     """Return what RQ shows as the job's result."""
     return {"message_id": outcome.message_id}
@@ -123,35 +128,35 @@ class Senders:
 
     def _work(self) -> None:
         while (claim := self._claims.get()) is not None:
-            settled = self._attempt(claim)
+            try:
+                settled = self._attempt(claim)
+            except Exception as exc:  # a defect of ours must neither lose the mail nor stop the thread
+                log.exception("job %s: its attempt raised", claim.lease.job_id)
+                settled = self._defect(claim, exc)
             with self._ending:
                 self._ended += 1
-            if settled is None:
-                self._leases.drop(claim.lease)
-            else:
-                self._settle(settled)
+            self._settle(settled)
             self._freed()
 
-    def _attempt(self, claim: Claim) -> Settlement | None:
-        """Make one attempt; None if the lease may have run out, so that somebody else may be at it."""
+    def _attempt(self, claim: Claim) -> Settlement:
+        """Make one attempt, or give the mail back if somebody else may be at it."""
         began = time.monotonic()
         history = History.from_meta(claim.meta, fresh=claim.fresh)
-        expires = None
+        policy, expires = self._policy, None
         outcome: Outcome
         try:
             task = read_job(claim.data, hooked=claim.hooked)
         except JobRefused as exc:
             outcome = Terminal(status=None, code=exc.code, message=exc.reason)
         else:
-            expires = task.expires
+            policy, expires = policy.for_mail(task.on_unknown), task.expires
             if expires is not None and time.time() >= expires:
                 outcome = expired()
-            elif not self._leases.stands(claim.lease, began):
+            elif not self._leases.stands(claim.lease, time.monotonic()):
                 log.warning(
-                    "job %s: its lease may have run out before it was sent; left to reclaim",
-                    claim.lease.job_id,
+                    "job %s: its lease may have run out before it was sent; given back", claim.lease.job_id
                 )
-                return None
+                return unsent(claim.lease)
             else:
                 outcome = self._send(task.message, claim.lease.job_id)
                 history = history.after(outcome, time.time())
@@ -160,7 +165,7 @@ class Senders:
             claim.lease,
             outcome,
             history,
-            self._policy,
+            policy,
             ended=datetime.now(UTC),
             ended_clock=ended_clock,
             expires=expires,
@@ -170,11 +175,21 @@ class Senders:
     def _send(self, message: Message, job_id: str) -> Outcome:
         try:
             return self._client.send(message)
-        except Exception as exc:  # a defect of ours must neither lose the mail nor stop the thread
+        except Exception as exc:  # the attempt counts, and its history stays
             log.exception("job %s: sending raised", job_id)
-            return Terminal(
-                status=None,
-                code="InternalError",
-                message=f"{type(exc).__name__} while sending (see the worker's log)",
-                ambiguous=True,
-            )
+            return _internal_error(exc)
+
+    def _defect(self, claim: Claim, exc: Exception) -> Settlement:
+        now = datetime.now(UTC)
+        return settlement(
+            claim.lease, _internal_error(exc), History(), self._policy, ended=now, ended_clock=0.0
+        )
+
+
+def _internal_error(exc: Exception) -> Terminal:
+    return Terminal(
+        status=None,
+        code="InternalError",
+        message=f"{type(exc).__name__} while sending (see the worker's log)",
+        ambiguous=True,
+    )

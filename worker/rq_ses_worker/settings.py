@@ -121,6 +121,10 @@ class WorkerSettings(ProducerSettings):
         "resend",
         description="What becomes of a mail that SES may have accepted: sent again, or held as failed.",
     )
+    preflight: Literal["refuse", "warn", "off"] = Field(
+        "refuse",
+        description="Whether a Redis that would lose mails is refused, or warned of, at a worker's start.",
+    )
     config: str | None = Field(None, description="TOML file with settings.")
 
     @field_validator("base_url")

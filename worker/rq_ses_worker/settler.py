@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import Final
 
@@ -29,11 +31,15 @@ class Settler:
     Args:
         lifecycle: used by this thread alone.
         leases: an execution leaves it once it is settled.
+        settled: called after each batch.
     """
 
-    def __init__(self, lifecycle: Lifecycle, leases: Leases) -> None:
+    def __init__(
+        self, lifecycle: Lifecycle, leases: Leases, *, settled: Callable[[], None] = lambda: None
+    ) -> None:
         self._lifecycle = lifecycle
         self._leases = leases
+        self._settled = settled
         self._waiting: SimpleQueue[Settlement | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="settler", daemon=True)
         self._cut = threading.Event()
@@ -85,10 +91,23 @@ class Settler:
                 outage.failed(exc)
                 self._cut.wait(_PAUSE)
                 continue
+            except Exception:  # a defect of ours must not keep the others from being settled
+                log.exception("%d outcomes can't be written as they are", len(batch))
+                if len(batch) > 1:
+                    for settlement in batch:
+                        self._write([settlement])
+                elif batch[0].meta.keys() - {"attempts"}:
+                    # What users and others put into meta is the one part that isn't ours.
+                    self._write([replace(batch[0], meta={"attempts": batch[0].meta.get("attempts", 0)})])
+                else:
+                    self._leases.drop(batch[0].lease)
+                    self._settled()
+                return
             outage.over()
             for settlement, word in zip(batch, words, strict=True):
                 self._leases.drop(settlement.lease)
                 self._tell(settlement, word)
+            self._settled()
             return
 
     def _tell(self, settlement: Settlement, word: Word) -> None:
@@ -97,6 +116,8 @@ class Settler:
             log.warning("job %s: %s, but %s", job_id, action, _MEANING[word])
         elif action == "sent":
             log.debug("job %s: sent", job_id)
+        elif action == "back":
+            log.info("job %s: back in its queue", job_id)
         elif action == "retry":
             log.info("job %s: again in %g s: %s", job_id, settlement.fields["delay"], _cause(settlement))
         else:
@@ -105,7 +126,7 @@ class Settler:
 
 _MEANING: Final = {
     "late": "its lease had run out before; it is not sent again",
-    "lost": "its lease had run out and another worker has the job; nothing was written",
+    "lost": "it was settled before, or another worker has the job; nothing was written",
     "canceled": "it was canceled while it was being sent; it stays canceled",
     "vanished": "its job was deleted while it was being sent",
     "broken": "one of its keys in Redis is not of RQ's type",

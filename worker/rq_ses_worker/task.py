@@ -11,6 +11,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from rq_ses import contract
+from rq_ses.contract import ON_UNKNOWN, OnUnknown
 from rq_ses.message import Message, explain
 from rq_ses.plaintext import one_line
 
@@ -29,10 +30,15 @@ class JobRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A valid message, and the moment (epoch seconds) after which it must not be sent."""
+    """A valid message and its terms.
+
+    `expires` is the moment (epoch seconds) after which it must not be sent; `on_unknown` says what becomes of
+    it when SES may have accepted it (None: what the worker's policy says).
+    """
 
     message: Message
     expires: float | None = None
+    on_unknown: OnUnknown | None = None
 
 
 def read_job(data: bytes, *, hooked: bool = False) -> Task:
@@ -59,7 +65,7 @@ def read_job(data: bytes, *, hooked: bool = False) -> Task:
 
 
 def read_call(args: Any, kwargs: Any) -> Task:
-    """Return the task in the arguments of the job function: `send(payload, *, expires=None)`.
+    """Return the task in the arguments of the job function (rq_ses_worker.job.send).
 
     Raises:
         JobRefused: the arguments aren't those, or the payload isn't a valid message.
@@ -68,15 +74,17 @@ def read_call(args: Any, kwargs: Any) -> Task:
         raise JobRefused("InvalidMessage", "the arguments must be send(payload, expires=None)")
     options = dict(kwargs)
     payload = args[0] if len(args) == 1 else options.pop("payload", None)
-    expires = options.pop("expires", None)
+    expires, on_unknown = options.pop("expires", None), options.pop("on_unknown", None)
     if len(args) > 1 or options or not isinstance(payload, Mapping):
         raise JobRefused(
             "InvalidMessage", "the arguments must be send(payload, expires=None), payload a Message as JSON"
         )
     if isinstance(expires, bool) or not isinstance(expires, int | float | None):
         raise JobRefused("InvalidMessage", f"expires: {expires!r:.80} is no time: give epoch seconds")
+    if on_unknown not in (None, *ON_UNKNOWN):
+        raise JobRefused("InvalidMessage", f"on_unknown: {on_unknown!r:.80} is neither resend nor hold")
     try:
-        return Task(Message.model_validate(payload), expires)
+        return Task(Message.model_validate(payload), expires, on_unknown)
     except ValidationError as exc:
         raise JobRefused("InvalidMessage", "; ".join(explain(exc))) from exc
     except RecursionError as exc:

@@ -14,7 +14,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import FrameType
@@ -22,21 +22,20 @@ from typing import Final
 
 from redis import Redis
 from redis import exceptions as redis_errors
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
 from rq import worker_registration
 from rq.registry import FailedJobRegistry, FinishedJobRegistry
 from rq.utils import now
 from rq.worker import BaseWorker, WorkerStatus
 
-from rq_ses import contract
+from rq_ses import contract, server
 from rq_ses_worker.leases import Leases
 from rq_ses_worker.lifecycle import Claim, Lifecycle, Overdue, Suspended
 from rq_ses_worker.outage import Outage
 from rq_ses_worker.retry import History, RetryPolicy, lost_worker
-from rq_ses_worker.sending import Client, Senders, settlement
+from rq_ses_worker.sending import Client, Senders, settlement, unsent
 from rq_ses_worker.settler import Settler
+from rq_ses_worker.task import JobRefused, Task, read_job
 
 log = logging.getLogger(__name__)
 
@@ -55,19 +54,13 @@ RECOVERY: Final = SOCKET_TIMEOUT + 1.0
 SHUTDOWN_SETTLE: Final = 20.0
 """Seconds for which a stopping worker keeps trying to settle while Redis is away."""
 
-UNSETTLED: Final = 512
-"""Outcomes that may wait for Redis beside what is being sent, before no more is claimed."""
+UNSETTLED: Final = 0.25
+"""Mails held beyond one a thread, as a share of the threads: what dies with a worker is at most this much."""
 
 
 def connect(redis_url: str) -> Redis:
     """Return a client for a worker: time-outs on, and no retries of its own (a claim must not go twice)."""
-    return Redis.from_url(
-        redis_url,
-        socket_timeout=SOCKET_TIMEOUT,
-        socket_connect_timeout=SOCKET_TIMEOUT,
-        socket_keepalive=True,
-        retry=Retry(NoBackoff(), 0),
-    )
+    return server.connect(redis_url, socket_timeout=SOCKET_TIMEOUT, connect_timeout=SOCKET_TIMEOUT)
 
 
 class MailWorker(BaseWorker):  # type: ignore[misc]
@@ -81,6 +74,7 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
         concurrency: threads that send.
         lease: seconds after which others take over what this worker held, should it die.
         name: RQ's name of the worker; by default made of host, process and chance.
+        check: called with the connection when Redis is first reached; what it raises ends the worker.
     """
 
     def __init__(
@@ -93,6 +87,7 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
         concurrency: int = 16,
         lease: float = 30.0,
         name: str | None = None,
+        check: Callable[[Redis], None] | None = None,
     ) -> None:
         token = secrets.token_hex(8)
         super().__init__(
@@ -104,17 +99,20 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
             prepare_for_work=False,  # it would ask Redis, which may be away
         )
         self.hostname, self.pid = socket.gethostname(), os.getpid()
+        self._check = check
         self._policy = policy
         self._leases = Leases(lease)
         self._lifecycle = Lifecycle(connection, queues, self.name, token, lease)
         self._wake = threading.Event()
         self._closing = threading.Event()
-        self._settler = Settler(self._lifecycle, self._leases)
+        self._settler = Settler(self._lifecycle, self._leases, settled=self._wake.set)
+        self._most = concurrency + max(1, int(concurrency * UNSETTLED))
         self._senders = Senders(
             concurrency, client, policy, self._leases, settle=self._settler.put, freed=self._wake.set
         )
         self._promote_at = 0.0
         self._reclaim_at = 0.0
+        self._answered = 0.0
         self._look_again_until = 0.0
         self._backlog = False
         self._suspended = False
@@ -189,6 +187,8 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
         outage = Outage(log, "the worker starts when it is back")
         while not self._stop_requested:
             try:
+                if self._check:
+                    self._check(self.connection)
                 self.bootstrap(logging_level)
             except RedisError as exc:
                 outage.failed(exc)
@@ -201,16 +201,17 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
 
     def _dispatch(self, burst: bool) -> None:
         outage = Outage(log, "nothing is claimed meanwhile")
+        self._answered = time.monotonic()
         while not self._stop_requested:
             try:
                 pause = self._step(burst)
             except RedisError as exc:
                 # A claim whose answer was lost may have been carried out, or be carried out later.
                 self._look_again_until = time.monotonic() + self._leases.length
-                self._reclaim_later()
                 outage.failed(exc)
                 self._pause(0.25)
                 continue
+            self._answered = time.monotonic()
             if outage.lasting:
                 outage.over()
             if pause is None:
@@ -229,8 +230,8 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
             self._promote(clock)
         if self._backlog and 0 < self._senders.idle < self._senders.count // 4:
             time.sleep(GATHER)
-        wanted = self._senders.idle
-        if wanted <= 0 or len(self._leases) > self._senders.count + UNSETTLED:
+        wanted = min(self._senders.idle, self._most - len(self._leases))
+        if wanted <= 0:
             return POLL
         claims = self._claim(wanted)
         if claims:
@@ -290,7 +291,11 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
             self._promote_at = clock + (POLL if pause is None else min(POLL, pause))
 
     def _reclaim(self) -> None:
-        for found in self._lifecycle.reclaim():
+        overdue = self._lifecycle.reclaim()
+        if time.monotonic() - self._answered > self._leases.length / 3:
+            self._reclaim_later()
+            return
+        for found in overdue:
             # What this process still holds, it will settle itself.
             if found.lease not in self._leases:
                 self._end_overdue(found)
@@ -298,7 +303,7 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
 
     def _reclaim_later(self) -> None:
         """Leave those time who couldn't renew their leases either while Redis was away."""
-        self._reclaim_at = time.monotonic() + RECOVERY
+        self._reclaim_at = time.monotonic() + min(RECOVERY, self._leases.length)
 
     def _end_overdue(self, found: Overdue) -> None:
         """End an execution whose worker is lost: SES may or may not have accepted the mail."""
@@ -306,14 +311,28 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
         ended = datetime.now(UTC)
         history = History.from_meta(found.meta, fresh=found.lease.execution.endswith("1"))
         history = history.after(outcome, ended.timestamp())
+        task = self._task_of(found)
         ending = settlement(
-            found.lease, outcome, history, self._policy, ended=ended, ended_clock=time.monotonic()
+            found.lease,
+            outcome,
+            history,
+            self._policy.for_mail(task.on_unknown) if task else self._policy,
+            ended=ended,
+            ended_clock=time.monotonic(),
+            expires=task.expires if task else None,
         )
         if ending.action == "retry":
             # The lease has kept it waiting for long enough.
             ending = replace(ending, action="back", fields={})
         log.warning("job %s: %s", found.lease.job_id, outcome.message)
         self._settler.put(replace(ending, overdue=True))
+
+    def _task_of(self, found: Overdue) -> Task | None:
+        claim = self._lifecycle.adopt(found.lease)
+        try:
+            return read_job(claim.data, hooked=claim.hooked) if claim else None
+        except JobRefused:
+            return None  # the next attempt will say so
 
     def _pause(self, seconds: float) -> None:
         if not self._stop_requested:
@@ -333,6 +352,17 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
                 log.error(
                     "job %s: Redis is away, its outcome is not settled; reclaim will end it", lease.job_id
                 )
+        elif time.monotonic() < self._look_again_until:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """Return what a claim without an answer has taken: nobody has begun to send it."""
+        try:
+            taken = [unsent(lease) for lease in self._lifecycle.held() if lease not in self._leases]
+            if taken:
+                self._lifecycle.settle(taken, clock=time.monotonic())
+        except RedisError as exc:
+            log.warning("Redis is away (%s); what a lost claim took is left to reclaim", type(exc).__name__)
 
     def _leave(self) -> None:
         try:
@@ -359,8 +389,7 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
         clock = time.monotonic()
         held = self._leases.held()
         if held:
-            self._lifecycle.renew(held)
-            self._leases.extend(held, clock)
+            self._leases.extend(self._lifecycle.renew(held), clock)
         self._show(bool(held))
         if self.should_run_maintenance_tasks:
             self._clean()

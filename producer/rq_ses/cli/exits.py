@@ -16,3 +16,6 @@ SETTINGS: Final = 3
 
 UNAVAILABLE: Final = 4
 """Redis could not be reached in time."""
+
+UNFIT: Final = 5
+"""Redis can be reached, but would lose mails as it is set up (RQ_SES_PREFLIGHT)."""

@@ -11,6 +11,8 @@ from rq_ses.cli.exits import SETTINGS, UNAVAILABLE
 from rq_ses.errors import OutboxUnavailable, SettingsError
 
 _GROUP = "rq_ses.commands"
+_EXTRAS = {"worker": "worker", "audit": "worker", "simulator": "simulator"}
+"""The extra that brings a command's needs; any other command wants all of them."""
 
 
 class Commands(click.Group):
@@ -50,7 +52,7 @@ def _load(point: EntryPoint) -> click.Command:
 
 def _missing(name: str, exc: ModuleNotFoundError) -> click.Command:
     """Return a command that says which extra brings the one that can't be loaded."""
-    extra = "simulator" if name == "simulator" else "worker" if name == "worker" else "all"
+    extra = _EXTRAS.get(name, "all")
     help_text = f"(needs: pip install 'rq-ses[{extra}]')"
 
     @click.command(name, help=help_text, context_settings={"ignore_unknown_options": True})
@@ -69,5 +71,7 @@ def main() -> None:
     Settings come from options, else from the environment (RQ_SES_..., AWS_...), else from the file that
     RQ_SES_CONFIG names.
 
-    Example: rq-ses send --from a@example.com --to b@example.com --subject Hi --text Hello
+    \b
+    Example:
+      rq-ses send --from a@example.com --to b@example.com --subject Hi --text Hello
     """

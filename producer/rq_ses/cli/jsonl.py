@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import stat
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -14,13 +12,12 @@ from typing import BinaryIO, Final
 
 import click
 from redis.exceptions import RedisError
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from rq_ses.cli.display import Display
 from rq_ses.cli.exits import INCOMPLETE, UNAVAILABLE
 from rq_ses.cli.keys import Keys
 from rq_ses.cli.lines import Line, read_lines
-from rq_ses.errors import OutboxUnavailable
+from rq_ses.errors import DurabilityUnconfirmed, OutboxUnavailable
 from rq_ses.outbox import BATCH_MESSAGES, Outbox, Receipt, Submission
 from rq_ses.plaintext import one_line
 
@@ -28,14 +25,14 @@ BATCH_INPUT: Final = 2 * 1024 * 1024
 """Bytes of input after which a batch is full: so few that the outbox never splits it into several steps."""
 
 
-def send_lines(outbox: Outbox, source: BinaryIO, *, strict: bool) -> int:
+def send_lines(outbox: Outbox, source: BinaryIO, *, strict: bool, durable: bool = False) -> int:
     """Enqueue the lines of `source`, print their job ids in order, report bad lines on stderr.
 
     Returns the exit code. With `strict` every line is checked, its key in Redis included, before the first is
     sent; what cannot be read twice is copied to a temporary file for that.
     """
-    with _progress() as progress:
-        run = _Run(outbox, progress)
+    with Display() as display:
+        run = _Run(outbox, display, durable=durable)
         if strict:
             with _rereadable(source) as file:
                 start = file.tell()
@@ -68,9 +65,10 @@ def opened(name: str) -> Iterator[BinaryIO]:
 class _Run:
     """One pass or two over the lines, and the count of what became of them."""
 
-    def __init__(self, outbox: Outbox, progress: Progress) -> None:
+    def __init__(self, outbox: Outbox, display: Display, *, durable: bool) -> None:
         self._outbox = outbox
-        self._progress = progress
+        self._durable = durable
+        self._display = display
         self._enqueued = self._before = self._bad = 0
         self.summary = ""
 
@@ -92,7 +90,16 @@ class _Run:
         """Enqueue the good lines and report the bad ones; return the exit code."""
         for batch in self._batches(source, "enqueueing"):
             try:
-                results = self._outbox.try_send_many([submission for _, submission in batch])
+                results = self._outbox.try_send_many(
+                    [submission for _, submission in batch], durable=self._durable
+                )
+            except DurabilityUnconfirmed as exc:
+                if exc.receipts:
+                    self._display.data("\n".join(receipt.job_id for receipt in exc.receipts))
+                self._enqueued += len(exc.receipts)
+                lines = f"lines {batch[0][0]} to {batch[-1][0]}"
+                self.summary = f"Error: {lines}: {exc}\n{self._counts()}; what follows was not sent"
+                return INCOMPLETE
             except OutboxUnavailable as exc:
                 lines = f"lines {batch[0][0]} to {batch[-1][0]}"
                 self.summary = f"Error: {lines}: {exc}\n{self._counts()} before that"
@@ -106,28 +113,27 @@ class _Run:
             self._enqueued += len(receipts)
             self._before += sum(receipt.duplicate for receipt in receipts)
             if receipts:
-                click.echo("\n".join(receipt.job_id for receipt in receipts))
+                self._display.data("\n".join(receipt.job_id for receipt in receipts))
         self.summary = self._counts()
         return INCOMPLETE if self._bad else 0
 
     def _batches(self, source: BinaryIO, description: str) -> Iterator[list[tuple[int, Submission]]]:
         """Yield the good lines in batches, each with its number; report the bad ones."""
-        task = self._progress.add_task(description, total=_size_ahead(source), lines=0)
-        for batch in _batched(read_lines(source)):
-            good = []
-            for line in batch:
-                if line.submission is None:
-                    self._report(line.number, line.problem)
-                else:
-                    good.append((line.number, line.submission))
-            if good:
-                yield good
-            self._progress.update(task, advance=sum(line.size for line in batch), lines=batch[-1].number)
-        self._progress.remove_task(task)
+        with self._display.task(description, source) as advance:
+            for batch in _batched(read_lines(source)):
+                good = []
+                for line in batch:
+                    if line.submission is None:
+                        self._report(line.number, line.problem)
+                    else:
+                        good.append((line.number, line.submission))
+                if good:
+                    yield good
+                advance(sum(line.size for line in batch), batch[-1].number)
 
     def _report(self, number: int, problem: str) -> None:
         self._bad += 1
-        click.echo(f"line {number}: {problem}", err=True)
+        self._display.note(f"line {number}: {problem}")
 
     def _counts(self) -> str:
         before = f" ({self._before} of them earlier, under their keys)" if self._before else ""
@@ -163,28 +169,3 @@ def _rereadable(source: BinaryIO) -> Iterator[BinaryIO]:
         except OSError as exc:
             raise click.ClickException(f"--strict: no room for a copy ({exc.strerror}): set TMPDIR") from exc
         yield copy
-
-
-def _size_ahead(source: BinaryIO) -> int | None:
-    found = os.fstat(source.fileno())
-    return found.st_size - source.tell() if stat.S_ISREG(found.st_mode) else None
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[lines]} lines"),
-        TimeRemainingColumn(),
-    )
-    with Progress(
-        *columns,
-        console=Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-        # Else rich would take what goes to stdout, too, and print it on stderr.
-        redirect_stdout=sys.stdout.isatty(),
-    ) as progress:
-        yield progress

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from rq_ses.cli.exits import INCOMPLETE
 from rq_ses.cli.jsonl import opened, send_lines
-from rq_ses.errors import IdempotencyConflict
+from rq_ses.errors import DurabilityUnconfirmed, IdempotencyConflict
 from rq_ses.message import MAX_BYTES, Attachment, Message, explain
 from rq_ses.outbox import Outbox, Submission
 from rq_ses.settings import YEARS, load_producer_settings
@@ -84,9 +84,20 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # generic since click 
 )
 @click.option("--jsonl", metavar="FILE", help="Send a Message of each line of JSON (- for standard input).")
 @click.option("--strict", is_flag=True, help="With --jsonl: send nothing if a line is bad.")
+@click.option(
+    "--durable", is_flag=True, help="Wait until it is on Redis's disk (and RQ_SES_DURABLE_REPLICAS replicas)."
+)
 @click.option("--redis-url", help="Redis server [RQ_SES_REDIS_URL].")
 @click.option("--queue", help="RQ queue [RQ_SES_QUEUE].")
-def send(*, jsonl: str | None, strict: bool, redis_url: str | None, queue: str | None, **flags: Any) -> None:
+def send(
+    *,
+    jsonl: str | None,
+    strict: bool,
+    durable: bool,
+    redis_url: str | None,
+    queue: str | None,
+    **flags: Any,
+) -> None:
     """Enqueue one mail from flags, or one a line of --jsonl, and print a job id a line.
 
     \b
@@ -96,7 +107,8 @@ def send(*, jsonl: str | None, strict: bool, redis_url: str | None, queue: str |
       echo '{"sender": "a@example.com", "to": ["b@example.com"], "subject": "Hi",
              "text": "Hello", "key": "welcome-7", "delay": 60}' | rq-ses send --jsonl -
 
-    Exit codes: 0 all were enqueued, 1 some were not, 2 bad command line, 3 bad settings, 4 no Redis.
+    Exit codes: 0 all were enqueued, 1 some were not (or not confirmed as durable), 2 bad command line,
+    3 bad settings, 4 no Redis.
     """
     given = [name for name, value in flags.items() if value not in (None, ())]
     if jsonl is not None and given:
@@ -111,12 +123,14 @@ def send(*, jsonl: str | None, strict: bool, redis_url: str | None, queue: str |
         result_ttl=settings.result_ttl,
         failure_ttl=settings.failure_ttl,
         enqueue_timeout=settings.enqueue_timeout,
+        durable_replicas=settings.durable_replicas,
+        durable_timeout=settings.durable_timeout,
     )
     if submission is not None:
-        _send_one(outbox, submission)
+        _send_one(outbox, submission, durable=durable)
     else:
         with opened(str(jsonl)) as source:
-            sys.exit(send_lines(outbox, source, strict=strict))
+            sys.exit(send_lines(outbox, source, strict=strict, durable=durable))
 
 
 def _option(name: str) -> str:
@@ -220,9 +234,14 @@ def _attachment(path: Path) -> Attachment:
         raise click.UsageError(f"--attach: {str(path)!r}: {'; '.join(explain(exc))}") from exc
 
 
-def _send_one(outbox: Outbox, submission: Submission) -> None:
+def _send_one(outbox: Outbox, submission: Submission, *, durable: bool) -> None:
     try:
-        receipt = outbox.send_many([submission])[0]
+        receipt = outbox.send_many([submission], durable=durable)[0]
+    except DurabilityUnconfirmed as exc:
+        for unconfirmed in exc.receipts:
+            click.echo(unconfirmed.job_id)
+        click.echo(f"Error: {exc}", err=True)
+        sys.exit(INCOMPLETE)
     except IdempotencyConflict as exc:
         click.echo(f"Error: {exc}", err=True)
         sys.exit(INCOMPLETE)

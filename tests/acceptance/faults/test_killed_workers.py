@@ -55,8 +55,8 @@ def test_no_mail_is_lost_when_one_worker_of_two_is_killed_at_a_named_point(
     workers: Fleet,
     chance: random.Random,
 ) -> None:
+    workers.started("victim", dies=(point, chance.randint(2, 6)))
     workers.started("survivor")
-    workers.start("victim", dies=(point, chance.randint(2, 6)))
     accounting.enqueue(outbox, 60, "503")
     accounting.enqueue(outbox, 240)
     workers.died("victim")
@@ -73,8 +73,8 @@ def test_no_mail_is_lost_when_one_worker_of_two_is_killed_at_a_named_point(
 def test_nothing_is_sent_twice_with_hold_and_what_is_in_doubt_stands_as_failed(
     point: str, outbox: Outbox, accounting: Accounting, workers: Fleet, chance: random.Random
 ) -> None:
+    workers.started("victim", "--on-unknown", "hold", dies=(point, chance.randint(2, 6)))
     workers.started("survivor", "--on-unknown", "hold")
-    workers.start("victim", "--on-unknown", "hold", dies=(point, chance.randint(2, 6)))
     accounting.enqueue(outbox, 40, "503")
     accounting.enqueue(outbox, 160)
     workers.died("victim")

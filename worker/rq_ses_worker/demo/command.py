@@ -21,6 +21,7 @@ from redis import Redis
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
+from rq import Worker
 
 from rq_ses.outbox import Outbox, Submission
 from rq_ses_worker.demo import tables
@@ -56,7 +57,9 @@ def demo(*, keep: bool) -> None:
     Some are sent at once, some again after 5 s or after 1 s, some end in the failed registry with SES's
     words. Needs no Redis, no AWS account and no network; leaves nothing behind.
 
-    Example: rq-ses demo
+    \b
+    Example:
+      rq-ses demo
 
     Exit codes: 0 every mail ended as scripted, 1 one did not, 130 interrupted.
     """
@@ -116,6 +119,7 @@ def _run(directory: Path, console: Console) -> bool:
             RQ_SES_MAX_ATTEMPTS=str(MAX_ATTEMPTS),
         )
         process = stack.enter_context(worker(["--concurrency", "32"], environment, log))
+        _await_worker(redis, process)
         started = time.monotonic()
         mails = _enqueue(redis_url)
         console.print(
@@ -134,6 +138,13 @@ def _run(directory: Path, console: Console) -> bool:
         if ended and not problems:
             console.print(Text(f"\nAll {len(mails)} mails ended as scripted.", style="green"))
         return ended and not problems
+
+
+def _await_worker(redis: Redis, process: subprocess.Popen[bytes]) -> None:
+    """Wait until the worker is registered; one that never is shows in what becomes of the mails."""
+    end = time.monotonic() + PATIENCE
+    while not Worker.count(connection=redis) and process.poll() is None and time.monotonic() < end:
+        time.sleep(REFRESH)
 
 
 def _enqueue(redis_url: str) -> list[Enqueued]:

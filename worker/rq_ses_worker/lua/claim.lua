@@ -29,6 +29,9 @@ local function present(value) return value and value ~= '' end
 
 for place = 0, (#KEYS - 1) / 3 - 1 do
   local list, started, leases = KEYS[2 + place * 3], KEYS[3 + place * 3], KEYS[4 + place * 3]
+  -- Were one of these of another type, the script would break off with a job in its hands.
+  redis.call('ZCARD', started)
+  redis.call('ZCARD', leases)
   while wanted > 0 and room > 0 do
     local id = redis.call('LPOP', list)
     if not id then break end
@@ -42,6 +45,10 @@ for place = 0, (#KEYS - 1) / 3 - 1 do
       local fresh = present(hash[4]) and 0 or 1
       local execution = ARGV[7] .. string.format('%08x%d', number, fresh)
       local member = id .. ':' .. execution
+      if type(redis.pcall('ZADD', index_prefix .. id, started_end, execution)) == 'table' then
+        redis.call('DEL', index_prefix .. id)
+        redis.call('ZADD', index_prefix .. id, started_end, execution)
+      end
       redis.call('HSET', job, 'status', 'started', 'started_at', today, 'last_heartbeat', today, 'worker_name', worker)
       redis.call('PERSIST', job)
       redis.call('ZADD', started, started_end, member)
@@ -49,7 +56,6 @@ for place = 0, (#KEYS - 1) / 3 - 1 do
       redis.call('HSET', execution_prefix .. member, 'id', execution, 'job_id', id, 'created_at', born,
         'last_heartbeat', born, 'worker_name', worker)
       redis.call('EXPIRE', execution_prefix .. member, keep)
-      redis.call('ZADD', index_prefix .. id, started_end, execution)
       redis.call('EXPIRE', index_prefix .. id, keep)
 
       local data, meta = hash[2], hash[3] or ''

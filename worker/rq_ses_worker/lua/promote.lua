@@ -12,7 +12,9 @@ local moved, soonest = 0, nil
 
 for at = 1, #KEYS, 2 do
   local scheduled, list = KEYS[at], KEYS[at + 1]
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', scheduled, '-inf', string.format('%.6f', now), 'LIMIT', 0, most)) do
+  -- A registry that isn't one must not keep the other queues from being promoted.
+  local due = redis.pcall('ZRANGEBYSCORE', scheduled, '-inf', string.format('%.6f', now), 'LIMIT', 0, most)
+  for _, id in ipairs(due.err and {} or due) do
     local job = job_prefix .. id
     redis.call('ZREM', scheduled, id)
     local hash = redis.pcall('HMGET', job, 'status', 'started_at')
@@ -23,7 +25,7 @@ for at = 1, #KEYS, 2 do
       moved = moved + 1
     end
   end
-  local first = redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')
+  local first = due.err and {} or redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')
   if first[2] and (not soonest or tonumber(first[2]) < soonest) then soonest = tonumber(first[2]) end
 end
 return { moved, soonest and string.format('%.0f', math.max(0, math.ceil((soonest - now) * 1000000))) or '' }

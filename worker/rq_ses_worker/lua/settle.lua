@@ -7,7 +7,7 @@
 --       5 worker name   6 the key field   7 seconds a key is remembered at least   8 default result_ttl
 --       9 default failure_ttl   10 `data` of a receipt   11 seconds worked
 --       12 JSON list of settlements: q queue's place, id, x execution, ended (RQ's date form), meta (JSON
---       text), and the action a:
+--       text; without it the job's stays as it is), and the action a:
 --         sent    result (as RQ's Result has it)
 --         retry   delay, s from the end of the attempt; age, s since then
 --         failed  exc (a line), exc_string (as RQ's Result has it)
@@ -19,7 +19,8 @@
 --       lost      its lease had gone: another has taken the mail, or it was settled before; nothing written
 --       canceled  canceled while it was being sent; it stays canceled, its meta and result tell the outcome
 --       vanished  its hash is gone (deleted while it was being sent)
---       broken    one of its keys isn't of RQ's type; what could be written was
+--       broken    one of its keys isn't of RQ's type; what could be written was. One that wasn't sent keeps
+--                 its lease, and is reclaimed when that runs out
 
 local job_prefix, execution_prefix, index_prefix, results_prefix = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local worker_name, key_field, key_memory = ARGV[5], ARGV[6], tonumber(ARGV[7])
@@ -30,6 +31,13 @@ local succeeded, failed = 0, 0
 
 local function keep(key, ttl)
   if ttl < 0 then redis.call('PERSIST', key) else redis.call('EXPIRE', key, ttl) end
+end
+
+-- A TTL that EXPIRE refuses would break off the script.
+local function ttl_of(text, default)
+  local ttl = tonumber(text or '')
+  if not ttl or ttl ~= ttl or ttl > 1e10 then return default end
+  return math.max(-1, math.floor(ttl))
 end
 
 local function until_score(ttl)
@@ -59,7 +67,7 @@ local function write_sent(s, queue)
   local job = job_prefix .. s.id
   local old = redis.call('HMGET', job, 'created_at', 'enqueued_at', 'started_at', 'origin', 'description',
     'result_ttl', key_field)
-  local ttl = tonumber(old[6] or '') or default_result_ttl
+  local ttl = ttl_of(old[6], default_result_ttl)
   if old[7] and ttl >= 0 then ttl = math.max(ttl, key_memory) end
   succeeded = succeeded + 1
   redis.call('DEL', job)
@@ -74,28 +82,36 @@ local function write_sent(s, queue)
 end
 
 local function write_retry(s, queue)
-  redis.call('HSET', job_prefix .. s.id, 'status', 'scheduled', 'ended_at', s.ended, 'worker_name', '', 'meta', s.meta)
   redis.call('ZADD', queue.scheduled, string.format('%.6f', now + math.max(0, s.delay - s.age)), s.id)
+  redis.call('HSET', job_prefix .. s.id, 'status', 'scheduled', 'ended_at', s.ended, 'worker_name', '', 'meta', s.meta)
 end
 
 local function write_failed(s, queue)
   local job = job_prefix .. s.id
-  local ttl = tonumber(redis.call('HGET', job, 'failure_ttl') or '') or default_failure_ttl
+  local ttl = ttl_of(redis.call('HGET', job, 'failure_ttl'), default_failure_ttl)
+  redis.call('ZADD', queue.failed, until_score(ttl), s.id)
   failed = failed + 1
   redis.call('HSET', job, 'status', 'failed', 'ended_at', s.ended, 'worker_name', '', 'meta', s.meta, 'exc_info', s.exc)
   keep(job, ttl)
-  redis.call('ZADD', queue.failed, until_score(ttl), s.id)
   add_result(s.id, ttl, 'type', 2, 'exc_string', s.exc_string)
 end
 
 local function write_back(s, queue)
   local job = job_prefix .. s.id
-  redis.call('HSET', job, 'status', 'queued', 'worker_name', '', 'meta', s.meta)
-  if s.fresh == 1 then redis.call('HSET', job, 'started_at', '') end
   redis.call('LPUSH', queue.list, s.id)
+  redis.call('HSET', job, 'status', 'queued', 'worker_name', '')
+  if s.meta then redis.call('HSET', job, 'meta', s.meta) end
+  if s.fresh == 1 then redis.call('HSET', job, 'started_at', '') end
 end
 
 local write = { sent = write_sent, retry = write_retry, failed = write_failed, back = write_back }
+
+local function release(s, queue, member)
+  redis.call('ZREM', queue.leases, member)
+  redis.call('ZREM', queue.started, member)
+  redis.call('DEL', execution_prefix .. member)
+  redis.call('ZREM', index_prefix .. s.id, s.x)
+end
 
 local function settle(s)
   local at = 3 + s.q * 6
@@ -104,31 +120,34 @@ local function settle(s)
   local member = s.id .. ':' .. s.x
   local lease = redis.call('ZSCORE', queue.leases, member)
   local held = lease and (s.overdue ~= 1 or tonumber(lease) <= now)
-  if held then
-    redis.call('ZREM', queue.leases, member)
-    redis.call('ZREM', queue.started, member)
-    redis.call('DEL', execution_prefix .. member)
-    redis.call('ZREM', index_prefix .. s.id, s.x)
-  elseif s.a ~= 'sent' then
-    return 'lost'
-  end
+  if not held and s.a ~= 'sent' then return 'lost' end
 
   local status = redis.pcall('HGET', job_prefix .. s.id, 'status')
-  if type(status) ~= 'string' then return 'vanished' end
-  if held and status == 'started' then
+  -- Where RQ has deleted the execution, it has deleted the job: one made anew under its id is another mail.
+  local same = not held or redis.call('EXISTS', execution_prefix .. member) == 1
+  if held and status == 'started' and (same or redis.call('EXISTS', index_prefix .. s.id) == 0) then
+    -- What SES has must not be sent again, whatever becomes of the rest; what it hasn't must not be lost.
+    if s.a == 'sent' then release(s, queue, member) end
     write[s.a](s, queue)
+    if s.a ~= 'sent' then release(s, queue, member) end
     return 'done'
   end
+  if held then release(s, queue, member) end
+  if type(status) ~= 'string' or not same then return 'vanished' end
   if status == 'canceled' then
     local meta = s.meta
     if s.a == 'sent' then
       meta = string.gsub(meta, '}$', ', "note": "SES accepted it: it was canceled while it was being sent"}')
       add_result(s.id, default_failure_ttl, 'type', 1, 'return_value', s.result)
     end
-    redis.call('HSET', job_prefix .. s.id, 'ended_at', s.ended, 'meta', meta)
+    redis.call('HSET', job_prefix .. s.id, 'ended_at', s.ended)
+    if meta then redis.call('HSET', job_prefix .. s.id, 'meta', meta) end
     return 'canceled'
   end
   if s.a == 'sent' then
+    -- So is one under the same key that nobody has claimed yet. (Without a key an id is never used again.)
+    local started_at, key = unpack(redis.call('HMGET', job_prefix .. s.id, 'started_at', key_field))
+    if key and not held and (started_at or '') == '' then return 'lost' end
     local waiting = (status == 'queued' and redis.call('LREM', queue.list, 1, s.id) == 1)
       or (status == 'scheduled' and redis.call('ZREM', queue.scheduled, s.id) == 1)
       or (status == 'failed' and redis.call('ZREM', queue.failed, s.id) == 1)
@@ -140,13 +159,21 @@ local function settle(s)
   return 'lost'
 end
 
--- One job whose keys somebody has turned into other types must not keep its batch from being settled.
+-- One job whose keys somebody has spoilt must not keep its batch from being settled; a server that takes no
+-- writes says so at the first one, and the batch is tried again.
+local function refused(reason)
+  for _, code in ipairs({ 'OOM ', 'READONLY ', 'MISCONF ', 'NOREPLICAS ', 'NOPERM ' }) do
+    if string.find(reason, code, 1, true) then return true end
+  end
+  return false
+end
+
 local words = {}
 for _, s in ipairs(cjson.decode(ARGV[12])) do
   local fine, word = pcall(settle, s)
   if not fine then
     local reason = type(word) == 'table' and word.err or tostring(word)
-    if not string.find(reason, 'WRONGTYPE', 1, true) then return redis.error_reply(reason) end
+    if refused(reason) then return redis.error_reply(reason) end
     word = 'broken'
   end
   words[#words + 1] = word

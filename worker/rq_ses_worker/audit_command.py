@@ -1,0 +1,125 @@
+"""`rq-ses audit`: find jobs that nobody would ever send or show, and put them back."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any, Literal
+
+import click
+from pydantic import Field
+from pydantic_settings import EnvSettingsSource
+from redis.exceptions import RedisError
+from rich.console import Console
+
+from rq_ses.cli.exits import INCOMPLETE, OK, UNAVAILABLE
+from rq_ses.plaintext import one_line
+from rq_ses.settings import ProducerSettings, load_settings
+from rq_ses_worker.audit import Audit, Report
+from rq_ses_worker.config import Config, read_config
+from rq_ses_worker.retry import RetryPolicy
+from rq_ses_worker.settings import WorkerSettings
+from rq_ses_worker.worker import connect
+
+
+class AuditSettings(ProducerSettings):
+    """What an audit needs: no AWS credentials."""
+
+    on_unknown: Literal["resend", "hold"] = Field(
+        "resend", description="What becomes of a mail that SES may have accepted."
+    )
+    config: str | None = Field(None, description="TOML file with settings.")
+
+
+def load_audit_settings(**overrides: Any) -> AuditSettings:
+    """Return the settings, from the same places as a worker's. Raises SettingsError."""
+    path = overrides.get("config") or EnvSettingsSource(AuditSettings)().get("config")
+    found = read_config(str(path), os.environ, WorkerSettings.model_fields) if path else Config()
+    # What is wrong in the file with settings of the worker alone is the worker's to complain about.
+    ours = AuditSettings.model_fields
+    return load_settings(
+        AuditSettings,
+        overrides,
+        file=str(path),
+        file_values={name: value for name, value in found.values.items() if name in ours},
+        file_problems={name: one_line(text, 400) for name, text in found.problems.items() if name in ours},
+    )
+
+
+@click.command()
+@click.option("--repair", is_flag=True, help="Put back what stands wrong, or fail it with a clear line.")
+@click.option("--json", "as_json", is_flag=True, help="Print an object of JSON a line.")
+@click.option(
+    "--wait",
+    type=click.FloatRange(0, 3600),
+    default=2.0,
+    show_default=True,
+    metavar="S",
+    help="Seconds between the two looks at a job before it counts as wrong.",
+)
+@click.option(
+    "--on-unknown",
+    type=click.Choice(["resend", "hold"]),
+    help="What to do with a mail that SES may have accepted [RQ_SES_ON_UNKNOWN].",
+)
+@click.option("--redis-url", metavar="URL", help="Redis server [RQ_SES_REDIS_URL].")
+@click.option("--queue", metavar="NAME", help="RQ queue [RQ_SES_QUEUE].")
+@click.option("--config", metavar="FILE", help="TOML file with settings [RQ_SES_CONFIG].")
+def audit(*, repair: bool, as_json: bool, wait: float, **options: Any) -> None:
+    """Find jobs that stand nowhere or where they don't belong, and with --repair put them back.
+
+    Safe beside running workers: a job that a worker may hold is never touched, and nothing that stands
+    somewhere is queued a second time. A line a job is printed.
+
+    \b
+    Examples:
+      rq-ses audit
+      rq-ses audit --repair --on-unknown hold
+      rq-ses audit --json | jq -r .job_id
+
+    Exit codes: 0 nothing is wrong, or all was repaired; 1 something is wrong; 2 bad command line,
+    3 bad settings, 4 no Redis.
+    """
+    settings = load_audit_settings(**options)
+    policy = RetryPolicy(on_unknown=settings.on_unknown)
+    found = open_ = 0
+    try:
+        with (
+            connect(settings.redis_url) as connection,
+            Console(stderr=True).status("reading") as status,
+        ):
+            look = Audit(
+                connection,
+                settings.queue,
+                policy,
+                wait=wait,
+                tell=lambda read: status.update(f"{read} jobs read"),
+            )
+            for report in look.run(repair=repair):
+                found += 1
+                open_ += not report.done
+                click.echo(_json(report, settings.queue) if as_json else _line(report))
+    except RedisError as exc:
+        reason = one_line(f"{type(exc).__name__}: {exc}", 300)
+        click.echo(f"Error: Redis did not answer ({reason}): check RQ_SES_REDIS_URL and the server", err=True)
+        sys.exit(UNAVAILABLE)
+    if not found:
+        click.echo(f"every job of {settings.queue} stands where it belongs", err=True)
+    elif open_:
+        advice = "" if repair else ": --repair puts them back"
+        click.echo(f"{found} found, {found - open_} repaired{advice}", err=True)
+    else:
+        click.echo(f"{found} found, all repaired", err=True)
+    sys.exit(INCOMPLETE if open_ else OK)
+
+
+def _line(report: Report) -> str:
+    return f"{report.job_id}: {report.found}{f' → {report.done}' if report.done else ''}"
+
+
+def _json(report: Report, queue: str) -> str:
+    return json.dumps(
+        {"job_id": report.job_id, "queue": queue, "found": report.found, "done": report.done or None},
+        ensure_ascii=False,
+    )
