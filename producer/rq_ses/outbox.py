@@ -87,8 +87,8 @@ class Outbox:
         redis_url: URL of the server, or of its Sentinels (see rq_ses.server).
         queue: name of the RQ queue.
         connection: a redis-py client to use in place of `redis_url`.
-        result_ttl: seconds for which the receipt of a sent mail is kept (-1: for ever); at least a minute more
-            than `enqueue_timeout`, so that a call whose answer was lost finds what it has done.
+        result_ttl: seconds for which the receipt of a sent mail is kept (-1: for ever); at least a minute
+            more than `enqueue_timeout`, so that a call whose answer was lost finds what it has done.
         failure_ttl: seconds for which a failed mail is kept (-1: for ever).
         enqueue_timeout: seconds for which a call tries again while Redis is away.
         durable_replicas: replicas that must hold what a durable call has written; 0 waits for the disk alone.
@@ -270,10 +270,16 @@ class Outbox:
                 raise OutboxUnavailable(job_ids, time.monotonic() - started, _reason(exc)) from exc
 
     def _call(self, args: list[Any], wait: _Wait) -> list[Any]:
-        if not wait.wanted:
-            return list(self._script(keys=self._keys, args=args))
-        self._durability.check()
-        words, wait.doubt = self._durability.call(self._keys, args)
+        try:
+            if not wait.wanted:
+                return list(self._script(keys=self._keys, args=args))
+            self._durability.check()
+            words, wait.doubt = self._durability.call(self._keys, args)
+        except redis_errors.ResponseError as exc:
+            if not str(exc).startswith("NOREPLICAS"):
+                raise
+            # min-replicas-to-write: so a primary refuses that is just being replaced.
+            raise redis_errors.ConnectionError(str(exc)) from exc
         return words
 
 

@@ -15,7 +15,9 @@ from urllib.parse import parse_qsl, unquote, urlencode
 
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.connection import SSLConnection, parse_url
+from redis.connection import ConnectionPool, SSLConnection, parse_url
+from redis.exceptions import ConnectionError as ConnectionLost
+from redis.exceptions import ReadOnlyError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
@@ -73,8 +75,9 @@ def read_sentinel_url(url: str) -> SentinelUrl:
 def connect(redis_url: str, *, socket_timeout: float, connect_timeout: float) -> Redis:
     """Return a client that neither connects yet nor tries again by itself: trying again is its user's.
 
-    A command on a connection that was lost asks the Sentinels anew, so a client finds the new primary after a
-    failover; until there is one its commands raise redis.exceptions.ConnectionError.
+    A connection is given up when it is lost, and when its server has become a replica; the next one asks the
+    Sentinels (or the name service) anew. So a client finds the new primary after a failover; until there is
+    one its commands raise redis.exceptions.ConnectionError.
 
     Args:
         redis_url: as described above.
@@ -90,7 +93,9 @@ def connect(redis_url: str, *, socket_timeout: float, connect_timeout: float) ->
         "socket_keepalive": True,
     }
     if not is_sentinel_url(redis_url):
-        return Redis.from_url(redis_url, **options, retry=_never())
+        pool = ConnectionPool.from_url(redis_url, **options, retry=_never())
+        pool.connection_class = type("Connection", (_Moving, pool.connection_class), {})
+        return Redis.from_pool(pool)
     found = read_sentinel_url(redis_url)
     waits = {"socket_timeout": SENTINEL_TIMEOUT, "socket_connect_timeout": SENTINEL_TIMEOUT}
     sentinel = Sentinel(
@@ -98,6 +103,18 @@ def connect(redis_url: str, *, socket_timeout: float, connect_timeout: float) ->
     )
     primary: Redis = sentinel.master_for(found.service, **{**options, "retry": _never(), **found.options})
     return primary
+
+
+class _Moving:
+    """A connection that is given up when its server refuses writes, as redis-py's for Sentinels is."""
+
+    def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        connection: Any = super()
+        try:
+            return connection.read_response(*args, **kwargs)
+        except ReadOnlyError as exc:
+            connection.disconnect()
+            raise ConnectionLost("the server has become a replica") from exc
 
 
 def _never() -> Retry:

@@ -71,7 +71,10 @@ def started_demo(
 
 
 def test_the_demo_tells_each_story_with_its_measured_delays_and_sess_words(tmp_path: Path) -> None:
-    done = run(["demo"], own_place(tmp_path, **HOSTILE))
+    done = subprocess.run(
+        [sys.executable, "-m", "rq_ses", "demo"],
+        env=own_place(tmp_path, **HOSTILE), capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     shown = " ".join(done.stdout.split())
     assert f"Enqueued {sum(story.mails for story in STORIES)} mails in " in shown
@@ -85,7 +88,7 @@ def test_the_demo_tells_each_story_with_its_measured_delays_and_sess_words(tmp_p
         assert story.words in shown
     assert "SendingPausedException: The message can't be sent because the account's ability to send" in shown
     assert "; gave up after 3 attempts" in shown
-    assert re.search(r"5\.\d s queued 0 started 0 scheduled \d+", shown)
+    assert re.search(r"\d\.\d s queued \d+ started \d+ scheduled \d+ finished \d+ failed \d+", shown)
     assert shown.endswith("All 200 mails ended as scripted.")
     assert "the-users-" not in done.stdout + done.stderr
     assert list(tmp_path.iterdir()) == []
@@ -197,7 +200,7 @@ def test_the_demo_ends_with_code_one_if_a_mail_does_not_end_as_scripted_and_keep
     place = tmp_path / "place"
     place.mkdir()
     done = subprocess.run(
-        [sys.executable, program, "--keep"], env=own_place(place), capture_output=True, text=True, timeout=30
+        [sys.executable, program, "--keep"], env=own_place(place), capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 1, done.stdout + done.stderr
     assert re.search(r"not as scripted: 503\.user0@faults\.example: tried again after 1\.0\d+ s, not 1\.5 s",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Mapping
@@ -12,6 +13,9 @@ from typing import Self
 from support import dying_worker
 from support.processes import Process
 from support.waiting import wait_for
+
+LEASE = float(os.environ.get("RQ_SES_FAULT_LEASE", "3"))
+"""Seconds; the default of `rq-ses worker` is 30."""
 
 DYING = str(Path(dying_worker.__file__))
 

@@ -374,7 +374,8 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
 
     def _beat(self) -> None:
         outage = Outage(log, "leases can't be renewed meanwhile")
-        period = pause = min(10.0, self._leases.length / 3)
+        period = min(10.0, self._leases.length / 3)
+        pause = 0.0
         while not self._closing.wait(pause):
             try:
                 self._beat_once()

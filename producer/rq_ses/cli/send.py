@@ -14,7 +14,6 @@ import click
 from pydantic import ValidationError
 
 from rq_ses.cli.exits import INCOMPLETE
-from rq_ses.cli.jsonl import opened, send_lines
 from rq_ses.errors import DurabilityUnconfirmed, IdempotencyConflict
 from rq_ses.message import MAX_BYTES, Attachment, Message, explain
 from rq_ses.outbox import Outbox, Submission
@@ -129,6 +128,9 @@ def send(
     if submission is not None:
         _send_one(outbox, submission, durable=durable)
     else:
+        # Here, for what draws its progress bar takes longer to import than a mail to enqueue.
+        from rq_ses.cli.jsonl import opened, send_lines
+
         with opened(str(jsonl)) as source:
             sys.exit(send_lines(outbox, source, strict=strict, durable=durable))
 

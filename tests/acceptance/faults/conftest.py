@@ -14,7 +14,7 @@ from rq_ses import Outbox
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.accounting import Accounting
 from support.durable import DurableValkey
-from support.fleet import Fleet
+from support.fleet import LEASE, Fleet
 from support.processes import worker_environment
 
 
@@ -42,9 +42,9 @@ def accounting(redis: Redis, ses: SimulatorServer) -> Accounting:
 
 @pytest.fixture
 def workers(server: DurableValkey, ses: SimulatorServer, tmp_path: Path) -> Iterator[Fleet]:
-    """Workers with a lease of three seconds."""
+    """Workers with a short lease."""
     env = worker_environment(server.url, ses.url)
-    with Fleet(env, tmp_path, "--lease", "3", "--concurrency", "8") as fleet:
+    with Fleet(env, tmp_path, "--lease", str(LEASE), "--concurrency", "8") as fleet:
         yield fleet
 
 

@@ -12,7 +12,7 @@ from redis import Redis
 
 from rq_ses import Outbox
 from support.accounting import Accounting, Books
-from support.fleet import Fleet
+from support.fleet import LEASE, Fleet
 from support.mail import status
 from support.waiting import wait_for
 
@@ -20,8 +20,8 @@ CONCURRENCY = 8
 SECOND_SENDS = 1.25 * CONCURRENCY
 """What a worker may have had in flight and unsettled when it was killed."""
 
-RESUMED = 5.0 + 5.0
-"""Seconds after a kill in which its mails move on, with a lease of 3: five, and room for a busy machine."""
+RESUMED = LEASE * 1.34 + 1.0 + 5.0
+"""Seconds after a kill in which its mails move on: 5 with a lease of 3, and room for a busy machine."""
 
 POINTS = ["after-claim", "after-answer", "before-settle", "during-settle", "after-settle"]
 
@@ -57,13 +57,13 @@ def test_no_mail_is_lost_when_one_worker_of_two_is_killed_at_a_named_point(
 ) -> None:
     workers.started("victim", dies=(point, chance.randint(2, 6)))
     workers.started("survivor")
-    accounting.enqueue(outbox, 60, "503")
     accounting.enqueue(outbox, 240)
+    accounting.enqueue(outbox, 60, "503")
     workers.died("victim")
     held = accounting.held_by("victim")
     assert len(held) <= SECOND_SENDS
     wait_until_moved_on(redis, held, "victim")
-    wait_for(accounting.ended, within=30)
+    wait_for(accounting.ended, within=30 + LEASE)
     books = accounting.check()
     assert books.having("failed") == set()
     assert_second_sends_are_of(books, held)
@@ -75,11 +75,11 @@ def test_nothing_is_sent_twice_with_hold_and_what_is_in_doubt_stands_as_failed(
 ) -> None:
     workers.started("victim", "--on-unknown", "hold", dies=(point, chance.randint(2, 6)))
     workers.started("survivor", "--on-unknown", "hold")
-    accounting.enqueue(outbox, 40, "503")
     accounting.enqueue(outbox, 160)
+    accounting.enqueue(outbox, 40, "503")
     workers.died("victim")
     held = accounting.held_by("victim")
-    wait_for(accounting.ended, within=30)
+    wait_for(accounting.ended, within=30 + LEASE)
     books = accounting.check()
     assert books.doubled == set()
     assert books.having("failed") == held
@@ -96,7 +96,7 @@ def test_no_mail_is_lost_when_a_worker_is_killed_while_it_promotes(
     workers.died("victim")
     held = accounting.held_by("victim")
     workers.start("heir")
-    wait_for(accounting.ended, within=30)
+    wait_for(accounting.ended, within=30 + LEASE)
     books = accounting.check()
     assert books.having("failed") == set()
     assert_second_sends_are_of(books, held)
@@ -116,7 +116,7 @@ def test_no_mail_is_lost_when_a_worker_is_killed_while_it_takes_over_from_a_dead
     workers.died("second")
     held_next = accounting.held_by("second")
     workers.start("third")
-    wait_for(accounting.ended, within=30)
+    wait_for(accounting.ended, within=30 + LEASE)
     books = accounting.check()
     assert books.having("failed") == set()
     assert books.doubled <= held | held_next
@@ -141,7 +141,7 @@ def test_no_mail_is_lost_when_workers_are_killed_at_random_moments_under_load(
         successor = f"{name.partition('-')[0]}-{kills}"
         crew[successor] = workers.start(successor)
     producer.join()
-    wait_for(accounting.ended, within=45)
+    wait_for(accounting.ended, within=45 + LEASE)
     books = accounting.check()
     assert len(books.statuses) == 500
     assert books.having("failed") == set()
@@ -166,7 +166,7 @@ def test_no_mail_is_lost_when_all_workers_are_killed_at_once(
     accounting.check()
     workers.start("heir")
     wait_until_moved_on(redis, held["a"], "a")
-    wait_for(accounting.ended, within=45)
+    wait_for(accounting.ended, within=45 + LEASE)
     books = accounting.check()
     assert books.having("failed") == set()
     assert books.doubled <= set().union(*held.values())

@@ -13,7 +13,7 @@ from rq_ses import Outbox
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.accounting import Accounting
 from support.durable import DurableValkey
-from support.fleet import Fleet
+from support.fleet import LEASE, Fleet
 from support.waiting import wait_for
 
 TIMEOUT = 5.0
@@ -142,7 +142,7 @@ def test_what_was_claimed_and_not_begun_is_sent_after_all_if_nobody_took_it(
     stopped = workers.started("stopped", "--on-unknown", "hold", dies=("stops-after-claim", 1))
     accounting.enqueue(outbox, 8, "none")
     wait_for(lambda: accounting.read().having("started"))
-    time.sleep(3.2)  # the lease
+    time.sleep(LEASE + 0.2)
     stopped.kill(signal.SIGCONT)
     wait_for(accounting.ended)
     books = accounting.check()

