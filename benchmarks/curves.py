@@ -37,7 +37,7 @@ def draw_growth(growth: dict[str, Any], path: Path) -> None:
 
     for axes in (drain, enqueue, memory):
         axes.set_xscale("log")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, axes.get_ylim()[1] * 1.1)
         axes.set_xlabel("mails queued")
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)

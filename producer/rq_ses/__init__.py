@@ -8,8 +8,9 @@ from rq_ses.errors import (
     SettingsError,
 )
 from rq_ses.message import Attachment, Message
-from rq_ses.outbox import Outbox, Receipt, Submission
+from rq_ses.outbox import Outbox, Receipt
 from rq_ses.settings import ProducerSettings
+from rq_ses.submission import Submission
 
 __all__ = [
     "Attachment",

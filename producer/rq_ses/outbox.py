@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any, NamedTuple
 
@@ -21,15 +21,13 @@ from rq_ses.errors import DurabilityUnconfirmed, IdempotencyConflict, OutboxUnav
 from rq_ses.message import Message
 from rq_ses.plaintext import one_line
 from rq_ses.server import connect
+from rq_ses.submission import OnUnknown, Seconds, Submission, checked_key
 
 BATCH_MESSAGES = 500
 BATCH_BYTES = 4 * 1024 * 1024
-KEY_LIMIT = 512
 _RETRIED = (redis_errors.ConnectionError, redis_errors.TimeoutError, redis_errors.ReadOnlyError)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 _SOCKET_TIMEOUT, _CONNECT_TIMEOUT = 5.0, 2.0
-
-Seconds = float | timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +36,6 @@ class Receipt:
 
     job_id: str
     duplicate: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """One message with its own `key`, `at`, `delay`, `expires` (see Outbox.send), for `send_many`."""
-
-    message: Message
-    key: str | None = None
-    at: datetime | None = None
-    delay: Seconds | None = None
-    expires: datetime | Seconds | None = None
 
 
 class _Entry(NamedTuple):
@@ -148,6 +135,7 @@ class Outbox:
         at: datetime | None = None,
         delay: Seconds | None = None,
         expires: datetime | Seconds | None = None,
+        on_unknown: OnUnknown | None = None,
         durable: bool = False,
     ) -> Receipt:
         """Enqueue one message and return its Receipt.
@@ -159,6 +147,8 @@ class Outbox:
             at: aware datetime before which it is not sent.
             delay: seconds (or a timedelta) for which it is not sent; by the server's clock.
             expires: aware datetime, or seconds from now, after which it is failed rather than sent.
+            on_unknown: what becomes of it when SES may have accepted it: "resend" or "hold"; by default what
+                the worker's settings say.
             durable: return only when the server's disk, and `durable_replicas`, have it (docs/redis.md).
 
         Raises:
@@ -168,7 +158,8 @@ class Outbox:
                 or, without a receipt, the server can't confirm anything and nothing was enqueued.
             ValueError: an argument is unusable; nothing was enqueued.
         """
-        return self.send_many([Submission(message, key, at, delay, expires)], durable=durable)[0]
+        submission = Submission(message, key, at, delay, expires, on_unknown)
+        return self.send_many([submission], durable=durable)[0]
 
     def send_many(self, messages: Iterable[Message | Submission], *, durable: bool = False) -> list[Receipt]:
         """Enqueue messages in batches, each batch one atomic step, and return their Receipts in order.
@@ -234,15 +225,11 @@ class Outbox:
         if key is None:
             job_id, mark = contract.new_job_id(), ""
         else:
-            job_id = contract.keyed_job_id(self.queue, _checked_key(key))
+            job_id = contract.keyed_job_id(self.queue, checked_key(key))
             mark = f"{contract.digest(payload)}:{os.urandom(8).hex()}"
-        options = {}
-        expires = _expiry(submission.expires)
-        if expires is not None:
-            options["expires"] = expires
-        data = contract.encode_job(payload, options)
+        data = contract.encode_job(payload, submission.options())
         description = contract.description(message.recipients, message.subject)
-        return _Entry(job_id, key, (job_id, data, description, _due(submission.at, submission.delay), mark))
+        return _Entry(job_id, key, (job_id, data, description, submission.due(), mark))
 
     def _enqueue(self, batch: Sequence[_Entry], wait: _Wait, *, strict: bool) -> list[str]:
         args: list[Any] = [*self._head, "strict" if strict else "", contract.KEY_FIELD]
@@ -294,51 +281,6 @@ def _batches(entries: Iterable[_Entry]) -> Iterator[list[_Entry]]:
         size += entry.size
     if batch:
         yield batch
-
-
-def _checked_key(key: str) -> str:
-    if not isinstance(key, str) or not 0 < len(key) <= KEY_LIMIT:
-        raise ValueError(f"key: {key!r:.80} can't be used: give a text of 1 to {KEY_LIMIT} characters")
-    return key
-
-
-def _due(at: datetime | None, delay: Seconds | None) -> str:
-    if at is not None and delay is not None:
-        raise ValueError("at and delay: both were given: give one of them")
-    if at is not None:
-        return f"{_epoch('at', at):.6f}"
-    if delay is None:
-        return ""
-    return f"+{_seconds('delay', delay):.6f}"
-
-
-def _expiry(expires: datetime | Seconds | None) -> float | None:
-    if expires is None:
-        return None
-    if isinstance(expires, datetime):
-        moment = _epoch("expires", expires)
-        if moment <= time.time():
-            raise ValueError(f"expires: {expires.isoformat()} is past: give a moment to come")
-        return moment
-    return round(time.time() + _seconds("expires", expires), 6)
-
-
-def _epoch(name: str, moment: datetime) -> float:
-    if not isinstance(moment, datetime):
-        raise TypeError(f"{name}: {moment!r:.80} is no datetime: give an aware datetime")
-    if moment.tzinfo is None:
-        raise ValueError(f"{name}: {moment.isoformat()} has no time zone: give an aware datetime")
-    return moment.timestamp()
-
-
-def _seconds(name: str, length: Seconds) -> float:
-    if isinstance(length, timedelta):
-        length = length.total_seconds()
-    if isinstance(length, bool) or not isinstance(length, int | float):
-        raise TypeError(f"{name}: {length!r:.80} is no number of seconds: give a number or a timedelta")
-    if not math.isfinite(length) or length < 0:
-        raise ValueError(f"{name}: {length!r:.80} is out of range: give seconds ≥ 0")
-    return float(length)
 
 
 def _reason(exc: Exception) -> str:

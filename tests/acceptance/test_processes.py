@@ -8,6 +8,7 @@ from pathlib import Path
 
 from redis import Redis
 from rq import Worker
+
 from rq_ses import Outbox
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.mail import mail, status

@@ -131,6 +131,32 @@ def test_a_mail_in_doubt_is_held_if_so_told(
     assert len(ses.mails) == 1
 
 
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_mails_own_wish_for_doubt_goes_before_the_workers(
+    redis: Redis,
+    outbox: Outbox,
+    ses: SimulatorServer,
+    worker_env: dict[str, str],
+    tmp_path: Path,
+    killed: bool,
+) -> None:
+    steps = "slow-3" if killed else "drop"
+    held = outbox.send(mail(f"{steps}.held@faults.example"), on_unknown="hold").job_id
+    resent = outbox.send(mail(f"{steps}.resent@faults.example")).job_id
+    options = ["worker", "--lease", "1"]
+    with running(options, worker_env, tmp_path / "first") as worker:
+        wait_for(lambda: len(ses.mails) >= 2)
+        if killed:
+            worker.kill(signal.SIGKILL)
+        else:
+            wait_for(lambda: ended(redis, held) and ended(redis, resent))
+    with running(options, worker_env, tmp_path / "second"):
+        wait_for(lambda: ended(redis, held) and ended(redis, resent))
+    assert fetch(redis, held).latest_result().exc_string.startswith("outcome unknown: ")
+    assert status(redis, resent) == "finished"
+    assert len(ses.mails) == 3
+
+
 def test_a_burst_waits_for_what_is_scheduled_and_exits(
     redis: Redis, outbox: Outbox, ses: SimulatorServer, worker_env: dict[str, str], tmp_path: Path
 ) -> None:

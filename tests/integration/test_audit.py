@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
@@ -24,6 +27,8 @@ from rq_ses_worker.audit_command import audit as command
 from rq_ses_worker.lifecycle import Lifecycle, Settlement, failed_fields, sent_fields
 from rq_ses_worker.retry import RetryPolicy
 from support.mail import fetch, mail, status
+from support.processes import environment
+from support.terminal import run_on_terminal
 
 LIST, WIP, LEASES = (
     contract.queue_key("mail"),
@@ -480,8 +485,6 @@ def run(redis_url: str, *arguments: str) -> Result:
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-
     for name in list(os.environ):
         if name.upper().startswith(("RQ_SES_", "AWS_")):
             monkeypatch.delenv(name)
@@ -519,3 +522,17 @@ def test_without_redis_the_command_says_so() -> None:
     result = run("redis://127.0.0.1:1/0")
     assert result.exit_code == 4
     assert "check RQ_SES_REDIS_URL" in result.stderr
+
+
+def test_on_a_terminal_the_report_still_goes_to_the_file(
+    redis_url: str, redis: Redis, tmp_path: Path
+) -> None:
+    job_id = Outbox(redis).send(mail()).job_id
+    redis.delete(LIST)
+    command_line = [sys.executable, "-m", "rq_ses", "audit", "--redis-url", redis_url, "--wait", "0.2"]
+    with (tmp_path / "out").open("wb") as out:
+        code, shown = run_on_terminal(command_line, environment(), stdout=out)
+    assert code == 1
+    assert (tmp_path / "out").read_text() == f"{job_id}: queued, but stands in no list\n"
+    assert "jobs read" in shown
+    assert job_id not in shown

@@ -93,6 +93,11 @@ def test_an_expiry_goes_with_the_job(redis: Redis, outbox: Outbox) -> None:
         assert task.expires == pytest.approx(moment, abs=5)
 
 
+def test_a_wish_for_doubt_goes_with_the_job(redis: Redis, outbox: Outbox) -> None:
+    job_id = outbox.send(mail(), on_unknown="hold").job_id
+    assert read_job(redis.hget(contract.JOB_PREFIX + job_id, "data")) == Task(mail(), on_unknown="hold")
+
+
 @pytest.mark.parametrize(
     ("terms", "words"),
     [
@@ -101,6 +106,7 @@ def test_an_expiry_goes_with_the_job(redis: Redis, outbox: Outbox) -> None:
         ({"delay": -1}, "delay: -1 is out of range"),
         ({"delay": float("nan")}, "delay: nan is out of range"),
         ({"expires": datetime(2020, 1, 1, tzinfo=UTC)}, "expires: 2020-01-01T00:00:00\\+00:00 is past"),
+        ({"on_unknown": "maybe"}, "on_unknown: 'maybe' can't be used: give resend or hold"),
         ({"key": ""}, "key: '' can't be used"),
         ({"key": "x" * 513}, "key: .* can't be used"),
     ],

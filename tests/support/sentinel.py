@@ -71,8 +71,11 @@ class Group:
 
     def failed_over(self) -> bool:
         """Tell whether the former replica is the primary, and takes writes."""
-        with client(self.second) as redis:
-            return self.primary_port() == self.second.port and _info(redis)["role"] == "master"
+        return self.primary_port() == self.second.port and _role(self.second) == "master"
+
+    def succeeded(self) -> bool:
+        """Tell whether the former primary has become a replica."""
+        return _role(self.first) == "slave"
 
     def close(self) -> None:
         for sentinel in self._sentinels:
@@ -119,6 +122,15 @@ def _sentinel(directory: Path, primary: int) -> Iterator[int]:
     finally:
         process.kill()
         process.wait()
+
+
+def _role(server: ValkeyServer) -> str:
+    """Return a server's role; "" while it doesn't say, as when it is just changing it."""
+    try:
+        with client(server) as redis:
+            return str(_info(redis)["role"])
+    except RedisError:
+        return ""
 
 
 def _info(redis: Redis) -> dict[str, Any]:

@@ -266,7 +266,8 @@ def test_a_servers_url_is_taken(url: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "redis://", "h:6379", "http://h", "redis+sentinel://h", "redis+sentinel://h:0/m", "redis://h:port", "redis://h:99999", "redis://h/mail",
+        "redis://", "h:6379", "http://h", "redis+sentinel://h", "redis+sentinel://h:0/m", "redis://h:port",
+        "redis://h:99999", "redis://h/mail",
         "redis://h/0/1", "redis://h:6379/0 ", "redis://a b", "redis://h?surprise=1", "redis://h?decode_responses=true",
         "redis://h\n", "unix://", "REDIS", "redis://[::1",
     ],

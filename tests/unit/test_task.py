@@ -36,6 +36,11 @@ def test_what_the_producer_encodes_is_read_back() -> None:
     assert read_job(contract.encode_job(message.to_payload(), {"expires": 5.5})) == Task(message, 5.5)
 
 
+def test_a_wish_for_doubt_is_read() -> None:
+    assert read_job(data(kwargs={"on_unknown": "hold"})).on_unknown == "hold"
+    assert "on_unknown" in refusal(data(kwargs={"on_unknown": "maybe"})).reason
+
+
 def test_the_payload_may_be_given_by_name() -> None:
     assert read_job(data(args=(), kwargs={"payload": PAYLOAD})) == Task(Message(**PAYLOAD))
 
@@ -82,7 +87,8 @@ def test_a_payload_that_is_no_message_is_refused_by_its_field() -> None:
 @pytest.mark.parametrize(
     ("args", "kwargs"),
     [((), {}), (("x",), {}), ((PAYLOAD, PAYLOAD), {}), ((PAYLOAD,), {"more": 1}),
-     ((PAYLOAD,), {"expires": "soon"}), ((PAYLOAD,), {"expires": True}), ((PAYLOAD,), {"payload": PAYLOAD}), ((None,), {})],
+     ((PAYLOAD,), {"expires": "soon"}), ((PAYLOAD,), {"expires": True}),
+     ((PAYLOAD,), {"payload": PAYLOAD}), ((None,), {})],
 )  # fmt: skip
 def test_other_arguments_are_refused(args: Any, kwargs: Any) -> None:
     assert refusal(data(args=args, kwargs=kwargs)).code == "InvalidMessage"

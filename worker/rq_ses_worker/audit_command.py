@@ -12,6 +12,7 @@ from pydantic import Field
 from pydantic_settings import EnvSettingsSource
 from redis.exceptions import RedisError
 from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from rq_ses.cli.exits import INCOMPLETE, OK, UNAVAILABLE
 from rq_ses.plaintext import one_line
@@ -85,16 +86,14 @@ def audit(*, repair: bool, as_json: bool, wait: float, **options: Any) -> None:
     policy = RetryPolicy(on_unknown=settings.on_unknown)
     found = open_ = 0
     try:
-        with (
-            connect(settings.redis_url) as connection,
-            Console(stderr=True).status("reading") as status,
-        ):
+        with connect(settings.redis_url) as connection, _progress() as progress:
+            task = progress.add_task("reading", total=None, read=0)
             look = Audit(
                 connection,
                 settings.queue,
                 policy,
                 wait=wait,
-                tell=lambda read: status.update(f"{read} jobs read"),
+                tell=lambda read: progress.update(task, read=read),
             )
             for report in look.run(repair=repair):
                 found += 1
@@ -112,6 +111,18 @@ def audit(*, repair: bool, as_json: bool, wait: float, **options: Any) -> None:
     else:
         click.echo(f"{found} found, all repaired", err=True)
     sys.exit(INCOMPLETE if open_ else OK)
+
+
+def _progress() -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.fields[read]} jobs read"),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+        # rich would print on stderr what goes to a file or a pipe.
+        redirect_stdout=sys.stdout.isatty(),
+    )
 
 
 def _line(report: Report) -> str:

@@ -18,8 +18,9 @@ from rq_ses.cli.exits import INCOMPLETE, UNAVAILABLE
 from rq_ses.cli.keys import Keys
 from rq_ses.cli.lines import Line, read_lines
 from rq_ses.errors import DurabilityUnconfirmed, OutboxUnavailable
-from rq_ses.outbox import BATCH_MESSAGES, Outbox, Receipt, Submission
+from rq_ses.outbox import BATCH_MESSAGES, Outbox, Receipt
 from rq_ses.plaintext import one_line
+from rq_ses.submission import Submission
 
 BATCH_INPUT: Final = 2 * 1024 * 1024
 """Bytes of input after which a batch is full: so few that the outbox never splits it into several steps."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from redis import Redis
 
 from rq_ses import contract
-from rq_ses.outbox import Submission
+from rq_ses.submission import Submission
 
 
 class Keys:

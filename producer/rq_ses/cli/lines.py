@@ -1,4 +1,4 @@
-"""Messages as lines of JSON: a Message each, with optional `key`, `at`, `delay` and `expires`."""
+"""Messages as lines of JSON: a Message each, with the terms of a Submission where it has any."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from rq_ses.invalid import shown
 from rq_ses.message import Message, explain
-from rq_ses.outbox import KEY_LIMIT, Submission
 from rq_ses.plaintext import one_line
 from rq_ses.settings import YEARS
+from rq_ses.submission import KEY_LIMIT, OnUnknown, Submission
 
 LINE_LIMIT: Final = 128 * 1024 * 1024
 """Bytes of a line: the largest mail, even with most of its text in JSON's six-byte escapes."""
@@ -50,6 +50,7 @@ class _Terms(BaseModel):
     at: Annotated[datetime, BeforeValidator(_moment)] | None = None
     delay: Annotated[float, Field(strict=True, ge=0, le=YEARS, allow_inf_nan=False)] | None = None
     expires: Annotated[datetime | float, BeforeValidator(_expiry)] | None = None
+    on_unknown: OnUnknown | None = None
 
 
 _TERMS = frozenset(_Terms.model_fields)
@@ -118,7 +119,7 @@ def _read(number: int, size: int, raw: bytes) -> Line:
         problems.append("at and delay: both were given: give one of them")
     if message is None or agreed is None or problems:
         return Line(number, size, None, "; ".join(problems))
-    submission = Submission(message, agreed.key, agreed.at, agreed.delay, agreed.expires)
+    submission = Submission(message, agreed.key, agreed.at, agreed.delay, agreed.expires, agreed.on_unknown)
     return Line(number, size, submission)
 
 

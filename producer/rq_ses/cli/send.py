@@ -14,10 +14,12 @@ import click
 from pydantic import ValidationError
 
 from rq_ses.cli.exits import INCOMPLETE
+from rq_ses.contract import ON_UNKNOWN, OnUnknown
 from rq_ses.errors import DurabilityUnconfirmed, IdempotencyConflict
 from rq_ses.message import MAX_BYTES, Attachment, Message, explain
-from rq_ses.outbox import Outbox, Submission
+from rq_ses.outbox import Outbox
 from rq_ses.settings import YEARS, load_producer_settings
+from rq_ses.submission import Submission
 
 _OPTIONS: Final = {
     "sender": "from",
@@ -80,6 +82,11 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # generic since click 
 )
 @click.option(
     "--expires", type=Moment(seconds=True), help="Fail rather than send after this (ISO 8601, or seconds)."
+)
+@click.option(
+    "--on-unknown",
+    type=click.Choice(ON_UNKNOWN),
+    help="What to do if SES may have accepted it [the worker's].",
 )
 @click.option("--jsonl", metavar="FILE", help="Send a Message of each line of JSON (- for standard input).")
 @click.option("--strict", is_flag=True, help="With --jsonl: send nothing if a line is bad.")
@@ -145,6 +152,7 @@ def _submission(
     at: datetime | None,
     delay: float | None,
     expires: datetime | float | None,
+    on_unknown: OnUnknown | None,
     text: str | None,
     text_file: BinaryIO | None,
     html: str | None,
@@ -171,7 +179,7 @@ def _submission(
         raise click.UsageError("--at and --delay: both were given: give one of them")
     if key is not None and not _is_unicode(key):
         raise click.UsageError(f"--key: {key!r} is not Unicode text: write it in UTF-8")
-    return Submission(message, key, at, delay, expires)
+    return Submission(message, key, at, delay, expires, on_unknown)
 
 
 def _by_option(problems: Sequence[str]) -> str:

@@ -23,7 +23,8 @@ from rich.live import Live
 from rich.text import Text
 from rq import Worker
 
-from rq_ses.outbox import Outbox, Submission
+from rq_ses.outbox import Outbox
+from rq_ses.submission import Submission
 from rq_ses_worker.demo import tables
 from rq_ses_worker.demo.account import Enqueued, ending, simulator_requests, states, verdicts
 from rq_ses_worker.demo.processes import clean_environment, local_redis, log_tail, simulator, worker
