@@ -141,6 +141,8 @@ class Lifetimes(RuleBasedStateMachine):
 
     @rule(worker=workers, wanted=st.integers(min_value=1, max_value=3))
     def claim(self, worker: str, wanted: int) -> None:
+        if not self.redis.llen(self.queue.key):
+            self.send(None)
         claims, _ = self.lifecycles[worker].claim(wanted)
         assert len(claims) <= wanted
         for claim in claims:
@@ -184,15 +186,14 @@ class Lifetimes(RuleBasedStateMachine):
         assert moved >= len(due)
         assert due <= self._having("queued")
 
-    @rule(number=numbers)
-    def a_lease_runs_out(self, number: int) -> None:
+    @rule(finders=st.sampled_from(["a", "b", "ab"]), number=numbers)
+    def a_lease_runs_out(self, finders: str, number: int) -> None:
+        """A worker is away for too long, and one or both find what it had."""
         for attempt in latest(self._open(), number):
             lease = attempt.claim.lease
             self.redis.zadd(LEASES, {f"{lease.job_id}:{lease.execution}": time.time() - 1}, xx=True)
-
-    @rule(worker=workers)
-    def look_for_dead_leases(self, worker: str) -> None:
-        self.overdue[worker] = [found.lease for found in self.lifecycles[worker].reclaim()]
+        for worker in finders:
+            self.overdue[worker] = [found.lease for found in self.lifecycles[worker].reclaim()]
 
     @rule(worker=workers, ending=st.sampled_from(["back", "failed"]), returned=st.booleans())
     def end_dead_leases(self, worker: str, ending: str, returned: bool) -> None:

@@ -143,6 +143,11 @@ class Lifecycle:
         self._renew_keys = _flat(wip, self._leases_keys)
         self._scripts: dict[str, Any] = {name: _script(connection, name) for name in _SCRIPTS}
 
+    def rename(self, worker_name: str) -> None:
+        """Act for a worker of another name from here on."""
+        self._worker_name = worker_name
+        self._settle_keys[0] = _WORKER + worker_name
+
     def claim(self, wanted: int) -> tuple[list[Claim], int]:
         """Take up to `wanted` queued jobs; return them, and how many dead ids were dropped from the lists.
 

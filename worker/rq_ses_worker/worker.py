@@ -77,6 +77,8 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
         check: called with the connection when Redis is first reached; what it raises ends the worker.
     """
 
+    name: str
+
     def __init__(
         self,
         queues: Sequence[str],
@@ -128,8 +130,18 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
     def register_birth(self) -> None:
         """Register, unless an earlier try got as far as that; the heartbeat mends what is missing."""
         if self.birth_date is None:
+            self._find_free_name()
             self._set_ip_address(self.connection)
             super().register_birth()
+
+    def _find_free_name(self) -> None:
+        # RQ would refuse a name whose last bearer was killed for as long as its registration lasts: minutes.
+        taken = self.connection.exists(self.key) and not self.connection.hexists(self.key, "death")
+        if taken:
+            free = f"{self.name}.{secrets.token_hex(3)}"
+            log.warning("a worker named %s is still registered (killed?); this one is %s", self.name, free)
+            self.name = free
+            self._lifecycle.rename(free)
 
     def subscribe(self) -> None:
         """Listen for RQ's commands, and for queues that were empty and no longer are."""

@@ -9,6 +9,7 @@ import time
 
 import pytest
 from redis import Redis
+from rq import Worker
 
 from rq_ses import Outbox
 from support.accounting import Accounting, Books
@@ -171,3 +172,19 @@ def test_no_mail_is_lost_when_all_workers_are_killed_at_once(
     assert books.having("failed") == set()
     assert books.doubled <= set().union(*held.values())
     assert books.second_sends <= len(crew) * SECOND_SENDS
+
+
+def test_a_killed_worker_can_be_started_anew_under_its_name(
+    redis: Redis, outbox: Outbox, accounting: Accounting, workers: Fleet
+) -> None:
+    workers.started("w").stop(signal.SIGKILL)
+    again = workers.started("w")
+    accounting.enqueue(outbox, 20, "503")
+    wait_for(accounting.ended)
+    names = [worker.name for worker in Worker.all(connection=redis)]
+    assert len(names) == 2
+    [name] = [name for name in names if name != "w"]
+    assert name.startswith("w.")
+    assert redis.hget(f"rq:worker:{name}", "successful_job_count") == b"20"
+    assert again.stop() == 0
+    assert accounting.check().doubled == set()
