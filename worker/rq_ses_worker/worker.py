@@ -15,8 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from types import FrameType
 from typing import Final
 
@@ -29,33 +28,21 @@ from rq.utils import now
 from rq.worker import BaseWorker, WorkerStatus
 
 from rq_ses import contract, server
+from rq_ses_worker.dispatcher import Dispatcher
 from rq_ses_worker.leases import Leases
-from rq_ses_worker.lifecycle import Claim, Lifecycle, Overdue, Suspended
+from rq_ses_worker.lifecycle import Lifecycle
 from rq_ses_worker.outage import Outage
-from rq_ses_worker.retry import History, RetryPolicy, lost_worker
-from rq_ses_worker.sending import Client, Senders, settlement, unsent
+from rq_ses_worker.retry import RetryPolicy
+from rq_ses_worker.sending import Client, Senders
 from rq_ses_worker.settler import Settler
-from rq_ses_worker.task import JobRefused, Task, read_job
 
 log = logging.getLogger(__name__)
-
-POLL: Final = 0.1
-"""Seconds after which an idle worker looks again, if nothing wakes it before."""
-
-GATHER: Final = 0.001
-"""Seconds for which a few idle threads wait for others before mails of a backlog are claimed for them."""
 
 SOCKET_TIMEOUT: Final = 5.0
 """Seconds after which a command to Redis is given up (and tried again)."""
 
-RECOVERY: Final = SOCKET_TIMEOUT + 1.0
-"""Seconds after an outage in which living workers have surely renewed their leases, or settled."""
-
 SHUTDOWN_SETTLE: Final = 20.0
 """Seconds for which a stopping worker keeps trying to settle while Redis is away."""
-
-UNSETTLED: Final = 0.25
-"""Mails held beyond one a thread, as a share of the threads: what dies with a worker is at most this much."""
 
 
 def connect(redis_url: str) -> Redis:
@@ -102,23 +89,17 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
         )
         self.hostname, self.pid = socket.gethostname(), os.getpid()
         self._check = check
-        self._policy = policy
         self._leases = Leases(lease)
         self._lifecycle = Lifecycle(connection, queues, self.name, token, lease)
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._settler = Settler(self._lifecycle, self._leases, settled=self._wake.set)
-        self._most = concurrency + max(1, int(concurrency * UNSETTLED))
         self._senders = Senders(
             concurrency, client, policy, self._leases, settle=self._settler.put, freed=self._wake.set
         )
-        self._promote_at = 0.0
-        self._reclaim_at = 0.0
-        self._answered = 0.0
-        self._look_again_until = 0.0
-        self._backlog = False
-        self._suspended = False
-        self._handled = 0
+        self._dispatcher = Dispatcher(
+            self._lifecycle, self._leases, self._senders, self._settler, policy, self._wake
+        )
 
     # What RQ's worker calls, or lets others call
 
@@ -162,9 +143,9 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
         # A handler runs between any two bytecodes of the main thread: it may only set flags.
         self._shutdown_requested_date = now()
         self._stop_requested = True
+        self._dispatcher.stop()
         signal.signal(signal.SIGINT, self.request_force_stop)
         signal.signal(signal.SIGTERM, self.request_force_stop)
-        self._wake.set()
 
     def work(self, burst: bool = False, logging_level: str | None = None) -> bool:
         """Send until told to stop, or in `burst` until nothing is queued, being sent, or scheduled.
@@ -183,7 +164,7 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
         heart.start()
         try:
             try:
-                self._dispatch(burst)
+                self._dispatcher.run(burst=burst)
             except Exception:
                 self._finish()
                 raise
@@ -191,9 +172,7 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
         finally:
             self._closing.set()
             self._leave()
-        return self._handled > 0
-
-    # The dispatcher, in the main thread
+        return self._dispatcher.handled > 0
 
     def _begin(self, logging_level: str | None) -> bool:
         outage = Outage(log, "the worker starts when it is back")
@@ -204,152 +183,12 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
                 self.bootstrap(logging_level)
             except RedisError as exc:
                 outage.failed(exc)
-                self._reclaim_later()
+                self._dispatcher.reclaim_later()
                 self._wake.wait(1.0)
                 continue
             outage.over()
             return True
         return False
-
-    def _dispatch(self, burst: bool) -> None:
-        outage = Outage(log, "nothing is claimed meanwhile")
-        self._answered = time.monotonic()
-        while not self._stop_requested:
-            try:
-                pause = self._step(burst)
-            except RedisError as exc:
-                # A claim whose answer was lost may have been carried out, or be carried out later.
-                self._look_again_until = time.monotonic() + self._leases.length
-                outage.failed(exc)
-                self._pause(0.25)
-                continue
-            self._answered = time.monotonic()
-            if outage.lasting:
-                outage.over()
-            if pause is None:
-                return
-            if pause:
-                self._pause(pause)
-
-    def _step(self, burst: bool) -> float | None:
-        """Do what is due; return the seconds to wait for something to happen (None: the burst is over)."""
-        clock = time.monotonic()
-        if clock < self._look_again_until:
-            self._adopt()
-        if clock >= self._reclaim_at:
-            self._reclaim()
-        if clock >= self._promote_at:
-            self._promote(clock)
-        if self._backlog and 0 < self._senders.idle < self._senders.count // 4:
-            time.sleep(GATHER)
-        wanted = min(self._senders.idle, self._most - len(self._leases))
-        if wanted <= 0:
-            return POLL
-        claims = self._claim(wanted)
-        if claims:
-            self._backlog = len(claims) == wanted
-            return 0.0
-        self._backlog = False
-        if burst and (claims is None or self._drained()):
-            return None
-        return max(0.0, min(POLL, self._promote_at - time.monotonic()))
-
-    def _drained(self) -> bool:
-        """Tell, after a claim that found nothing, whether nothing can follow from what we did."""
-        return not self._leases and self._lifecycle.promote() == (0, None)
-
-    def _claim(self, wanted: int) -> list[Claim] | None:
-        """Claim for `wanted` threads; None while RQ's workers are suspended."""
-        self._wake.clear()
-        clock = time.monotonic()
-        try:
-            claims, dropped = self._lifecycle.claim(wanted)
-        except Suspended:
-            if not self._suspended:
-                log.warning("suspended: nothing is claimed until `rq resume`")
-                self._suspended = True
-            return None
-        if self._suspended:
-            log.warning("resumed")
-            self._suspended = False
-        if dropped:
-            log.warning("%d ids without a queued job were dropped from the queue", dropped)
-        for claim in claims:
-            self._take(claim, clock)
-        return claims
-
-    def _take(self, claim: Claim, since: float) -> None:
-        self._leases.add(claim.lease, since)
-        self._senders.submit(claim)
-        self._handled += 1
-
-    def _adopt(self) -> None:
-        """Take on what a claim without an answer has taken in our name."""
-        # Known before read: what is settled in between must not look like a stranger.
-        known = set(self._leases.held())
-        for lease in self._lifecycle.held():
-            clock = time.monotonic()
-            if lease not in known and self._lifecycle.renew([lease]):
-                claim = self._lifecycle.adopt(lease)
-                if claim:
-                    log.info("job %s: claimed by a call whose answer was lost", lease.job_id)
-                    self._take(claim, clock)
-
-    def _promote(self, clock: float) -> None:
-        moved, pause = self._lifecycle.promote()
-        if moved:
-            self._promote_at = clock
-        else:
-            self._promote_at = clock + (POLL if pause is None else min(POLL, pause))
-
-    def _reclaim(self) -> None:
-        overdue = self._lifecycle.reclaim()
-        if time.monotonic() - self._answered > self._leases.length / 3:
-            self._reclaim_later()
-            return
-        for found in overdue:
-            # What this process still holds, it will settle itself.
-            if found.lease not in self._leases:
-                self._end_overdue(found)
-        self._reclaim_at = time.monotonic() + min(1.0, self._leases.length / 10)
-
-    def _reclaim_later(self) -> None:
-        """Leave those time who couldn't renew their leases either while Redis was away."""
-        self._reclaim_at = time.monotonic() + min(RECOVERY, self._leases.length)
-
-    def _end_overdue(self, found: Overdue) -> None:
-        """End an execution whose worker is lost: SES may or may not have accepted the mail."""
-        outcome = lost_worker(found.worker)
-        ended = datetime.now(UTC)
-        history = History.from_meta(found.meta, fresh=found.lease.execution.endswith("1"))
-        history = history.after(outcome, ended.timestamp())
-        task = self._task_of(found)
-        ending = settlement(
-            found.lease,
-            outcome,
-            history,
-            self._policy.for_mail(task.on_unknown) if task else self._policy,
-            ended=ended,
-            ended_clock=time.monotonic(),
-            expires=task.expires if task else None,
-        )
-        if ending.action == "retry":
-            # The lease has kept it waiting for long enough.
-            ending = replace(ending, action="back", fields={})
-        log.warning("job %s: %s", found.lease.job_id, outcome.message)
-        self._settler.put(replace(ending, overdue=True))
-
-    def _task_of(self, found: Overdue) -> Task | None:
-        claim = self._lifecycle.adopt(found.lease)
-        try:
-            return read_job(claim.data, hooked=claim.hooked) if claim else None
-        except JobRefused:
-            return None  # the next attempt will say so
-
-    def _pause(self, seconds: float) -> None:
-        if not self._stop_requested:
-            self._wake.wait(seconds)
-        self._wake.clear()
 
     # The end
 
@@ -364,17 +203,8 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
                 log.error(
                     "job %s: Redis is away, its outcome is not settled; reclaim will end it", lease.job_id
                 )
-        elif time.monotonic() < self._look_again_until:
-            self._give_back()
-
-    def _give_back(self) -> None:
-        """Return what a claim without an answer has taken: nobody has begun to send it."""
-        try:
-            taken = [unsent(lease) for lease in self._lifecycle.held() if lease not in self._leases]
-            if taken:
-                self._lifecycle.settle(taken, clock=time.monotonic())
-        except RedisError as exc:
-            log.warning("Redis is away (%s); what a lost claim took is left to reclaim", type(exc).__name__)
+        else:
+            self._dispatcher.give_back()
 
     def _leave(self) -> None:
         try:
@@ -409,7 +239,11 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
 
     def _show(self, busy: bool) -> None:
         state = (
-            WorkerStatus.SUSPENDED if self._suspended else WorkerStatus.BUSY if busy else WorkerStatus.IDLE
+            WorkerStatus.SUSPENDED
+            if self._dispatcher.suspended
+            else WorkerStatus.BUSY
+            if busy
+            else WorkerStatus.IDLE
         )
         with self.connection.pipeline() as pipeline:
             self.heartbeat(pipeline=pipeline)

@@ -1,0 +1,233 @@
+"""The dispatcher: claims mails for idle threads, and does what is due in between.
+
+It runs in one thread. What it waits for (a thread that is free, a settled batch, a wake-up through Redis, the
+end) comes through one event.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final
+
+from redis.exceptions import RedisError
+
+from rq_ses_worker.leases import Leases
+from rq_ses_worker.lifecycle import Claim, Lifecycle, Overdue, Suspended
+from rq_ses_worker.outage import Outage
+from rq_ses_worker.retry import History, RetryPolicy, lost_worker
+from rq_ses_worker.sending import Senders, settlement, unsent
+from rq_ses_worker.settler import Settler
+from rq_ses_worker.task import JobRefused, Task, read_job
+
+log = logging.getLogger(__name__)
+
+POLL: Final = 0.1
+"""Seconds after which an idle worker looks again, if nothing wakes it before."""
+
+GATHER: Final = 0.001
+"""Seconds for which a few idle threads wait for others before mails of a backlog are claimed for them."""
+
+RECOVERY: Final = 6.0
+"""Seconds after an outage in which living workers have surely renewed their leases, or settled."""
+
+UNSETTLED: Final = 0.25
+"""Mails held beyond one a thread, as a share of the threads: what dies with a worker is at most this much."""
+
+
+class Dispatcher:
+    """Keeps the senders busy, promotes what is due, and ends the executions of dead workers.
+
+    Args:
+        lifecycle: the transitions.
+        leases: what this process holds.
+        senders: the threads that send.
+        settler: takes the ends of overdue executions.
+        policy: what becomes of these.
+        wake: set by others when there may be something to do.
+    """
+
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        leases: Leases,
+        senders: Senders,
+        settler: Settler,
+        policy: RetryPolicy,
+        wake: threading.Event,
+    ) -> None:
+        self._lifecycle = lifecycle
+        self._leases = leases
+        self._senders = senders
+        self._settler = settler
+        self._policy = policy
+        self._wake = wake
+        self._most = senders.count + max(1, int(senders.count * UNSETTLED))
+        self._promote_at = 0.0
+        self._reclaim_at = 0.0
+        self._answered = 0.0
+        self._look_again_until = 0.0
+        self._backlog = False
+        self._stopping = False
+        self.suspended = False
+        self.handled = 0
+
+    def stop(self) -> None:
+        """Claim no more; may be called from a signal handler."""
+        self._stopping = True
+        self._wake.set()
+
+    def run(self, *, burst: bool) -> None:
+        """Dispatch until `stop` is called, or in `burst` until nothing is queued, held, or scheduled."""
+        outage = Outage(log, "nothing is claimed meanwhile")
+        self._answered = time.monotonic()
+        while not self._stopping:
+            try:
+                pause = self._step(burst)
+            except RedisError as exc:
+                # A claim whose answer was lost may have been carried out, or be carried out later.
+                self._look_again_until = time.monotonic() + self._leases.length
+                outage.failed(exc)
+                self._pause(0.25)
+                continue
+            self._answered = time.monotonic()
+            if outage.lasting:
+                outage.over()
+            if pause is None:
+                return
+            if pause:
+                self._pause(pause)
+
+    def _step(self, burst: bool) -> float | None:
+        """Do what is due; return the seconds to wait for something to happen (None: the burst is over)."""
+        clock = time.monotonic()
+        if clock < self._look_again_until:
+            self._adopt()
+        if clock >= self._reclaim_at:
+            self._reclaim()
+        if clock >= self._promote_at:
+            self._promote(clock)
+        if self._backlog and 0 < self._senders.idle < self._senders.count // 4:
+            time.sleep(GATHER)
+        wanted = min(self._senders.idle, self._most - len(self._leases))
+        if wanted <= 0:
+            return POLL
+        claims = self._claim(wanted)
+        if claims:
+            self._backlog = len(claims) == wanted
+            return 0.0
+        self._backlog = False
+        if burst and (claims is None or self._drained()):
+            return None
+        return max(0.0, min(POLL, self._promote_at - time.monotonic()))
+
+    def _drained(self) -> bool:
+        """Tell, after a claim that found nothing, whether nothing can follow from what we did."""
+        return not self._leases and self._lifecycle.promote() == (0, None)
+
+    def _claim(self, wanted: int) -> list[Claim] | None:
+        """Claim for `wanted` threads; None while RQ's workers are suspended."""
+        self._wake.clear()
+        clock = time.monotonic()
+        try:
+            claims, dropped = self._lifecycle.claim(wanted)
+        except Suspended:
+            if not self.suspended:
+                log.warning("suspended: nothing is claimed until `rq resume`")
+                self.suspended = True
+            return None
+        if self.suspended:
+            log.warning("resumed")
+            self.suspended = False
+        if dropped:
+            log.warning("%d ids without a queued job were dropped from the queue", dropped)
+        for claim in claims:
+            self._take(claim, clock)
+        return claims
+
+    def _take(self, claim: Claim, since: float) -> None:
+        self._leases.add(claim.lease, since)
+        self._senders.submit(claim)
+        self.handled += 1
+
+    def _adopt(self) -> None:
+        """Take on what a claim without an answer has taken in our name."""
+        # Known before read: what is settled in between must not look like a stranger.
+        known = set(self._leases.held())
+        for lease in self._lifecycle.held():
+            clock = time.monotonic()
+            if lease not in known and self._lifecycle.renew([lease]):
+                claim = self._lifecycle.adopt(lease)
+                if claim:
+                    log.info("job %s: claimed by a call whose answer was lost", lease.job_id)
+                    self._take(claim, clock)
+
+    def _promote(self, clock: float) -> None:
+        moved, pause = self._lifecycle.promote()
+        if moved:
+            self._promote_at = clock
+        else:
+            self._promote_at = clock + (POLL if pause is None else min(POLL, pause))
+
+    def _reclaim(self) -> None:
+        overdue = self._lifecycle.reclaim()
+        if time.monotonic() - self._answered > self._leases.length / 3:
+            self.reclaim_later()
+            return
+        for found in overdue:
+            # What this process still holds, it will settle itself.
+            if found.lease not in self._leases:
+                self._end_overdue(found)
+        self._reclaim_at = time.monotonic() + min(1.0, self._leases.length / 10)
+
+    def reclaim_later(self) -> None:
+        """Leave those time who couldn't renew their leases either while Redis was away."""
+        self._reclaim_at = time.monotonic() + min(RECOVERY, self._leases.length)
+
+    def _end_overdue(self, found: Overdue) -> None:
+        """End an execution whose worker is lost: SES may or may not have accepted the mail."""
+        outcome = lost_worker(found.worker)
+        ended = datetime.now(UTC)
+        history = History.from_meta(found.meta, fresh=found.lease.execution.endswith("1"))
+        history = history.after(outcome, ended.timestamp())
+        task = self._task_of(found)
+        ending = settlement(
+            found.lease,
+            outcome,
+            history,
+            self._policy.for_mail(task.on_unknown) if task else self._policy,
+            ended=ended,
+            ended_clock=time.monotonic(),
+            expires=task.expires if task else None,
+        )
+        if ending.action == "retry":
+            # The lease has kept it waiting for long enough.
+            ending = replace(ending, action="back", fields={})
+        log.warning("job %s: %s", found.lease.job_id, outcome.message)
+        self._settler.put(replace(ending, overdue=True))
+
+    def _task_of(self, found: Overdue) -> Task | None:
+        claim = self._lifecycle.adopt(found.lease)
+        try:
+            return read_job(claim.data, hooked=claim.hooked) if claim else None
+        except JobRefused:
+            return None  # the next attempt will say so
+
+    def _pause(self, seconds: float) -> None:
+        if not self._stopping:
+            self._wake.wait(seconds)
+        self._wake.clear()
+
+    def give_back(self) -> None:
+        """Return what a claim without an answer has taken: nobody has begun to send it."""
+        if time.monotonic() >= self._look_again_until:
+            return
+        try:
+            taken = [unsent(lease) for lease in self._lifecycle.held() if lease not in self._leases]
+            if taken:
+                self._lifecycle.settle(taken, clock=time.monotonic())
+        except RedisError as exc:
+            log.warning("Redis is away (%s); what a lost claim took is left to reclaim", type(exc).__name__)
