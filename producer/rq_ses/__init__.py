@@ -7,7 +7,7 @@ from rq_ses.errors import (
     RqSesError,
     SettingsError,
 )
-from rq_ses.message import Attachment, Message
+from rq_ses.message import Attachment, Message, explain
 from rq_ses.outbox import Outbox, Receipt
 from rq_ses.settings import ProducerSettings
 from rq_ses.submission import Submission
@@ -24,4 +24,5 @@ __all__ = [
     "RqSesError",
     "SettingsError",
     "Submission",
+    "explain",
 ]

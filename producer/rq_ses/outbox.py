@@ -77,7 +77,8 @@ class Outbox:
         result_ttl: seconds for which the receipt of a sent mail is kept (-1: for ever); at least a minute
             more than `enqueue_timeout`, so that a call whose answer was lost finds what it has done.
         failure_ttl: seconds for which a failed mail is kept (-1: for ever).
-        enqueue_timeout: seconds for which a call tries again while Redis is away.
+        enqueue_timeout: seconds for which a call tries again while Redis is away; one that hangs may add the
+            time-out of a socket: as much again, at most 5 s.
         durable_replicas: replicas that must hold what a durable call has written; 0 waits for the disk alone.
         durable_timeout: seconds a durable call waits for either; of a `connection` with a shorter socket
             time-out, as long as that allows.
@@ -100,22 +101,21 @@ class Outbox:
         if (redis_url is None) == (connection is None):
             raise ValueError("Outbox needs either a redis_url or a connection: give exactly one of them")
         self.queue = queue
-        # Trying again is ours, bounded by enqueue_timeout: redis-py's own retries would multiply it.
-        self.connection: Redis = (
-            connection
-            if connection is not None
-            else connect(
-                str(redis_url),
-                socket_timeout=max(_SOCKET_TIMEOUT, 2 * durable_timeout),
-                connect_timeout=_CONNECT_TIMEOUT,
+        if connection is None:
+            # Trying again is ours, bounded by enqueue_timeout: redis-py's own retries would multiply it.
+            url, quick = str(redis_url), min(_CONNECT_TIMEOUT, enqueue_timeout)
+            connection = connect(
+                url, socket_timeout=min(_SOCKET_TIMEOUT, enqueue_timeout), connect_timeout=quick
             )
-        )
+            patient = connect(url, socket_timeout=2 * durable_timeout, connect_timeout=quick)
+        else:
+            patient = connection
+        self.connection: Redis = connection
         self._timeout = enqueue_timeout
-        self._script = self.connection.register_script(
-            files("rq_ses").joinpath("enqueue.lua").read_text("utf-8")
-        )
+        lua = files("rq_ses").joinpath("enqueue.lua").read_text("utf-8")
+        self._script = connection.register_script(lua)
         self._durability = Durability(
-            self.connection, self._script, replicas=durable_replicas, timeout=durable_timeout
+            patient, patient.register_script(lua), replicas=durable_replicas, timeout=durable_timeout
         )
         self._keys = (
             contract.queue_key(queue),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,12 +18,14 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 from redis import ConnectionPool, RedisError
 
 from rq_ses import contract
+from rq_ses.config import Config, read_config
 from rq_ses.errors import SettingsError
 from rq_ses.invalid import shown
 from rq_ses.plaintext import one_line
 from rq_ses.server import connect, is_sentinel_url
 
 PREFIX: Final = "RQ_SES_"
+CONFIG_VARIABLE: Final = f"{PREFIX}CONFIG"
 YEARS: Final = 315_360_000
 """Ten of them in seconds: more is a mistake."""
 
@@ -142,35 +145,32 @@ class ProducerSettings(BaseSettings):
 _Settings = TypeVar("_Settings", bound=BaseSettings)
 
 
-def load_producer_settings(**overrides: Any) -> ProducerSettings:
-    """Return the settings: `overrides` by their names (None is none), else the environment, else defaults.
+def load_producer_settings(*, config: str | None = None, **overrides: Any) -> ProducerSettings:
+    """Return the settings: `overrides` by their names (None is none), else the environment, else the file.
 
-    Raises SettingsError with a line for each problem.
+    The file is `config`, or what RQ_SES_CONFIG names. Raises SettingsError with a line for each problem.
     """
-    return load_settings(ProducerSettings, overrides)
+    return load_settings(ProducerSettings, overrides, path=config, whole_file=False)
 
 
 def load_settings(
-    kind: type[_Settings],
-    overrides: Mapping[str, Any],
-    *,
-    file: str = "",
-    file_values: Mapping[str, Any] | None = None,
-    file_problems: Mapping[str, str] | None = None,
+    kind: type[_Settings], overrides: Mapping[str, Any], *, path: str | None, whole_file: bool
 ) -> _Settings:
     """Return settings of a `kind`: overrides, else the environment, else the values of a file, else defaults.
 
     Args:
         kind: the class of settings.
         overrides: values by field; None stands for none.
-        file: name of the file, for the texts of problems.
-        file_values: what the file says, by field.
-        file_problems: what is wrong with the file itself, by field or place.
+        path: of the file; else RQ_SES_CONFIG names it, or there is none.
+        whole_file: whether everything in it must be known.
 
     Raises:
         SettingsError: with a line for each problem, those of the file included.
     """
-    file_values, file_problems = file_values or {}, file_problems or {}
+    file = path or os.environ.get(CONFIG_VARIABLE) or ""
+    found = read_config(file, os.environ, kind.model_fields, whole=whole_file) if file else Config()
+    file_values = found.values
+    file_problems = {name: one_line(text, 400) for name, text in found.problems.items()}
     options = {name: value for name, value in overrides.items() if value is not None}
     environment = {_field(kind, name) for name in EnvSettingsSource(kind)()}
     from_file = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,10 +10,13 @@ from typing import Any, Final
 from rq_ses.contract import ON_UNKNOWN, OnUnknown
 from rq_ses.message import Message
 
-__all__ = ["KEY_LIMIT", "OnUnknown", "Seconds", "Submission", "checked_key"]
+__all__ = ["KEY_LIMIT", "OnUnknown", "Seconds", "Submission", "checked_key", "is_unicode"]
 
 KEY_LIMIT: Final = 512
 """Characters."""
+
+LONGEST: Final = 315_360_000
+"""Ten years in seconds: more is a mistake."""
 
 Seconds = float | timedelta
 
@@ -51,9 +53,18 @@ class Submission:
 
 
 def checked_key(key: str) -> str:
-    if not isinstance(key, str) or not 0 < len(key) <= KEY_LIMIT:
+    if not isinstance(key, str) or not 0 < len(key) <= KEY_LIMIT or not is_unicode(key):
         raise ValueError(f"key: {key!r:.80} can't be used: give a text of 1 to {KEY_LIMIT} characters")
     return key
+
+
+def is_unicode(text: str) -> bool:
+    """Tell whether `text` can be written in UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return True
 
 
 def _expiry(expires: datetime | Seconds) -> float:
@@ -78,6 +89,6 @@ def _seconds(name: str, length: Seconds) -> float:
         length = length.total_seconds()
     if isinstance(length, bool) or not isinstance(length, int | float):
         raise TypeError(f"{name}: {length!r:.80} is no number of seconds: give a number or a timedelta")
-    if not math.isfinite(length) or length < 0:
-        raise ValueError(f"{name}: {length!r:.80} is out of range: give seconds ≥ 0")
+    if not 0 <= length <= LONGEST:
+        raise ValueError(f"{name}: {length!r:.80} is out of range: give 0 to {LONGEST} seconds")
     return float(length)

@@ -50,7 +50,7 @@ def test_its_purpose_takes_two_sentences() -> None:
 
 
 def test_its_python_code_runs_and_enqueues(redis: Redis, redis_url: str) -> None:
-    [code] = blocks("python")
+    code, *_ = blocks("python")
     assert DEFAULT_URL in code
     program = code.replace(DEFAULT_URL, redis_url)
     first, again = (
@@ -65,6 +65,18 @@ def test_its_python_code_runs_and_enqueues(redis: Redis, redis_url: str) -> None
     assert again.stdout == f"{job_id} True\n"
     assert fetch(redis, job_id).description == "anna@customer.example → Your order 4711 is on its way"
     assert status(redis, job_id) == "queued"
+
+
+def test_its_further_python_code_says_what_is_wrong_and_enqueues_the_rest(
+    redis: Redis, redis_url: str
+) -> None:
+    program = "\n".join(blocks("python")).replace(DEFAULT_URL, redis_url)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=True,
+    )  # fmt: skip
+    assert "to[0]: 'nobody'" in done.stdout
+    assert redis.llen("rq:queue:mail") == 3
 
 
 def test_its_stock_worker_command_sends(

@@ -570,3 +570,16 @@ def test_a_line_without_end_is_reported_and_the_next_one_sent(env: dict[str, str
         assert len(process.stdout.read().split()) == 1
         assert process.stderr.read().startswith(b"line 1: longer than 134217728 bytes")
     assert process.returncode == 1
+
+
+def test_the_settings_file_says_where_mails_go_too(redis: Redis, env: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text(
+        '[endpoints.transport]\ntype = "ses"\n[endpoints.transport.settings]\n'
+        'secret_access_key = "${env.NOT_SET_HERE}"\n[rq_ses]\nqueue = "other"\nconcurrency = 4\n'
+    )
+    flags = ["--from", "a@example.com", "--to", "b@example.com", "--subject", "s", "--text", "t"]
+    for arguments, variables in ((["--config", str(file)], {}), ([], {"RQ_SES_CONFIG": str(file)})):
+        result = run(["send", *flags, *arguments], {**env, **variables})
+        assert result.returncode == 0, result.stderr
+    assert redis.llen("rq:queue:other") == 2

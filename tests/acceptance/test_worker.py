@@ -243,6 +243,21 @@ def test_rqs_shutdown_command_stops_the_worker(
     assert status(redis, job_id) == "finished"
 
 
+def test_garbage_among_rqs_workers_does_not_keep_leases_from_being_renewed(
+    redis: Redis, outbox: Outbox, ses: SimulatorServer, worker_env: dict[str, str], tmp_path: Path
+) -> None:
+    redis.sadd("rq:workers:mail", b"\xff\xfe")
+    jobs = [r.job_id for r in outbox.send_many([mail(f"slow-3x9.{n}@faults.example") for n in range(4)])]
+    options = ["worker", "--lease", "1", "--concurrency", "2"]
+    with running(options, worker_env, tmp_path / "a") as first, running(options, worker_env, tmp_path / "b"):
+        wait_for(lambda: all(ended(redis, job_id) for job_id in jobs))
+        assert first.running
+        assert (
+            "the heartbeat failed; it goes on" in (tmp_path / "a").read_text() + (tmp_path / "b").read_text()
+        )
+    assert len(ses.mails) == 4
+
+
 def test_nothing_but_our_job_function_is_executed(
     redis: Redis, ses: SimulatorServer, worker_env: dict[str, str], tmp_path: Path
 ) -> None:

@@ -267,6 +267,12 @@ def test_a_retry_is_scheduled_from_the_end_of_the_attempt_and_promoted_no_earlie
     assert not story.claim().fresh
 
 
+def test_a_score_without_end_does_not_stop_promotion(story: Story) -> None:
+    story.redis.zadd(contract.registry_key("scheduled", "mail"), {"never": "+inf"})
+    moved, pause = story.ours.promote()
+    assert (moved, pause) == (0, 1e9)
+
+
 def test_promoted_retries_go_before_new_mails_and_late_ones_behind(story: Story) -> None:
     story.enqueue("retried")
     story.settle([retry(story.claim().lease, 0.0)])

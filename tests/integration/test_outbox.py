@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -105,6 +106,9 @@ def test_a_wish_for_doubt_goes_with_the_job(redis: Redis, outbox: Outbox) -> Non
         ({"at": datetime(2030, 1, 1, tzinfo=UTC), "delay": 1}, "give one of them"),
         ({"delay": -1}, "delay: -1 is out of range"),
         ({"delay": float("nan")}, "delay: nan is out of range"),
+        ({"delay": 1e305}, "delay: 1e\\+305 is out of range: give 0 to 315360000 seconds"),
+        ({"expires": float("inf")}, "expires: inf is out of range"),
+        ({"key": "\ud800"}, "key: .* can't be used"),
         ({"expires": datetime(2020, 1, 1, tzinfo=UTC)}, "expires: 2020-01-01T00:00:00\\+00:00 is past"),
         ({"on_unknown": "maybe"}, "on_unknown: 'maybe' can't be used: give resend or hold"),
         ({"key": ""}, "key: '' can't be used"),
@@ -255,6 +259,19 @@ def test_a_server_that_refuses_to_write_is_an_error_at_once(redis: Redis, outbox
     finally:
         redis.config_set("maxmemory", 0)
     assert queued(redis) == []
+
+
+def test_a_server_that_hangs_is_given_up_within_the_time_out(tmp_path: Path) -> None:
+    with valkey(tmp_path) as server:
+        outbox = Outbox(url(server), enqueue_timeout=0.5)
+        outbox.send(mail())
+        server._process.send_signal(signal.SIGSTOP)
+        try:
+            with pytest.raises(OutboxUnavailable) as caught:
+                outbox.send(mail())
+        finally:
+            server._process.send_signal(signal.SIGCONT)
+    assert caught.value.waited < 3
 
 
 def test_an_outbox_needs_exactly_one_server() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rq_ses_worker.config import Config, parse_config, read_config
+from rq_ses.config import Config, parse_config, read_config
 
 NAMES = ("redis_url", "queue", "concurrency", "aws_region", "aws_secret_access_key", "base_url", "config")
 ENVIRONMENT = {

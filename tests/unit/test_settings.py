@@ -220,8 +220,7 @@ def test_every_bad_setting_is_named_at_once(environment: Any, tmp_path: Path) ->
     environment(**bad, RQ_SES_CONFIG=str(path))
     problems = worker_problems()
     text = "\n".join(problems)
-    # Whether http is allowed is not known here, so the base URL is left in peace.
-    named = set(bad) - {"RQ_SES_BASE_URL"} | {"NOPE_1", "NOPE_2", "rq_ses.surprise", "RQ_SES_MAX_ATTEMPTS"}
+    named = set(bad) | {"NOPE_1", "NOPE_2", "rq_ses.surprise", "RQ_SES_MAX_ATTEMPTS"}
     assert [name for name in named if name not in text] == []
     assert len(problems) == len(named)
     assert "AWS_SECRET_ACCESS_KEY" not in text

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from typing import Any, Literal
 
 import click
 from pydantic import Field
-from pydantic_settings import EnvSettingsSource
 from redis.exceptions import RedisError
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
@@ -18,9 +16,7 @@ from rq_ses.cli.exits import INCOMPLETE, OK, UNAVAILABLE
 from rq_ses.plaintext import one_line
 from rq_ses.settings import ProducerSettings, load_settings
 from rq_ses_worker.audit import Audit, Report
-from rq_ses_worker.config import Config, read_config
 from rq_ses_worker.retry import RetryPolicy
-from rq_ses_worker.settings import WorkerSettings
 from rq_ses_worker.worker import connect
 
 
@@ -35,17 +31,7 @@ class AuditSettings(ProducerSettings):
 
 def load_audit_settings(**overrides: Any) -> AuditSettings:
     """Return the settings, from the same places as a worker's. Raises SettingsError."""
-    path = overrides.get("config") or EnvSettingsSource(AuditSettings)().get("config")
-    found = read_config(str(path), os.environ, WorkerSettings.model_fields) if path else Config()
-    # What is wrong in the file with settings of the worker alone is the worker's to complain about.
-    ours = AuditSettings.model_fields
-    return load_settings(
-        AuditSettings,
-        overrides,
-        file=str(path),
-        file_values={name: value for name, value in found.values.items() if name in ours},
-        file_problems={name: one_line(text, 400) for name, text in found.problems.items() if name in ours},
-    )
+    return load_settings(AuditSettings, overrides, path=overrides.get("config"), whole_file=False)
 
 
 @click.command()

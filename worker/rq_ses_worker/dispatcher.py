@@ -76,9 +76,8 @@ class Dispatcher:
         self.handled = 0
 
     def stop(self) -> None:
-        """Claim no more; may be called from a signal handler."""
+        """Claim no more; a signal handler may call it, so it sets nothing but a flag."""
         self._stopping = True
-        self._wake.set()
 
     def run(self, *, burst: bool) -> None:
         """Dispatch until `stop` is called, or in `burst` until nothing is queued, held, or scheduled."""

@@ -11,6 +11,7 @@ from queue import SimpleQueue
 from typing import Literal, Protocol
 
 from rq_ses.message import Message
+from rq_ses.plaintext import one_line
 from rq_ses_worker.leases import Leases
 from rq_ses_worker.lifecycle import Claim, Lease, Settlement, failed_fields, sent_fields
 from rq_ses_worker.outcome import Outcome, Sent, Terminal
@@ -58,7 +59,8 @@ def unsent(lease: Lease) -> Settlement:
 
 def result_of(outcome: Sent) -> dict[str, str | None]:
     """Return what RQ shows as the job's result."""
-    return {"message_id": outcome.message_id}
+    message_id = outcome.message_id
+    return {"message_id": None if message_id is None else one_line(message_id, 120)}
 
 
 class Senders:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import EnvSettingsSource
 
-from rq_ses.plaintext import one_line
 from rq_ses.settings import YEARS, Number, ProducerSettings, load_settings
-from rq_ses_worker.config import Config, read_config
 from rq_ses_worker.credentials import Credentials
 from rq_ses_worker.endpoint import endpoint_url
 from rq_ses_worker.retry import RetryPolicy
@@ -131,7 +127,7 @@ class WorkerSettings(ProducerSettings):
     @classmethod
     def _check_base_url(cls, url: str | None, info: ValidationInfo) -> str | None:
         if url is not None:
-            endpoint_url(_ANY_REGION, url, allow_http=info.data.get("allow_http", True))
+            endpoint_url(_ANY_REGION, url, allow_http=info.data.get("allow_http", False))
         return url
 
     def credentials(self) -> Credentials:
@@ -174,12 +170,4 @@ def load_worker_settings(**overrides: Any) -> WorkerSettings:
 
     The file is `config`, or what RQ_SES_CONFIG names. Raises SettingsError with a line for each problem.
     """
-    path = overrides.get("config") or EnvSettingsSource(WorkerSettings)().get("config")
-    found = read_config(str(path), os.environ, WorkerSettings.model_fields) if path else Config()
-    return load_settings(
-        WorkerSettings,
-        overrides,
-        file=str(path),
-        file_values=found.values,
-        file_problems={name: one_line(text, 400) for name, text in found.problems.items()},
-    )
+    return load_settings(WorkerSettings, overrides, path=overrides.get("config"), whole_file=True)

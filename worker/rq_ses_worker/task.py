@@ -71,13 +71,15 @@ def read_call(args: Any, kwargs: Any) -> Task:
         JobRefused: the arguments aren't those, or the payload isn't a valid message.
     """
     if not isinstance(args, list | tuple) or not isinstance(kwargs, Mapping):
-        raise JobRefused("InvalidMessage", "the arguments must be send(payload, expires=None)")
+        raise JobRefused(
+            "InvalidMessage", "the arguments must be send(payload, expires=None, on_unknown=None)"
+        )
     options = dict(kwargs)
     payload = args[0] if len(args) == 1 else options.pop("payload", None)
     expires, on_unknown = options.pop("expires", None), options.pop("on_unknown", None)
     if len(args) > 1 or options or not isinstance(payload, Mapping):
         raise JobRefused(
-            "InvalidMessage", "the arguments must be send(payload, expires=None), payload a Message as JSON"
+            "InvalidMessage", "the arguments must be send(payload, …), payload a Message as JSON"
         )
     if isinstance(expires, bool) or not isinstance(expires, int | float | None):
         raise JobRefused("InvalidMessage", f"expires: {expires!r:.80} is no time: give epoch seconds")

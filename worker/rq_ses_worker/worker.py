@@ -140,7 +140,8 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
 
     def request_stop(self, _signum: int, _frame: FrameType | None) -> None:
         """Stop claiming, and end once what is being sent is settled. A second signal ends at once."""
-        # A handler runs between any two bytecodes of the main thread: it may only set flags.
+        # A handler runs between any two bytecodes of the main thread, also inside an Event whose lock that
+        # holds: it may only set flags. The dispatcher looks at them at least every POLL seconds.
         self._shutdown_requested_date = now()
         self._stop_requested = True
         self._dispatcher.stop()
@@ -184,7 +185,7 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
             except RedisError as exc:
                 outage.failed(exc)
                 self._dispatcher.reclaim_later()
-                self._wake.wait(1.0)
+                self._wake.wait(0.25)
                 continue
             outage.over()
             return True
@@ -224,6 +225,9 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
             except RedisError as exc:
                 outage.failed(exc)
                 pause = min(period, 0.25)
+            except Exception:  # leases must be renewed whatever else stands in Redis
+                log.exception("the heartbeat failed; it goes on")
+                pause = period
             else:
                 outage.over()
                 pause = period
@@ -235,6 +239,7 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
             self._leases.extend(self._lifecycle.renew(held), clock)
         self._show(bool(held))
         if self.should_run_maintenance_tasks:
+            self.last_cleaned_at = now()
             self._clean()
 
     def _show(self, busy: bool) -> None:
@@ -261,11 +266,12 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
         """Drop registry entries whose jobs have expired; never the started ones: those are reclaimed."""
         for queue in self.queues:
             if queue.acquire_maintenance_lock():
-                for registry in (FinishedJobRegistry, FailedJobRegistry):
-                    registry(queue=queue).cleanup()
-                worker_registration.clean_worker_registry(queue)
-                queue.release_maintenance_lock()
-        self.last_cleaned_at = now()
+                try:
+                    for registry in (FinishedJobRegistry, FailedJobRegistry):
+                        registry(queue=queue).cleanup()
+                    worker_registration.clean_worker_registry(queue)
+                finally:
+                    queue.release_maintenance_lock()
 
 
 def _date(moment: datetime) -> str:

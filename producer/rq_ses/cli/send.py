@@ -19,7 +19,7 @@ from rq_ses.errors import DurabilityUnconfirmed, IdempotencyConflict
 from rq_ses.message import MAX_BYTES, Attachment, Message, explain
 from rq_ses.outbox import Outbox
 from rq_ses.settings import YEARS, load_producer_settings
-from rq_ses.submission import Submission
+from rq_ses.submission import Submission, is_unicode
 
 _OPTIONS: Final = {
     "sender": "from",
@@ -93,6 +93,7 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # generic since click 
 @click.option(
     "--durable", is_flag=True, help="Wait until it is on Redis's disk (and RQ_SES_DURABLE_REPLICAS replicas)."
 )
+@click.option("--config", metavar="FILE", help="TOML file with settings [RQ_SES_CONFIG].")
 @click.option("--redis-url", help="Redis server [RQ_SES_REDIS_URL].")
 @click.option("--queue", help="RQ queue [RQ_SES_QUEUE].")
 def send(
@@ -100,6 +101,7 @@ def send(
     jsonl: str | None,
     strict: bool,
     durable: bool,
+    config: str | None,
     redis_url: str | None,
     queue: str | None,
     **flags: Any,
@@ -122,7 +124,7 @@ def send(
     if jsonl is None and strict:
         raise click.UsageError("--strict goes with --jsonl")
     submission = None if jsonl is not None else _submission(**flags)
-    settings = load_producer_settings(redis_url=redis_url, queue=queue)
+    settings = load_producer_settings(config=config, redis_url=redis_url, queue=queue)
     outbox = Outbox(
         settings.redis_url,
         settings.queue,
@@ -177,7 +179,7 @@ def _submission(
         raise click.UsageError(_by_option(explain(exc))) from exc
     if at is not None and delay is not None:
         raise click.UsageError("--at and --delay: both were given: give one of them")
-    if key is not None and not _is_unicode(key):
+    if key is not None and not is_unicode(key):
         raise click.UsageError(f"--key: {key!r} is not Unicode text: write it in UTF-8")
     return Submission(message, key, at, delay, expires, on_unknown)
 
@@ -192,15 +194,6 @@ def _by_option(problems: Sequence[str]) -> str:
         )
         for problem in problems
     )
-
-
-def _is_unicode(text: str) -> bool:
-    # What the terminal's bytes could not be decoded to, Python keeps as lone surrogates.
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _body(option: str, given: str | None, file: BinaryIO | None) -> str | None:

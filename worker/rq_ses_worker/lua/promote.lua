@@ -28,4 +28,6 @@ for at = 1, #KEYS, 2 do
   local first = due.err and {} or redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')
   if first[2] and (not soonest or tonumber(first[2]) < soonest) then soonest = tonumber(first[2]) end
 end
-return { moved, soonest and string.format('%.0f', math.max(0, math.ceil((soonest - now) * 1000000))) or '' }
+-- A score may be anything, infinite too.
+local pause = soonest and math.max(0, math.min(soonest - now, 1e9))
+return { moved, pause and string.format('%.0f', math.ceil(pause * 1000000)) or '' }

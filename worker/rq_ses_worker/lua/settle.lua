@@ -88,7 +88,10 @@ end
 
 local function write_failed(s, queue)
   local job = job_prefix .. s.id
-  local ttl = ttl_of(redis.call('HGET', job, 'failure_ttl'), default_failure_ttl)
+  local given = redis.call('HGET', job, 'failure_ttl')
+  local ttl = ttl_of(given, default_failure_ttl)
+  -- RQ can't read a job whose TTL is no whole number.
+  if given and not string.match(given, '^-?%d+$') then redis.call('HSET', job, 'failure_ttl', ttl) end
   redis.call('ZADD', queue.failed, until_score(ttl), s.id)
   failed = failed + 1
   redis.call('HSET', job, 'status', 'failed', 'ended_at', s.ended, 'worker_name', '', 'meta', s.meta, 'exc_info', s.exc)

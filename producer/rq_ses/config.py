@@ -11,7 +11,8 @@
     [rq_ses]
     concurrency = 32
 
-`[[endpoints]]`, an array, does as well if exactly one has an SES transport; the others are left alone.
+`[[endpoints]]`, an array, does as well if exactly one has an SES transport; the others are left alone. A
+producer reads its own settings in [rq_ses] and nothing else: it has no business with the transport's secrets.
 """
 
 from __future__ import annotations
@@ -47,24 +48,32 @@ class Config:
     problems: dict[str, str] = field(default_factory=dict)
 
 
-def read_config(path: str, environment: Mapping[str, str], names: Collection[str]) -> Config:
-    """Return what the file at `path` says; a file that can't be read is a problem, not an exception."""
+def read_config(
+    path: str, environment: Mapping[str, str], names: Collection[str], *, whole: bool = True
+) -> Config:
+    """Return what the file at `path` says; a file that can't be read is a problem, not an exception.
+
+    `names` are the settings [rq_ses] may hold; without `whole` they are all that is looked at.
+    """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, ValueError) as exc:
         reason = (exc.strerror if isinstance(exc, OSError) else None) or "it is no UTF-8 text"
         return Config(problems={"config": f"RQ_SES_CONFIG: {shown(path, 200)} cannot be read: {reason}"})
-    return parse_config(text, path, environment, names)
+    return parse_config(text, path, environment, names, whole=whole)
 
 
-def parse_config(text: str, path: str, environment: Mapping[str, str], names: Collection[str]) -> Config:
-    """Return what `text` says; `path` names it in problems, `names` are the settings [rq_ses] may hold."""
+def parse_config(
+    text: str, path: str, environment: Mapping[str, str], names: Collection[str], *, whole: bool = True
+) -> Config:
+    """Return what `text` says, as `read_config` does; `path` names it in problems."""
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as exc:
         reason = str(exc) if isinstance(exc, tomllib.TOMLDecodeError) else "nested too deep"
         return Config(problems={"config": f"{path}: is not TOML: {reason}"})
-    return _Reader(path, environment, names).read(document)
+    reader = _Reader(path, environment, names)
+    return reader.read(document) if whole else reader.read_own(document)
 
 
 class _Reader:
@@ -86,6 +95,12 @@ class _Reader:
                 self._take(name, f"rq_ses.{name}", value)
             else:
                 self._unknown(f"rq_ses.{name}", sorted(self._names))
+        return self._config
+
+    def read_own(self, document: Mapping[str, Any]) -> Config:
+        table = self._table(document, "", "rq_ses")
+        for name in self._names & table.keys():
+            self._take(name, f"rq_ses.{name}", table[name])
         return self._config
 
     def _endpoint(self, endpoints: Any) -> Mapping[str, Any] | None:
