@@ -144,6 +144,7 @@ class Outbox:
             message: what to send.
             key: idempotency key; the same key and message give the first Receipt again with
                 `duplicate=True`: while the mail waits, while it is failed, at least 24 h after it was sent.
+                The first call's terms stand, whatever `at`, `delay`, `expires` and `on_unknown` say later.
             at: aware datetime before which it is not sent.
             delay: seconds (or a timedelta) for which it is not sent; by the server's clock.
             expires: aware datetime, or seconds from now, after which it is failed rather than sent.

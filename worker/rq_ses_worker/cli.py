@@ -86,7 +86,8 @@ def worker(*, burst: bool, processes: int, name: str | None, log_level: str, **o
       rq-ses worker --burst
       rq-ses worker --processes 4
 
-    With --processes, a process that dies is started anew.
+    With --processes, a process that dies is started anew. A burst ends although mails of a dead worker wait
+    for its lease to run out, and at once while workers are suspended; the next one sends them.
 
     Exit codes: 0 stopped as told (or drained), 1 failed, 2 bad command line, 3 bad settings,
     5 Redis would lose mails as it is set up.
