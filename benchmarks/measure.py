@@ -115,8 +115,8 @@ def environment(
         "RQ_SES_REDIS_URL": store.url,
         "RQ_SES_BASE_URL": standin.url,
         "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
-        "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+        "AWS_ACCESS_KEY_ID": "AKIDOFTHETESTS",
+        "AWS_SECRET_ACCESS_KEY": "secret/of+the/tests/0123456789abcdefghij",
         "AWS_EC2_METADATA_DISABLED": "true",
         **trust,
     }

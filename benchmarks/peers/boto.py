@@ -19,8 +19,8 @@ def _client() -> Any:
         "sesv2",
         region_name="us-east-1",
         endpoint_url=os.environ["BENCH_SES_URL"],
-        aws_access_key_id="AKIDEXAMPLE",
-        aws_secret_access_key="wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+        aws_access_key_id="AKIDOFTHETESTS",
+        aws_secret_access_key="secret/of+the/tests/0123456789abcdefghij",
         config=Config(
             max_pool_connections=int(os.environ["BENCH_THREADS"]), retries={"total_max_attempts": 1}
         ),

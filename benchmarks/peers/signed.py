@@ -16,7 +16,7 @@ from requests.adapters import HTTPAdapter
 from rq_ses_worker.sigv4 import Credentials, sign
 
 _PATH = "/v2/email/outbound-emails"
-_CREDENTIALS = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
+_CREDENTIALS = Credentials("AKIDOFTHETESTS", "secret/of+the/tests/0123456789abcdefghij")
 
 
 @cache

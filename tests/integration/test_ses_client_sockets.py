@@ -20,8 +20,8 @@ from rq_ses_worker.outcome import Outcome, RateLimited, Sent, Terminal, Transien
 from rq_ses_worker.ses import SesClient
 from rq_ses_worker.sigv4 import Credentials
 
-SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
-CREDENTIALS = Credentials("AKIDEXAMPLE", SECRET)
+SECRET = "secret/of+the/tests/0123456789abcdefghij"
+CREDENTIALS = Credentials("AKIDOFTHETESTS", SECRET)
 BODY = b'{"Content":{}}'
 OK = b'HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n{"MessageId":"m-1"}'
 TIMEOUT = 0.4
@@ -704,7 +704,7 @@ def test_nothing_in_the_environment_changes_what_is_sent(
     handler = Answering()
     client = client_of(serving(handler, tls).url, ca_bundle=ca)
     assert client.send_body(BODY) == Sent(200, message_id="m-1")
-    assert b"\r\nAuthorization: AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/" in handler.requests[0]
+    assert b"\r\nAuthorization: AWS4-HMAC-SHA256 Credential=AKIDOFTHETESTS/" in handler.requests[0]
     plain = Answering()
     assert client_of(serving(plain).url.replace("127.0.0.1", "localhost")).send_body(BODY) == Sent(
         200, message_id="m-1"

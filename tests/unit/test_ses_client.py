@@ -23,8 +23,8 @@ from rq_ses_worker.outcome import Outcome, RateLimited, Sent, Terminal, Transien
 from rq_ses_worker.ses import SesClient
 from rq_ses_worker.sigv4 import Credentials
 
-SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
-TOKEN = "AQoDYXdzEPT//////////wEXAMPLEtc764bNrC9SAPBSM22wDOk4x4HIZ8j4FZTwdQWLWsKWHGBuFqw=="
+SECRET = "secret/of+the/tests/0123456789abcdefghij"
+TOKEN = "IQoJb3JpZ2luX2VjEOf//////////wExampleOfTheTestsNotAToken0123456789abcdef=="
 URL = "https://email.us-east-1.amazonaws.com/v2/email/outbound-emails"
 NOW = datetime(2026, 1, 1, 0, 0, 0, tzinfo=UTC)
 BODY = b'{"Content":{}}'

@@ -18,8 +18,9 @@ from botocore.credentials import Credentials
 from rq_ses_worker.simulator.canonical import Received, canonical_request, signature
 from rq_ses_worker.simulator.options import Credential
 from rq_ses_worker.simulator.verify import verify
+from support.oracle import KEY_ID, SECRET, get_account, suite_case
 
-KEY, SECRET, TOKEN = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "the/token+of=this session"
+KEY, TOKEN = KEY_ID, "the/token+of=this test"
 URL = "https://email.us-east-1.amazonaws.com/v2/email/outbound-emails"
 BODY = '{"FromEmailAddress":"Änne <a@example.com>"}'.encode()
 MISMATCH = (
@@ -326,31 +327,10 @@ def test_any_bytes_in_the_authorization_get_a_verdict(junk: str) -> None:
 
 
 def _suite() -> list[Any]:
-    """The example of AWS's documentation, then what else is at hand."""
-    example = {
-        "name": "list users",
-        "request": {
-            "method": "GET",
-            "target": "/?Action=ListUsers&Version=2010-05-08",
-            "headers": [
-                ["Content-Type", "application/x-www-form-urlencoded; charset=utf-8"],
-                ["Host", "iam.amazonaws.com"],
-                ["X-Amz-Date", "20150830T123600Z"],
-            ],
-            "body": "",
-        },
-        "credentials": {"secret_access_key": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"},
-        "region": "us-east-1",
-        "service": "iam",
-        "timestamp": "2015-08-30T12:36:00Z",
-        "expected": {
-            "authorization": "SignedHeaders=content-type;host;x-amz-date,",
-            "signature": "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7",
-        },
-    }
+    """One of our own, then what else is at hand."""
     path = VECTORS / "sigv4-suite.json"
     more = json.loads(path.read_text())["cases"] if path.exists() else []
-    return [pytest.param(case, id=case["name"]) for case in [example, *more]]
+    return [pytest.param(case, id=case["name"]) for case in [suite_case(), *more]]
 
 
 @pytest.mark.parametrize("case", _suite())
@@ -380,19 +360,7 @@ def test_the_signature_suite_is_recomputed(case: dict[str, Any]) -> None:
 
 
 def _ses_requests() -> list[Any]:
-    own = {
-        "name": "own",
-        "method": "GET",
-        "url": "https://email.us-east-1.amazonaws.com/v2/email/account",
-        "headers": [["X-Amz-Date", "20260101T000000Z"]],
-        "body": "",
-        "region": "us-east-1",
-        "timestamp": "20260101T000000Z",
-        "credentials": {"access_key_id": KEY, "secret_access_key": SECRET, "session_token": None},
-        "authorization": f"AWS4-HMAC-SHA256 Credential={KEY}/20260101/us-east-1/ses/aws4_request, "
-        "SignedHeaders=host;x-amz-date, "
-        "Signature=f3da04d326860119e32101151d9143a994e5d4674132e11aaca4626ee0130e0c",
-    }
+    own = get_account()
     path = VECTORS / "ses-requests.json"
     more = json.loads(path.read_text())["vectors"] if path.exists() else []
     return [pytest.param(case, id=case["name"]) for case in [own, *more]]
