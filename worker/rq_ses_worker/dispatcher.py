@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 POLL: Final = 0.1
 """Seconds after which an idle worker looks again, if nothing wakes it before."""
 
-GATHER: Final = 0.0005
+GATHER: Final = 0.001
 """Seconds for which a few idle threads wait for others before mails of a backlog are claimed for them."""
 
 RECOVERY: Final = 6.0

@@ -18,7 +18,7 @@ from rq_ses_worker.outage import Outage
 
 log = logging.getLogger(__name__)
 
-GATHER: Final = 0.003
+GATHER: Final = 0.002
 """Seconds for which the first outcome of a batch waits for others."""
 
 BATCH: Final = 256
