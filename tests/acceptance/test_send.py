@@ -205,7 +205,10 @@ BAD_FLAGS = {
     "a delay for ever": (["--delay", "1e300"], "'--delay': 1e+300 is not in the range"),
     "a delay that is none": (["--delay", "nan"], "--delay: nan is out of range: give 0 to 315360000 seconds"),
     "expired before": (["--expires", "2020-01-01T00:00:00Z"], "--expires: 2020-01-01T00:00:00+00:00 is past"),
-    "expires below zero": (["--expires", "-1"], "--expires: -1.0 is out of range: give 0 to 315360000 seconds"),
+    "expires below zero": (
+        ["--expires", "-1"],
+        "--expires: -1.0 is out of range: give 0 to 315360000 seconds",
+    ),
     "an empty key": (["--key", ""], "--key: '' can't be used: give a text of 1 to 512 characters"),
     "a key of bytes": (["--key", "\udcff"], "--key: '\\udcff' is not Unicode text: write it in UTF-8"),
     "strict alone": (["--strict"], "--strict goes with --jsonl"),
