@@ -36,6 +36,9 @@ OnUnknown = Literal["resend", "hold"]
 ON_UNKNOWN: Final[tuple[OnUnknown, ...]] = get_args(OnUnknown)
 """What may become of a mail that SES may have accepted."""
 
+YEARS: Final = 315_360_000
+"""Ten of them in seconds: more is a mistake, wherever a time is asked for."""
+
 KEY_FIELD: Final = "rq_ses_key"
 """Field of the job's hash: `DIGEST:NONCE` of a message sent with an idempotency key."""
 

@@ -16,6 +16,7 @@ from redis import exceptions as redis_errors
 from rq.utils import utcformat
 
 from rq_ses import contract
+from rq_ses.batching import batches
 from rq_ses.durability import Durability
 from rq_ses.errors import DurabilityUnconfirmed, IdempotencyConflict, OutboxUnavailable
 from rq_ses.message import Message
@@ -272,16 +273,7 @@ class Outbox:
 
 
 def _batches(entries: Iterable[_Entry]) -> Iterator[list[_Entry]]:
-    batch: list[_Entry] = []
-    size = 0
-    for entry in entries:
-        if batch and (len(batch) == BATCH_MESSAGES or size + entry.size > BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(entry)
-        size += entry.size
-    if batch:
-        yield batch
+    return batches(entries, most=BATCH_MESSAGES, most_bytes=BATCH_BYTES)
 
 
 def _reason(exc: Exception) -> str:

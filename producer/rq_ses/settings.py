@@ -19,6 +19,7 @@ from redis import ConnectionPool, RedisError
 
 from rq_ses import contract
 from rq_ses.config import Config, read_config
+from rq_ses.contract import YEARS
 from rq_ses.errors import SettingsError
 from rq_ses.invalid import shown
 from rq_ses.plaintext import one_line
@@ -26,8 +27,6 @@ from rq_ses.server import connect, is_sentinel_url
 
 PREFIX: Final = "RQ_SES_"
 CONFIG_VARIABLE: Final = f"{PREFIX}CONFIG"
-YEARS: Final = 315_360_000
-"""Ten of them in seconds: more is a mistake."""
 
 _QUEUE: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.:-]{0,98}[A-Za-z0-9_])?")
 _SERVER: Final = re.compile(

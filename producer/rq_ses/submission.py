@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from rq_ses.contract import ON_UNKNOWN, OnUnknown
+from rq_ses.contract import ON_UNKNOWN, YEARS, OnUnknown
 from rq_ses.message import Message
 
 __all__ = ["KEY_LIMIT", "OnUnknown", "Seconds", "Submission", "checked_key", "is_unicode"]
 
 KEY_LIMIT: Final = 512
 """Characters."""
-
-LONGEST: Final = 315_360_000
-"""Ten years in seconds: more is a mistake."""
 
 Seconds = float | timedelta
 
@@ -89,6 +86,6 @@ def _seconds(name: str, length: Seconds) -> float:
         length = length.total_seconds()
     if isinstance(length, bool) or not isinstance(length, int | float):
         raise TypeError(f"{name}: {length!r:.80} is no number of seconds: give a number or a timedelta")
-    if not 0 <= length <= LONGEST:
-        raise ValueError(f"{name}: {length!r:.80} is out of range: give 0 to {LONGEST} seconds")
+    if not 0 <= length <= YEARS:
+        raise ValueError(f"{name}: {length!r:.80} is out of range: give 0 to {YEARS} seconds")
     return float(length)

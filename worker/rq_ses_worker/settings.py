@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationInfo, field_validator
 
-from rq_ses.settings import YEARS, Number, ProducerSettings, load_settings
+from rq_ses.contract import YEARS
+from rq_ses.settings import Number, ProducerSettings, load_settings
 from rq_ses_worker.credentials import Credentials
 from rq_ses_worker.endpoint import endpoint_url
 from rq_ses_worker.retry import RetryPolicy

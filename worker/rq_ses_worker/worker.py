@@ -15,7 +15,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from types import FrameType
 from typing import Final
 
@@ -24,7 +23,7 @@ from redis import exceptions as redis_errors
 from redis.exceptions import RedisError
 from rq import worker_registration
 from rq.registry import FailedJobRegistry, FinishedJobRegistry
-from rq.utils import now
+from rq.utils import now, utcformat
 from rq.worker import BaseWorker, WorkerStatus
 
 from rq_ses import contract, server
@@ -254,7 +253,7 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
             self.heartbeat(pipeline=pipeline)
             self.set_state(state, pipeline=pipeline)
             if self._shutdown_requested_date:
-                pipeline.hset(self.key, "shutdown_requested_date", _date(self._shutdown_requested_date))
+                pipeline.hset(self.key, "shutdown_requested_date", utcformat(self._shutdown_requested_date))
             pipeline.hexists(self.key, "birth")
             known = pipeline.execute()[-1]
             if not known:  # the server has lost it: expired while we were paused, or flushed
@@ -272,7 +271,3 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
                     worker_registration.clean_worker_registry(queue)
                 finally:
                     queue.release_maintenance_lock()
-
-
-def _date(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -13,6 +13,7 @@ from typing import BinaryIO, Final
 import click
 from redis.exceptions import RedisError
 
+from rq_ses.batching import batches
 from rq_ses.cli.display import Display
 from rq_ses.cli.exits import INCOMPLETE, UNAVAILABLE
 from rq_ses.cli.keys import Keys
@@ -146,16 +147,7 @@ def _lines(count: int) -> str:
 
 
 def _batched(lines: Iterable[Line]) -> Iterator[list[Line]]:
-    batch: list[Line] = []
-    size = 0
-    for line in lines:
-        if batch and (len(batch) == BATCH_MESSAGES or size + line.size > BATCH_INPUT):
-            yield batch
-            batch, size = [], 0
-        batch.append(line)
-        size += line.size
-    if batch:
-        yield batch
+    return batches(lines, most=BATCH_MESSAGES, most_bytes=BATCH_INPUT)
 
 
 @contextmanager

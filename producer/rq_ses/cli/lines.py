@@ -10,10 +10,10 @@ from typing import Annotated, Any, BinaryIO, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from rq_ses.contract import YEARS
 from rq_ses.invalid import shown
 from rq_ses.message import Message, explain
 from rq_ses.plaintext import one_line
-from rq_ses.settings import YEARS
 from rq_ses.submission import KEY_LIMIT, OnUnknown, Submission
 
 LINE_LIMIT: Final = 128 * 1024 * 1024

@@ -14,11 +14,11 @@ import click
 from pydantic import ValidationError
 
 from rq_ses.cli.exits import INCOMPLETE
-from rq_ses.contract import ON_UNKNOWN, OnUnknown
+from rq_ses.contract import ON_UNKNOWN, YEARS, OnUnknown
 from rq_ses.errors import DurabilityUnconfirmed, IdempotencyConflict
 from rq_ses.message import MAX_BYTES, Attachment, Message, explain
 from rq_ses.outbox import Outbox
-from rq_ses.settings import YEARS, load_producer_settings
+from rq_ses.settings import load_producer_settings
 from rq_ses.submission import Submission, is_unicode
 
 _OPTIONS: Final = {
