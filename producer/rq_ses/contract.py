@@ -36,11 +36,18 @@ OnUnknown = Literal["resend", "hold"]
 ON_UNKNOWN: Final[tuple[OnUnknown, ...]] = get_args(OnUnknown)
 """What may become of a mail that SES may have accepted."""
 
+Priority = Literal["high", "normal", "bulk"]
+PRIORITIES: Final[tuple[Priority, ...]] = get_args(Priority)
+"""The most urgent first; each has a queue of its own."""
+
 YEARS: Final = 315_360_000
 """Ten of them in seconds: more is a mistake, wherever a time is asked for."""
 
 KEY_FIELD: Final = "rq_ses_key"
 """Field of the job's hash: `DIGEST:NONCE` of a message sent with an idempotency key."""
+
+RECIPIENTS_FIELD: Final = "rq_ses_recipients"
+"""Field of the job's hash: how many recipients the mail has, which is what SES's limits count; absent: 1."""
 
 KEY_MEMORY: Final = 86_400
 """Seconds an idempotency key is remembered at least after its mail was sent."""
@@ -51,6 +58,16 @@ PREFIX: Final = f"{RQ_KEY_PREFIX}:"
 JOB_PREFIX: Final = f"{PREFIX}job:"
 QUEUES_KEY: Final = f"{PREFIX}queues"
 SUSPENDED_KEY: Final = f"{PREFIX}suspended"
+
+
+def queue_name(queue: str, priority: Priority) -> str:
+    """Return the RQ queue of a priority: `mail-high`, `mail`, `mail-bulk`."""
+    return queue if priority == "normal" else f"{queue}-{priority}"
+
+
+def queue_names(queue: str, priorities: Sequence[Priority] = PRIORITIES) -> tuple[str, ...]:
+    """Return the RQ queues of the priorities, the most urgent first."""
+    return tuple(queue_name(queue, priority) for priority in PRIORITIES if priority in priorities)
 
 
 def queue_key(queue: str) -> str:

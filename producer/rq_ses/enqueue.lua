@@ -1,16 +1,17 @@
 -- enqueue: write jobs and their places in one step; a job that is there already is left as it is.
 --
--- KEYS  1 the queue's list   2 its scheduled registry   3 the set of queues
--- ARGV  1 the queue's key    2 prefix of job keys   3 wake channel   4 "strict": a conflict refuses the whole
---       batch, else ""       5 name of the key field
---       6 now, in RQ's date form   7 origin   8 timeout   9 result_ttl   10 failure_ttl
---       then for each job: id, data, description, due ("" = now, "+s" = in s seconds, else epoch seconds),
---       key ("" or "DIGEST:NONCE")
+-- KEYS  1 the set of queues   then for each queue, by priority: its list, its scheduled registry
+-- ARGV  1 prefix of job keys   2 "strict": a conflict refuses the whole batch, else ""   3 name of the key field
+--       4 name of the recipients field   5 now, in RQ's date form   6 timeout   7 result_ttl   8 failure_ttl
+--       then for each queue: its name, its wake channel
+--       then for each job: queue (1 = the first), id, data, description, due ("" = now, "+s" = in s seconds,
+--       else epoch seconds), key ("" or "DIGEST:NONCE"), number of recipients ("" = 1)
 -- Reply one word a job: "enqueued", "ours" (an earlier try of this very call), "duplicate" (same key, same
 --       message), "conflict" (same key, another message; nothing written for it, strict: for none)
 
-local queue, scheduled, queues = KEYS[1], KEYS[2], KEYS[3]
-local job_prefix, key_field = ARGV[2], ARGV[5]
+local QUEUES = (#KEYS - 1) / 2
+local FIRST, WIDTH = 9 + 2 * QUEUES, 7
+local job_prefix, key_field, recipients_field, today = ARGV[1], ARGV[3], ARGV[4], ARGV[5]
 
 local function standing(id, key, earlier)
   local known = earlier[id] or redis.call('HGET', job_prefix .. id, key_field)
@@ -19,11 +20,11 @@ local function standing(id, key, earlier)
   return 'conflict'
 end
 
-if ARGV[4] == 'strict' then
+if ARGV[2] == 'strict' then
   local earlier = {}
   local words, refused = {}, false
-  for i = 11, #ARGV, 5 do
-    local id, key = ARGV[i], ARGV[i + 4]
+  for i = FIRST, #ARGV, WIDTH do
+    local id, key = ARGV[i + 1], ARGV[i + 5]
     if earlier[id] or redis.call('EXISTS', job_prefix .. id) == 1 then
       words[#words + 1] = standing(id, key, earlier)
       refused = refused or words[#words] == 'conflict'
@@ -35,41 +36,55 @@ if ARGV[4] == 'strict' then
   if refused then return words end
 end
 
--- Were this of another type, the script would break off with half a batch written (LLEN looks at the list).
-if type(redis.pcall('ZCARD', scheduled)) == 'table' then
-  for i = 14, #ARGV, 5 do
-    if ARGV[i] ~= '' then return redis.error_reply('WRONGTYPE ' .. scheduled .. ' is no sorted set') end
+local queues = {}
+for place = 1, QUEUES do
+  queues[place] = { list = KEYS[2 * place], scheduled = KEYS[2 * place + 1], name = ARGV[7 + 2 * place],
+    channel = ARGV[8 + 2 * place], ready = {} }
+end
+
+-- Were one of another type, the script would break off with half a batch written.
+for i = FIRST, #ARGV, WIDTH do
+  local queue = queues[tonumber(ARGV[i])]
+  if ARGV[i + 4] == '' then
+    queue.size = queue.size or redis.call('LLEN', queue.list)
+  elseif not queue.has_registry then
+    redis.call('ZCARD', queue.scheduled)
+    queue.has_registry = true
   end
 end
+
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
-local was_empty = redis.call('LLEN', queue) == 0
-local ready, words = {}, {}
+local words = {}
 
-for i = 11, #ARGV, 5 do
-  local id, data, description, due, key = unpack(ARGV, i, i + 4)
-  local job = job_prefix .. id
+for i = FIRST, #ARGV, WIDTH do
+  local place, id, data, description, due, key, recipients = unpack(ARGV, i, i + WIDTH - 1)
+  local job, queue = job_prefix .. id, queues[tonumber(place)]
   if redis.call('EXISTS', job) == 1 then
     words[#words + 1] = standing(id, key, {})
   else
     local later = due ~= ''
-    redis.call('HSET', job, 'created_at', ARGV[6], 'status', later and 'scheduled' or 'queued', 'origin', ARGV[7],
-      'timeout', ARGV[8], 'result_ttl', ARGV[9], 'failure_ttl', ARGV[10], 'description', description, 'data', data)
+    redis.call('HSET', job, 'created_at', today, 'status', later and 'scheduled' or 'queued', 'origin', queue.name,
+      'timeout', ARGV[6], 'result_ttl', ARGV[7], 'failure_ttl', ARGV[8], 'description', description, 'data', data)
     if key ~= '' then redis.call('HSET', job, key_field, key) end
+    if recipients ~= '' then redis.call('HSET', job, recipients_field, recipients) end
     if later then
       local score = string.sub(due, 1, 1) == '+' and string.format('%.6f', now + tonumber(due)) or due
-      redis.call('ZADD', scheduled, score, id)
+      redis.call('ZADD', queue.scheduled, score, id)
     else
-      redis.call('HSET', job, 'enqueued_at', ARGV[6])
-      ready[#ready + 1] = id
+      redis.call('HSET', job, 'enqueued_at', today)
+      queue.ready[#queue.ready + 1] = id
     end
     words[#words + 1] = 'enqueued'
   end
 end
 
-redis.call('SADD', queues, ARGV[1])
-for i = 1, #ready, 1000 do
-  redis.call('RPUSH', queue, unpack(ready, i, math.min(i + 999, #ready)))
+for _, queue in ipairs(queues) do
+  if queue.size or queue.has_registry then redis.call('SADD', KEYS[1], queue.list) end
+  local ready = queue.ready
+  for i = 1, #ready, 1000 do
+    redis.call('RPUSH', queue.list, unpack(ready, i, math.min(i + 999, #ready)))
+  end
+  if queue.size == 0 and #ready > 0 then redis.call('PUBLISH', queue.channel, '') end
 end
-if was_empty and #ready > 0 then redis.call('PUBLISH', ARGV[3], '') end
 return words

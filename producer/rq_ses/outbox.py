@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
+from itertools import chain
 from typing import Any, NamedTuple
 
 from redis import Redis
@@ -22,7 +23,7 @@ from rq_ses.errors import DurabilityUnconfirmed, IdempotencyConflict, OutboxUnav
 from rq_ses.message import Message
 from rq_ses.plaintext import one_line
 from rq_ses.server import connect
-from rq_ses.submission import OnUnknown, Seconds, Submission, checked_key
+from rq_ses.submission import OnUnknown, Priority, Seconds, Submission, checked_key
 
 BATCH_MESSAGES = 500
 BATCH_BYTES = 4 * 1024 * 1024
@@ -66,14 +67,14 @@ class _Wait:
 
 
 class Outbox:
-    """Enqueue messages for the workers of one queue.
+    """Enqueue messages for the workers of one queue, or rather of its priorities' three (docs/redis.md).
 
     A message is durable once the call has returned, as far as the server's appendfsync promises. Threads may
     share an Outbox; after a fork the connection pool renews itself.
 
     Args:
         redis_url: URL of the server, or of its Sentinels (see rq_ses.server).
-        queue: name of the RQ queue.
+        queue: name of the RQ queue of normal mails; QUEUE-high and QUEUE-bulk hold those of other priority.
         connection: a redis-py client to use in place of `redis_url`.
         result_ttl: seconds for which the receipt of a sent mail is kept (-1: for ever); at least a minute
             more than `enqueue_timeout`, so that a call whose answer was lost finds what it has done.
@@ -118,15 +119,13 @@ class Outbox:
         self._durability = Durability(
             patient, patient.register_script(lua), replicas=durable_replicas, timeout=durable_timeout
         )
-        self._keys = (
-            contract.queue_key(queue),
-            contract.registry_key("scheduled", queue),
-            contract.QUEUES_KEY,
-        )
-        self._head = (contract.queue_key(queue), contract.JOB_PREFIX, contract.wake_channel(queue))
+        names = contract.queue_names(queue)
+        places = ((contract.queue_key(name), contract.registry_key("scheduled", name)) for name in names)
+        self._keys = (contract.QUEUES_KEY, *chain.from_iterable(places))
+        self._queues = tuple(part for name in names for part in (name, contract.wake_channel(name)))
         least = math.ceil(enqueue_timeout) + 60
         ttls = [ttl if ttl < 0 else max(ttl, least) for ttl in (result_ttl, failure_ttl)]
-        self._job_fields = (queue, contract.JOB_TIMEOUT, *ttls)
+        self._job_fields = (contract.JOB_TIMEOUT, *ttls)
 
     def send(
         self,
@@ -137,6 +136,7 @@ class Outbox:
         delay: Seconds | None = None,
         expires: datetime | Seconds | None = None,
         on_unknown: OnUnknown | None = None,
+        priority: Priority = "normal",
         durable: bool = False,
     ) -> Receipt:
         """Enqueue one message and return its Receipt.
@@ -145,12 +145,13 @@ class Outbox:
             message: what to send.
             key: idempotency key; the same key and message give the first Receipt again with
                 `duplicate=True`: while the mail waits, while it is failed, at least 24 h after it was sent.
-                The first call's terms stand, whatever `at`, `delay`, `expires` and `on_unknown` say later.
+                The first call's terms stand, whatever the other arguments say later.
             at: aware datetime before which it is not sent.
             delay: seconds (or a timedelta) for which it is not sent; by the server's clock.
             expires: aware datetime, or seconds from now, after which it is failed rather than sent.
             on_unknown: what becomes of it when SES may have accepted it: "resend" or "hold"; by default what
                 the worker's settings say.
+            priority: "high" is claimed before "normal", that before "bulk"; see docs/rate.md.
             durable: return only when the server's disk, and `durable_replicas`, have it (docs/redis.md).
 
         Raises:
@@ -160,7 +161,7 @@ class Outbox:
                 or, without a receipt, the server can't confirm anything and nothing was enqueued.
             ValueError: an argument is unusable; nothing was enqueued.
         """
-        submission = Submission(message, key, at, delay, expires, on_unknown)
+        submission = Submission(message, key, at, delay, expires, on_unknown, priority)
         return self.send_many([submission], durable=durable)[0]
 
     def send_many(self, messages: Iterable[Message | Submission], *, durable: bool = False) -> list[Receipt]:
@@ -230,12 +231,16 @@ class Outbox:
             job_id = contract.keyed_job_id(self.queue, checked_key(key))
             mark = f"{contract.digest(payload)}:{os.urandom(8).hex()}"
         data = contract.encode_job(payload, submission.options())
-        description = contract.description(message.recipients, message.subject)
-        return _Entry(job_id, key, (job_id, data, description, submission.due(), mark))
+        recipients = message.recipients
+        description = contract.description(recipients, message.subject)
+        weight = str(len(recipients)) if len(recipients) > 1 else ""
+        place = str(submission.place() + 1)
+        return _Entry(job_id, key, (place, job_id, data, description, submission.due(), mark, weight))
 
     def _enqueue(self, batch: Sequence[_Entry], wait: _Wait, *, strict: bool) -> list[str]:
-        args: list[Any] = [*self._head, "strict" if strict else "", contract.KEY_FIELD]
-        args += (utcformat(datetime.now(UTC)), *self._job_fields)
+        args: list[Any] = [contract.JOB_PREFIX, "strict" if strict else ""]
+        args += (contract.KEY_FIELD, contract.RECIPIENTS_FIELD, utcformat(datetime.now(UTC)))
+        args += (*self._job_fields, *self._queues)
         for entry in batch:
             args += entry.fields
         words = self._insist(args, wait, [entry.job_id for entry in batch])

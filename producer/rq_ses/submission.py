@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from rq_ses.contract import ON_UNKNOWN, YEARS, OnUnknown
+from rq_ses.contract import ON_UNKNOWN, PRIORITIES, YEARS, OnUnknown, Priority
 from rq_ses.message import Message
 
-__all__ = ["KEY_LIMIT", "OnUnknown", "Seconds", "Submission", "checked_key", "is_unicode"]
+__all__ = ["KEY_LIMIT", "OnUnknown", "Priority", "Seconds", "Submission", "checked_key", "is_unicode"]
 
 KEY_LIMIT: Final = 512
 """Characters."""
@@ -20,7 +20,7 @@ Seconds = float | timedelta
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One message with its own `key`, `at`, `delay`, `expires`, `on_unknown` (see Outbox.send)."""
+    """One message with the terms of its own that Outbox.send takes."""
 
     message: Message
     key: str | None = None
@@ -28,6 +28,7 @@ class Submission:
     delay: Seconds | None = None
     expires: datetime | Seconds | None = None
     on_unknown: OnUnknown | None = None
+    priority: Priority = "normal"
 
     def due(self) -> str:
         """Return when it is due, as enqueue.lua takes it. Raises ValueError if that can't be used."""
@@ -36,6 +37,14 @@ class Submission:
         if self.at is not None:
             return f"{_epoch('at', self.at):.6f}"
         return "" if self.delay is None else f"+{_seconds('delay', self.delay):.6f}"
+
+    def place(self) -> int:
+        """Return the place of its queue among those of all priorities. Raises ValueError for another word."""
+        if self.priority not in PRIORITIES:
+            raise ValueError(
+                f"priority: {self.priority!r:.80} can't be used: give one of {', '.join(PRIORITIES)}"
+            )
+        return PRIORITIES.index(self.priority)
 
     def options(self) -> dict[str, Any]:
         """Return the job function's options. Raises ValueError if one can't be used."""

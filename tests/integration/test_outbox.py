@@ -52,6 +52,48 @@ def test_many_messages_keep_their_order_over_several_batches(redis: Redis, outbo
     assert len(set(queued(redis))) == 1203
 
 
+def test_a_priority_has_a_queue_of_its_own_that_rq_reads(redis: Redis, outbox: Outbox) -> None:
+    terms = [Submission(mail(), priority=priority) for priority in contract.PRIORITIES]
+    receipts = outbox.send_many([*terms, Submission(mail(), priority="bulk", delay=60)])
+    names = ["mail-high", "mail", "mail-bulk"]
+    assert [Queue(name, connection=redis).get_job_ids() for name in names] == [
+        [receipt.job_id] for receipt in receipts[:3]
+    ]
+    assert [fetch(redis, receipt.job_id).origin for receipt in receipts] == [*names, "mail-bulk"]
+    assert ScheduledJobRegistry("mail-bulk", connection=redis).get_job_ids() == [receipts[3].job_id]
+    assert {queue.name for queue in Queue.all(connection=redis)} == set(names)
+
+
+def test_a_queue_that_got_no_mail_is_not_made_known(redis: Redis, outbox: Outbox) -> None:
+    outbox.send(mail(), priority="bulk")
+    assert [queue.name for queue in Queue.all(connection=redis)] == ["mail-bulk"]
+
+
+def test_a_key_stands_for_one_mail_whatever_its_priority(redis: Redis, outbox: Outbox) -> None:
+    first = outbox.send(mail(), key="a", priority="bulk")
+    again = outbox.send(mail(), key="a", priority="high")
+    assert (again.job_id, again.duplicate) == (first.job_id, True)
+    assert Queue("mail-high", connection=redis).get_job_ids() == []
+
+
+def test_a_priority_that_does_not_exist_is_refused_before_anything_is_enqueued(
+    redis: Redis, outbox: Outbox
+) -> None:
+    with pytest.raises(ValueError, match="priority: 'urgent' can't be used: give one of high, normal, bulk"):
+        outbox.send_many([mail(), Submission(mail(), priority="urgent")])  # type: ignore[arg-type]
+    assert redis.keys("rq:job:*") == []
+
+
+def test_the_number_of_recipients_stands_beside_the_mail_where_it_is_not_one(
+    redis: Redis, outbox: Outbox
+) -> None:
+    one = outbox.send(mail("a@example.com"))
+    three = outbox.send(mail("a@example.com", cc=["b@example.com"], bcc=["c@example.com"]))
+    fields = [redis.hget(f"rq:job:{receipt.job_id}", contract.RECIPIENTS_FIELD) for receipt in (one, three)]
+    assert fields == [None, b"3"]
+    assert fetch(redis, three.job_id).description.startswith("a@example.com (+2)")
+
+
 def test_large_messages_are_split_into_batches_of_bounded_size(redis: Redis, outbox: Outbox) -> None:
     import os
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from typing import Any, Literal
 
 import click
 from pydantic import Field
 from redis.exceptions import RedisError
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 
+from rq_ses import contract
 from rq_ses.cli.exits import INCOMPLETE, OK, UNAVAILABLE
 from rq_ses.plaintext import one_line
 from rq_ses.settings import ProducerSettings, load_settings
@@ -73,18 +75,13 @@ def audit(*, repair: bool, as_json: bool, wait: float, **options: Any) -> None:
     found = open_ = 0
     try:
         with connect(settings.redis_url) as connection, _progress() as progress:
-            task = progress.add_task("reading", total=None, read=0)
-            look = Audit(
-                connection,
-                settings.queue,
-                policy,
-                wait=wait,
-                tell=lambda read: progress.update(task, read=read),
-            )
-            for report in look.run(repair=repair):
-                found += 1
-                open_ += not report.done
-                click.echo(_json(report, settings.queue) if as_json else _line(report))
+            for queue in contract.queue_names(settings.queue):
+                task = progress.add_task(queue, total=None, read=0)
+                tell = partial(_read, progress, task)
+                for report in Audit(connection, queue, policy, wait=wait, tell=tell).run(repair=repair):
+                    found += 1
+                    open_ += not report.done
+                    click.echo(_json(report, queue) if as_json else _line(report))
     except RedisError as exc:
         reason = one_line(f"{type(exc).__name__}: {exc}", 300)
         click.echo(f"Error: Redis did not answer ({reason}): check RQ_SES_REDIS_URL and the server", err=True)
@@ -102,13 +99,17 @@ def audit(*, repair: bool, as_json: bool, wait: float, **options: Any) -> None:
 def _progress() -> Progress:
     return Progress(
         SpinnerColumn(),
-        TextColumn("{task.fields[read]} jobs read"),
+        TextColumn("{task.description}: {task.fields[read]} jobs read"),
         console=Console(stderr=True),
         transient=True,
         disable=not sys.stderr.isatty(),
         # rich would print on stderr what goes to a file or a pipe.
         redirect_stdout=sys.stdout.isatty(),
     )
+
+
+def _read(progress: Progress, task: TaskID, read: int) -> None:
+    progress.update(task, read=read)
 
 
 def _line(report: Report) -> str:

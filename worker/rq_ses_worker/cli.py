@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import click
 
+from rq_ses import contract
 from rq_ses.cli.exits import OK, UNFIT
+from rq_ses.contract import PRIORITIES, Priority
 from rq_ses_worker.preflight import ServerUnfit, preflight
 from rq_ses_worker.settings import WorkerSettings, load_worker_settings
 from rq_ses_worker.supervisor import Supervisor
@@ -25,6 +28,13 @@ _LEVELS = ("debug", "info", "warning", "error")
 )
 @click.option("--redis-url", metavar="URL", help="Redis server [RQ_SES_REDIS_URL].")
 @click.option("--queue", metavar="NAME", help="RQ queue [RQ_SES_QUEUE].")
+@click.option(
+    "--priority",
+    "priorities",
+    type=click.Choice(PRIORITIES),
+    multiple=True,
+    help="Send mails of this priority alone; may be repeated [all].",
+)
 @click.option("--config", metavar="FILE", help="TOML file with settings [RQ_SES_CONFIG].")
 @click.option("--region", "aws_region", metavar="REGION", help="AWS region of SES [AWS_REGION].")
 @click.option("--base-url", metavar="URL", help="Another endpoint than AWS's [RQ_SES_BASE_URL].")
@@ -73,7 +83,15 @@ _LEVELS = ("debug", "info", "warning", "error")
     show_default=True,
     help="What is logged on stderr.",
 )
-def worker(*, burst: bool, processes: int, name: str | None, log_level: str, **options: Any) -> None:
+def worker(
+    *,
+    burst: bool,
+    processes: int,
+    name: str | None,
+    log_level: str,
+    priorities: tuple[Priority, ...],
+    **options: Any,
+) -> None:
     """Send what is queued, many mails at once, until SIGTERM or SIGINT.
 
     A signal lets what is being sent end and settles it; a second one, at least a second later, ends at once.
@@ -100,7 +118,9 @@ def worker(*, burst: bool, processes: int, name: str | None, log_level: str, **o
     def work(number: int) -> int:
         own_name = f"{name}-{number}" if name and processes > 1 else name
         try:
-            build_worker(settings, name=own_name).work(burst=burst, logging_level=log_level)
+            build_worker(settings, name=own_name, priorities=priorities or PRIORITIES).work(
+                burst=burst, logging_level=log_level
+            )
         except ServerUnfit as exc:
             for finding in exc.findings:
                 click.echo(f"Error: Redis: {finding.text}", err=True)
@@ -113,10 +133,12 @@ def worker(*, burst: bool, processes: int, name: str | None, log_level: str, **o
     sys.exit(Supervisor(processes, work, hopeless=frozenset({UNFIT})).run())
 
 
-def build_worker(settings: WorkerSettings, *, name: str | None = None) -> MailWorker:
+def build_worker(
+    settings: WorkerSettings, *, name: str | None = None, priorities: Sequence[Priority] = PRIORITIES
+) -> MailWorker:
     """Return the worker that `settings` describe; nothing is connected yet."""
     return MailWorker(
-        [settings.queue],
+        contract.queue_names(settings.queue, priorities),
         connection=connect(settings.redis_url),
         client=settings.client(),
         policy=settings.policy(),

@@ -14,7 +14,7 @@ from rq_ses.contract import YEARS
 from rq_ses.invalid import shown
 from rq_ses.message import Message, explain
 from rq_ses.plaintext import one_line
-from rq_ses.submission import KEY_LIMIT, OnUnknown, Submission
+from rq_ses.submission import KEY_LIMIT, OnUnknown, Priority, Submission
 
 LINE_LIMIT: Final = 128 * 1024 * 1024
 """Bytes of a line: the largest mail, even with most of its text in JSON's six-byte escapes."""
@@ -51,6 +51,7 @@ class _Terms(BaseModel):
     delay: Annotated[float, Field(strict=True, ge=0, le=YEARS, allow_inf_nan=False)] | None = None
     expires: Annotated[datetime | float, BeforeValidator(_expiry)] | None = None
     on_unknown: OnUnknown | None = None
+    priority: Priority = "normal"
 
 
 _TERMS = frozenset(_Terms.model_fields)
@@ -119,8 +120,7 @@ def _read(number: int, size: int, raw: bytes) -> Line:
         problems.append("at and delay: both were given: give one of them")
     if message is None or agreed is None or problems:
         return Line(number, size, None, "; ".join(problems))
-    submission = Submission(message, agreed.key, agreed.at, agreed.delay, agreed.expires, agreed.on_unknown)
-    return Line(number, size, submission)
+    return Line(number, size, Submission(message, **dict(agreed)))
 
 
 def _reason(exc: ValueError | RecursionError) -> str:

@@ -14,7 +14,7 @@ import click
 from pydantic import ValidationError
 
 from rq_ses.cli.exits import INCOMPLETE
-from rq_ses.contract import ON_UNKNOWN, YEARS, OnUnknown
+from rq_ses.contract import ON_UNKNOWN, PRIORITIES, YEARS, OnUnknown, Priority
 from rq_ses.errors import DurabilityUnconfirmed, IdempotencyConflict
 from rq_ses.message import MAX_BYTES, Attachment, Message, explain
 from rq_ses.outbox import Outbox
@@ -88,6 +88,7 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # generic since click 
     type=click.Choice(ON_UNKNOWN),
     help="What to do if SES may have accepted it [the worker's].",
 )
+@click.option("--priority", type=click.Choice(PRIORITIES), default=None, help="How urgent it is [normal].")
 @click.option("--jsonl", metavar="FILE", help="Send a Message of each line of JSON (- for standard input).")
 @click.option("--strict", is_flag=True, help="With --jsonl: send nothing if a line is bad.")
 @click.option(
@@ -155,6 +156,7 @@ def _submission(
     delay: float | None,
     expires: datetime | float | None,
     on_unknown: OnUnknown | None,
+    priority: Priority | None,
     text: str | None,
     text_file: BinaryIO | None,
     html: str | None,
@@ -181,7 +183,7 @@ def _submission(
         raise click.UsageError("--at and --delay: both were given: give one of them")
     if key is not None and not is_unicode(key):
         raise click.UsageError(f"--key: {key!r} is not Unicode text: write it in UTF-8")
-    return Submission(message, key, at, delay, expires, on_unknown)
+    return Submission(message, key, at, delay, expires, on_unknown, priority or "normal")
 
 
 def _by_option(problems: Sequence[str]) -> str:
