@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
 
@@ -14,6 +15,7 @@ class Sized(Protocol):
 
 
 Item = TypeVar("Item", bound=Sized)
+Reply = TypeVar("Reply")
 
 
 def batches(items: Iterable[Item], *, most: int, most_bytes: int) -> Iterator[list[Item]]:
@@ -28,3 +30,28 @@ def batches(items: Iterable[Item], *, most: int, most_bytes: int) -> Iterator[li
         size += item.size
     if batch:
         yield batch
+
+
+def in_turn(
+    call: Callable[[list[Item]], Reply], made: Iterable[list[Item]], *, full: int
+) -> Iterator[tuple[list[Item], Reply]]:
+    """Yield each batch with the reply of `call`, which has one at a time, in order.
+
+    While one of `full` items is in a thread of `call`, the next is made in the caller's; none is called
+    before the one before it was yielded. What `call` raises is raised in that batch's turn.
+    """
+    waiting: tuple[list[Item], Future[Reply]] | None = None
+    with ThreadPoolExecutor(1, "rq-ses-batch") as pool:
+        try:
+            for batch in made:
+                if waiting:
+                    ended, waiting = waiting, None
+                    yield ended[0], ended[1].result()
+                if len(batch) < full:
+                    yield batch, call(batch)
+                else:
+                    waiting = batch, pool.submit(call, batch)
+        finally:
+            # Also where the next batch can't be made: then it matters more what became of this one.
+            if waiting:
+                yield waiting[0], waiting[1].result()

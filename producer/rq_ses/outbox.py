@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.resources import files
 from itertools import chain
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from redis import exceptions as redis_errors
 from rq.utils import utcformat
 
 from rq_ses import contract
-from rq_ses.batching import batches
+from rq_ses.batching import batches, in_turn
 from rq_ses.durability import Durability
 from rq_ses.errors import DurabilityUnconfirmed, IdempotencyConflict, OutboxUnavailable
 from rq_ses.message import Message
@@ -175,8 +176,9 @@ class Outbox:
         """
         receipts: list[Receipt] = []
         wait = _Wait(durable)
-        for batch in _batches(self._entry(message) for message in messages):
-            for entry, word in zip(batch, self._enqueue(batch, wait, strict=True), strict=True):
+        entries = (self._entry(message) for message in messages)
+        for batch, words in self._enqueued(entries, wait, strict=True):
+            for entry, word in zip(batch, words, strict=True):
                 if word == "conflict":
                     raise IdempotencyConflict(entry.key or "", entry.job_id)
                 receipts.append(Receipt(entry.job_id, duplicate=word == "duplicate"))
@@ -208,8 +210,8 @@ class Outbox:
                     yield entry
 
         place = iter(places)
-        for batch in _batches(usable()):
-            for entry, word in zip(batch, self._enqueue(batch, wait, strict=False), strict=True):
+        for batch, words in self._enqueued(usable(), wait, strict=False):
+            for entry, word in zip(batch, words, strict=True):
                 at = next(place)
                 if word == "conflict":
                     results[at] = IdempotencyConflict(entry.key or "", entry.job_id)
@@ -237,7 +239,13 @@ class Outbox:
         place = str(submission.place() + 1)
         return _Entry(job_id, key, (place, job_id, data, description, submission.due(), mark, weight))
 
-    def _enqueue(self, batch: Sequence[_Entry], wait: _Wait, *, strict: bool) -> list[str]:
+    def _enqueued(
+        self, entries: Iterable[_Entry], wait: _Wait, *, strict: bool
+    ) -> Iterator[tuple[list[_Entry], list[str]]]:
+        made = batches(entries, most=BATCH_MESSAGES, most_bytes=BATCH_BYTES)
+        return in_turn(partial(self._enqueue, wait=wait, strict=strict), made, full=BATCH_MESSAGES)
+
+    def _enqueue(self, batch: Sequence[_Entry], *, wait: _Wait, strict: bool) -> list[str]:
         args: list[Any] = [contract.JOB_PREFIX, "strict" if strict else ""]
         args += (contract.KEY_FIELD, contract.RECIPIENTS_FIELD, utcformat(datetime.now(UTC)))
         args += (*self._job_fields, *self._queues)
@@ -275,10 +283,6 @@ class Outbox:
             # min-replicas-to-write: so a primary refuses that is just being replaced.
             raise redis_errors.ConnectionError(str(exc)) from exc
         return words
-
-
-def _batches(entries: Iterable[_Entry]) -> Iterator[list[_Entry]]:
-    return batches(entries, most=BATCH_MESSAGES, most_bytes=BATCH_BYTES)
 
 
 def _reason(exc: Exception) -> str:

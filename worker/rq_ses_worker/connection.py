@@ -26,7 +26,8 @@ _IDLE_LIMIT: Final = 45.0
 """Seconds after which an unused connection is replaced: gateways forget idle ones without telling."""
 
 _ONE_PIECE: Final = 65_536
-_ONE_READ: Final = 8_192
+_ONE_READ: Final = 1_024
+"""Bytes; SES's answers are under 500. A thread that waits holds so much, and larger buffers add up."""
 _PLAIN: Final = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9])(?: [^\r\n]*)?\r\n")
 _LEAVE_TO_LIBRARY: Final = frozenset({"transfer-encoding", "content-encoding", "connection"})
 
