@@ -19,6 +19,7 @@ import pytest
 from rq_ses_worker.outcome import Outcome, RateLimited, Sent, Terminal, Transient, summary
 from rq_ses_worker.ses import SesClient
 from rq_ses_worker.sigv4 import Credentials
+from support.certificates import CA, CERTIFICATE_AND_KEY
 
 SECRET = "secret/of+the/tests/0123456789abcdefghij"
 CREDENTIALS = Credentials("AKIDOFTHETESTS", SECRET)
@@ -27,38 +28,6 @@ OK = b'HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n{"MessageId":"m-1"}'
 TIMEOUT = 0.4
 SLACK = 1.0
 """Seconds a loaded machine may be late; a missed deadline would be later by far, or never come."""
-
-# For tests alone; valid from 2020 to 2120, for the name localhost and not for its addresses.
-CA = """\
------BEGIN CERTIFICATE-----
-MIIBZTCCAQugAwIBAgIBATAKBggqhkjOPQQDAjAZMRcwFQYDVQQDDA5ycS1zZXMg
-dGVzdCBDQTAgFw0yMDAxMDEwMDAwMDBaGA8yMTIwMDEwMTAwMDAwMFowGTEXMBUG
-A1UEAwwOcnEtc2VzIHRlc3QgQ0EwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAARN
-OkgVS7IVc2IAwaTJrVfDDmdOZ8ILgS/65/36JAxJsAS36WvScwwZLbLygFN5U7Rd
-N4k81UMIRlzE78CymyiLo0IwQDAOBgNVHQ8BAf8EBAMCAQYwDwYDVR0TAQH/BAUw
-AwEB/zAdBgNVHQ4EFgQU0+pSUGWQKHe8KrQbNKEqc6lDgPowCgYIKoZIzj0EAwID
-SAAwRQIhANmzUqmjMiKSAN+qLWYD6LDW9dTArqwsNzPrEBI3gk5HAiAz8kn90qDr
-YMQRAYy3bVMHd9o3OIIWzke7rdecCWkK1w==
------END CERTIFICATE-----
-"""
-CERTIFICATE_AND_KEY = """\
------BEGIN CERTIFICATE-----
-MIIBpjCCAUugAwIBAgIBAjAKBggqhkjOPQQDAjAZMRcwFQYDVQQDDA5ycS1zZXMg
-dGVzdCBDQTAgFw0yMDAxMDEwMDAwMDBaGA8yMTIwMDEwMTAwMDAwMFowFDESMBAG
-A1UEAwwJbG9jYWxob3N0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEicKMlUwK
-Pqj6xyVZDdOVfIR2xtvenwhClZEIXbBldxH20Y397VhzLFtRzaFuouT25+wKEpBq
-0HBtSEz1vxZsz6OBhjCBgzAUBgNVHREEDTALgglsb2NhbGhvc3QwCQYDVR0TBAIw
-ADALBgNVHQ8EBAMCB4AwEwYDVR0lBAwwCgYIKwYBBQUHAwEwHQYDVR0OBBYEFCqy
-eIT+ndy63YO/oRwgH4QZtLMNMB8GA1UdIwQYMBaAFNPqUlBlkCh3vCq0GzShKnOp
-Q4D6MAoGCCqGSM49BAMCA0kAMEYCIQDqVkD3YrMPI07IjQVLmqNYyav795kc6ygw
-ru5h12ocUwIhAL+1IeheXnOG1wUNaUrI/B+BUdRsypb8kK5O6IUY/o52
------END CERTIFICATE-----
------BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg2BrOxRBfHX8AwYh4
-E6foggjOylCTuOjezlCdsF3Gz9GhRANCAASJwoyVTAo+qPrHJVkN05V8hHbG296f
-CEKVkQhdsGV3EfbRjf3tWHMsW1HNoW6i5Pbn7AoSkGrQcG1ITPW/FmzP
------END PRIVATE KEY-----
-"""
 
 Handler = Callable[[socket.socket], None]
 

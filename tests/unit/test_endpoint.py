@@ -16,16 +16,55 @@ from rq_ses_worker.endpoint import SEND_PATH, endpoint_url
         ("us-east-1", "email.us-east-1.amazonaws.com"),
         ("ap-southeast-7", "email.ap-southeast-7.amazonaws.com"),
         ("us-gov-west-1", "email.us-gov-west-1.amazonaws.com"),
-        ("cn-northwest-1", "email.cn-northwest-1.amazonaws.com.cn"),
         ("eusc-de-east-1", "email.eusc-de-east-1.amazonaws.eu"),
-        ("us-iso-east-1", "email.us-iso-east-1.c2s.ic.gov"),
-        ("us-isob-east-1", "email.us-isob-east-1.sc2s.sgov.gov"),
-        ("eu-isoe-west-1", "email.eu-isoe-west-1.cloud.adc-e.uk"),
-        ("us-isof-south-1", "email.us-isof-south-1.csp.hci.ic.gov"),
     ],
 )
 def test_each_partition_has_its_own_ending(region: str, host: str) -> None:
     assert endpoint_url(region) == f"https://{host}/v2/email/outbound-emails"
+
+
+def test_fips_and_dual_stack_hosts_are_chosen_by_name() -> None:
+    assert endpoint_url("us-east-1", use_fips=True) == (
+        "https://email-fips.us-east-1.amazonaws.com/v2/email/outbound-emails"
+    )
+    assert endpoint_url("eu-west-1", use_dualstack=True) == (
+        "https://email.eu-west-1.api.aws/v2/email/outbound-emails"
+    )
+    assert endpoint_url("us-gov-west-1", use_fips=True, use_dualstack=True) == (
+        "https://email-fips.us-gov-west-1.api.aws/v2/email/outbound-emails"
+    )
+
+
+@pytest.mark.parametrize(
+    ("region", "nearest"),
+    [
+        ("eu-west-4", "eu-west-3, eu-west-2, eu-west-1"),
+        ("us-easst-1", "us-east-1"),
+        ("ue-west-1", "us-west-1, eu-west-1"),
+        ("ap-east-1", "ap-east-2"),
+        ("xx-nowhere-9", "us-east-1"),
+    ],
+)
+def test_where_ses_is_not_listed_the_nearest_regions_are_named(region: str, nearest: str) -> None:
+    with pytest.raises(ValueError, match=rf"SES is not listed in region '{region}': .*\({nearest}") as caught:
+        endpoint_url(region)
+    assert f"set base_url (RQ_SES_BASE_URL) https://email.{region}.amazonaws.com" in str(caught.value)
+
+
+@pytest.mark.parametrize("region", ["ap-east-1", "cn-northwest-1", "xx-new-1", "us-iso-east-1"])
+def test_a_region_that_is_not_listed_is_signed_when_its_address_is_given(region: str) -> None:
+    assert endpoint_url(region, "https://ses.example") == f"https://ses.example{SEND_PATH}"
+
+
+def test_where_ses_has_no_fips_endpoint_the_ones_there_are_are_named() -> None:
+    with pytest.raises(ValueError, match=r"no FIPS endpoint .* 'eu-west-1': .*us-west-1.*remove use_fips"):
+        endpoint_url("eu-west-1", use_fips=True)
+
+
+@pytest.mark.parametrize("switch", ["use_fips", "use_dualstack"])
+def test_an_address_and_a_kind_of_address_exclude_each_other(switch: str) -> None:
+    with pytest.raises(ValueError, match=rf"base_url 'https://ses.example' and {switch} exclude"):
+        endpoint_url("us-east-1", "https://ses.example", **{switch: True})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

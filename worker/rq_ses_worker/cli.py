@@ -13,10 +13,15 @@ import click
 from rq_ses import contract
 from rq_ses.cli.exits import OK, UNFIT
 from rq_ses.contract import PRIORITIES, Priority
+from rq_ses.errors import SettingsError
+from rq_ses_worker.identity.provider import CredentialsUnavailable
+from rq_ses_worker.identity.source import CredentialSource
 from rq_ses_worker.preflight import ServerUnfit, preflight
 from rq_ses_worker.settings import WorkerSettings, load_worker_settings
 from rq_ses_worker.supervisor import Supervisor
 from rq_ses_worker.worker import MailWorker, connect
+
+log = logging.getLogger(__name__)
 
 _LEVELS = ("debug", "info", "warning", "error")
 
@@ -62,6 +67,12 @@ _LEVELS = ("debug", "info", "warning", "error")
     type=click.Choice(["resend", "hold"]),
     help="What to do with a mail that SES may have accepted [RQ_SES_ON_UNKNOWN].",
 )
+@click.option("--account", metavar="NAME", help="Name of the SES account [RQ_SES_ACCOUNT].")
+@click.option(
+    "--max-send-rate",
+    metavar="N",
+    help="Recipients a second of all workers of the account, or auto [RQ_SES_MAX_SEND_RATE].",
+)
 @click.option(
     "--processes",
     type=click.IntRange(min=1),
@@ -95,7 +106,8 @@ def worker(
     """Send what is queued, many mails at once, until SIGTERM or SIGINT.
 
     A signal lets what is being sent end and settles it; a second one, at least a second later, ends at once.
-    Credentials come from the environment or --config, never from options: other users could read those.
+    Credentials come from the environment, --config, or where else AWS's own tools look (AWS_PROFILE, web
+    identity, container, EC2), never from options: other users could read those.
 
     \b
     Examples:
@@ -105,7 +117,8 @@ def worker(
       rq-ses worker --processes 4
 
     With --processes, a process that dies is started anew. A burst ends although mails of a dead worker wait
-    for its lease to run out, and at once while workers are suspended; the next one sends them.
+    for its lease to run out, and at once while workers are suspended, the breaker is open by hand, or the
+    day's quota is used up; the next one sends them.
 
     Exit codes: 0 stopped as told (or drained), 1 failed, 2 bad command line, 3 bad settings,
     5 Redis would lose mails as it is set up.
@@ -115,12 +128,15 @@ def worker(
         stream=sys.stderr, level=log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
     )
 
+    credentials = settings.credentials()
+    identify(credentials)
+
     def work(number: int) -> int:
         own_name = f"{name}-{number}" if name and processes > 1 else name
         try:
-            build_worker(settings, name=own_name, priorities=priorities or PRIORITIES).work(
-                burst=burst, logging_level=log_level
-            )
+            build_worker(
+                settings, name=own_name, priorities=priorities or PRIORITIES, credentials=credentials
+            ).work(burst=burst, logging_level=log_level)
         except ServerUnfit as exc:
             for finding in exc.findings:
                 click.echo(f"Error: Redis: {finding.text}", err=True)
@@ -133,17 +149,39 @@ def worker(
     sys.exit(Supervisor(processes, work, hopeless=frozenset({UNFIT})).run())
 
 
+def identify(credentials: CredentialSource) -> None:
+    """Fetch credentials and log where they come from; those that can't be had just now are waited for.
+
+    Raises SettingsError, a line for each place that was looked at, if somebody must act first.
+    """
+    try:
+        credentials.current()
+    except CredentialsUnavailable as exc:
+        if not exc.lasting:
+            log.warning("mails wait until there are credentials")
+            return
+        looked = [f"AWS credentials: {place}: {reason}" for place, reason in exc.tried]
+        remedy = "AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or one of these places up"
+        raise SettingsError([*looked, remedy] if len(looked) > 1 else looked) from exc
+    log.info("credentials: %s", credentials)
+
+
 def build_worker(
-    settings: WorkerSettings, *, name: str | None = None, priorities: Sequence[Priority] = PRIORITIES
+    settings: WorkerSettings,
+    *,
+    name: str | None = None,
+    priorities: Sequence[Priority] = PRIORITIES,
+    credentials: CredentialSource | None = None,
 ) -> MailWorker:
     """Return the worker that `settings` describe; nothing is connected yet."""
     return MailWorker(
         contract.queue_names(settings.queue, priorities),
         connection=connect(settings.redis_url),
-        client=settings.client(),
+        client=settings.client(credentials),
         policy=settings.policy(),
         concurrency=settings.concurrency,
         lease=settings.lease,
+        gate=settings.gate(),
         name=name,
         check=partial(preflight, mode=settings.preflight),
     )

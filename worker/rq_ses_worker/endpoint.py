@@ -9,42 +9,75 @@ from typing import Final
 from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
+from rq_ses_worker.regions import FIPS_REGIONS, SES_REGIONS, host, nearest
+
 SEND_PATH: Final = "/v2/email/outbound-emails"
 
 _REGION: Final = re.compile(r"[a-z]{2,}(?:-[a-z0-9]+)+-[0-9]{1,2}")
-_SUFFIXES: Final = (
-    ("cn-", "amazonaws.com.cn"),
-    ("eusc-", "amazonaws.eu"),
-    ("us-iso-", "c2s.ic.gov"),
-    ("us-isob-", "sc2s.sgov.gov"),
-    ("eu-isoe-", "cloud.adc-e.uk"),
-    ("us-isof-", "csp.hci.ic.gov"),
-)
-"""Beginnings of the regions of AWS's partitions whose hosts don't end in amazonaws.com."""
-
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _UNFIT: Final = re.compile(r"[\x00-\x1f\x7f\\]|^\s|\s$")
 _USERINFO: Final = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://|//)?.*@", re.DOTALL)
 
 
-def endpoint_url(region: str, base_url: str | None = None, *, allow_http: bool = False) -> str:
+def endpoint_url(
+    region: str,
+    base_url: str | None = None,
+    *,
+    allow_http: bool = False,
+    use_fips: bool = False,
+    use_dualstack: bool = False,
+) -> str:
     """Return the URL of SendEmail, in the one form in which it is both signed and sent.
 
     `base_url` stands in for SES's own address; its path is kept as a prefix. Plain http is for loopback hosts
-    and for those who allow it. Raises ValueError, naming setting, value and remedy, if either is unusable.
+    and for those who allow it. With a base_url `region` is only signed, and may be any that looks like one:
+    so a region that is newer than our list can be used. Without one, SES must be listed in the region, and
+    with `use_fips` a FIPS endpoint, too. Raises ValueError, naming setting, value and remedy.
     """
+    check_region(region)
+    if base_url is None:
+        _check_listed(region, fips=use_fips, dualstack=use_dualstack)
+        return f"https://{host('email', region, fips=use_fips, dualstack=use_dualstack)}{SEND_PATH}"
+    for name, used in (("use_fips", use_fips), ("use_dualstack", use_dualstack)):
+        if used:
+            raise ValueError(
+                f"base_url {masked(base_url)!r} and {name} exclude each other, since base_url is the whole "
+                "address: remove one of them"
+            )
+    url = secure_url("base_url", base_url, allow_http=allow_http)
+    return _normal(url._replace(path=(url.path or "").rstrip("/") + SEND_PATH).url)
+
+
+def check_region(region: str) -> None:
+    """Raise ValueError, with the remedy, if `region` doesn't look like the name of a region."""
     if not _REGION.fullmatch(region):
         raise ValueError(f"region {region!r} is not the name of an AWS region: use one like us-east-1")
-    if base_url is None:
-        suffix = next((suffix for start, suffix in _SUFFIXES if region.startswith(start)), "amazonaws.com")
-        return f"https://email.{region}.{suffix}{SEND_PATH}"
-    url = plain_url("base_url", base_url)
+
+
+def _check_listed(region: str, *, fips: bool, dualstack: bool) -> None:
+    if region not in SES_REGIONS:
+        what, names, instead = "Amazon SES is not listed", nearest(region), "set"
+    elif fips and region not in FIPS_REGIONS:
+        what, names = "no FIPS endpoint of Amazon SES is listed", nearest(region, FIPS_REGIONS)
+        instead = "remove use_fips, or set in its place"
+    else:
+        return
+    address = host("email", region, fips=fips, dualstack=dualstack)
+    raise ValueError(
+        f"{what} in region {region!r}: use one of the nearest ({', '.join(names)}), or {instead} "
+        f"base_url (RQ_SES_BASE_URL) https://{address} if it is there by now"
+    )
+
+
+def secure_url(name: str, value: str, *, allow_http: bool = False) -> Url:
+    """Return the parts of a URL, as `plain_url`; http is for loopback hosts, or for those who allow it."""
+    url = plain_url(name, value)
     if url.scheme == "http" and not (allow_http or is_loopback(url.host or "")):
         raise ValueError(
-            f"base_url {base_url!r} is not encrypted and its host is not this machine: "
+            f"{name} {value!r} is not encrypted and its host is not this machine: "
             "use https, or set allow_http if the way there is trusted"
         )
-    return _normal(url._replace(path=(url.path or "").rstrip("/") + SEND_PATH).url)
+    return url
 
 
 def plain_url(name: str, value: str) -> Url:

@@ -16,14 +16,24 @@ from urllib3.exceptions import HTTPError
 
 from rq_ses.message import Message
 from rq_ses.render import send_email_body
+from rq_ses_worker.account import (
+    ACCOUNT_PATH,
+    Account,
+    Identity,
+    identity_path,
+    read_account,
+    read_identity,
+)
 from rq_ses_worker.answer import lower_names
 from rq_ses_worker.connection import WholeAnswer
 from rq_ses_worker.credentials import Credentials
 from rq_ses_worker.deadline import EXCHANGE
-from rq_ses_worker.endpoint import endpoint_url
+from rq_ses_worker.endpoint import SEND_PATH, endpoint_url
 from rq_ses_worker.failure import EXPECTED, failed
 from rq_ses_worker.httpdate import parse_http_date
-from rq_ses_worker.outcome import Outcome, classify, is_skew
+from rq_ses_worker.identity.provider import CredentialsUnavailable
+from rq_ses_worker.identity.source import CredentialSource
+from rq_ses_worker.outcome import Outcome, Terminal, Transient, classify, is_skew
 from rq_ses_worker.sigv4 import host_header, sign
 from rq_ses_worker.transport import EndpointAdapter, Proxy, tls_context
 
@@ -31,8 +41,13 @@ BODY_LIMIT: Final = 1 << 20
 """Bytes of an answer that are read; SES's are well under 1 KB."""
 
 _CONTENT: Final = {"Content-Type": "application/json"}
+_NOTHING: Final[dict[str, str]] = {}
 _PIECE: Final = 65_536
 _SHORTEST_SECRET: Final = 8
+_OUTDATED: Final = frozenset(
+    {"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"}
+)
+"""AWS's names for credentials that have ended or been replaced."""
 
 
 def _utc_now() -> datetime:
@@ -42,6 +57,7 @@ def _utc_now() -> datetime:
 class SesClient:
     """Send mails to SES v2 from any number of threads over one pool of kept-alive connections.
 
+    `credentials` are asked for at each attempt, so they may change.
     `timeout` seconds bound one whole exchange, from the look-up of the name to the answer's last byte.
     `proxy` is an http or https URL and may hold a user name and password; `ca_bundle` is a PEM file or a
     directory of CA certificates to trust instead of the usual ones; `pool_size` connections are kept, one for
@@ -51,7 +67,7 @@ class SesClient:
 
     def __init__(
         self,
-        credentials: Credentials,
+        credentials: Credentials | CredentialSource,
         region: str,
         base_url: str | None = None,
         timeout: float = 5.0,
@@ -59,6 +75,8 @@ class SesClient:
         proxy: str | None = None,
         ca_bundle: str | None = None,
         allow_http: bool = False,
+        use_fips: bool = False,
+        use_dualstack: bool = False,
         pool_size: int = 16,
         clock: Callable[[], datetime] = _utc_now,
     ) -> None:
@@ -66,19 +84,24 @@ class SesClient:
             raise ValueError(f"timeout {timeout!r} is not a time: use seconds above 0")
         if pool_size < 1:
             raise ValueError(f"pool_size {pool_size!r} is not a number of connections: use 1 or more")
-        self.url = endpoint_url(region, base_url, allow_http=allow_http)
+        self.url = endpoint_url(
+            region, base_url, allow_http=allow_http, use_fips=use_fips, use_dualstack=use_dualstack
+        )
+        self._base_url = self.url.removesuffix(SEND_PATH)
         self.region = region
         self.timeout = timeout
-        self._credentials = credentials
-        self._secrets = _shapes(credentials.secrets)
+        if isinstance(credentials, Credentials):
+            credentials = CredentialSource.of(credentials)
+        self.credentials = credentials
         self._clock = clock
-        # Read and replaced as a whole, so that threads need no lock.
+        # Each is read and replaced as a whole, so that threads need no lock.
+        self._masked: tuple[Credentials | None, tuple[str, ...]] = (None, ())
         self._clock_offset = timedelta(0)
+        self._seen_offset: timedelta | None = None
         self._constant_headers = {
             "Host": host_header(self.url),
             "User-Agent": f"rq-ses/{version('rq-ses')}",
             "Accept": "application/json",
-            **_CONTENT,
         }
         self._adapter = EndpointAdapter(
             self.url, pool_size, tls_context(ca_bundle), None if proxy is None else Proxy(proxy)
@@ -106,59 +129,113 @@ class SesClient:
     def send_body(self, body: bytes) -> Outcome:
         """Send one SendEmail request, given as the JSON that will be signed and sent byte for byte.
 
-        If SES finds our clock wrong, its own time is taken over and the request signed and sent once more:
-        a request that is refused for its signature was not accepted.
+        If SES finds our clock wrong, its own time is taken over, and if it finds the credentials outdated,
+        new ones are fetched; then the request is signed and sent once more: a request that is refused for its
+        signature was not accepted. Without valid credentials the outcome is Transient.
         """
-        outcome, headers = self._attempt(body)
-        if is_skew(outcome) and self._adopt_time(headers):
-            outcome, _ = self._attempt(body)
-        return self._without_secrets(outcome)
+        outcome, _ = self._ask("POST", self.url, body)
+        return outcome
 
-    def _attempt(self, body: bytes) -> tuple[Outcome, Mapping[str, str]]:
-        request = self._signed(body)
+    def get_account(self) -> Account:
+        """Return the account's limits and state in this region (needs the permission ses:GetAccount).
+
+        SES answers about one such call a second. Raises AccountRefused if it doesn't tell.
+        """
+        return read_account(*self._ask("GET", self._base_url + ACCOUNT_PATH, b""))
+
+    def get_email_identity(self, name: str) -> Identity | None:
+        """Return what SES knows of an address or a domain, None if nothing (needs ses:GetEmailIdentity).
+
+        Raises AccountRefused if it doesn't tell, ValueError if `name` can be neither.
+        """
+        return read_identity(name, *self._ask("GET", self._base_url + identity_path(name), b""))
+
+    @property
+    def clock_offset(self) -> timedelta | None:
+        """SES's clock minus ours, to a second, as the last answer to a GET told; None if none did."""
+        return self._seen_offset
+
+    def _ask(self, method: str, url: str, body: bytes) -> tuple[Outcome, bytes]:
+        """Make one request, or two if a new signature may help; return the outcome and the answer's body."""
+        try:
+            credentials = self.credentials.current()
+            outcome, headers, content = self._attempt(credentials, method, url, body)
+            if is_skew(outcome) and self._adopt_time(headers):
+                outcome, headers, content = self._attempt(credentials, method, url, body)
+            elif _outdated(outcome) and self.credentials.renew(credentials):
+                credentials = self.credentials.current()
+                outcome, headers, content = self._attempt(credentials, method, url, body)
+        except CredentialsUnavailable as exc:
+            return _unsigned(exc), b""
+        if method == "GET" and (theirs := _date(headers)):
+            self._seen_offset = theirs - self._clock()
+        if method == "GET":
+            content = self._starred(content.decode("utf-8", "replace"), credentials).encode()
+        return self._without_secrets(outcome, credentials), content
+
+    def _attempt(
+        self, credentials: Credentials, method: str, url: str, body: bytes
+    ) -> tuple[Outcome, Mapping[str, str], bytes]:
+        request = self._signed(credentials, method, url, body)
         with EXCHANGE.within(self.timeout):
             try:
                 response: Response | WholeAnswer = self._adapter.send(
                     request, stream=True, timeout=self.timeout
                 )
             except EXPECTED as exc:
-                return failed(exc, EXCHANGE.phase, self.timeout), {}
+                return failed(exc, EXCHANGE.phase, self.timeout), {}, b""
             content = _read(response)
-        return classify(response.status_code, response.headers, content), response.headers
+        return classify(response.status_code, response.headers, content), response.headers, content
 
-    def _signed(self, body: bytes) -> PreparedRequest:
+    def _signed(self, credentials: Credentials, method: str, url: str, body: bytes) -> PreparedRequest:
         now = self._clock() + self._clock_offset
         # Only what no hop may change is signed: content-type, host and what sign adds.
-        added = sign("POST", self.url, _CONTENT, body, self._credentials, self.region, now=now)
+        described = _CONTENT if method == "POST" else _NOTHING
+        added = sign(method, url, described, body, credentials, self.region, now=now)
         request = PreparedRequest()
-        request.method = "POST"
-        request.url = self.url
+        request.method = method
+        request.url = url
         request.body = body
         # A plain dict: each name is written in one way here, and requests' own costs as much as signing.
-        request.headers = {  # type: ignore[assignment]
-            **self._constant_headers,
-            **added,
-            "Content-Length": str(len(body)),
-        }
+        headers = {**self._constant_headers, **described, **added}
+        if method == "POST":
+            headers["Content-Length"] = str(len(body))
+        request.headers = headers  # type: ignore[assignment]
         return request
 
     def _adopt_time(self, headers: Mapping[str, str]) -> bool:
-        theirs = parse_http_date(lower_names(headers).get("date", ""))
+        theirs = _date(headers)
         if theirs is None:
             return False
         self._clock_offset = theirs - self._clock()
         return True
 
-    def _without_secrets(self, outcome: Outcome) -> Outcome:
+    def _without_secrets(self, outcome: Outcome, credentials: Credentials) -> Outcome:
         names = ("code", "message", "request_id", "message_id")
         texts: dict[str, Any] = {name: text for name in names if (text := getattr(outcome, name, None))}
-        clean: dict[str, Any] = {name: self._starred(text) for name, text in texts.items()}
+        clean: dict[str, Any] = {name: self._starred(text, credentials) for name, text in texts.items()}
         return outcome if clean == texts else replace(outcome, **clean)
 
-    def _starred(self, text: str) -> str:
-        for secret in self._secrets:
+    def _starred(self, text: str, credentials: Credentials) -> str:
+        whose, secrets = self._masked
+        if whose is not credentials:
+            secrets = _shapes(credentials.secrets)
+            self._masked = (credentials, secrets)
+        for secret in secrets:
             text = text.replace(secret, "***")
         return text
+
+
+def _outdated(outcome: Outcome) -> bool:
+    return isinstance(outcome, Terminal) and outcome.code in _OUTDATED
+
+
+def _unsigned(exc: CredentialsUnavailable) -> Transient:
+    return Transient(code="CredentialsUnavailable", message=str(exc), retry_after=exc.retry_after or None)
+
+
+def _date(headers: Mapping[str, str]) -> datetime | None:
+    return parse_http_date(lower_names(headers).get("date", ""))
 
 
 def _read(response: Response | WholeAnswer) -> bytes:

@@ -2,38 +2,64 @@
 
 from __future__ import annotations
 
+import os
+from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from rq_ses import contract
 from rq_ses.contract import YEARS
+from rq_ses.gatesettings import AccountName
+from rq_ses.invalid import shown
 from rq_ses.settings import Number, ProducerSettings, load_settings
 from rq_ses_worker.credentials import Credentials
-from rq_ses_worker.endpoint import endpoint_url
+from rq_ses_worker.endpoint import check_region, endpoint_url
+from rq_ses_worker.gate import GatePolicy
+from rq_ses_worker.identity.chain import Chain
+from rq_ses_worker.identity.keys import GivenKeys
+from rq_ses_worker.identity.profile import profile_region
+from rq_ses_worker.identity.source import CredentialSource
+from rq_ses_worker.identity.sts import sts_of
 from rq_ses_worker.retry import RetryPolicy
 from rq_ses_worker.ses import SesClient
 from rq_ses_worker.transport import Proxy, tls_context
 
 _ANY_REGION = "us-east-1"
+_SLOWEST, _FASTEST = 0.01, 1_000_000
+_REGION_NAMES = frozenset({"aws_region", "AWS_REGION", "AWS_DEFAULT_REGION"})
+_PROFILE_NAMES = ("aws_profile", "AWS_PROFILE", "AWS_DEFAULT_PROFILE")
 
 
-def _region(region: str) -> str:
-    endpoint_url(region)
-    return region
+def _switches(info: ValidationInfo) -> dict[str, Any]:
+    return {name: info.data.get(name, False) for name in ("allow_http", "use_fips", "use_dualstack")}
 
 
-def _key_id(value: str) -> str:
-    Credentials(value, "unused")
+def _key_id(value: str | None) -> str | None:
+    if value is not None:
+        Credentials(value, "unused")
     return value
 
 
-def _secret_key(value: SecretStr) -> SecretStr:
-    Credentials("unused", value.get_secret_value())
+def _secret_key(value: SecretStr | None) -> SecretStr | None:
+    if value is not None:
+        Credentials("unused", value.get_secret_value())
     return value
 
 
-def _token(value: SecretStr) -> SecretStr:
-    Credentials("unused", "unused", value.get_secret_value())
+def _token(value: SecretStr | None) -> SecretStr | None:
+    if value is not None:
+        Credentials("unused", "unused", value.get_secret_value())
     return value
 
 
@@ -47,6 +73,20 @@ def _ca_bundle(path: str) -> str:
     return path
 
 
+def _send_rate(value: Any) -> float | Literal["auto"]:
+    if value == "auto":
+        return "auto"
+    try:
+        rate = 0.0 if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        rate = 0.0
+    if not _SLOWEST <= rate <= _FASTEST:
+        raise ValueError(
+            f"{shown(value)} is no send rate: give auto, or recipients a second ({_SLOWEST} to {_FASTEST})"
+        )
+    return rate
+
+
 class WorkerSettings(ProducerSettings):
     """What a worker needs to send; seconds throughout.
 
@@ -54,21 +94,46 @@ class WorkerSettings(ProducerSettings):
     problems into words. Raises pydantic.ValidationError.
     """
 
-    aws_region: Annotated[str, AfterValidator(_region)] = Field(
+    allow_http: bool = Field(False, description="Allow a base_url without TLS whose host isn't this machine.")
+    use_fips: bool = Field(
+        False,
+        validation_alias=AliasChoices("RQ_SES_USE_FIPS", "AWS_USE_FIPS_ENDPOINT"),
+        description="Use the FIPS endpoints of SES and STS, in regions where SES has one.",
+    )
+    use_dualstack: bool = Field(
+        False,
+        validation_alias=AliasChoices("RQ_SES_USE_DUALSTACK", "AWS_USE_DUALSTACK_ENDPOINT"),
+        description="Use the endpoints of SES and STS that have IPv6 addresses, too.",
+    )
+    base_url: str | None = Field(None, description="URL in place of SES's own; for tests and gateways.")
+    aws_region: str = Field(
         validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION"),
-        description="AWS region of SES, such as us-east-1.",
+        description="AWS region of SES, such as us-east-1; else the profile's.",
     )
-    aws_access_key_id: Annotated[str, AfterValidator(_key_id)] = Field(
-        validation_alias="AWS_ACCESS_KEY_ID", description="Id of the AWS access key."
+    aws_profile: str | None = Field(
+        None,
+        validation_alias=AliasChoices("AWS_PROFILE", "AWS_DEFAULT_PROFILE"),
+        description="Profile in AWS's shared files that has credentials or says where they come from.",
     )
-    aws_secret_access_key: Annotated[SecretStr, AfterValidator(_secret_key)] = Field(
-        validation_alias="AWS_SECRET_ACCESS_KEY", description="The key's secret; signs, and is never sent."
+    aws_access_key_id: Annotated[str | None, AfterValidator(_key_id)] = Field(
+        None,
+        validation_alias="AWS_ACCESS_KEY_ID",
+        description="Id of the AWS access key; without one, credentials are looked for as AWS's SDKs do.",
     )
-    aws_session_token: Annotated[SecretStr, AfterValidator(_token)] | None = Field(
+    aws_secret_access_key: Annotated[SecretStr | None, AfterValidator(_secret_key)] = Field(
+        None,
+        validation_alias="AWS_SECRET_ACCESS_KEY",
+        validate_default=True,
+        description="The key's secret; signs, and is never sent.",
+    )
+    aws_session_token: Annotated[SecretStr | None, AfterValidator(_token)] = Field(
         None, validation_alias="AWS_SESSION_TOKEN", description="Token of temporary credentials."
     )
-    allow_http: bool = Field(False, description="Allow a base_url without TLS whose host isn't this machine.")
-    base_url: str | None = Field(None, description="URL in place of SES's own; for tests and gateways.")
+    aws_credential_expiration: datetime | None = Field(
+        None,
+        validation_alias="AWS_CREDENTIAL_EXPIRATION",
+        description="When the given key ends (ISO 8601); it isn't used after that.",
+    )
     proxy: Annotated[str, AfterValidator(_proxy)] | None = Field(
         None, repr=False, description="HTTP proxy to SES: http:// or https://, a password allowed."
     )
@@ -122,34 +187,119 @@ class WorkerSettings(ProducerSettings):
         "refuse",
         description="Whether a Redis that would lose mails is refused, or warned of, at a worker's start.",
     )
+    account: AccountName = Field(
+        contract.DEFAULT_ACCOUNT,
+        description="Name of the SES account, where several share a Redis: its gate goes by it.",
+    )
+    max_send_rate: Annotated[float | Literal["auto"], BeforeValidator(_send_rate)] = Field(
+        "auto", description="Recipients a second that all workers of the account send; auto: what SES says."
+    )
+    breaker_failures: Annotated[int, Number] = Field(
+        8, ge=1, le=1_000_000, description="Failed attempts in a row, of all workers, that open the breaker."
+    )
+    breaker_share: Annotated[float, Number] = Field(
+        0.5,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="Share of the latest attempts that must have failed, too.",
+    )
+    breaker_probe: Annotated[float, Number] = Field(
+        5.0,
+        ge=0.05,
+        le=3600,
+        allow_inf_nan=False,
+        description="Seconds from the breaker's opening to the first mail that probes.",
+    )
+    breaker_probe_max: Annotated[float, Number] = Field(
+        60.0,
+        ge=0.05,
+        le=3600,
+        allow_inf_nan=False,
+        description="Seconds between two probes at most; from each to the next it is 1.6 times as long.",
+    )
     config: str | None = Field(None, description="TOML file with settings.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_the_profiles_region(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or not given.keys().isdisjoint(_REGION_NAMES):
+            return given
+        profile = next((given[name] for name in _PROFILE_NAMES if given.get(name)), None)
+        region = profile_region(profile, os.environ) if profile is None or isinstance(profile, str) else None
+        return given if region is None else {**given, "aws_region": region}
 
     @field_validator("base_url")
     @classmethod
     def _check_base_url(cls, url: str | None, info: ValidationInfo) -> str | None:
         if url is not None:
-            endpoint_url(_ANY_REGION, url, allow_http=info.data.get("allow_http", False))
+            endpoint_url(_ANY_REGION, url, **_switches(info))
         return url
 
-    def credentials(self) -> Credentials:
-        """Return the AWS identity that signs."""
-        token = self.aws_session_token
-        return Credentials(
-            self.aws_access_key_id,
-            self.aws_secret_access_key.get_secret_value(),
-            token.get_secret_value() if token else None,
-        )
+    @field_validator("aws_region")
+    @classmethod
+    def _check_region(cls, region: str, info: ValidationInfo) -> str:
+        check_region(region)
+        # With an address of its own any region may be signed; with a wrong one, that is what is told.
+        if info.data.get("base_url", "") is None:
+            endpoint_url(region, **_switches(info))
+        return region
 
-    def client(self) -> SesClient:
+    @field_validator("aws_secret_access_key")
+    @classmethod
+    def _check_pair(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if "aws_access_key_id" in info.data and (info.data["aws_access_key_id"] is None) != (secret is None):
+            here, there = ("is not set", "is") if secret is None else ("is set", "is not")
+            raise ValueError(f"{here}, but AWS_ACCESS_KEY_ID {there}: set both, or neither")
+        return secret
+
+    @field_validator("aws_credential_expiration")
+    @classmethod
+    def _in_utc(cls, moment: datetime | None) -> datetime | None:
+        return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
+
+    def credentials(self) -> CredentialSource:
+        """Return where the AWS identity that signs comes from; nothing is asked yet.
+
+        It is the key of the settings, else what is found as AWS's SDKs find it, from the environment on.
+        """
+        if self.aws_access_key_id is not None and self.aws_secret_access_key is not None:
+            token = self.aws_session_token
+            credentials = Credentials(
+                self.aws_access_key_id,
+                self.aws_secret_access_key.get_secret_value(),
+                token.get_secret_value() if token else None,
+            )
+            if self.aws_credential_expiration is None:
+                return CredentialSource.of(credentials, "settings")
+            keys = GivenKeys(credentials, "settings", self.aws_credential_expiration)
+            return CredentialSource(lambda: (keys, keys.load()))
+        environment = dict(os.environ)
+        sts = partial(
+            sts_of,
+            self.aws_region,
+            environment,
+            use_fips=self.use_fips,
+            use_dualstack=self.use_dualstack,
+            allow_http=self.allow_http,
+            timeout=self.timeout,
+            proxy=self.proxy,
+            ca_bundle=self.ca_bundle,
+        )
+        return CredentialSource(Chain(environment, self.aws_profile, sts, self.ca_bundle).find)
+
+    def client(self, credentials: CredentialSource | None = None) -> SesClient:
         """Return a client with a connection for each thread; nothing is connected yet."""
         return SesClient(
-            self.credentials(),
+            credentials or self.credentials(),
             self.aws_region,
             self.base_url,
             self.timeout,
             proxy=self.proxy,
             ca_bundle=self.ca_bundle,
             allow_http=self.allow_http,
+            use_fips=self.use_fips,
+            use_dualstack=self.use_dualstack,
             pool_size=self.concurrency,
         )
 
@@ -163,6 +313,18 @@ class WorkerSettings(ProducerSettings):
             max_attempts=self.max_attempts,
             give_up_after=self.give_up_after,
             on_unknown=self.on_unknown,
+        )
+
+    def gate(self) -> GatePolicy:
+        """Return which account's gate the worker goes by."""
+        return GatePolicy(
+            account=self.account,
+            region=self.aws_region,
+            max_send_rate=None if self.max_send_rate == "auto" else self.max_send_rate,
+            breaker_failures=self.breaker_failures,
+            breaker_share=self.breaker_share,
+            first_probe=self.breaker_probe,
+            longest_probe=max(self.breaker_probe, self.breaker_probe_max),
         )
 
 

@@ -128,7 +128,7 @@ _POOLS: Final = {"http": _HTTPPool, "https": _HTTPSPool}
 
 
 class EndpointAdapter(HTTPAdapter):
-    """Send requests to one URL over kept-alive connections that all threads share."""
+    """Send requests to one server, most of them to one URL; all threads share its kept-alive connections."""
 
     def __init__(self, url: str, pool_size: int, context: ssl.SSLContext, proxy: Proxy | None) -> None:
         self._context = context
@@ -136,6 +136,7 @@ class EndpointAdapter(HTTPAdapter):
         super().__init__(pool_connections=1, pool_maxsize=pool_size, max_retries=0, pool_block=False)
         manager = self.proxy_manager_for(proxy.url) if proxy else self.poolmanager
         parsed = parse_url(url)
+        self._url = url
         self._target = url if proxy and parsed.scheme == "http" else parsed.request_uri
         self._pool: HTTPConnectionPool = manager.connection_from_url(url)
 
@@ -167,9 +168,12 @@ class EndpointAdapter(HTTPAdapter):
     def cert_verify(self, *_: Any, **__: Any) -> None:
         """Leave the pool's TLS context alone: it verifies already, and loading CAs costs 20 ms."""
 
-    def request_url(self, *_: Any, **__: Any) -> str:
+    def request_url(self, request: PreparedRequest, *_: Any, **__: Any) -> str:
         """Return the target as it stands in the request's first line, which is the path as signed."""
-        return self._target
+        if request.url == self._url:
+            return self._target
+        # Another path of the same server.
+        return request.url or "" if self._target == self._url else parse_url(request.url or "").request_uri
 
     def build_response(  # type: ignore[override]
         self, req: PreparedRequest, resp: WholeAnswer | HTTPResponse
