@@ -24,6 +24,7 @@ from rq_ses import contract
 from rq_ses.plaintext import one_line
 from rq_ses_worker.idset import IdSet
 from rq_ses_worker.lifecycle import failed_fields
+from rq_ses_worker.outcome import hinted
 from rq_ses_worker.placement import Placement, Repair, Verdict, judge, read_placement
 from rq_ses_worker.retry import Failed, History, RetryPolicy, decide, lost_worker
 from rq_ses_worker.task import JobRefused, Task, read_job
@@ -273,7 +274,9 @@ class Audit:
         decision = decide(outcome, history, policy, ended=ended, expires=task.expires if task else None)
         meta = history.to_meta(outcome)
         if isinstance(decision, Failed):
-            return Repair("failed", "failed", f"failed: {decision.line}", line=decision.line), meta
+            return Repair(
+                "failed", "failed", f"failed: {decision.line}", line=hinted(decision.line, outcome)
+            ), meta
         return repair, meta
 
     def _task(self, job_id: bytes) -> Task | None:

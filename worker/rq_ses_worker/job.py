@@ -16,7 +16,7 @@ from typing import Any
 from rq import Retry, get_current_job
 
 from rq_ses.contract import OnUnknown
-from rq_ses_worker.outcome import Outcome, Sent
+from rq_ses_worker.outcome import Outcome, Sent, Terminal, hinted
 from rq_ses_worker.retry import Failed, History, RetryPolicy, decide, expired
 from rq_ses_worker.sending import result_of
 from rq_ses_worker.ses import SesClient
@@ -25,7 +25,7 @@ from rq_ses_worker.task import JobRefused, Task, read_call
 
 
 class SendFailed(Exception):
-    """Raised when a mail can't be sent; its text is the line for the failed registry."""
+    """Raised when a mail can't be sent; its text is the line for the failed registry, and a hint."""
 
 
 def send(
@@ -52,7 +52,7 @@ def send(
             client, read_call([payload], {"expires": expires, "on_unknown": on_unknown})
         )
     except JobRefused as exc:
-        raise SendFailed(str(exc)) from None
+        raise SendFailed(hinted(str(exc), Terminal(code=exc.code))) from None
     ended = time.time()
     if attempted:
         history = history.after(outcome, ended)
@@ -68,12 +68,12 @@ def send(
 def _ending(
     outcome: Outcome, history: History, policy: RetryPolicy, ended: float, expires: float | None
 ) -> tuple[str, dict[str, str | None] | Retry]:
-    """Return the line of a mail that failed for good ("" if it didn't), and what RQ shall have otherwise."""
+    """Return the text of a mail that failed for good ("" if it didn't), and what RQ shall have otherwise."""
     if isinstance(outcome, Sent):
         return "", result_of(outcome)
     decision = decide(outcome, history, policy, ended=ended, expires=expires)
     if isinstance(decision, Failed):
-        return decision.line, {}
+        return hinted(decision.line, outcome), {}
     # RQ knows whole seconds, and would fail the job without a word at a bound of its own.
     return "", Retry(max=1_000_000, interval=max(1, math.ceil(decision.delay)))
 

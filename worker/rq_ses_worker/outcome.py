@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, TypeAlias
 
+from rq_ses.hints import hint_for
 from rq_ses.plaintext import one_line
 from rq_ses_worker.answer import Answer, lower_names, read
 from rq_ses_worker.httpdate import parse_http_date
@@ -151,6 +152,12 @@ def summary(outcome: _Answered) -> str:
     tail = f" ({', '.join(facts)})" if facts else ""
     text = one_line(redact(_text(outcome)), SUMMARY_LIMIT - len(head) - len(tail) - 2)
     return one_line(f"{head}: {text}{tail}" if text else f"{head}{tail}", SUMMARY_LIMIT)
+
+
+def hinted(line: str, outcome: _Answered) -> str:
+    """Return a line about an outcome and, where cause and remedy are known, a second one: `Hint: …`."""
+    hint = hint_for(outcome.code, outcome.message, outcome.status)
+    return f"{line}\nHint: {hint}" if hint else line
 
 
 def details(outcome: Outcome) -> dict[str, object]:

@@ -18,4 +18,4 @@ UNAVAILABLE: Final = 4
 """Redis could not be reached in time."""
 
 UNFIT: Final = 5
-"""Redis can be reached, but would lose mails as it is set up (RQ_SES_PREFLIGHT)."""
+"""Redis would lose mails as it is set up (RQ_SES_PREFLIGHT), or the doctor found another error."""

@@ -11,7 +11,7 @@ from rq_ses.cli.exits import SETTINGS, UNAVAILABLE
 from rq_ses.errors import OutboxUnavailable, SettingsError
 
 _GROUP = "rq_ses.commands"
-_EXTRAS = {"worker": "worker", "audit": "worker", "simulator": "simulator"}
+_EXTRAS = {"worker": "worker", "audit": "worker", "doctor": "worker", "simulator": "simulator"}
 """The extra that brings a command's needs; any other command wants all of them."""
 
 

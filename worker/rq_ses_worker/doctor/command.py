@@ -1,0 +1,167 @@
+"""`rq-ses doctor`: find out what keeps mails from going out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Any, Final
+
+import click
+from pydantic import AfterValidator, AliasChoices, Field
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn
+
+from rq_ses.address import bare, normalise
+from rq_ses.cli.exits import INCOMPLETE, OK, UNFIT
+from rq_ses.settings import ProducerSettings, load_settings
+from rq_ses_worker.doctor.checkup import Wishes, examine
+from rq_ses_worker.doctor.finding import Severity, worst
+from rq_ses_worker.doctor.names import DnsAway, Names
+from rq_ses_worker.doctor.policy import policy
+from rq_ses_worker.doctor.report import as_json, show
+from rq_ses_worker.endpoint import endpoint_url
+from rq_ses_worker.settings import load_worker_settings
+
+EXITS: Final[dict[Severity, int]] = {"ok": OK, "info": OK, "warning": INCOMPLETE, "error": UNFIT}
+"""The exit code that the gravest finding gives."""
+
+
+class Sender(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5
+    """An address or a domain, as SES is asked for it."""
+
+    name = "address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            if "@" in value:
+                return bare(normalise(value))
+            return bare(normalise(f"postmaster@{value}")).rpartition("@")[2]
+        except ValueError as exc:
+            self.fail(str(exc), param, ctx)
+
+
+def _account_id(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not (len(value) == 12 and value.isascii() and value.isdigit()):
+        raise click.BadParameter(f"{value!r:.40} is no AWS account: give its 12 digits", param=parameter)
+    return value
+
+
+def _nameserver(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None:
+        try:
+            Names(value)
+        except (ValueError, DnsAway) as exc:
+            raise click.BadParameter(str(exc), param=parameter) from exc
+    return value
+
+
+def _known_region(region: str) -> str:
+    endpoint_url(region)
+    return region
+
+
+class PolicySettings(ProducerSettings):
+    """What a policy needs: no credentials."""
+
+    aws_region: Annotated[str, AfterValidator(_known_region)] = Field(
+        validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION"), description="AWS region of SES."
+    )
+    config: str | None = Field(None, description="TOML file with settings.")
+
+
+@click.command()
+@click.option(
+    "--from", "sender", type=Sender(), metavar="ADDRESS", help="Sender to look at: an address or a domain."
+)
+@click.option(
+    "--to", "recipient", type=Sender(), metavar="ADDRESS", help="Recipient; matters in the sandbox."
+)
+@click.option("--json", "json_wanted", is_flag=True, help="Print one object of JSON.")
+@click.option("--no-dns", is_flag=True, help="Leave DKIM, SPF and DMARC records out.")
+@click.option(
+    "--nameserver",
+    callback=_nameserver,
+    metavar="IP[:PORT]",
+    help="Name server to ask for the records, such as the domain's own.",
+)
+@click.option(
+    "--policy", "policy_wanted", is_flag=True, help="Print the least IAM policy, and check nothing."
+)
+@click.option("--raw", is_flag=True, help="With --policy: allow raw content (MIME), too.")
+@click.option(
+    "--account-id", callback=_account_id, metavar="ID", help="With --policy: the AWS account's 12 digits."
+)
+@click.option(
+    "--configuration-set", metavar="NAME", help="With --policy: allow mails that name this configuration set."
+)
+@click.option("--redis-url", metavar="URL", help="Redis server [RQ_SES_REDIS_URL].")
+@click.option("--queue", metavar="NAME", help="RQ queue [RQ_SES_QUEUE].")
+@click.option("--config", metavar="FILE", help="TOML file with settings [RQ_SES_CONFIG].")
+@click.option("--region", "aws_region", metavar="REGION", help="AWS region of SES [AWS_REGION].")
+@click.option("--base-url", metavar="URL", help="Another endpoint than AWS's [RQ_SES_BASE_URL].")
+@click.option(
+    "--allow-http", is_flag=True, default=None, help="Allow http:// beyond loopback [RQ_SES_ALLOW_HTTP]."
+)
+@click.option("--proxy", metavar="URL", help="HTTP proxy to SES [RQ_SES_PROXY].")
+@click.option("--ca-bundle", metavar="FILE", help="Certificates to trust [RQ_SES_CA_BUNDLE].")
+@click.option("--account", metavar="NAME", help="Name of the SES account [RQ_SES_ACCOUNT].")
+def doctor(
+    *,
+    sender: str | None,
+    recipient: str | None,
+    json_wanted: bool,
+    no_dns: bool,
+    nameserver: str | None,
+    policy_wanted: bool,
+    raw: bool,
+    account_id: str | None,
+    configuration_set: str | None,
+    **options: Any,
+) -> None:
+    """Look at all that must be right for mails to go out, and say what to do about what isn't.
+
+    Run it where the worker runs, with the worker's settings: Redis, the workers and the breaker; credentials,
+    signature, clock, TLS and the SES account; the sender's identity and its DKIM, SPF and DMARC records.
+    Nothing is sent and nothing is changed; it ends within half a minute. No secret is printed.
+
+    \b
+    Examples:
+      rq-ses doctor --from shop@example.com
+      rq-ses doctor --from example.com --json | jq -r '.findings[] | select(.severity == "error") | .text'
+      rq-ses doctor --policy --from shop@example.com --account-id 123456789012
+
+    Exit codes: 0 all is fine, 1 there are warnings, 2 bad command line, 3 bad settings, 5 something keeps
+    mails from being sent or kept.
+    """
+    if policy_wanted:
+        found = {name: options[name] for name in ("aws_region", "config")}
+        region = load_settings(PolicySettings, found, path=options["config"], whole_file=False).aws_region
+        wanted = policy(
+            region, sender=sender, account_id=account_id, raw=raw, configuration_set=configuration_set
+        )
+        click.echo(json.dumps(wanted, indent=2))
+        sys.exit(OK)
+    if raw or account_id or configuration_set:
+        raise click.UsageError("--raw, --account-id and --configuration-set go with --policy")
+    settings = load_worker_settings(**options)
+    wishes = Wishes(sender, recipient, dns=not no_dns, nameserver=nameserver)
+    with _progress() as progress:
+        task = progress.add_task("looking at", total=None, groups="")
+        findings = examine(settings, wishes, tell=lambda groups: progress.update(task, groups=groups))
+    if json_wanted:
+        click.echo(as_json(findings))
+    else:
+        show(findings, Console())
+    sys.exit(EXITS[worst(findings)])
+
+
+def _progress() -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("looking at {task.fields[groups]}"),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )

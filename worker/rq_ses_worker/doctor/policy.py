@@ -1,0 +1,50 @@
+"""The least that IAM must allow a sender, as a policy to attach.
+
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonses.html
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from rq_ses_worker.regions import partition_of
+
+ACCOUNT_PLACEHOLDER: Final = "ACCOUNT-ID"
+IDENTITY_PLACEHOLDER: Final = "example.com"
+
+
+def policy(
+    region: str,
+    *,
+    sender: str | None = None,
+    account_id: str | None = None,
+    raw: bool = False,
+    configuration_set: str | None = None,
+) -> dict[str, Any]:
+    """Return the policy: sending from the sender's identity, and asking for the account's limits.
+
+    Args:
+        region: of SES.
+        sender: an address, whose domain's identity counts, too, or a domain; else a placeholder.
+        account_id: of AWS, 12 digits; else a placeholder.
+        raw: whether raw content (MIME) is sent as well, which IAM calls ses:SendRawEmail.
+        configuration_set: one that the mails name: it is a resource of its own.
+    """
+    arn = f"arn:{partition_of(region).name}:ses:{region}:{account_id or ACCOUNT_PLACEHOLDER}"
+    name = sender or IDENTITY_PLACEHOLDER
+    identities = [name.rpartition("@")[2], name] if "@" in name else [name]
+    resources = [f"{arn}:identity/{identity}" for identity in identities]
+    if configuration_set:
+        resources.append(f"{arn}:configuration-set/{configuration_set}")
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "Send",
+                "Effect": "Allow",
+                "Action": ["ses:SendEmail", *(["ses:SendRawEmail"] if raw else [])],
+                "Resource": resources,
+            },
+            {"Sid": "SendRate", "Effect": "Allow", "Action": ["ses:GetAccount"], "Resource": "*"},
+        ],
+    }

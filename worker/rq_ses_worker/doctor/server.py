@@ -1,0 +1,199 @@
+"""Redis: whether it keeps what it is given, lets us do what we must, and answers fast enough."""
+
+from __future__ import annotations
+
+import re
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from redis import Redis
+from redis.exceptions import NoPermissionError, ResponseError
+
+from rq_ses import contract
+from rq_ses_worker.doctor.finding import Finding, Severity, ok
+from rq_ses_worker.endpoint import is_loopback
+from rq_ses_worker.preflight import ServerState, judge, read_state
+
+PINGS: Final = 21
+SLOW_PING: Final = 0.02
+"""Seconds; a mail takes a few round trips, shared with others of its batch, so this is felt."""
+
+_KEY: Final = f"{contract.PREFIX}ses:doctor"
+_CHANNEL: Final = contract.wake_channel(contract.DEFAULT_QUEUE)
+COMMANDS: Final[dict[str, tuple[str, ...]]] = {
+    "COPY": (_KEY, _KEY),
+    "DEL": (_KEY,),
+    "EVALSHA": ("0" * 40, "1", _KEY),
+    "EXEC": (),
+    "EXISTS": (_KEY,),
+    "EXPIRE": (_KEY, "1"),
+    "EXPIREAT": (_KEY, "1"),
+    "GET": (_KEY,),
+    "HDEL": (_KEY, "f"),
+    "HEXISTS": (_KEY, "f"),
+    "HGET": (_KEY, "f"),
+    "HGETALL": (_KEY,),
+    "HINCRBY": (_KEY, "f", "1"),
+    "HINCRBYFLOAT": (_KEY, "f", "1"),
+    "HMGET": (_KEY, "f"),
+    "HSET": (_KEY, "f", "v"),
+    "HSETNX": (_KEY, "f", "v"),
+    "HSTRLEN": (_KEY, "f"),
+    "INCR": (_KEY,),
+    "INFO": (),
+    "LLEN": (_KEY,),
+    "LPOP": (_KEY,),
+    "LPOS": (_KEY, "v"),
+    "LPUSH": (_KEY, "v"),
+    "LRANGE": (_KEY, "0", "1"),
+    "LREM": (_KEY, "1", "v"),
+    "MULTI": (),
+    "PERSIST": (_KEY,),
+    "PEXPIRE": (_KEY, "1"),
+    "PING": (),
+    "PTTL": (_KEY,),
+    "PUBLISH": (_CHANNEL, "v"),
+    "RPUSH": (_KEY, "v"),
+    "SADD": (_KEY, "v"),
+    "SCAN": ("0",),
+    "SCRIPT LOAD": ("return 1",),
+    "SET": (_KEY, "v"),
+    "SMEMBERS": (_KEY,),
+    "SREM": (_KEY, "v"),
+    "SUBSCRIBE": (_CHANNEL,),
+    "TIME": (),
+    "TTL": (_KEY,),
+    "TYPE": (_KEY,),
+    "XADD": (_KEY, "*", "f", "v"),
+    "XREVRANGE": (_KEY, "+", "-"),
+    "ZADD": (_KEY, "1", "v"),
+    "ZCARD": (_KEY,),
+    "ZRANGE": (_KEY, "0", "1"),
+    "ZRANGEBYSCORE": (_KEY, "0", "1"),
+    "ZREM": (_KEY, "v"),
+    "ZREMRANGEBYSCORE": (_KEY, "0", "1"),
+    "ZSCORE": (_KEY, "v"),
+}
+"""What producers, workers, their scripts and RQ call, each with arguments for a dry run."""
+
+_FINE: Final = ServerState("7.2", "standalone", False, 0, "noeviction", True, False, "always")
+_TOPICS: Final[dict[str, tuple[str, ...]]] = {
+    "version": ("version",),
+    "mode": ("mode", "cluster"),
+    "eviction": ("maxmemory_policy", "maxmemory"),
+    "aof": ("aof", "aof_broken", "appendfsync"),
+}
+_REMEDY: Final = re.compile(r"[;:] (?=(?:set|use|look)\b)")
+_ASK: Final = "look at it on the server, or let the user ask (ACL: +info +config|get)"
+
+
+def check_server(connection: Redis, redis_url: str) -> Iterator[Finding]:
+    """Yield what is found about the server. Raises RedisError if it can't be asked."""
+    yield from judged(read_state(connection))
+    yield from _role(connection)
+    yield from _access(connection, redis_url)
+    yield _latency(connection)
+
+
+def judged(state: ServerState) -> Iterator[Finding]:
+    """Yield the start-up checks' judgement of a server, a finding for each topic."""
+    for topic, fields in _TOPICS.items():
+        findings = judge(replace(_FINE, **{name: getattr(state, name) for name in fields}))
+        if not findings:
+            yield ok(f"redis.{topic}", _praise(topic, state))
+        for finding in findings:
+            text, *remedy = _REMEDY.split(finding.text, maxsplit=1)
+            severity: Severity = "error" if finding.level == "refuse" else "warning"
+            yield Finding(f"redis.{topic}", severity, text, remedy[0] if remedy else _ASK)
+
+
+def _praise(topic: str, state: ServerState) -> str:
+    match topic:
+        case "version":
+            return f"speaks Redis {state.version}"
+        case "mode":
+            return "a single server, or a primary with replicas"
+        case "eviction":
+            return "never evicts (maxmemory-policy noeviction)"
+        case _:
+            return f"append-only file on, appendfsync {state.appendfsync or 'unknown'}"
+
+
+def _role(connection: Redis) -> Iterator[Finding]:
+    try:
+        info: Any = connection.info("replication")
+    except (NoPermissionError, ResponseError):
+        return
+    if info.get("role") == "slave":
+        yield Finding(
+            "redis.role",
+            "error",
+            "a replica: it takes no writes",
+            "point RQ_SES_REDIS_URL at the primary, or use redis+sentinel://host:port/SERVICE",
+        )
+
+
+def _access(connection: Redis, redis_url: str) -> Iterator[Finding]:
+    remedy = "let the user write keys rq:* and channels rq:*, with these commands (ACL SETUSER)"
+    try:
+        user: Any = connection.execute_command("ACL WHOAMI")
+        name = user.decode("utf-8", "replace") if isinstance(user, bytes) else str(user)
+        refused = list(_refused(connection, name, COMMANDS))
+    except (NoPermissionError, ResponseError):
+        yield Finding(
+            "redis.acl",
+            "info",
+            "the server doesn't tell what this user may do (ACL DRYRUN needs Redis 7 or Valkey, and +acl)",
+            "if workers log NOPERM: " + remedy,
+        )
+        return
+    if refused:
+        yield Finding("redis.acl", "error", f"user {name} may not call {', '.join(refused)}", remedy)
+    else:
+        yield ok("redis.acl", f"user {name} may do what workers and producers do")
+    if name == "default" and not _has_password(redis_url):
+        yield Finding(
+            "redis.password",
+            "info",
+            "lets anybody in who reaches it: mails can be read and sent by them",
+            "keep it in a private network, or set a password and a user (requirepass, ACL SETUSER)",
+        )
+
+
+def _refused(connection: Redis, user: str, commands: dict[str, tuple[str, ...]]) -> Iterator[str]:
+    with connection.pipeline(transaction=False) as pipeline:
+        for command, args in commands.items():
+            pipeline.execute_command("ACL DRYRUN", user, *command.split(), *args)
+        replies: Sequence[Any] = pipeline.execute(raise_on_error=False)
+    for command, reply in zip(commands, replies, strict=True):
+        if isinstance(reply, ResponseError) and "unknown" in str(reply).lower().partition("dryrun")[0]:
+            raise reply
+        if isinstance(reply, NoPermissionError):
+            raise reply
+        if isinstance(reply, bytes | str) and reply not in (b"OK", "OK"):
+            yield command
+
+
+def _has_password(redis_url: str) -> bool:
+    parts = urlsplit(redis_url)
+    local = parts.scheme == "unix" or is_loopback((parts.hostname or "").split(",")[0])
+    return local or bool(parts.password) or "password=" in parts.query
+
+
+def _latency(connection: Redis) -> Finding:
+    times = []
+    for _ in range(PINGS):
+        began = time.perf_counter()
+        connection.ping()
+        times.append(time.perf_counter() - began)
+    median = statistics.median(times)
+    longest = max(times) * 1000
+    text = f"answers a PING in {median * 1000:.2f} ms (median of {PINGS}, the longest {longest:.1f} ms)"
+    if median <= SLOW_PING:
+        return ok("redis.latency", text)
+    remedy = "bring workers and server closer together, or look for what keeps the server busy (SLOWLOG GET)"
+    return Finding("redis.latency", "warning", text, remedy)

@@ -1,0 +1,112 @@
+"""Workers as RQ's registry has them. Only read: RQ's own look-ups clean up on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from redis import Redis
+
+from rq_ses import contract
+from rq_ses.plaintext import one_line
+from rq_ses_worker.doctor.finding import Finding, ok
+
+SILENT: Final = 480.0
+"""Seconds without a heartbeat after which a worker is doubted; a stock `rq worker` may be silent for 405."""
+
+_WORKERS: Final = f"{contract.PREFIX}workers"
+_FIELDS: Final = ("queues", "last_heartbeat", "hostname", "state", "version")
+_SHOWN: Final = 5
+_LOOKED_AT: Final = 1000
+
+
+def check_workers(
+    connection: Redis, queues: Sequence[str], *, now: datetime | None = None
+) -> Iterator[Finding]:
+    """Yield what is found about the workers of the queues. Raises RedisError if Redis can't be asked."""
+    clock = now or datetime.now(UTC)
+    living: dict[str, set[str]] = {queue: set() for queue in queues}
+    silent = set()
+    for name, values in _read(connection):
+        served = set(_text(values["queues"]).split(",")) & set(queues)
+        if not served:
+            continue
+        beat = _moment(_text(values["last_heartbeat"]))
+        if beat is None or (clock - beat).total_seconds() > SILENT:
+            silent.add(name)
+            continue
+        for queue in served:
+            living[queue].add(name)
+    yield from _judged(living, silent)
+    if connection.exists(contract.SUSPENDED_KEY):
+        yield Finding(
+            "workers.suspended",
+            "warning",
+            "all workers are suspended: mails wait",
+            "let them go on: rq resume",
+        )
+
+
+def _judged(living: dict[str, set[str]], silent: set[str]) -> Iterator[Finding]:
+    names = set().union(*living.values())
+    if names:
+        yield ok("workers.seen", f"{_count(len(names))}: {_listed(names)}")
+    else:
+        yield Finding(
+            "workers.seen",
+            "warning",
+            f"no worker is at {', '.join(living)}: mails wait until one starts",
+            "start one: rq-ses worker; if one runs, it uses another RQ_SES_REDIS_URL or RQ_SES_QUEUE",
+        )
+    idle = [queue for queue, there in living.items() if names and not there]
+    if idle:
+        yield Finding(
+            "workers.queues",
+            "warning",
+            f"no worker is at {', '.join(idle)}, while others are at {', '.join(set(living) - set(idle))}",
+            "start a worker for it, too",
+        )
+    if silent:
+        yield Finding(
+            "workers.silent",
+            "info",
+            f"{_count(len(silent))} registered, but silent for {SILENT:.0f} s: {_listed(silent)}",
+            "look whether it hangs; one that was killed leaves the registry by itself within minutes",
+        )
+
+
+def _read(connection: Redis) -> Iterator[tuple[str, dict[str, Any]]]:
+    keys: Any = connection.smembers(_WORKERS)
+    chosen = sorted(keys)[:_LOOKED_AT]
+    with connection.pipeline(transaction=False) as pipeline:
+        for key in chosen:
+            pipeline.hmget(key, *_FIELDS)
+        replies = pipeline.execute(raise_on_error=False)
+    for key, reply in zip(chosen, replies, strict=True):
+        # A worker whose hash has expired is gone; only RQ's clean-up takes its name out.
+        if isinstance(reply, list) and reply[0] is not None:
+            name = _text(key).removeprefix(f"{contract.PREFIX}worker:")
+            yield one_line(name, 80), dict(zip(_FIELDS, reply, strict=True))
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")
+
+
+def _listed(names: set[str]) -> str:
+    shown = sorted(names)[:_SHOWN]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def _count(number: int) -> str:
+    return "1 worker" if number == 1 else f"{number} workers"
