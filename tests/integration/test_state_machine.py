@@ -151,6 +151,7 @@ class Lifetimes(RuleBasedStateMachine):
             assert job_id not in self.accepted, "an accepted mail was handed out again"
             self.requeued.discard(job_id)
             self.attempts.append(Attempt(worker, claim, self.lives[job_id]))
+        assert self.lifecycles[worker].gate_state().claimed == len(self.attempts), "the gate counts otherwise"
 
     @rule(number=numbers, ending=endings, delay=st.sampled_from([0.0, 60.0]))
     def settle(self, number: int, ending: str, delay: float) -> None:

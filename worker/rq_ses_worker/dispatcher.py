@@ -7,14 +7,17 @@ end) comes through one event.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
 from redis.exceptions import RedisError
 
+from rq_ses_worker.gatewatch import GateWatch
 from rq_ses_worker.leases import Leases
 from rq_ses_worker.lifecycle import Claim, Lifecycle, Overdue, Suspended
 from rq_ses_worker.outage import Outage
@@ -34,6 +37,9 @@ GATHER: Final = 0.001
 RECOVERY: Final = 6.0
 """Seconds after an outage in which living workers have surely renewed their leases, or settled."""
 
+GATE_LOOK: Final = 1.0
+"""Seconds after which a closed gate is looked at again, however long it says: a hand may open it."""
+
 UNSETTLED: Final = 0.25
 """Mails held beyond one a thread, as a share of the threads: what dies with a worker is at most this much."""
 
@@ -48,6 +54,7 @@ class Dispatcher:
         settler: takes the ends of overdue executions.
         policy: what becomes of these.
         wake: set by others when there may be something to do.
+        ask: called when this worker shall ask SES for the account's limits.
     """
 
     def __init__(
@@ -58,6 +65,8 @@ class Dispatcher:
         settler: Settler,
         policy: RetryPolicy,
         wake: threading.Event,
+        *,
+        ask: Callable[[], None] = lambda: None,
     ) -> None:
         self._lifecycle = lifecycle
         self._leases = leases
@@ -65,6 +74,9 @@ class Dispatcher:
         self._settler = settler
         self._policy = policy
         self._wake = wake
+        self._ask = ask
+        self._watch = GateWatch(lifecycle)
+        self._closed_until = 0.0
         self._most = senders.count + max(1, int(senders.count * UNSETTLED))
         self._promote_at = 0.0
         self._reclaim_at = 0.0
@@ -114,6 +126,10 @@ class Dispatcher:
         wanted = min(self._senders.idle, self._most - len(self._leases))
         if wanted <= 0:
             return POLL
+        # Looked at after the idle threads: one that has become idle by a bad answer has set it before.
+        resting_until = max(self._closed_until, self._senders.held_until)
+        if clock < resting_until:
+            return self._until(min(self._promote_at, resting_until))
         claims = self._claim(wanted)
         if claims:
             self._backlog = len(claims) == wanted
@@ -121,10 +137,17 @@ class Dispatcher:
         self._backlog = False
         if burst and (claims is None or self._drained()):
             return None
-        return max(0.0, min(POLL, self._promote_at - time.monotonic()))
+        return self._until(min(self._promote_at, self._closed_until or math.inf))
+
+    def _until(self, moment: float) -> float:
+        return max(0.0, min(POLL, moment - time.monotonic()))
 
     def _drained(self) -> bool:
         """Tell, after a claim that found nothing, whether nothing can follow from what we did."""
+        view = self._lifecycle.view
+        if view.waiting:
+            # These may last for hours, or for ever.
+            return not self._leases and view.refusal in ("manual", "quota")
         return not self._leases and self._lifecycle.promote() == (0, None)
 
     def _claim(self, wanted: int) -> list[Claim] | None:
@@ -145,7 +168,18 @@ class Dispatcher:
             log.warning("%d ids without a queued job were dropped from the queue", dropped)
         for claim in claims:
             self._take(claim, clock)
+        self._obey()
         return claims
+
+    def _obey(self) -> None:
+        """Heed what the claim saw of the account's gate."""
+        view = self._lifecycle.view
+        # Where nothing waits, the gate says nothing against a mail that comes next.
+        wait = min(view.wait, GATE_LOOK) if view.waiting else 0.0
+        self._closed_until = time.monotonic() + wait if wait else 0.0
+        if view.ask:
+            self._ask()
+        self._watch.look(view)
 
     def _take(self, claim: Claim, since: float) -> None:
         self._leases.add(claim.lease, since)

@@ -1,5 +1,7 @@
 """The transitions of a mail in Redis: claim, settle, promote, reclaim, renew.
 
+claim and settle go by the account's gate and tell it how attempts ended (rq_ses_worker.gate).
+
 Each is one Lua script on RQ's own keys (lua/*.lua says what it writes), so that a worker, a host or a
 network may die between any two of them and every mail still stands in exactly one place. Here is only the
 traffic with Redis; what becomes of an outcome is decided in rq_ses_worker.retry.
@@ -8,6 +10,7 @@ traffic with Redis; what becomes of an outcome is decided in rq_ses_worker.retry
 from __future__ import annotations
 
 import json
+import logging
 import struct
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
@@ -19,9 +22,17 @@ from zlib import compress
 
 from redis import Redis
 from redis.commands.core import Script
+from redis.exceptions import NoScriptError
 from rq.utils import utcformat
 
 from rq_ses import contract
+from rq_ses.gate import GateState, read_gate
+from rq_ses_worker.account import Account
+from rq_ses_worker.gate import GatePolicy, View
+from rq_ses_worker.observation import Observation, observed
+from rq_ses_worker.outcome import Outcome
+
+log = logging.getLogger(__name__)
 
 GRACE: Final = 86_400
 """Seconds after our lease at which RQ's own clean-up would fail a started job; reclaim comes long before."""
@@ -66,6 +77,8 @@ class Claim:
     """Nobody has tried it since it was enqueued, or requeued by RQ's own means."""
     hooked: bool
     """It carries callbacks or webhooks."""
+    probe: bool = False
+    """The breaker is open, and how this attempt ends decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +105,9 @@ class Settlement:
     overdue: bool = False
     seconds: float = 0.0
     """Time the attempt took."""
+    outcome: Outcome | None = None
+    """How SES answered; None if it wasn't asked."""
+    probe: bool = False
 
 
 def sent_fields(result: object) -> dict[str, Any]:
@@ -116,16 +132,30 @@ class Lifecycle:
         worker_name: RQ's name of the worker.
         execution_prefix: text no other process uses; execution ids begin with it.
         lease: seconds.
+        gate: of the account that sends what is claimed.
+        asks: whether this worker can ask SES for the account's limits.
     """
 
     def __init__(
-        self, connection: Redis, queues: Sequence[str], worker_name: str, execution_prefix: str, lease: float
+        self,
+        connection: Redis,
+        queues: Sequence[str],
+        worker_name: str,
+        execution_prefix: str,
+        lease: float,
+        *,
+        gate: GatePolicy | None = None,
+        asks: bool = False,
     ) -> None:
         # redis-py's types cover both of its faces, the asynchronous one too.
         self._connection: Any = connection
         self._worker_name = worker_name
         self._prefix = execution_prefix
         self._lease = lease
+        self._gate = gate or GatePolicy()
+        self._asks = "1" if asks else ""
+        self.view = View()
+        """What the last claim saw of the gate."""
         self._count = 0
         self._leases_keys = [contract.leases_key(q) for q in queues]
         wip = [contract.registry_key("wip", q) for q in queues]
@@ -133,7 +163,7 @@ class Lifecycle:
         scheduled = [contract.registry_key("scheduled", q) for q in queues]
         finished = [contract.registry_key("finished", q) for q in queues]
         failed = [contract.registry_key("failed", q) for q in queues]
-        self._claim_keys = [contract.SUSPENDED_KEY, *_flat(lists, wip, self._leases_keys)]
+        self._claim_keys = [contract.SUSPENDED_KEY, self._gate.key, *_flat(lists, wip, self._leases_keys)]
         self._settle_keys = [
             _WORKER + worker_name,
             _SCRATCH,
@@ -151,6 +181,8 @@ class Lifecycle:
     def claim(self, wanted: int) -> tuple[list[Claim], int]:
         """Take up to `wanted` queued jobs; return them, and how many dead ids were dropped from the lists.
 
+        `view` tells what the gate had to say.
+
         Raises:
             Suspended: `rq suspend` is in force.
         """
@@ -158,11 +190,13 @@ class Lifecycle:
         # Numbers are used up even if no answer comes: what was taken under them is found by `held`.
         self._count += wanted
         args = [wanted, CLAIM_BYTES, self._worker_name, _now(), self._lease, GRACE, self._prefix, first]
-        reply = self._scripts["claim"](keys=self._claim_keys, args=[*args, _JOB, _EXECUTION, _INDEX])
+        args += [_JOB, _EXECUTION, _INDEX, contract.RECIPIENTS_FIELD, self._gate.rate_text, self._asks]
+        reply = self._scripts["claim"](keys=self._claim_keys, args=args)
         if isinstance(reply, bytes):
             raise Suspended
-        dropped, blob = reply
-        return list(self._read_claims(blob, first)), dropped
+        dropped, blob, refusal, wait, waiting, ask, failures, openings = reply
+        self.view = View(refusal.decode(), wait / 1e6, bool(waiting), bool(ask), failures, openings)
+        return list(self._read_claims(blob, first, probe=refusal == b"probe")), dropped
 
     def held(self) -> list[Lease]:
         """Return the leases that belong to this process, as the server has them."""
@@ -180,12 +214,21 @@ class Lifecycle:
         data, meta, *hooks = self._connection.hmget(_JOB + lease.job_id, [*fields, "webhooks"])
         if data is None:
             return None
-        return Claim(lease, data, meta or b"", fresh=lease.execution.endswith("1"), hooked=any(hooks))
+        probe = self._connection.hget(self._gate.key, "probe")
+        return Claim(
+            lease,
+            data,
+            meta or b"",
+            fresh=lease.execution.endswith("1"),
+            hooked=any(hooks),
+            probe=probe == f"{lease.job_id}:{lease.execution}".encode(),
+        )
 
     def settle(self, settlements: Sequence[Settlement], *, clock: float) -> list[Word]:
         """Write how executions ended, in one step; `clock` is time.monotonic() now.
 
-        Calling it again with the same settlements changes nothing.
+        Calling it again with the same settlements changes nothing. What they say of the account, its gate
+        learns in the same round trip.
         """
         entries = [_entry(settlement, clock) for settlement in settlements]
         worked = sum(settlement.seconds for settlement in settlements)
@@ -205,7 +248,53 @@ class Lifecycle:
             f"{worked:.6f}",
             json.dumps(entries),
         ]
+        observation = observed(settlements)
+        if observation.tells(self.view):
+            return self._settle_and_observe(args, observation)
         return [word.decode() for word in self._scripts["settle"](keys=self._settle_keys, args=args)]
+
+    def _settle_and_observe(self, args: list[Any], seen: Observation) -> list[Word]:
+        gate = self._gate
+        observe_args = [
+            int(seen.healthy),
+            seen.failing,
+            seen.trailing,
+            int(seen.limited),
+            seen.line,
+            int(seen.account),
+            seen.probe,
+            seen.verdict,
+            gate.breaker_failures,
+            gate.breaker_share,
+            gate.first_probe,
+            gate.longest_probe,
+            gate.rate_text,
+        ]
+        calls = [("settle", self._settle_keys, args), ("observe", [gate.key], observe_args)]
+        with self._connection.pipeline(transaction=False) as pipeline:
+            for name, keys, values in calls:
+                pipeline.evalsha(self._scripts[name].sha, len(keys), *keys, *values)
+            replies = pipeline.execute(raise_on_error=False)
+        for place, (name, keys, values) in enumerate(calls):
+            if isinstance(replies[place], NoScriptError):
+                replies[place] = self._scripts[name](keys=keys, args=values)
+        if isinstance(replies[0], Exception):
+            raise replies[0]
+        if isinstance(replies[1], Exception):
+            # The outcomes are written: saying them again for this would only make them look late.
+            log.error("the account's gate can't learn how attempts ended: %s", replies[1])
+        return [word.decode() for word in replies[0]]
+
+    def learn(self, account: Account | None, *, ask_again: float) -> None:
+        """Keep the account's limits as SES told them, or None if it didn't; ask again after these seconds."""
+        limits: list[Any] = ["", -1, 0]
+        if account is not None:
+            limits = [account.max_send_rate, account.max_24_hour_send, account.sent_last_24_hours]
+        self._scripts["limits"](keys=[self._gate.key], args=[*limits, ask_again])
+
+    def gate_state(self) -> GateState:
+        """Return the account's gate as it stands, for people."""
+        return read_gate(self._connection, self._gate.account, self._gate.region)
 
     def promote(self, most: int = 1000) -> tuple[int, float | None]:
         """Queue what is due; return how many, and the seconds until the next (None: nothing is scheduled)."""
@@ -229,7 +318,7 @@ class Lifecycle:
         lost = set(self._scripts["renew"](keys=self._renew_keys, args=args))
         return [lease for place, lease in enumerate(leases) if place not in lost]
 
-    def _read_claims(self, blob: bytes, number: int) -> Iterable[Claim]:
+    def _read_claims(self, blob: bytes, number: int, *, probe: bool) -> Iterable[Claim]:
         at = 0
         while at < len(blob):
             queue, fresh, hooked, id_size, data_size, meta_size = _HEAD.unpack_from(blob, at)
@@ -238,7 +327,7 @@ class Lifecycle:
             data = blob[id_end : id_end + data_size]
             at = id_end + data_size + meta_size
             lease = Lease(queue, job_id, f"{self._prefix}{number:08x}{fresh}")
-            yield Claim(lease, data, blob[at - meta_size : at], fresh=bool(fresh), hooked=bool(hooked))
+            yield Claim(lease, data, blob[at - meta_size : at], bool(fresh), bool(hooked), probe)
             number += 1
 
 
@@ -261,13 +350,17 @@ def _entry(settlement: Settlement, clock: float) -> dict[str, Any]:
     return entry
 
 
-_SCRIPTS = ("claim", "settle", "promote", "reclaim", "renew")
+_SCRIPTS = ("claim", "settle", "observe", "limits", "promote", "reclaim", "renew")
+_GATED = frozenset({"claim", "observe", "limits"})
+"""Scripts that have gate.lua in front of them."""
 
 
 def _script(connection: Redis, name: str) -> Script:
-    return connection.register_script(
-        files("rq_ses_worker").joinpath("lua", f"{name}.lua").read_text("utf-8")
-    )
+    return connection.register_script((_lua("gate") if name in _GATED else "") + _lua(name))
+
+
+def _lua(name: str) -> str:
+    return files("rq_ses_worker").joinpath("lua", f"{name}.lua").read_text("utf-8")
 
 
 def _flat(*columns: Sequence[str]) -> list[str]:

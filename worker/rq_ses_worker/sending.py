@@ -6,19 +6,24 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from queue import SimpleQueue
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from rq_ses.message import Message
 from rq_ses.plaintext import one_line
 from rq_ses_worker.leases import Leases
 from rq_ses_worker.lifecycle import Claim, Lease, Settlement, failed_fields, sent_fields
-from rq_ses_worker.outcome import Outcome, Sent, Terminal
+from rq_ses_worker.outcome import Outcome, RateLimited, Sent, Terminal, Transient, hinted
 from rq_ses_worker.retry import Again, History, RetryPolicy, decide, expired
+from rq_ses_worker.scope import scope
 from rq_ses_worker.task import JobRefused, read_job
 
 log = logging.getLogger(__name__)
+
+HOLD: Final = 1.0
+"""Seconds for which nothing is begun after an answer that concerns every mail: until the gate knows of it."""
 
 
 class Client(Protocol):
@@ -37,8 +42,12 @@ def settlement(
     ended_clock: float,
     expires: float | None = None,
     seconds: float = 0.0,
+    attempted: bool = False,
 ) -> Settlement:
-    """Return what is to be written after an attempt that took `seconds`; `history` counts it already."""
+    """Return what is to be written after an attempt that took `seconds`; `history` counts it already.
+
+    With `attempted`, SES was asked: its outcome tells of the account, too.
+    """
     meta = history.to_meta(outcome)
     action: Literal["sent", "retry", "failed"]
     if isinstance(outcome, Sent):
@@ -48,13 +57,50 @@ def settlement(
         if isinstance(decision, Again):
             action, fields = "retry", {"delay": decision.delay}
         else:
-            action, fields = "failed", failed_fields(decision.line)
-    return Settlement(lease, action, ended, meta, fields, ended_clock, seconds=seconds)
+            action, fields = "failed", failed_fields(hinted(decision.line, outcome))
+    return Settlement(
+        lease,
+        action,
+        ended,
+        meta,
+        fields,
+        ended_clock,
+        seconds=seconds,
+        outcome=outcome if attempted else None,
+    )
+
+
+def probed(ending: Settlement, history: History, policy: RetryPolicy, expires: float | None) -> Settlement:
+    """Return the ending of a probe: one that failed through no fault of its mail puts it back as it was.
+
+    The attempt doesn't count: `history` is that before it. What SES may have accepted follows the policy, and
+    a mail whose time is over ends.
+    """
+    outcome = ending.outcome
+    if outcome is None or isinstance(outcome, Sent) or scope(outcome) == "healthy":
+        return ending
+    # Of a defect of ours nobody knows whether it was sent.
+    if isinstance(outcome, Terminal) and outcome.ambiguous:
+        return ending
+    blamed: RateLimited | Transient
+    if isinstance(outcome, Terminal):
+        blamed = Transient(outcome.status, outcome.code, outcome.message, outcome.request_id)
+    else:
+        blamed = outcome
+    decision = decide(blamed, history, policy, ended=ending.ended.timestamp(), expires=expires)
+    if isinstance(decision, Again):
+        return replace(ending, action="back", meta={}, fields=_as_it_was(ending.lease))
+    line = hinted(decision.line, outcome)
+    return replace(ending, action="failed", meta=history.to_meta(outcome), fields=failed_fields(line))
 
 
 def unsent(lease: Lease) -> Settlement:
     """Return what puts a mail that nobody has begun to send to the front of its queue, as it was."""
-    return Settlement(lease, "back", datetime.now(UTC), {}, {"fresh": int(lease.execution.endswith("1"))})
+    return Settlement(lease, "back", datetime.now(UTC), {}, _as_it_was(lease))
+
+
+def _as_it_was(lease: Lease) -> dict[str, int]:
+    return {"fresh": int(lease.execution.endswith("1"))}
 
 
 def result_of(outcome: Sent) -> dict[str, str | None]:
@@ -92,6 +138,8 @@ class Senders:
         self._settle = settle
         self._freed = freed
         self._claims: SimpleQueue[Claim | None] = SimpleQueue()
+        self.held_until = 0.0
+        """Moment (time.monotonic()) before which no mail should be begun."""
         self._submitted = 0
         self._ended = 0
         self._ending = threading.Lock()
@@ -135,6 +183,8 @@ class Senders:
             except Exception as exc:  # a defect of ours must neither lose the mail nor stop the thread
                 log.exception("job %s: its attempt raised", claim.lease.job_id)
                 settled = self._defect(claim, exc)
+            if claim.probe:
+                settled = replace(settled, probe=True)
             with self._ending:
                 self._ended += 1
             self._settle(settled)
@@ -144,7 +194,8 @@ class Senders:
         """Make one attempt, or give the mail back if somebody else may be at it."""
         began = time.monotonic()
         history = History.from_meta(claim.meta, fresh=claim.fresh)
-        policy, expires = self._policy, None
+        policy, expires, attempted = self._policy, None, False
+        before = history
         outcome: Outcome
         try:
             task = read_job(claim.data, hooked=claim.hooked)
@@ -154,6 +205,8 @@ class Senders:
             policy, expires = policy.for_mail(task.on_unknown), task.expires
             if expires is not None and time.time() >= expires:
                 outcome = expired()
+            elif not claim.probe and time.monotonic() < self.held_until:
+                return unsent(claim.lease)
             elif not self._leases.stands(claim.lease, time.monotonic()):
                 log.warning(
                     "job %s: its lease may have run out before it was sent; given back", claim.lease.job_id
@@ -161,9 +214,12 @@ class Senders:
                 return unsent(claim.lease)
             else:
                 outcome = self._send(task.message, claim.lease.job_id)
+                attempted = True
+                if not (claim.probe or isinstance(outcome, Sent)) and scope(outcome) == "account":
+                    self.held_until = time.monotonic() + HOLD
                 history = history.after(outcome, time.time())
         ended_clock = time.monotonic()
-        return settlement(
+        ending = settlement(
             claim.lease,
             outcome,
             history,
@@ -172,7 +228,9 @@ class Senders:
             ended_clock=ended_clock,
             expires=expires,
             seconds=ended_clock - began,
+            attempted=attempted,
         )
+        return probed(ending, before, policy, expires) if claim.probe else ending
 
     def _send(self, message: Message, job_id: str) -> Outcome:
         try:

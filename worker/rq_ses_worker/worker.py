@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Final
+from typing import Final, cast
 
 from redis import Redis
 from redis import exceptions as redis_errors
@@ -27,10 +27,13 @@ from rq.utils import now, utcformat
 from rq.worker import BaseWorker, WorkerStatus
 
 from rq_ses import contract, server
+from rq_ses_worker.account import Account
 from rq_ses_worker.dispatcher import Dispatcher
+from rq_ses_worker.gate import GatePolicy
 from rq_ses_worker.leases import Leases
 from rq_ses_worker.lifecycle import Lifecycle
 from rq_ses_worker.outage import Outage
+from rq_ses_worker.quota import Oracle, Quota
 from rq_ses_worker.retry import RetryPolicy
 from rq_ses_worker.sending import Client, Senders
 from rq_ses_worker.settler import Settler
@@ -61,6 +64,8 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
         lease: seconds after which others take over what this worker held, should it die.
         name: RQ's name of the worker; by default made of host, process and chance.
         check: called with the connection when Redis is first reached; what it raises ends the worker.
+        gate: of the SES account the client sends through; by default the account named "default" in the
+            client's region.
     """
 
     name: str
@@ -76,6 +81,7 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
         lease: float = 30.0,
         name: str | None = None,
         check: Callable[[Redis], None] | None = None,
+        gate: GatePolicy | None = None,
     ) -> None:
         token = secrets.token_hex(8)
         super().__init__(
@@ -89,16 +95,28 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
         self.hostname, self.pid = socket.gethostname(), os.getpid()
         self._check = check
         self._leases = Leases(lease)
-        self._lifecycle = Lifecycle(connection, queues, self.name, token, lease)
+        asks = hasattr(client, "get_account")
+        gate = gate or GatePolicy(region=getattr(client, "region", "unknown"))
+        self._lifecycle = Lifecycle(connection, queues, self.name, token, lease, gate=gate, asks=asks)
         self._wake = threading.Event()
+        self._quota = Quota(cast(Oracle, client), self._learn, told=self._wake.set) if asks else None
         self._closing = threading.Event()
         self._settler = Settler(self._lifecycle, self._leases, settled=self._wake.set)
         self._senders = Senders(
             concurrency, client, policy, self._leases, settle=self._settler.put, freed=self._wake.set
         )
         self._dispatcher = Dispatcher(
-            self._lifecycle, self._leases, self._senders, self._settler, policy, self._wake
+            self._lifecycle,
+            self._leases,
+            self._senders,
+            self._settler,
+            policy,
+            self._wake,
+            ask=self._quota.ask if self._quota else lambda: None,
         )
+
+    def _learn(self, account: Account | None, ask_again: float) -> None:
+        self._lifecycle.learn(account, ask_again=ask_again)
 
     # What RQ's worker calls, or lets others call
 
@@ -161,6 +179,8 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
         heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._settler.start()
         self._senders.start()
+        if self._quota:
+            self._quota.start()
         heart.start()
         try:
             try:
@@ -171,6 +191,8 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
             self._finish()
         finally:
             self._closing.set()
+            if self._quota:
+                self._quota.stop()
             self._leave()
         return self._dispatcher.handled > 0
 

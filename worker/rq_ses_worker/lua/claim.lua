@@ -1,23 +1,34 @@
--- claim: take queued jobs, in the order of the queues, and lease each to one execution of one worker.
+-- claim: take queued jobs, as far as the account's gate lets them pass, and lease each to one execution.
 --
--- KEYS  1 RQ's suspension flag, then for each queue: its list, its started registry, its leases
+-- KEYS  1 RQ's suspension flag   2 the account's hash (gate.lua)
+--       then for each queue: its list, its started registry, its leases
 -- ARGV  1 jobs wanted   2 bytes of data after which to stop   3 worker name   4 now, in RQ's date form
 --       5 lease, s   6 grace, s: RQ's own clean-up of the started registry comes that much after the lease
 --       7 prefix of the execution ids   8 number of the first one
 --       9-11 prefixes of the keys of jobs, executions, and a job's index of executions
--- Reply "suspended", or { number of ids dropped, blob }: of each job a head (queue's place, 1 where RQ has
---       blanked started_at (a new or requeued job), 1 where it carries callbacks or webhooks, lengths of the
---       rest) and id, data, meta. An execution's id is the prefix, its number (counted on in the order of the
---       blob) in eight hexadecimal digits, and the fresh digit.
+--       12 field of a job's hash with its number of recipients (1 without it)
+--       13 recipients a second ("": what SES says)   14 "1": this worker can ask SES for the account's limits
+-- Reply "suspended", or { number of ids dropped, blob, word, microseconds, waiting, ask, troubled, opened }
+--       blob: of each job a head (queue's place, 1 where RQ has blanked started_at (a new or requeued job), 1
+--       where it carries callbacks or webhooks, lengths of the rest) and id, data, meta. An execution's id is
+--       the prefix, its number (counted on in the order of the blob) in eight hexadecimal digits, and the
+--       fresh digit.
 --       Dropped: an id that RQ wouldn't make, or whose hash is gone, isn't a job, or isn't queued (canceled,
 --       or in the list twice).
+--       word: why less than wanted was handed out: "" (there was no more), rate, quota, asking (SES is being
+--       asked for the account's rate), open, manual, probing (the one probe is being made elsewhere), probe
+--       (the one job handed out is the probe); microseconds: how long that lasts; waiting: 1 if jobs wait
+--       ask: 1 if this worker shall ask SES for the account's limits; troubled: attempts that failed in a
+--       row; opened: how often the breaker has opened
+
+local TURNS, ASK_AGAIN, ASKING, DAY_LOOK, PROBE_LOOK = 8, 60, 2, 1, 0.25
 
 if redis.call('EXISTS', KEYS[1]) == 1 then return 'suspended' end
 
 local wanted, room = tonumber(ARGV[1]), tonumber(ARGV[2])
 local worker, today, lease, grace = ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local job_prefix, execution_prefix, index_prefix = ARGV[9], ARGV[10], ARGV[11]
-local number, dropped = tonumber(ARGV[8]), 0
+local number_of, dropped = tonumber(ARGV[8]), 0
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 local born = string.format('%.6f', now)
@@ -27,45 +38,198 @@ local parts = {}
 
 local function present(value) return value and value ~= '' end
 
-for place = 0, (#KEYS - 1) / 3 - 1 do
-  local list, started, leases = KEYS[2 + place * 3], KEYS[3 + place * 3], KEYS[4 + place * 3]
-  -- Were one of these of another type, the script would break off with a job in its hands.
-  redis.call('ZCARD', started)
-  redis.call('ZCARD', leases)
-  while wanted > 0 and room > 0 do
-    local id = redis.call('LPOP', list)
-    if not id then break end
-    local job = job_prefix .. id
-    local named = string.match(id, '^[%w_-]+$')
-    local hash = named and redis.pcall('HMGET', job, 'status', 'data', 'meta', 'started_at', 'success_callback_name',
-      'failure_callback_name', 'stopped_callback_name', 'webhooks')
+-- The account
+
+local account = redis.pcall('HMGET', KEYS[2], 'flow', 'state', 'fails', 'opened')
+if account.err then return no_hash(KEYS[2]) end
+unpack_flow(account[1])
+local mails_before, recipients_before = mails, recipients
+fixed = tonumber(ARGV[13]) or 0
+
+local places, lengths, looked_at = (#KEYS - 2) / 3, {}, {}
+local allowed = allowance(now)
+if allowed then tokens, filled_at = fill(allowed, now), now end
+local left = quota > 0 and quota - used - (recipients - counted) or nil
+local word, wait, ask, claimed, changed = '', 0, 0, 0, false
+local probing, last_probe = false, nil
+
+local function close(reason, seconds)
+  word, wait, wanted = reason, seconds, 0
+end
+
+if account[2] == 'open' or account[2] == 'half-open' then
+  local breaker = redis.call('HMGET', KEYS[2], 'manual', 'next_probe', 'probe_until', 'last_probe')
+  local pause = ahead(breaker[2], now, 3600)
+  local dying = account[2] == 'half-open' and ahead(breaker[3], now, 86400) or 0
+  if breaker[1] == '1' then
+    close('manual', 1)
+  elseif dying > 0 then
+    close('probing', math.min(dying, PROBE_LOOK))
+  elseif account[2] == 'open' and pause > 0 then
+    close('open', pause)
+  else
+    probing, last_probe, wanted = true, breaker[4], math.min(1, wanted)
+  end
+end
+
+if ARGV[14] == '1' then
+  if ahead(ask_at, now, 3600) == 0 then
+    ask, ask_at, mark, changed = 1, now + ASK_AGAIN, recipients, true
+  end
+  -- The first answer is worth a moment: without it the first mails would go out as fast as they can.
+  if answered + refused + fixed == 0 and not probing and wanted > 0 and ask_at - now > ASK_AGAIN - ASKING then
+    close('asking', 0.02)
+  end
+end
+
+-- The order of the queues: the first that has jobs, but after seven preferred to others one of those, by turns.
+-- A queue more urgent than the last preferred goes before that, so that an urgent mail is always the next.
+
+if places > 1 then
+  for place = 0, places - 1 do lengths[place] = redis.call('LLEN', KEYS[3 + place * 3]) end
+end
+
+local function next_place()
+  if places == 1 then return 0 end
+  local first, others = nil, {}
+  for place = 0, places - 1 do
+    if lengths[place] > 0 then
+      if first then others[#others + 1] = place else first = place end
+    end
+  end
+  if not first or #others == 0 then
+    passed = 0
+  elseif passed >= TURNS - 1 and first >= preferred then
+    local chosen = others[#others - turn % #others]
+    passed, turn = 0, (turn + 1) % 5040
+    return chosen
+  else
+    passed, preferred = passed + 1, first
+  end
+  return first
+end
+
+-- Why a job of this weight has to wait, and for how long; nil if it may pass.
+local function refusal(weight)
+  if probing then return nil end
+  if left and left < weight then return 'quota', DAY_LOOK end
+  if not allowed then return nil end
+  local burst = burst_of(allowed)
+  -- One that is heavier than the bucket passes, and leaves it in debt.
+  local needed = weight <= burst and weight or 1
+  -- A fraction lost in arithmetic must not cost a round trip.
+  if tokens + 1e-6 >= needed then return nil end
+  return 'rate', (math.max(needed, math.min(wanted, burst / 2)) - tokens) / allowed
+end
+
+-- The next id of a queue; nil if it has none that may be taken now.
+local function pop(place)
+  local list = KEYS[3 + place * 3]
+  if not looked_at[place] then
+    -- Were one of these of another type, the script would break off with a job in its hands.
+    redis.call('ZCARD', KEYS[4 + place * 3])
+    redis.call('ZCARD', KEYS[5 + place * 3])
+    looked_at[place] = true
+  end
+  local id = redis.call('LPOP', list)
+  if not probing or not id or id ~= last_probe then return id end
+  -- A mail that fails whatever SES is like must not keep the breaker open: another is tried first.
+  local other = redis.call('LPOP', list)
+  if not other then
+    for elsewhere = 0, places - 1 do
+      if places > 1 and elsewhere ~= place and lengths[elsewhere] > 0 then other = '' end
+    end
+  end
+  if not other then return id end
+  redis.call('LPUSH', list, id)
+  return other ~= '' and other or nil
+end
+
+local function hand_out(place, id, hash, weight)
+  local job, leases, started = job_prefix .. id, KEYS[5 + place * 3], KEYS[4 + place * 3]
+  local fresh = present(hash[4]) and 0 or 1
+  local execution = ARGV[7] .. string.format('%08x%d', number_of, fresh)
+  local member = id .. ':' .. execution
+  if type(redis.pcall('ZADD', index_prefix .. id, started_end, execution)) == 'table' then
+    redis.call('DEL', index_prefix .. id)
+    redis.call('ZADD', index_prefix .. id, started_end, execution)
+  end
+  redis.call('HSET', job, 'status', 'started', 'started_at', today, 'last_heartbeat', today, 'worker_name', worker)
+  redis.call('PERSIST', job)
+  redis.call('ZADD', started, started_end, member)
+  redis.call('ZADD', leases, lease_end, member)
+  redis.call('HSET', execution_prefix .. member, 'id', execution, 'job_id', id, 'created_at', born,
+    'last_heartbeat', born, 'worker_name', worker)
+  redis.call('EXPIRE', execution_prefix .. member, keep)
+  redis.call('EXPIRE', index_prefix .. id, keep)
+
+  local data, meta = hash[2], hash[3] or ''
+  local hooked = (present(hash[5]) or present(hash[6]) or present(hash[7]) or present(hash[8])) and 1 or 0
+  parts[#parts + 1] = struct.pack('>BBBI4I4I4', place, fresh, hooked, #id, #data, #meta)
+  parts[#parts + 1] = id
+  parts[#parts + 1] = data
+  parts[#parts + 1] = meta
+  wanted, room, number_of = wanted - 1, room - #data, number_of + 1
+
+  mails, recipients, claimed = mails + 1, recipients + weight, claimed + 1
+  if allowed then tokens = tokens - weight end
+  if left then left = left - weight end
+  if probing then
+    word = 'probe'
+    redis.call('HSET', KEYS[2], 'state', 'half-open', 'probe', member, 'probe_until', lease_end, 'last_probe', id)
+  end
+end
+
+while wanted > 0 and room > 0 do
+  local passed_before, preferred_before, turn_before = passed, preferred, turn
+  local place = next_place()
+  local id = place and pop(place)
+  if not place or not id and places == 1 then break end
+  if not id then
+    lengths[place] = 0
+  else
+    if places > 1 then lengths[place] = lengths[place] - 1 end
+    local hash = string.match(id, '^[%w_-]+$') and redis.pcall('HMGET', job_prefix .. id, 'status', 'data', 'meta',
+      'started_at', 'success_callback_name', 'failure_callback_name', 'stopped_callback_name', 'webhooks', ARGV[12])
     if not hash or hash.err or hash[1] ~= 'queued' or not hash[2] then
       dropped = dropped + 1
+      passed, preferred, turn = passed_before, preferred_before, turn_before
     else
-      local fresh = present(hash[4]) and 0 or 1
-      local execution = ARGV[7] .. string.format('%08x%d', number, fresh)
-      local member = id .. ':' .. execution
-      if type(redis.pcall('ZADD', index_prefix .. id, started_end, execution)) == 'table' then
-        redis.call('DEL', index_prefix .. id)
-        redis.call('ZADD', index_prefix .. id, started_end, execution)
+      local weight = hash[9] and math.min(50, math.max(1, tonumber(hash[9]) or 1)) or 1
+      local reason, seconds = refusal(weight)
+      if reason then
+        redis.call('LPUSH', KEYS[3 + place * 3], id)
+        passed, preferred, turn = passed_before, preferred_before, turn_before
+        word, wait = reason, seconds
+        break
       end
-      redis.call('HSET', job, 'status', 'started', 'started_at', today, 'last_heartbeat', today, 'worker_name', worker)
-      redis.call('PERSIST', job)
-      redis.call('ZADD', started, started_end, member)
-      redis.call('ZADD', leases, lease_end, member)
-      redis.call('HSET', execution_prefix .. member, 'id', execution, 'job_id', id, 'created_at', born,
-        'last_heartbeat', born, 'worker_name', worker)
-      redis.call('EXPIRE', execution_prefix .. member, keep)
-      redis.call('EXPIRE', index_prefix .. id, keep)
-
-      local data, meta = hash[2], hash[3] or ''
-      local hooked = (present(hash[5]) or present(hash[6]) or present(hash[7]) or present(hash[8])) and 1 or 0
-      parts[#parts + 1] = struct.pack('>BBBI4I4I4', place, fresh, hooked, #id, #data, #meta)
-      parts[#parts + 1] = id
-      parts[#parts + 1] = data
-      parts[#parts + 1] = meta
-      wanted, room, number = wanted - 1, room - #data, number + 1
+      hand_out(place, id, hash, weight)
     end
   end
 end
-return { dropped, table.concat(parts) }
+
+local waiting = 0
+if word ~= '' and word ~= 'probe' then
+  for place = 0, places - 1 do
+    if redis.call('LLEN', KEYS[3 + place * 3]) > 0 then waiting = 1 end
+  end
+end
+if word == 'quota' and ARGV[14] == '1' and ask_at > math.max(answered, refused) + ASK_AGAIN then
+  -- The day is a rolling window: SES may have more to give in a minute.
+  ask_at, changed = math.max(answered, refused) + ASK_AGAIN, true
+end
+
+if claimed > 0 then
+  local gap = now - b_at
+  if gap < 0 or gap >= 1 then
+    a_at, a_mails, a_recipients, a_bad = b_at, b_mails, b_recipients, b_bad
+    b_at, b_mails, b_recipients, b_bad = now, mails_before, recipients_before, bad
+    -- After a rest nothing before it counts.
+    if gap < 0 or gap > 2 then a_at, a_mails, a_recipients, a_bad = b_at, b_mails, b_recipients, b_bad end
+  end
+  changed = true
+end
+-- A server without memory must still hand out what it holds.
+if changed and type(redis.pcall('HSET', KEYS[2], 'flow', packed_flow())) == 'table' then ask = 0 end
+return { dropped, table.concat(parts), word, math.ceil(wait * 1000000), waiting, ask, tonumber(account[3]) or 0,
+  tonumber(account[4]) or 0 }

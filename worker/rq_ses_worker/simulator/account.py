@@ -68,8 +68,9 @@ class Account:
             return answers.QUOTA_EXCEEDED
         if self._options.rate:
             self._fill(now)
-            # A mail heavier than the burst passes a full bucket and leaves it in debt.
-            if self._tokens < min(len(recipients), self._burst):
+            # A mail heavier than the burst passes a bucket that isn't empty, and leaves it in debt.
+            needed = len(recipients) if len(recipients) <= self._burst else 1
+            if self._tokens < needed:
                 return answers.RATE_EXCEEDED
         return None
 

@@ -1,0 +1,187 @@
+"""`rq-ses breaker`: see whether an SES account's mails go out, stop them all, and let them go again."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import click
+from redis import Redis
+from redis.exceptions import RedisError
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rq_ses import server
+from rq_ses.cli.exits import UNAVAILABLE
+from rq_ses.gate import REASON_LIMIT, GateState, close_breaker, open_breaker, read_gate
+from rq_ses.gatesettings import GateSettings, load_gate_settings
+from rq_ses.plaintext import one_line
+
+TIMEOUT: Final = 5.0
+"""Seconds after which Redis counts as away."""
+
+
+def _options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in (
+        click.option("--config", metavar="FILE", help="TOML file with settings [RQ_SES_CONFIG]."),
+        click.option("--redis-url", metavar="URL", help="Redis server [RQ_SES_REDIS_URL]."),
+        click.option("--region", "aws_region", metavar="REGION", help="AWS region of SES [AWS_REGION]."),
+        click.option("--account", metavar="NAME", help="Name of the SES account [RQ_SES_ACCOUNT]."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group()
+def breaker() -> None:
+    """See, open and close the breaker of an SES account, which all its workers obey.
+
+    \b
+    Examples:
+      rq-ses breaker show
+      rq-ses breaker open --reason "wrong prices in the newsletter"
+      rq-ses breaker close
+
+    Exit codes: 0 done, 2 bad command line, 3 bad settings, 4 no Redis.
+    """
+
+
+@breaker.command()
+@click.option("--json", "as_json", is_flag=True, help="Print an object of JSON.")
+@_options
+def show(*, as_json: bool, **options: Any) -> None:
+    """Show how the account's gate stands: its breaker, its send rate, its daily quota.
+
+    \b
+    Examples:
+      rq-ses breaker show
+      rq-ses breaker show --json | jq -r .breaker
+
+    Nothing is changed. A rate or quota of null is unknown, or unbounded; moments are epoch seconds.
+
+    Exit codes: 0 done, 2 bad command line, 3 bad settings, 4 no Redis.
+    """
+    settings = load_gate_settings(**options)
+    with _redis(settings) as connection:
+        state = read_gate(connection, settings.account, settings.aws_region)
+    if as_json:
+        click.echo(json.dumps(asdict(state), ensure_ascii=False))
+    else:
+        _print(state)
+
+
+@breaker.command("open")
+@click.option("--reason", default="", metavar="TEXT", help="Shown wherever the breaker's state is.")
+@_options
+def open_(*, reason: str, **options: Any) -> None:
+    """Stop all sending of the account: mails stay queued, untouched, until `rq-ses breaker close`.
+
+    \b
+    Example:
+      rq-ses breaker open --reason "wrong prices in the newsletter"
+
+    What is being sent at this moment ends as usual. No probe is made: only a hand closes it again.
+
+    Exit codes: 0 done, 2 bad command line, 3 bad settings, 4 no Redis.
+    """
+    settings = load_gate_settings(**options)
+    with _redis(settings) as connection:
+        open_breaker(connection, settings.account, settings.aws_region, one_line(reason, REASON_LIMIT))
+    click.echo(f"the breaker of {_name(settings)} is open: nothing is sent until it is closed", err=True)
+
+
+@breaker.command()
+@_options
+def close(**options: Any) -> None:
+    """Let the account's mails go out again, whoever opened the breaker; workers notice within a second.
+
+    \b
+    Example:
+      rq-ses breaker close
+
+    If its cause still lasts, the next answer of SES opens it again.
+
+    Exit codes: 0 done, 2 bad command line, 3 bad settings, 4 no Redis.
+    """
+    settings = load_gate_settings(**options)
+    with _redis(settings) as connection:
+        was_open = close_breaker(connection, settings.account, settings.aws_region)
+    click.echo(
+        f"the breaker of {_name(settings)} {'is' if was_open else 'was'} closed"
+        + " already" * (not was_open),
+        err=True,
+    )
+
+
+@contextmanager
+def _redis(settings: GateSettings) -> Iterator[Redis]:
+    try:
+        with server.connect(
+            settings.redis_url, socket_timeout=TIMEOUT, connect_timeout=TIMEOUT
+        ) as connection:
+            yield connection
+    except RedisError as exc:
+        reason = one_line(f"{type(exc).__name__}: {exc}", 300)
+        click.echo(f"Error: Redis did not answer ({reason}): check RQ_SES_REDIS_URL and the server", err=True)
+        sys.exit(UNAVAILABLE)
+
+
+def _name(settings: GateSettings) -> str:
+    return f"{settings.account} in {settings.aws_region}"
+
+
+def _print(state: GateState) -> None:
+    table = Table.grid(padding=(0, 2))
+    for name, value in _rows(state):
+        table.add_row(name, Text(value))
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def _rows(state: GateState) -> Iterator[tuple[str, str]]:
+    yield "account", f"{state.account} in {state.region}"
+    yield "breaker", state.breaker + (", by hand" if state.manual else "")
+    if state.breaker != "closed":
+        yield "since", _since(state)
+        yield "reason", state.reason or "none was given"
+        yield "next probe", _next_probe(state)
+    elif state.closed_at is not None:
+        yield "last closed", f"{_clock(state.closed_at)}, opened for: {state.reason or 'no reason given'}"
+    yield "send rate", f"{_rate(state.rate)}, {state.rate_in_use:.1f} in use"
+    if state.max_send_rate is not None and state.rate != state.max_send_rate:
+        yield "", f"lowered after a 429 from {_rate(state.max_send_rate)}"
+    yield "daily quota", _quota(state)
+
+
+def _since(state: GateState) -> str:
+    seconds = state.open_for
+    return "?" if state.since is None or seconds is None else f"{_clock(state.since)} ({seconds:.0f} s ago)"
+
+
+def _next_probe(state: GateState) -> str:
+    if state.manual:
+        return "none: rq-ses breaker close"
+    if state.probe:
+        return f"being made, with job {state.probe}"
+    seconds = state.next_probe_in
+    return f"in {seconds:.0f} s" if seconds else "with the next mail"
+
+
+def _rate(rate: float | None) -> str:
+    return "any number of recipients a second" if rate is None else f"{rate:g} recipients a second"
+
+
+def _quota(state: GateState) -> str:
+    if state.quota is None:
+        return "no bound, or not known"
+    left = "?" if state.quota_left is None else f"{state.quota_left:.0f}"
+    return f"{left} of {state.quota:.0f} recipients left"
+
+
+def _clock(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,201 @@
+"""The gate of an SES account as it stands in Redis: read it, open and close its breaker by hand.
+
+The gate itself is the workers' (they ask it with each claim); this needs Redis alone, and reading changes
+nothing. All times are Redis's own.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from redis import Redis
+
+from rq_ses import contract
+from rq_ses.plaintext import one_line
+
+Breaker = Literal["closed", "open", "half-open"]
+
+REASON_LIMIT: Final = 300
+
+_FRESH: Final = 3.0
+"""Seconds without a claim after which nothing is in use."""
+
+_FLOW_NAMES: Final = (
+    *("mails", "recipients", "bad"),
+    *("a_at", "a_mails", "a_recipients", "a_bad", "b_at", "b_mails", "b_recipients", "b_bad"),
+    *("tokens", "filled_at", "fixed", "rate", "low", "top", "lowered_at"),
+    *("quota", "used", "counted", "mark", "ask_at", "answered", "refused"),
+    *("passed", "preferred", "turn"),
+)
+"""The numbers packed in the field `flow`, as the worker's lua/gate.lua has them."""
+
+_FLOW: Final = struct.Struct(f">{len(_FLOW_NAMES)}d")
+_INCREASE: Final = 0.05
+_FORGET: Final = 2.0
+"""As in the worker's lua/gate.lua: growth of a lowered rate a second, and when one without bound is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateState:
+    """An account's gate: moments in epoch seconds, rates in recipients a second, None is unknown or none."""
+
+    account: str
+    region: str
+    now: float
+    breaker: Breaker
+    manual: bool
+    """Opened by hand: no probes are made, and nobody but a hand closes it."""
+    reason: str
+    """Why it is open, or was last."""
+    since: float | None
+    """When it opened last."""
+    next_probe: float | None
+    probe: str | None
+    """Job that is being probed with."""
+    closed_at: float | None
+    openings: int
+    failures: int
+    """Attempts that failed in a row."""
+    claimed: int
+    """Mails that were ever handed to workers."""
+    rate: float | None
+    """What may be sent now; None is any number."""
+    max_send_rate: float | None
+    """What SES allows, or the settings."""
+    rate_in_use: float
+    """What was claimed in the last second or two."""
+    quota: float | None
+    """What SES allows in 24 hours; None is unknown, or without bound."""
+    quota_left: float | None
+    """What is left of it: as SES said, less what was claimed since."""
+    answered: float | None
+    """When SES told the limits last."""
+    refused: float | None
+    """When it last didn't, if it hasn't since."""
+
+    @property
+    def open_for(self) -> float | None:
+        """Seconds since it opened; None while it is closed."""
+        return None if self.breaker == "closed" or self.since is None else max(0.0, self.now - self.since)
+
+    @property
+    def next_probe_in(self) -> float | None:
+        """Seconds until a probe may be made; None if none is planned."""
+        return None if self.next_probe is None else max(0.0, self.next_probe - self.now)
+
+
+def read_gate(connection: Redis, account: str, region: str) -> GateState:
+    """Return an account's gate as it stands; one that nobody has used yet is closed.
+
+    Raises redis.exceptions.RedisError.
+    """
+    client: Any = connection
+    with client.pipeline(transaction=True) as pipeline:
+        (seconds, microseconds), stored = (
+            pipeline.time().hgetall(contract.account_key(account, region)).execute()
+        )
+    return _state(account, region, int(seconds) + int(microseconds) / 1e6, stored)
+
+
+def open_breaker(connection: Redis, account: str, region: str, reason: str) -> None:
+    """Open an account's breaker until it is closed by hand: no worker claims anything, no probe is made.
+
+    Raises redis.exceptions.RedisError.
+    """
+    key = contract.account_key(account, region)
+    client: Any = connection
+    seconds, microseconds = client.time()
+    now = f"{seconds}.{microseconds:06d}"
+    with client.pipeline(transaction=True) as pipeline:
+        fields = {"state": "open", "manual": "1", "since": now, "reason": one_line(reason, REASON_LIMIT)}
+        pipeline.hset(key, mapping=fields).hincrby(key, "opened", 1)
+        pipeline.hdel(key, "probe", "probe_until", "last_probe", "next_probe", "spacing")
+        pipeline.execute()
+
+
+def close_breaker(connection: Redis, account: str, region: str) -> bool:
+    """Close an account's breaker, whoever opened it; return whether it was open.
+
+    Workers notice within a second. Raises redis.exceptions.RedisError.
+    """
+    key = contract.account_key(account, region)
+    client: Any = connection
+    seconds, microseconds = client.time()
+    with client.pipeline(transaction=True) as pipeline:
+        pipeline.hget(key, "state")
+        pipeline.hset(
+            key, mapping={"state": "closed", "closed_at": f"{seconds}.{microseconds:06d}", "fails": 0}
+        )
+        pipeline.hdel(key, "manual", "probe", "probe_until", "last_probe", "next_probe", "spacing")
+        state = pipeline.execute()[0]
+    return state in (b"open", b"half-open")
+
+
+def _state(account: str, region: str, now: float, stored: Mapping[bytes, bytes]) -> GateState:
+    fields = {
+        name.decode("ascii", "replace"): value.decode("utf-8", "replace") for name, value in stored.items()
+    }
+    flow = _flow(stored.get(b"flow", b""))
+
+    def moment(name: str) -> float | None:
+        try:
+            value = float(fields.get(name, ""))
+        except ValueError:
+            return None
+        return value if math.isfinite(value) else None
+
+    state = fields.get("state")
+    breaker: Breaker = "open" if state == "open" else "half-open" if state == "half-open" else "closed"
+    ceiling = flow["fixed"] or flow["rate"] or None
+    quota = flow["quota"] or None
+    claimed = flow["recipients"] - flow["counted"]
+    probe = fields.get("probe", "").partition(":")[0]
+    return GateState(
+        account=account,
+        region=region,
+        now=now,
+        breaker=breaker,
+        manual=breaker != "closed" and fields.get("manual") == "1",
+        reason=one_line(fields.get("reason", ""), REASON_LIMIT),
+        since=moment("since"),
+        next_probe=moment("next_probe") if breaker == "open" else None,
+        probe=one_line(probe, 80) if breaker == "half-open" and probe else None,
+        closed_at=moment("closed_at"),
+        openings=int(moment("opened") or 0),
+        failures=int(moment("fails") or 0),
+        claimed=int(flow["mails"]),
+        rate=_allowance(ceiling, flow, now),
+        max_send_rate=ceiling,
+        rate_in_use=_in_use(flow, now),
+        quota=quota,
+        quota_left=None if quota is None else max(0.0, quota - flow["used"] - claimed),
+        answered=flow["answered"] or None,
+        refused=flow["refused"] or None,
+    )
+
+
+def _flow(packed: bytes) -> dict[str, float]:
+    values = _FLOW.unpack(packed) if len(packed) == _FLOW.size else (0.0,) * len(_FLOW_NAMES)
+    return {
+        name: value if math.isfinite(value) else 0.0 for name, value in zip(_FLOW_NAMES, values, strict=True)
+    }
+
+
+def _allowance(ceiling: float | None, flow: Mapping[str, float], now: float) -> float | None:
+    top = flow["top"]
+    if top <= 0:
+        return ceiling
+    rate = max(0.05, flow["low"]) + _INCREASE * top * max(0.0, now - flow["lowered_at"])
+    if ceiling is not None:
+        return min(ceiling, rate)
+    return rate if rate < _FORGET * top else None
+
+
+def _in_use(flow: Mapping[str, float], now: float) -> float:
+    if now - flow["b_at"] > _FRESH:
+        return 0.0
+    return max(0.0, flow["recipients"] - flow["a_recipients"]) / max(1.0, now - flow["a_at"])

@@ -1,0 +1,148 @@
+"""A backlog against an SES that is out, and against an account that is paused: nothing of it is burnt."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from rq.registry import FailedJobRegistry
+
+from rq_ses import Outbox, contract
+from rq_ses.gate import read_gate
+from rq_ses_worker.simulator.server import SimulatorServer
+from support.mail import mail
+from support.outage import free_port, unavailable
+from support.processes import KEY_ID, SECRET, TOKEN, run, running, worker_environment
+from support.waiting import wait_for
+
+OUTAGE = float(os.environ.get("RQ_SES_OUTAGE_SECONDS", "0"))
+"""Seconds for which SES is out, with the probes as they are by default; without it a few, with quick ones.
+
+RQ_SES_OUTAGE_SECONDS=60 pytest tests/acceptance/test_breaker.py -k outage -rP
+"""
+
+QUICK = {"RQ_SES_BREAKER_PROBE": "0.3", "RQ_SES_BREAKER_PROBE_MAX": "2"}
+CONCURRENCY = 16
+
+
+def queued(redis: Redis) -> int:
+    return int(redis.llen(contract.queue_key("mail")))
+
+
+def count(redis: Redis, registry: str) -> int:
+    return int(redis.zcard(contract.registry_key(registry, "mail")))
+
+
+@pytest.mark.timeout(OUTAGE * 3 + 120)
+def test_an_outage_costs_no_mail_and_few_requests(redis: Redis, redis_url: str, tmp_path: Path) -> None:
+    mails = 2000
+    port = free_port()
+    env = worker_environment(redis_url, f"http://127.0.0.1:{port}", **({} if OUTAGE else QUICK))
+    half = (OUTAGE or 5.0) / 2
+    Outbox(redis_url).send_many([mail(f"user{n}@example.com") for n in range(mails)])
+    with running(["worker"], env, tmp_path / "log") as worker:
+        with unavailable(port) as asked:
+            wait_for(lambda: read_gate(redis, "default", "us-east-1").breaker != "closed")
+            gate = read_gate(redis, "default", "us-east-1")
+            opened = gate.since or 0.0
+            assert "failures in a row, the last: ServiceUnavailable: Service is unavailable" in gate.reason
+            time.sleep(half)
+        # From here on connections are refused.
+        told = worker.output.count("probing with job")
+        time.sleep(half)
+        refused = worker.output.count("probing with job") - told
+        assert count(redis, "failed") == 0
+        with SimulatorServer(KEY_ID, SECRET, TOKEN, port=port) as ses:
+            back = time.time()
+            wait_for(lambda: read_gate(redis, "default", "us-east-1").breaker == "closed", within=OUTAGE + 10)
+            noticed = time.time() - back
+            wait_for(lambda: count(redis, "finished") == mails, within=60)
+            assert len(ses.mails) == mails
+        log = worker.output
+    late = [moment for moment in asked if moment > opened]
+    print(  # noqa: T201
+        f"{len(asked) - len(late)} requests until it opened, {len(late)} and {refused} refused while it was "
+        f"open, noticed {noticed:.1f} s after SES was back"
+    )
+    assert len(late) + refused <= 40
+    assert refused >= 1
+    assert count(redis, "failed") == 0
+    assert re.search(
+        r"breaker open: \d+ failures in a row, the last: ServiceUnavailable.*; next probe in", log
+    )
+    assert re.search(r"breaker closed after \d+ s", log)
+
+
+def test_a_paused_account_fails_what_is_in_flight_and_nothing_else(
+    redis: Redis, redis_url: str, ses: SimulatorServer, worker_env: dict[str, str], tmp_path: Path
+) -> None:
+    mails = 500
+    addresses = [f"user{n}@example.com" for n in range(mails)]
+    for address in addresses[100:]:
+        ses.faults.script(address, ["paused"])
+    Outbox(redis_url).send_many([mail(address) for address in addresses])
+    with running(["worker", "--concurrency", str(CONCURRENCY)], worker_env, tmp_path / "log") as worker:
+        wait_for(lambda: "breaker open: SendingPausedException" in worker.output)
+        wait_for(lambda: count(redis, "wip") == 0)
+        failed = count(redis, "failed")
+        assert 1 <= failed <= CONCURRENCY
+        assert queued(redis) == mails - 100 - failed
+        assert count(redis, "finished") == 100
+        shown = json.loads(run(["breaker", "show", "--json"], worker_env).stdout)
+        assert shown["breaker"] in ("open", "half-open")
+        assert shown["reason"].startswith("SendingPausedException: ")
+
+        ses.faults.clear()
+        assert run(["breaker", "close"], worker_env).returncode == 0
+        for job_id in FailedJobRegistry("mail", connection=redis).get_job_ids():
+            FailedJobRegistry("mail", connection=redis).requeue(job_id)
+        wait_for(lambda: count(redis, "finished") == mails, within=30)
+        wait_for(lambda: "breaker closed after" in worker.output)
+    assert sorted(m.recipients[0] for m in ses.mails) == sorted(addresses)
+
+
+def test_a_breaker_opened_by_hand_stays_open_until_a_hand_closes_it(
+    redis: Redis, redis_url: str, ses: SimulatorServer, worker_env: dict[str, str], tmp_path: Path
+) -> None:
+    done = run(["breaker", "open", "--reason", "new <b>templates</b>"], worker_env)
+    assert (done.returncode, done.stdout) == (0, "")
+    with running(["worker"], {**worker_env, **QUICK}, tmp_path / "log") as worker:
+        wait_for(lambda: "breaker open: new ‹b›templates‹/b›; no probes until" in worker.output)
+        job_id = Outbox(redis_url).send(mail()).job_id
+        # A burst would never end.
+        assert run(["worker", "--burst"], worker_env).returncode == 0
+        assert ses.attempts == []
+        assert queued(redis) == 1
+        assert run(["breaker", "close"], worker_env).returncode == 0
+        wait_for(lambda: redis.hget(contract.JOB_PREFIX + job_id, "status") == b"finished")
+
+
+def test_the_breakers_command_says_how_the_gate_stands(worker_env: dict[str, str], tmp_path: Path) -> None:
+    env = {**worker_env, "AWS_SECRET_ACCESS_KEY": ""}
+    assert "closed" in run(["breaker", "show"], env).stdout
+    assert run(["breaker", "close"], env).stderr == "the breaker of default in us-east-1 was closed already\n"
+    run(["breaker", "open", "--account", "other"], env)
+    shown = run(["breaker", "show", "--account", "other"], env).stdout
+    assert re.search(r"breaker +open, by hand", shown)
+    assert json.loads(run(["breaker", "show", "--json"], env).stdout)["breaker"] == "closed"
+    del env["AWS_REGION"]
+    done = run(["breaker", "show"], env)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "AWS_REGION" in done.stderr
+    config = tmp_path / "rq-ses.toml"
+    config.write_text(
+        '[endpoints.transport]\ntype = "ses"\n[endpoints.transport.settings]\n'
+        'region = "eu-west-3"\nsecret_access_key = "${env.NOT_SET}"\n[rq_ses]\naccount = "other"\n'
+    )
+    shown = json.loads(run(["breaker", "show", "--json", "--config", str(config)], env).stdout)
+    assert (shown["account"], shown["region"]) == ("other", "eu-west-3")
+    done = run(["breaker", "show", "--region", "a b"], env)
+    assert done.returncode == 3
+    assert "is not the name of a region" in done.stderr
+    done = run(["breaker", "show", "--region", "x", "--redis-url", "redis://127.0.0.1:1"], env)
+    assert (done.returncode, done.stdout) == (4, "")

@@ -1,0 +1,21 @@
+-- limits: keep what SES told of the account's limits, or that it didn't.
+--
+-- KEYS  1 the account's hash (gate.lua)
+-- ARGV  1 recipients a second ("": SES didn't tell)   2 in 24 hours (below 0: any number)   3 sent of these
+--       4 seconds until SES is asked again
+-- Reply nothing
+
+local account = redis.pcall('HMGET', KEYS[1], 'flow')
+if account.err then return no_hash(KEYS[1]) end
+unpack_flow(account[1])
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
+ask_at = now + ARGV[4]
+if ARGV[1] == '' then
+  refused = now
+else
+  rate, quota, used = tonumber(ARGV[1]), math.max(0, tonumber(ARGV[2])), tonumber(ARGV[3])
+  -- What was claimed while SES was being asked isn't in its answer.
+  counted, answered, refused = mark, now, 0
+end
+redis.call('HSET', KEYS[1], 'flow', packed_flow())
