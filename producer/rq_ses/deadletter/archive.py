@@ -1,0 +1,135 @@
+"""Puts exported dead letters back into a Redis that has lost them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, BinaryIO, Final
+
+from redis import Redis
+
+from rq_ses import contract
+from rq_ses.batching import batches
+from rq_ses.deadletter.record import Row, read_record
+from rq_ses.plaintext import one_line
+
+LINE_LIMIT: Final = 128 * 1024 * 1024
+"""Bytes of a line: the largest mail, even with most of its text in JSON's six-byte escapes."""
+
+BATCH: Final = 200
+BATCH_BYTES: Final = 4 * 1024 * 1024
+
+_RESULTS: Final = f"{contract.PREFIX}results:"
+_SCRATCH: Final = f"{contract.PREFIX}ses:scratch"
+
+
+@dataclass(slots=True)
+class Exported:
+    """What an export has written, and what it couldn't."""
+
+    exported: int = 0
+    unreadable: int = 0
+    gone: int = 0
+    foreign: int = 0
+
+
+@dataclass(slots=True)
+class Restored:
+    """What an import has done with its lines."""
+
+    failed: int = 0
+    """Put back into the failed registry."""
+    queued: int = 0
+    """Put into the queue."""
+    unknown: int = 0
+    """Of those put back as failed: kept from the queue because SES may have accepted them."""
+    exists: int = 0
+    """Left: a job of that id is there."""
+    bad: int = 0
+    """Lines that couldn't be used."""
+    lines: int = 0
+
+
+class Archive:
+    """Puts exported mails back.
+
+    Args:
+        connection: a client.
+    """
+
+    def __init__(self, connection: Redis) -> None:
+        self._script = connection.register_script(
+            files("rq_ses.deadletter").joinpath("restore.lua").read_text("utf-8")
+        )
+
+    def restore(
+        self,
+        source: BinaryIO,
+        *,
+        resend: bool,
+        include_unknown: bool,
+        on_problem: Callable[[int, str], None] | None,
+        on_progress: Callable[[Restored], None] | None,
+    ) -> Restored:
+        """Restore what `source` holds (see DeadLetters.restore)."""
+        result = Restored()
+        usable = self._usable(source, result, on_problem, resend=resend, include_unknown=include_unknown)
+        for batch in batches(usable, most=BATCH, most_bytes=BATCH_BYTES):
+            for queue in dict.fromkeys(entry.queue for entry in batch):
+                self._write(queue, [entry for entry in batch if entry.queue == queue], result)
+            if on_progress:
+                on_progress(result)
+        return result
+
+    def _usable(
+        self,
+        source: BinaryIO,
+        result: Restored,
+        on_problem: Callable[[int, str], None] | None,
+        *,
+        resend: bool,
+        include_unknown: bool,
+    ) -> Iterator[Row]:
+        for number, line in _lines(source):
+            result.lines = number
+            try:
+                yield read_record(line, resend=resend, include_unknown=include_unknown)
+            except ValueError as exc:
+                result.bad += 1
+                if on_problem:
+                    on_problem(number, one_line(str(exc), 1000))
+
+    def _write(self, queue: str, batch: list[Row], result: Restored) -> None:
+        keys = [
+            contract.registry_key("failed", queue),
+            contract.queue_key(queue),
+            contract.QUEUES_KEY,
+            _SCRATCH,
+        ]
+        args: list[Any] = [contract.JOB_PREFIX, _RESULTS, queue, contract.wake_channel(queue)]
+        args += [contract.KEY_FIELD, contract.RECIPIENTS_FIELD]
+        for entry in batch:
+            args += entry.fields
+        for entry, word in zip(batch, self._script(keys=keys, args=args), strict=True):
+            if word == b"exists":
+                result.exists += 1
+            elif entry.fields[1] == "queued":
+                result.queued += 1
+            else:
+                result.failed += 1
+                result.unknown += entry.unknown
+
+
+def _lines(source: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    number = 0
+    while line := source.readline(LINE_LIMIT):
+        number += 1
+        whole = line.endswith(b"\n") or len(line) < LINE_LIMIT
+        if not whole:
+            while rest := source.readline(LINE_LIMIT):
+                if rest.endswith(b"\n"):
+                    break
+            line = b"{"
+        if line.strip():
+            yield number, line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line

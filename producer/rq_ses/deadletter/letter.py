@@ -1,0 +1,232 @@
+"""One failed mail, read with suspicion from what RQ and the worker keep: anybody may have written it."""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+from rq_ses.deadletter.payload import Payload
+from rq_ses.hints import hint_for
+from rq_ses.message import Message
+
+ATTEMPT_FIELDS: Final = frozenset(
+    {"attempts", "rate_limited", "transient", "ambiguous", "first_attempt_at", "last_outcome", "final"}
+)
+"""What the worker keeps in a job's meta about its attempts; everything else there is the user's own."""
+
+_EXC_LIMIT: Final = 65_536
+_TEXT_LIMIT: Final = 2000
+_DEPTH: Final = 100
+_HEAD: Final = struct.Struct(">10I")
+_HINT: Final = "Hint:"
+_CODE: Final = re.compile(r"(?:[\w.]+\.)?([A-Za-z][A-Za-z0-9]{2,80}): (.*)")
+_LINE: Final = re.compile(r"(?:[\w.]+\.SendFailed: )?(?:outcome unknown: )?(.*)")
+_FACTS: Final = re.compile(r" \((?:HTTP \d+|request id [^()]*|SES may have accepted the mail)[^()]*\).*")
+_DOUBT: Final = "SES may have accepted the mail"
+
+
+class Entry(NamedTuple):
+    """What read.lua tells of one mail."""
+
+    size: int
+    """Bytes of its `data`."""
+    job_id: bytes
+    score: bytes
+    status: bytes
+    ended_at: bytes
+    meta: bytes
+    exc_info: bytes
+    description: bytes
+    resent_at: bytes
+    data: bytes = b""
+    """Where it was asked for, and isn't too large to be sent along."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A mail that failed for good. Texts are as SES or strangers wrote them: not fit to be shown as they are.
+
+    `payload` and `message` are there where they were asked for (`DeadLetters.get`, `find(messages=True)`).
+    """
+
+    job_id: str
+    queue: str
+    code: str
+    """SES's name of the error, or the worker's own; "Unknown" if nothing is known."""
+    message: str
+    """SES's words."""
+    http_status: int | None
+    request_id: str | None
+    unknown: bool
+    """SES may have accepted the mail: in one of its attempts, or as far as anybody knows."""
+    attempts: int
+    first_attempt_at: datetime | None
+    failed_at: datetime | None
+    description: str
+    """ "to → subject"."""
+    error: str
+    """The whole of what stands in the failed registry."""
+    meta: Mapping[str, Any] = field(repr=False)
+    stamp: bytes = field(repr=False)
+    """When it failed, as it is stored: what tells this failure from a later one."""
+    reported: bool
+    """The worker has left a report of its last attempt."""
+    size: int
+    """Bytes its payload takes in Redis."""
+    payload: Payload | None = field(default=None, repr=False)
+
+    @property
+    def hint(self) -> str | None:
+        """Return what can be done about it, if anything is known."""
+        return hint_for(self.code, self.message, self.http_status)
+
+    @property
+    def mail(self) -> Message | None:
+        """Return the message, if it was read. Raises pydantic.ValidationError if it isn't valid."""
+        return None if self.payload is None else self.payload.message()
+
+    def fresh_meta(self) -> bytes:
+        """Return its meta without what the worker keeps there about attempts."""
+        return json.dumps({name: v for name, v in self.meta.items() if name not in ATTEMPT_FIELDS}).encode()
+
+
+def read_letter(entry: Entry, queue: str) -> DeadLetter:
+    """Return what an entry of the failed registry tells; never raises."""
+    meta = _meta(entry.meta)
+    error = _error(entry.exc_info)
+    last = meta.get("last_outcome")
+    reported = isinstance(last, dict) and last.get("outcome") in ("rate_limited", "transient", "terminal")
+    code, message, status, request_id = "", "", None, None
+    if isinstance(last, dict) and reported:
+        code, message = _text(last.get("code")), _text(last.get("message"))
+        request_id = _text(last.get("request_id")) or None
+        status = last.get("status")
+        status = status if isinstance(status, int) and not isinstance(status, bool) else None
+        # RQ keeps meta when it requeues, and writes none when it fails a job: it may be of an older failure.
+        if error and code and code not in error:
+            reported, code = False, ""
+        elif not code:
+            code = f"HTTP {status}" if status is not None else "Unknown"
+    if not reported:
+        code, message = _from_error(error)
+        status = request_id = None
+    return DeadLetter(
+        job_id=entry.job_id.decode("utf-8", "surrogateescape"),
+        queue=queue,
+        code=code,
+        message=message,
+        http_status=status,
+        request_id=request_id,
+        unknown=_unknown(meta, error, reported=reported),
+        attempts=_count(meta.get("attempts")),
+        first_attempt_at=_moment(meta.get("first_attempt_at")),
+        failed_at=_date(entry.ended_at),
+        description=entry.description.decode("utf-8", "replace"),
+        error=error,
+        meta=meta,
+        stamp=entry.ended_at,
+        reported=reported,
+        size=entry.size,
+    )
+
+
+def _unknown(meta: Mapping[str, Any], error: str, *, reported: bool) -> bool:
+    """Tell whether SES may have the mail; any doubt counts."""
+    if not reported or _DOUBT in error:
+        return True
+    last = meta["last_outcome"]
+    if last.get("ambiguous") is not False:
+        return True
+    transient, ambiguous = _count(meta.get("transient")), meta.get("ambiguous")
+    if isinstance(ambiguous, int):
+        return ambiguous > 0
+    # Where nobody counted the attempts in doubt, an earlier one that broke off may have been one.
+    return transient > int(last.get("outcome") == "transient")
+
+
+def _meta(raw: bytes) -> dict[str, Any]:
+    try:
+        meta = json.loads(raw.decode("utf-8", "replace")) if raw else {}
+    except (ValueError, RecursionError):
+        return {}
+    return meta if isinstance(meta, dict) and _shallow(raw, meta) else {}
+
+
+def _shallow(raw: bytes, value: object) -> bool:
+    """Tell whether a value can be written again without running out of stack."""
+    if raw.count(b"[") + raw.count(b"{") <= _DEPTH:
+        return True
+    level: list[object] = [value]
+    for _ in range(_DEPTH):
+        level = [inner for one in level for inner in _inside(one)]
+        if not level:
+            return True
+    return False
+
+
+def _inside(value: object) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
+def _error(raw: bytes) -> str:
+    if raw[:1] == b"\x78":
+        with suppress(zlib.error):
+            raw = zlib.decompressobj().decompress(raw, _EXC_LIMIT)
+    return raw.decode("utf-8", "replace")
+
+
+def _from_error(error: str) -> tuple[str, str]:
+    """Return code and text of a line like `Code: text (HTTP 400, …)`, or of a traceback's last line."""
+    lines = [line.strip() for line in error[-_TEXT_LIMIT:].splitlines()]
+    lines = [line for line in lines if line and not line.startswith(_HINT)]
+    if not lines:
+        return "Unknown", ""
+    found = _LINE.fullmatch(lines[-1])
+    line = _FACTS.sub("", found[1] if found else lines[-1])
+    named = _CODE.fullmatch(line)
+    return (named[1], named[2]) if named else ("Unknown", line)
+
+
+def _text(value: object) -> str:
+    return value[:_TEXT_LIMIT] if isinstance(value, str) else ""
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else 0
+
+
+def _moment(value: object) -> datetime | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e11:
+        return None
+    return datetime.fromtimestamp(value, UTC)
+
+
+def _date(raw: bytes) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(raw.decode("ascii"))
+    except ValueError:
+        return None
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except OverflowError:
+        return None
+
+
+def entries(blob: bytes) -> Iterator[Entry]:
+    """Yield the entries of read.lua's reply."""
+    at = 0
+    while at < len(blob):
+        size, *lengths = _HEAD.unpack_from(blob, at)
+        at += _HEAD.size
+        texts = []
+        for length in lengths:
+            texts.append(blob[at : at + length])
+            at += length
+        yield Entry(size, *texts)

@@ -1,0 +1,45 @@
+-- resend: move failed mails to the back of their queue, each only if it still is the failed mail that was read.
+--
+-- KEYS  1 the failed registry   2 the queue's list   3 the set of queues
+-- ARGV  1 prefix of job keys   2 the queue's name   3 its wake channel   4 now, in RQ's date form
+--       5 name of the field that says when a mail was resent last   6 name of the recipients field
+--       then for each mail: id, the ended_at that was read, its new meta ("": as it is), and, if it is edited,
+--       else "": data, description, number of recipients
+-- Reply one word a mail: "resent"; "gone" (no failed mail any more); "changed" (it failed anew since it was read)
+
+local failed, queue, queues = KEYS[1], KEYS[2], KEYS[3]
+local job_prefix, resent_field, recipients_field = ARGV[1], ARGV[5], ARGV[6]
+local time = redis.call('TIME')
+local now = string.format('%d.%06d', time[1], time[2])
+local was_empty = redis.call('LLEN', queue) == 0
+local resent, words = 0, {}
+
+for i = 7, #ARGV, 6 do
+  local id, ended_at, meta, data, description, recipients = unpack(ARGV, i, i + 5)
+  local job, word = job_prefix .. id, 'gone'
+  if redis.call('ZSCORE', failed, id) and redis.call('TYPE', job).ok == 'hash' then
+    local status, ended = unpack(redis.call('HMGET', job, 'status', 'ended_at'))
+    if status == 'failed' then word = (ended or '') == ended_at and 'resent' or 'changed' end
+  end
+  if word == 'resent' then
+    redis.call('ZREM', failed, id)
+    -- As RQ's requeue leaves it: a blank started_at tells the worker to count its attempts anew.
+    redis.call('HSET', job, 'status', 'queued', 'origin', ARGV[2], 'enqueued_at', ARGV[4], 'started_at', '',
+      'ended_at', '', 'worker_name', '', resent_field, now)
+    redis.call('HDEL', job, 'exc_info')
+    if meta ~= '' then redis.call('HSET', job, 'meta', meta) end
+    if data ~= '' then
+      redis.call('HSET', job, 'data', data, 'description', description, recipients_field, recipients)
+    end
+    redis.call('PERSIST', job)
+    redis.call('RPUSH', queue, id)
+    resent = resent + 1
+  end
+  words[#words + 1] = word
+end
+
+if resent > 0 then
+  redis.call('SADD', queues, queue)
+  if was_empty then redis.call('PUBLISH', ARGV[3], '') end
+end
+return words

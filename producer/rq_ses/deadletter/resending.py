@@ -1,0 +1,185 @@
+"""Moves dead letters back into their queue: each in one step, each once, whoever else is at it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import Any, Final, NamedTuple
+
+from redis import Redis
+from rq.utils import utcformat
+
+from rq_ses import contract
+from rq_ses.batching import batches
+from rq_ses.deadletter.edits import Check, Edited, EditRefused, Edits
+from rq_ses.deadletter.filter import Filter
+from rq_ses.deadletter.letter import DeadLetter
+from rq_ses.deadletter.reader import RESENT_FIELD, Passed, Reader, now_of, raw_id
+
+BATCH: Final = 500
+BATCH_BYTES: Final = 4 * 1024 * 1024
+_STEPS_A_SECOND: Final = 10.0
+"""How evenly a rate is kept."""
+
+
+@dataclass(slots=True)
+class Resent:
+    """What a resend has done, and what it left where it was."""
+
+    resent: int = 0
+    unknown: int = 0
+    """Left: SES may have accepted them."""
+    invalid: int = 0
+    """Left: no valid message with the edits, nor without them."""
+    again: int = 0
+    """Left: resent by this very call, or at the same time by somebody else, and failed anew since."""
+    gone: int = 0
+    """Entries of the failed registry without a failed job: expired, or moved by somebody else."""
+    foreign: int = 0
+    """Left: jobs that aren't mails of ours."""
+
+
+class _Move(NamedTuple):
+    letter: DeadLetter
+    edited: Edited | None
+
+    @property
+    def size(self) -> int:
+        return len(self.edited.data) if self.edited else 0
+
+
+class Pace:
+    """Keeps so many a second, evenly, from its first call on."""
+
+    def __init__(
+        self,
+        rate: float | None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        if rate is not None and not 0 < rate <= 1e6:
+            raise ValueError(f"rate: {rate!r:.80} is out of range: give mails a second, more than 0")
+        self._rate = rate
+        self._clock = clock
+        self._sleep = sleep
+        self._due: float | None = None
+        self.step = BATCH if rate is None else max(1, min(BATCH, int(rate / _STEPS_A_SECOND)))
+
+    def wait(self, count: int) -> None:
+        """Wait until `count` more are due."""
+        if self._rate is None:
+            return
+        now = self._clock()
+        due = now if self._due is None else self._due
+        if due > now:
+            self._sleep(due - now)
+        # What was late isn't made up for by a burst.
+        self._due = max(due, now - 1 / _STEPS_A_SECOND) + count / self._rate
+
+
+class Resending:
+    """Resends dead letters.
+
+    Args:
+        connection: a client.
+        reader: reads from it.
+    """
+
+    def __init__(self, connection: Redis, reader: Reader) -> None:
+        self._connection: Any = connection
+        self._reader = reader
+        self._script = connection.register_script(
+            files("rq_ses.deadletter").joinpath("resend.lua").read_text("utf-8")
+        )
+
+    def run(
+        self,
+        wanted: Filter,
+        *,
+        limit: int | None,
+        rate: float | None,
+        include_unknown: bool,
+        edits: Mapping[str, Any],
+        on_progress: Callable[[Resent], None] | None,
+    ) -> Resent:
+        """Resend what is wanted (see DeadLetters.resend)."""
+        if limit is not None and limit < 0:
+            raise ValueError(f"limit: {limit!r:.80} is out of range: give a number ≥ 0")
+        pace, changes = Pace(rate), Edits(edits, named=wanted.ids is not None)
+        since = now_of(self._connection)
+        if changes:
+            self._check(wanted, changes, include_unknown=include_unknown)
+        result, passed = Resent(), Passed()
+        letters = self._reader.letters(wanted, passed, payloads=bool(changes), checked=True, since=since)
+        moves = self._moves(letters, result, changes, include_unknown=include_unknown)
+        for batch in _by_queue(batches(moves, most=pace.step, most_bytes=BATCH_BYTES)):
+            if limit is not None:
+                batch = batch[: limit - result.resent]
+            if batch:
+                pace.wait(len(batch))
+                self._move(batch, result)
+            result.gone, result.foreign = result.gone + passed.gone, passed.foreign
+            result.again, passed.gone, passed.again = result.again + passed.again, 0, 0
+            if on_progress:
+                on_progress(result)
+            if limit is not None and result.resent >= limit:
+                break
+        else:
+            result.gone, result.foreign = result.gone + passed.gone, passed.foreign
+            result.again += passed.again
+        return result
+
+    def _check(self, wanted: Filter, changes: Edits, *, include_unknown: bool) -> None:
+        check = Check(changes)
+        for letter in self._reader.letters(wanted, Passed(), payloads=True):
+            if include_unknown or not letter.unknown:
+                check.look(letter.job_id, letter.payload)
+        check.end()
+
+    def _moves(
+        self, letters: Iterator[DeadLetter], result: Resent, changes: Edits, *, include_unknown: bool
+    ) -> Iterator[_Move]:
+        for letter in letters:
+            if letter.unknown and not include_unknown:
+                result.unknown += 1
+            elif not changes:
+                yield _Move(letter, None)
+            else:
+                try:
+                    edited = changes.apply(letter.payload) if letter.payload else None
+                except EditRefused:
+                    edited = None
+                if edited:
+                    yield _Move(letter, edited)
+                else:
+                    result.invalid += 1
+
+    def _move(self, batch: Sequence[_Move], result: Resent) -> None:
+        queue = batch[0].letter.queue
+        keys = [contract.registry_key("failed", queue), contract.queue_key(queue), contract.QUEUES_KEY]
+        args: list[Any] = [contract.JOB_PREFIX, queue, contract.wake_channel(queue)]
+        args += [utcformat(datetime.now(UTC)), RESENT_FIELD, contract.RECIPIENTS_FIELD]
+        for letter, edited in batch:
+            meta = letter.fresh_meta() if letter.meta else b""
+            args += [raw_id(letter.job_id), letter.stamp, meta]
+            args += [edited.data, edited.description, edited.recipients] if edited else ["", "", ""]
+        for word in self._script(keys=keys, args=args):
+            if word == b"resent":
+                result.resent += 1
+            elif word == b"changed":
+                result.again += 1
+            else:
+                result.gone += 1
+
+
+def _by_queue(found: Iterator[list[_Move]]) -> Iterator[list[_Move]]:
+    for batch in found:
+        start = 0
+        for at in range(1, len(batch) + 1):
+            if at == len(batch) or batch[at].letter.queue != batch[start].letter.queue:
+                yield batch[start:at]
+                start = at

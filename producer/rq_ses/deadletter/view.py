@@ -1,0 +1,104 @@
+"""One dead letter whole, as lines for a terminal and as an object for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from rq_ses.deadletter.letter import DeadLetter
+from rq_ses.deadletter.payload import Unreadable
+from rq_ses.message import Message, explain
+from rq_ses.plaintext import one_line
+
+_LABEL: Final = 18
+_LINE: Final = 2000
+
+
+def letter_object(letter: DeadLetter) -> dict[str, Any]:
+    """Return a dead letter as an object for JSON, with its message if that was read."""
+    found: dict[str, Any] = {
+        "job_id": letter.job_id,
+        "queue": letter.queue,
+        "description": letter.description,
+        "failed_at": letter.failed_at.isoformat() if letter.failed_at else None,
+        "first_attempt_at": letter.first_attempt_at.isoformat() if letter.first_attempt_at else None,
+        "attempts": letter.attempts,
+        "unknown": letter.unknown,
+        "code": letter.code,
+        "message": letter.message,
+        "status": letter.http_status,
+        "request_id": letter.request_id,
+        "error": letter.error,
+        "hint": letter.hint,
+    }
+    if letter.payload is not None:
+        found["mail"] = dict(letter.payload.fields)
+        found["options"] = dict(letter.payload.options)
+    return found
+
+
+def letter_lines(letter: DeadLetter, when: Callable[[datetime | None], str]) -> Iterator[str]:
+    """Yield a dead letter as inert lines; `when` puts moments into words."""
+    yield _row("job", f"{one_line(letter.job_id, 100)} (queue {one_line(letter.queue, 100)})")
+    yield _row("failed", when(letter.failed_at))
+    attempts = "1 attempt" if letter.attempts == 1 else f"{letter.attempts} attempts"
+    first = f", the first {when(letter.first_attempt_at)}" if letter.first_attempt_at else ""
+    yield _row("attempts", f"{attempts}{first}")
+    yield _row("may be accepted", "yes: SES may have it; see --include-unknown" if letter.unknown else "no")
+    # Hints have a line of their own below.
+    for number, line in enumerate(line for line in letter.error.splitlines() if line[:5] != "Hint:"):
+        yield _row("" if number else "SES's answer", line)
+    if letter.hint:
+        yield _row("hint", letter.hint)
+    try:
+        message = letter.mail
+    except ValidationError as exc:
+        for problem in explain(exc):
+            yield _row("not valid", problem)
+    except Unreadable as exc:
+        yield _row("not valid", str(exc))
+    else:
+        if message is None:
+            yield _row("not valid", "its payload can't be read")
+        else:
+            yield from _message_lines(message)
+            options = letter.payload.options if letter.payload else {}
+            if "on_unknown" in options:
+                yield _row("on unknown", str(options["on_unknown"]))
+            if isinstance(expires := options.get("expires"), int | float) and 0 < expires < 1e11:
+                yield _row("expires", f"{datetime.fromtimestamp(expires, UTC):%Y-%m-%d %H:%M:%S} UTC")
+            if message.text:
+                yield ""
+                yield from (one_line(line, _LINE) for line in message.text.splitlines())
+
+
+def _message_lines(message: Message) -> Iterator[str]:
+    yield _row("from", message.sender)
+    for label, addresses in (
+        ("to", message.to),
+        ("cc", message.cc),
+        ("bcc", message.bcc),
+        ("reply to", message.reply_to),
+    ):
+        for number, address in enumerate(addresses):
+            yield _row("" if number else label, address)
+    yield _row("subject", message.subject)
+    for name, value in message.headers.items():
+        yield _row("header", f"{name}: {value}")
+    for name, value in message.tags.items():
+        yield _row("tag", f"{name}={value}")
+    if message.configuration_set:
+        yield _row("configuration set", message.configuration_set)
+    for attachment in message.attachments:
+        size = f"{len(attachment.content):,} bytes"
+        yield _row("attachment", f"{attachment.filename} ({attachment.content_type}, {size})")
+    for label, body in (("text", message.text), ("html", message.html)):
+        if body is not None:
+            yield _row(label, f"{len(body):,} characters")
+
+
+def _row(label: str, value: str) -> str:
+    return f"{label:<{_LABEL}}{one_line(value, _LINE)}".rstrip()
