@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
-from rq.registry import FailedJobRegistry
 
 from rq_ses import Outbox, contract
 from rq_ses.gate import read_gate
@@ -99,8 +98,7 @@ def test_a_paused_account_fails_what_is_in_flight_and_nothing_else(
 
         ses.faults.clear()
         assert run(["breaker", "close"], worker_env).returncode == 0
-        for job_id in FailedJobRegistry("mail", connection=redis).get_job_ids():
-            FailedJobRegistry("mail", connection=redis).requeue(job_id)
+        assert run(["resend", "--yes", "--code", "SendingPausedException"], worker_env).returncode == 0
         wait_for(lambda: count(redis, "finished") == mails, within=30)
         wait_for(lambda: "breaker closed after" in worker.output)
     assert sorted(m.recipients[0] for m in ses.mails) == sorted(addresses)

@@ -154,7 +154,7 @@ def test_the_worker_is_shown_while_it_sends(dashboard: Dashboard, world: World) 
     wait_for(lambda: shown()["state"].lower().endswith("busy"))
     worker = shown()
     assert worker["name"] == "the-worker"
-    assert worker["queues"] == ["mail"]
+    assert worker["queues"] == ["mail-high", "mail", "mail-bulk"]
     assert worker["pid"]
 
 
@@ -212,7 +212,7 @@ def test_requeue_all_sends_all_failed_mails_again(
 ) -> None:  # fmt: skip
     addresses = [f"user{n}@example.com" for n in range(30)]
     for address in addresses:
-        ses.faults.script(address, ["403x1"])
+        ses.faults.script(address, ["rejectx1"])
     jobs = [receipt.job_id for receipt in Outbox(redis_url).send_many([mail(to) for to in addresses])]
     with running(["worker"], worker_env, tmp_path / "log"):
         wait_for(lambda: {status(redis, job_id) for job_id in jobs} == {"failed"})
@@ -243,7 +243,7 @@ def test_a_mail_deleted_while_it_is_sent_stays_deleted_and_the_worker_goes_on(
         outbox.send(mail(to)).job_id for to in ("slow-1.x@faults.example", "anna@example.com")
     )
     with running(["worker", "--concurrency", "1"], worker_env, tmp_path / "log") as worker:
-        wait_for(lambda: len(ses.requests) == 1)
+        wait_for(lambda: len(ses.attempts) == 1)
         assert dashboard.post(f"/job/{deleted}/delete") == {"status": "OK"}
         wait_for(lambda: status(redis, next_one) == "finished")
         assert worker.stop() == 0

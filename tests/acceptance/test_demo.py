@@ -86,7 +86,7 @@ def test_the_demo_tells_each_story_with_its_measured_delays_and_sess_words(tmp_p
             assert promised - account.CLOCK_SLACK <= float(least) <= float(greatest)
         assert row.rstrip().endswith("yes")
         assert story.words in shown
-    assert "SendingPausedException: The message can't be sent because the account's ability to send" in shown
+    assert "BadRequestException: The input you provided is invalid." in shown
     assert "; gave up after 3 attempts" in shown
     assert re.search(r"\d\.\d s queued \d+ started \d+ scheduled \d+ finished \d+ failed \d+", shown)
     assert shown.endswith("All 200 mails ended as scripted.")
@@ -138,7 +138,7 @@ def test_ctrl_c_at_a_terminal_ends_the_demo_and_the_demo_ends_the_others(tmp_pat
 # Its judgement, on true records and on doctored ones.
 
 RETRIED = next(story for story in STORIES if story.delays == (1.0,) and story.ends == "finished")
-PAUSED = next(story for story in STORIES if story.words == "SendingPausedException")
+DENIED = next(story for story in STORIES if story.words == "BadRequestException")
 
 
 def request(at: float, answered_at: float, *, accepted: bool) -> dict[str, Any]:
@@ -156,7 +156,7 @@ REFUSED, ACCEPTED = request(9.9, 10.0, accepted=False), request(11.001, 11.1, ac
 
 def test_a_mail_that_lived_its_story_is_no_problem() -> None:
     assert judged(RETRIED, "finished", "", REFUSED, ACCEPTED) == []
-    assert judged(PAUSED, "failed", "SendingPausedException: …", REFUSED) == []
+    assert judged(DENIED, "failed", "BadRequestException: …", REFUSED) == []
 
 
 @pytest.mark.parametrize(
@@ -172,8 +172,8 @@ def test_a_mail_that_lived_its_story_is_no_problem() -> None:
             RETRIED, "finished", "", [REFUSED, {**ACCEPTED, "at": 10.99}],
             "tried again after 0.990 s, not 1 s",
         ),
-        (PAUSED, "failed", "MessageRejected", [REFUSED], "'MessageRejected' does not say"),
-        (PAUSED, "failed", "", [], "attempts: 0, not 1"),
+        (DENIED, "failed", "MessageRejected", [REFUSED], "'MessageRejected' does not say"),
+        (DENIED, "failed", "", [], "attempts: 0, not 1"),
     ],
 )  # fmt: skip
 def test_a_mail_that_did_not_is_named_with_what_went_otherwise(
@@ -218,14 +218,14 @@ def test_the_account_is_read_from_redis_and_the_simulator(
     outbox = Outbox(redis_url)
     mails = [
         Enqueued(story, outbox.send(message(story, 0)).job_id, story.address(0))
-        for story in (RETRIED, PAUSED)
+        for story in (RETRIED, DENIED)
     ]
-    assert account.states(redis, mails) == {RETRIED.title: {"queued": 1}, PAUSED.title: {"queued": 1}}
+    assert account.states(redis, mails) == {RETRIED.title: {"queued": 1}, DENIED.title: {"queued": 1}}
     assert run(["worker", "--burst"], worker_env).returncode == 0
     seen = account.simulator_requests(ses.url)
     assert [verdict.problems for verdict in account.verdicts(redis, mails, seen)] == [[], []]
     redis.delete(contract.JOB_PREFIX + mails[0].job_id)
-    [retried, paused] = account.verdicts(redis, mails, seen)
+    [retried, denied] = account.verdicts(redis, mails, seen)
     assert retried.problems == [f"{mails[0].recipient}: gone, not finished"]
-    assert paused.problems == []
+    assert denied.problems == []
     assert account.states(redis, mails)[RETRIED.title] == {"gone": 1}

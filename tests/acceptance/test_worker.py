@@ -222,7 +222,7 @@ def test_the_worker_is_registered_as_rqs_tools_expect(
     with running(["worker", "--name", "the-worker"], worker_env, tmp_path / "log") as process:
         [worker] = wait_for(lambda: Worker.all(connection=redis))
         assert worker.name == "the-worker"
-        assert worker.queue_names() == ["mail"]
+        assert worker.queue_names() == ["mail-high", "mail", "mail-bulk"]
         assert worker.pid
         job_id = outbox.send(mail()).job_id
         wait_for(lambda: ended(redis, job_id))

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from rq_ses.errors import SettingsError
 from rq_ses.settings import ProducerSettings, describe, load_producer_settings, masked
 from rq_ses_worker.credentials import Credentials
+from rq_ses_worker.gate import GatePolicy
 from rq_ses_worker.retry import RetryPolicy
 from rq_ses_worker.settings import WorkerSettings, load_worker_settings
 
@@ -23,6 +24,7 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in list(os.environ):
         if name.upper().startswith(("RQ_SES_", "AWS_")):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
 
 
@@ -68,8 +70,12 @@ def test_a_workers_defaults_are_the_documented_ones(environment: Any) -> None:
     assert settings.model_dump(exclude={"aws_secret_access_key"}) == {
         **load_producer_settings().model_dump(),
         "aws_region": "eu-west-1",
+        "aws_profile": None,
         "aws_access_key_id": "AKID",
         "aws_session_token": None,
+        "aws_credential_expiration": None,
+        "use_fips": False,
+        "use_dualstack": False,
         "base_url": None,
         "allow_http": False,
         "proxy": None,
@@ -85,9 +91,16 @@ def test_a_workers_defaults_are_the_documented_ones(environment: Any) -> None:
         "lease": 30.0,
         "on_unknown": "resend",
         "preflight": "refuse",
+        "account": "default",
+        "max_send_rate": "auto",
+        "breaker_failures": 8,
+        "breaker_share": 0.5,
+        "breaker_probe": 5.0,
+        "breaker_probe_max": 60.0,
         "config": None,
     }
     assert settings.policy() == RetryPolicy()
+    assert settings.gate() == GatePolicy(region="eu-west-1")
 
 
 def test_each_setting_is_read_from_its_variable(environment: Any) -> None:
@@ -118,7 +131,7 @@ def test_each_setting_is_read_from_its_variable(environment: Any) -> None:
     assert (settings.queue, settings.result_ttl, settings.failure_ttl) == ("bulk", 1, 2)
     assert settings.enqueue_timeout == 0.5
     assert (settings.concurrency, settings.lease) == (32, 20.0)
-    assert settings.credentials() == Credentials("AKID", SECRET, TOKEN)
+    assert settings.credentials().current() == Credentials("AKID", SECRET, TOKEN)
     assert settings.policy() == RetryPolicy(6.0, 0.1, 2.0, 60.0, 3, 100.0, "hold")
     client = settings.client()
     assert client.url == "http://ses.internal:8080/x/v2/email/outbound-emails"
@@ -162,7 +175,7 @@ def test_options_win_over_the_environment_over_the_file(environment: Any, tmp_pa
         40.0,
     )
     assert settings.aws_region == "eu-west-1"
-    assert settings.credentials() == Credentials("FILE", SECRET)
+    assert settings.credentials().current() == Credentials("FILE", SECRET)
     assert load_worker_settings(aws_region="eu-north-1").aws_region == "eu-north-1"
 
 
@@ -183,8 +196,6 @@ def test_what_is_missing_is_named_by_its_variable() -> None:
     assert worker_problems() == (
         "AWS_REGION: is not set: set it or AWS_DEFAULT_REGION, "
         "or give it in the file that RQ_SES_CONFIG names",
-        "AWS_ACCESS_KEY_ID: is not set: set it, or give it in the file that RQ_SES_CONFIG names",
-        "AWS_SECRET_ACCESS_KEY: is not set: set it, or give it in the file that RQ_SES_CONFIG names",
     )
 
 
@@ -329,5 +340,34 @@ def test_every_setting_is_described_with_its_variables() -> None:
     assert listed["aws_region"].required
     assert (listed["timeout"].variables, listed["timeout"].default) == (("RQ_SES_TIMEOUT",), 5.0)
     for setting in listed.values():
-        if isinstance(setting.default, float) and setting.name != "backoff":
+        if isinstance(setting.default, float) and setting.name not in ("backoff", "breaker_share"):
             assert setting.meaning.startswith("Seconds")
+
+
+def test_the_gates_settings_are_read_from_their_variables(environment: Any) -> None:
+    environment(
+        **KEYS,
+        RQ_SES_ACCOUNT="news",
+        RQ_SES_MAX_SEND_RATE="2.5",
+        RQ_SES_BREAKER_FAILURES="20",
+        RQ_SES_BREAKER_SHARE="0.25",
+        RQ_SES_BREAKER_PROBE="90",
+    )
+    assert load_worker_settings().gate() == GatePolicy("news", "eu-west-1", 2.5, 20, 0.25, 90.0, 90.0)
+    assert load_worker_settings(max_send_rate="auto").gate().max_send_rate is None
+
+
+@pytest.mark.parametrize("rate", ["fast", "0", "-1", "nan", "inf", "1e9", True])
+def test_a_send_rate_that_is_none_is_named_with_the_remedy(environment: Any, rate: Any) -> None:
+    environment(**KEYS)
+    [problem] = worker_problems(max_send_rate=rate)
+    assert problem.startswith("RQ_SES_MAX_SEND_RATE: ")
+    assert "give auto, or recipients a second (0.01 to 1000000)" in problem
+
+
+@pytest.mark.parametrize("name", ["a:b", "", "ä", "x" * 65, "a b"])
+def test_an_accounts_name_that_is_none_is_named_with_the_remedy(environment: Any, name: str) -> None:
+    environment(**KEYS)
+    [problem] = worker_problems(account=name)
+    assert problem.startswith("RQ_SES_ACCOUNT: ")
+    assert "use 1-64 ASCII letters" in problem

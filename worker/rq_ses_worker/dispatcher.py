@@ -32,7 +32,7 @@ POLL: Final = 0.1
 """Seconds after which an idle worker looks again, if nothing wakes it before."""
 
 GATHER: Final = 0.001
-"""Seconds for which a few idle threads wait for others before mails of a backlog are claimed for them."""
+"""Seconds between two claims of a backlog while few threads are idle: others join them meanwhile."""
 
 RECOVERY: Final = 6.0
 """Seconds after an outage in which living workers have surely renewed their leases, or settled."""
@@ -83,6 +83,7 @@ class Dispatcher:
         self._answered = 0.0
         self._look_again_until = 0.0
         self._backlog = False
+        self._claimed_at = 0.0
         self._stopping = False
         self.suspended = False
         self.handled = 0
@@ -121,8 +122,9 @@ class Dispatcher:
             self._reclaim()
         if clock >= self._promote_at:
             self._promote(clock)
-        if self._backlog and 0 < self._senders.idle < self._senders.count // 4:
-            time.sleep(GATHER)
+        early = self._claimed_at + GATHER - clock
+        if self._backlog and early > 0 and 0 < self._senders.idle < self._senders.count // 4:
+            time.sleep(early)
         wanted = min(self._senders.idle, self._most - len(self._leases))
         if wanted <= 0:
             return POLL
@@ -131,6 +133,7 @@ class Dispatcher:
         if clock < resting_until:
             return self._until(min(self._promote_at, resting_until))
         claims = self._claim(wanted)
+        self._claimed_at = time.monotonic()
         if claims:
             self._backlog = len(claims) == wanted
             return 0.0

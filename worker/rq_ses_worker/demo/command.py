@@ -122,6 +122,8 @@ def _run(directory: Path, console: Console) -> bool:
             RQ_SES_BASE_URL=ses_url,
             RQ_SES_MAX_ATTEMPTS=str(MAX_ATTEMPTS),
             RQ_SES_TIMEOUT=str(TIMEOUT),
+            # Whole batches fail here as scripted; the breaker would take it for an outage.
+            RQ_SES_BREAKER_FAILURES="1000",
         )
         process = stack.enter_context(worker(["--concurrency", "32"], environment, log))
         _await_worker(redis, process)

@@ -54,10 +54,7 @@ STORIES: Final = (
     Story("slow answer (2 s)", 5, _fault("slow-2"), "finished"),
     Story("answer lost: sent again", 5, _fault("drop"), "finished", delays=(1.0,), accepted=2),
     Story("503 at every attempt", 5, _fault("503x9"), "failed", (1.0, 1.0), "gave up after 3 attempts", 0),
-    Story(
-        "account paused by AWS", 10, _fault("paused"), "failed",
-        words="SendingPausedException", accepted=0,
-    ),
+    Story("request refused", 10, _fault("400x9"), "failed", words="BadRequestException", accepted=0),
     Story(
         "recipient not verified", 10, lambda n: f"user{n}@elsewhere.example", "failed",
         words="Email address is not verified", accepted=0,
