@@ -330,6 +330,18 @@ def test_an_export_is_imported_into_an_empty_redis_and_sent(
     assert sorted(queued(redis)) == sorted(ids[:3])
 
 
+def test_a_file_that_can_t_be_written_is_an_error(redis: Redis, env: dict[str, str], tmp_path: Path) -> None:
+    some(redis)
+    file = tmp_path / "failed.jsonl"
+    done = subprocess.run(
+        ["sh", "-c", f'ulimit -f 0; exec "{sys.executable}" -m rq_ses failed --export "{file}"'],
+        env=env, capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert f"Error: --export: '{file}' can't be written: File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 # What is common to them
 
 

@@ -526,6 +526,16 @@ def test_bad_lines_are_named_and_the_rest_is_imported(redis: Redis, letters: Dea
     assert standing_failed(redis) == {"j1"}
 
 
+def test_terms_of_rqs_own_are_kept_where_they_can_be(redis: Redis, letters: DeadLetters) -> None:
+    [job_id] = fail(redis, [mail()])
+    redis.hset(f"rq:job:{job_id}", mapping={"timeout": -1, "result_ttl": 999_999_999, "failure_ttl": 0})
+    file = exported(letters)
+    redis.flushall()
+    assert letters.restore(file).failed == 1
+    job = fetch(redis, job_id)
+    assert (job.timeout, job.result_ttl, job.failure_ttl) == (-1, contract.RESULT_TTL, contract.FAILURE_TTL)
+
+
 def test_a_strangers_file_is_made_inert(redis: Redis, letters: DeadLetters) -> None:
     script = "<script>alert(1)</script>\x1b[2J"
     line = {

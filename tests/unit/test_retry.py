@@ -150,3 +150,15 @@ def test_unreadable_meta_counts_as_nothing(meta: bytes) -> None:
 def test_a_sent_mails_meta_is_small() -> None:
     outcome = Sent(status=200, code=None, message="", request_id="r", message_id="m")
     assert History().after(outcome, NOW).to_meta(outcome) == {"attempts": 1}
+
+
+def test_the_history_tells_how_often_ses_may_have_accepted_the_mail() -> None:
+    refused = Transient(code="ConnectionRefused", message="The host refused the connection.")
+    silent = Transient(code="ReadTimeout", message="No answer within 5 s.", ambiguous=True)
+    once = History().after(refused, NOW)
+    assert once.to_meta(refused)["ambiguous"] == 0
+    twice = once.after(silent, NOW)
+    assert twice.after(refused, NOW).to_meta(refused)["ambiguous"] == 1
+    stored = json.dumps(twice.to_meta(silent))
+    assert History.from_meta(stored, fresh=False).ambiguous == 1
+    assert History.from_meta(stored, fresh=True) == History()

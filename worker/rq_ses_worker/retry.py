@@ -39,6 +39,8 @@ class History:
     attempts: int = 0
     rate_limited: int = 0
     transient: int = 0
+    ambiguous: int = 0
+    """Attempts after which SES may have accepted the mail: once there was one, its fate is in doubt."""
     first_attempt_at: float | None = None
     other: Mapping[str, Any] = field(default_factory=dict)
     """What else stands in meta: the user's own."""
@@ -64,6 +66,7 @@ class History:
             attempts=_count(stored.get("attempts")),
             rate_limited=_count(stored.get("rate_limited")),
             transient=_count(stored.get("transient")),
+            ambiguous=_count(stored.get("ambiguous")),
             first_attempt_at=_moment(stored.get("first_attempt_at")),
             other=other,
         )
@@ -74,6 +77,7 @@ class History:
             attempts=self.attempts + 1,
             rate_limited=self.rate_limited + isinstance(outcome, RateLimited),
             transient=self.transient + isinstance(outcome, Transient),
+            ambiguous=self.ambiguous + outcome.ambiguous,
             first_attempt_at=ended if self.first_attempt_at is None else self.first_attempt_at,
             other=self.other,
         )
@@ -87,13 +91,18 @@ class History:
             meta["rate_limited"] = self.rate_limited
         if self.transient:
             meta["transient"] = self.transient
+        if self.transient or self.ambiguous:
+            # Also where it is 0: that these were certainly not accepted is worth knowing.
+            meta["ambiguous"] = self.ambiguous
         if self.first_attempt_at is not None:
             meta["first_attempt_at"] = round(self.first_attempt_at, 3)
         meta["last_outcome"] = details(outcome)
         return meta
 
 
-_OURS = frozenset({"attempts", "rate_limited", "transient", "first_attempt_at", "last_outcome", "final"})
+_OURS = frozenset(
+    {"attempts", "rate_limited", "transient", "ambiguous", "first_attempt_at", "last_outcome", "final"}
+)
 
 
 @dataclass(frozen=True, slots=True)

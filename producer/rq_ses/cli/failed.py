@@ -171,5 +171,8 @@ def _created(name: str) -> Iterator[IO[str]]:
         raise click.UsageError(f"--export: {name!r} is there already: give another name") from exc
     except OSError as exc:
         raise click.UsageError(f"--export: {name!r} can't be written: {exc.strerror}") from exc
-    with os.fdopen(descriptor, "w", encoding="utf-8") as target:
-        yield target
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as target:
+            yield target
+    except OSError as exc:
+        raise click.ClickException(f"--export: {name!r} can't be written: {exc.strerror}") from exc

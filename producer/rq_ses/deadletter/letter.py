@@ -72,7 +72,7 @@ class DeadLetter:
     description: str
     """ "to → subject"."""
     error: str
-    """The whole of what stands in the failed registry."""
+    """What stands in the failed registry, without the hint under it."""
     meta: Mapping[str, Any] = field(repr=False)
     stamp: bytes = field(repr=False)
     """When it failed, as it is stored: what tells this failure from a later one."""
@@ -100,7 +100,7 @@ class DeadLetter:
 def read_letter(entry: Entry, queue: str) -> DeadLetter:
     """Return what an entry of the failed registry tells; never raises."""
     meta = _meta(entry.meta)
-    error = _error(entry.exc_info)
+    error = error_text(entry.exc_info).partition(f"\n{_HINT}")[0]
     last = meta.get("last_outcome")
     reported = isinstance(last, dict) and last.get("outcome") in ("rate_limited", "transient", "terminal")
     code, message, status, request_id = "", "", None, None
@@ -175,7 +175,8 @@ def _inside(value: object) -> Iterable[object]:
     return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
-def _error(raw: bytes) -> str:
+def error_text(raw: bytes) -> str:
+    """Return a job's `exc_info`, plain or deflated, bounded."""
     if raw[:1] == b"\x78":
         with suppress(zlib.error):
             raw = zlib.decompressobj().decompress(raw, _EXC_LIMIT)
@@ -185,7 +186,7 @@ def _error(raw: bytes) -> str:
 def _from_error(error: str) -> tuple[str, str]:
     """Return code and text of a line like `Code: text (HTTP 400, …)`, or of a traceback's last line."""
     lines = [line.strip() for line in error[-_TEXT_LIMIT:].splitlines()]
-    lines = [line for line in lines if line and not line.startswith(_HINT)]
+    lines = [line for line in lines if line]
     if not lines:
         return "Unknown", ""
     found = _LINE.fullmatch(lines[-1])

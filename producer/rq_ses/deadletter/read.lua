@@ -6,8 +6,9 @@
 --       6 where to begin: "after" 7 a score and 8 an id ("" and "": at the beginning), or "ids" and ids from 7 on
 -- Reply one blob, for many small replies cost the reader most of its time. An entry is ten numbers (unsigned, 32
 --       bits, big-endian): the bytes of `data`, and the lengths of what follows them: id, score ("": not in the
---       registry), status ("": no such job), ended_at, meta, exc_info, description, when it was resent last (epoch
---       seconds), data ("": too large). Fewer entries than there are if the bytes were reached, but one at least
+--       registry), status ("": no such job), ended_at, meta, exc_info (without a hint), description, when it was
+--       resent last (epoch seconds), data ("": too large). Fewer entries than there are if the bytes were reached, but
+--       one at least
 
 local META, EXC, EXC_TAIL, DESCRIPTION = 65536, 16384, 4096, 4096
 local registry, job_prefix, resent_field, most_bytes = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -65,6 +66,9 @@ for i, id in ipairs(ids) do
     size = redis.call('HSTRLEN', key, 'data')
     status, ended, resent = found[1] or '', found[2] or '', found[6] or ''
     meta, exc = bounded(found[3], META), bounded(found[4], EXC, EXC_TAIL)
+    -- The hint under it is as long again, and the reader knows it anyway.
+    local hint = string.find(exc, '\nHint: ', 1, true)
+    if hint then exc = string.sub(exc, 1, hint - 1) end
     description = bounded(found[5], DESCRIPTION)
     if size > 0 and size <= along then data = redis.call('HGET', key, 'data') end
   end

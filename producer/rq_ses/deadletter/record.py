@@ -15,7 +15,7 @@ from rq.utils import utcformat
 
 from rq_ses import contract
 from rq_ses.contract import YEARS, OnUnknown
-from rq_ses.deadletter.letter import ATTEMPT_FIELDS, DeadLetter
+from rq_ses.deadletter.letter import ATTEMPT_FIELDS, DeadLetter, error_text
 from rq_ses.deadletter.payload import Payload, Unreadable
 from rq_ses.deadletter.reader import job_key
 from rq_ses.message import Message, explain
@@ -23,7 +23,15 @@ from rq_ses.plaintext import one_line
 
 _META_LIMIT: Final = 65_536
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
-_KEPT: Final = ("created_at", "enqueued_at", "timeout", "result_ttl", "failure_ttl", contract.KEY_FIELD)
+_KEPT: Final = (
+    "created_at",
+    "enqueued_at",
+    "timeout",
+    "result_ttl",
+    "failure_ttl",
+    contract.KEY_FIELD,
+    "exc_info",
+)
 
 _Ttl = Annotated[int, Field(strict=True, ge=-1, le=YEARS)]
 
@@ -51,7 +59,7 @@ class _Record(BaseModel):
     enqueued_at: Annotated[str, Field(strict=True)] | None = None
     error: Annotated[str, Field(strict=True)] = ""
     meta: dict[str, Any] = {}
-    timeout: Annotated[int, Field(strict=True, ge=1, le=YEARS)] = contract.JOB_TIMEOUT
+    timeout: Annotated[int, Field(strict=True, ge=-1, le=YEARS)] = contract.JOB_TIMEOUT
     result_ttl: _Ttl = contract.RESULT_TTL
     failure_ttl: _Ttl = contract.FAILURE_TTL
 
@@ -70,14 +78,14 @@ class Row(NamedTuple):
 
 def record(connection: Any, letter: DeadLetter, payload: Payload) -> dict[str, Any]:
     """Return a dead letter as a line of an export holds it."""
+    *texts, error = connection.hmget(job_key(letter.job_id), _KEPT)
     created, enqueued, *numbers, key = (
-        value.decode("utf-8", "replace") if isinstance(value, bytes) else None
-        for value in connection.hmget(job_key(letter.job_id), _KEPT)
+        None if text is None else text.decode("utf-8", "replace") for text in texts
     )
     terms = {
         name: int(text)
         for name, text in zip(("timeout", "result_ttl", "failure_ttl"), numbers, strict=True)
-        if text is not None and re.fullmatch(r"-?\d{1,9}", text)
+        if text is not None and re.fullmatch(r"-1|\d{1,9}", text) and int(text) <= YEARS
     }
     return {
         "job_id": letter.job_id,
@@ -94,7 +102,7 @@ def record(connection: Any, letter: DeadLetter, payload: Payload) -> dict[str, A
             "status": letter.http_status,
             "request_id": letter.request_id,
         },
-        "error": letter.error,
+        "error": error_text(error or b""),
         "created_at": created,
         "enqueued_at": enqueued,
         **terms,
@@ -140,7 +148,8 @@ def read_record(line: bytes, *, resend: bool, include_unknown: bool) -> Row:
             b64encode(compress(error.encode())),
             stored.timeout,
             stored.result_ttl,
-            stored.failure_ttl,
+            # With 0 it would be gone before anybody has seen it.
+            stored.failure_ttl or contract.FAILURE_TTL,
             stored.key or "",
             max(1, len(recipients)),
         ),

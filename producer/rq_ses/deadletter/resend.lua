@@ -17,17 +17,17 @@ local resent, words = 0, {}
 for i = 7, #ARGV, 6 do
   local id, ended_at, meta, data, description, recipients = unpack(ARGV, i, i + 5)
   local job, word = job_prefix .. id, 'gone'
-  if redis.call('ZSCORE', failed, id) and redis.call('TYPE', job).ok == 'hash' then
-    local status, ended = unpack(redis.call('HMGET', job, 'status', 'ended_at'))
-    if status == 'failed' then word = (ended or '') == ended_at and 'resent' or 'changed' end
+  local found = redis.call('ZSCORE', failed, id) and redis.pcall('HMGET', job, 'status', 'ended_at')
+  if found and not found.err and found[1] == 'failed' then
+    word = (found[2] or '') == ended_at and 'resent' or 'changed'
   end
   if word == 'resent' then
     redis.call('ZREM', failed, id)
     -- As RQ's requeue leaves it: a blank started_at tells the worker to count its attempts anew.
+    local meta_field = meta ~= '' and 'meta' or resent_field
     redis.call('HSET', job, 'status', 'queued', 'origin', ARGV[2], 'enqueued_at', ARGV[4], 'started_at', '',
-      'ended_at', '', 'worker_name', '', resent_field, now)
+      'ended_at', '', 'worker_name', '', meta_field, meta, resent_field, now)
     redis.call('HDEL', job, 'exc_info')
-    if meta ~= '' then redis.call('HSET', job, 'meta', meta) end
     if data ~= '' then
       redis.call('HSET', job, 'data', data, 'description', description, recipients_field, recipients)
     end

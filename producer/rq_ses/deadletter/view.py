@@ -48,8 +48,7 @@ def letter_lines(letter: DeadLetter, when: Callable[[datetime | None], str]) -> 
     first = f", the first {when(letter.first_attempt_at)}" if letter.first_attempt_at else ""
     yield _row("attempts", f"{attempts}{first}")
     yield _row("may be accepted", "yes: SES may have it; see --include-unknown" if letter.unknown else "no")
-    # Hints have a line of their own below.
-    for number, line in enumerate(line for line in letter.error.splitlines() if line[:5] != "Hint:"):
+    for number, line in enumerate(letter.error.splitlines()):
         yield _row("" if number else "SES's answer", line)
     if letter.hint:
         yield _row("hint", letter.hint)
