@@ -70,7 +70,7 @@ def worker_trouble(connection: Redis, host: str, *, now: datetime) -> str:
     return "" if youngest <= SILENT else f"the last heartbeat is {youngest:.0f} s old"
 
 
-def _age(beat: bytes | None, now: datetime) -> float:
+def _age(beat: Any, now: datetime) -> float:
     try:
         moment = datetime.fromisoformat((beat or b"").decode())
     except ValueError:
