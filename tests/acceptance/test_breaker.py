@@ -15,7 +15,8 @@ from rq_ses import Outbox, contract
 from rq_ses.gate import read_gate
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.mail import mail
-from support.outage import free_port, unavailable
+from support.outage import unavailable
+from support.ports import free_port
 from support.processes import KEY_ID, SECRET, TOKEN, run, running, worker_environment
 from support.waiting import wait_for
 
@@ -120,11 +121,14 @@ def test_a_breaker_opened_by_hand_stays_open_until_a_hand_closes_it(
         wait_for(lambda: redis.hget(contract.JOB_PREFIX + job_id, "status") == b"finished")
 
 
-def test_the_breakers_command_says_how_the_gate_stands(worker_env: dict[str, str], tmp_path: Path) -> None:
+def test_the_breakers_command_says_how_the_gate_stands(
+    redis: Redis, worker_env: dict[str, str], tmp_path: Path
+) -> None:
     env = {**worker_env, "AWS_SECRET_ACCESS_KEY": ""}
     assert "closed" in run(["breaker", "show"], env).stdout
     assert run(["breaker", "close"], env).stderr == "the breaker of default in us-east-1 was closed already\n"
-    run(["breaker", "open", "--account", "other"], env)
+    done = run(["breaker", "open", "--account", "other"], env)
+    assert "Warning: no worker has gone by it yet: check --account and --region" in done.stderr
     shown = run(["breaker", "show", "--account", "other"], env).stdout
     assert re.search(r"breaker +open, by hand", shown)
     assert json.loads(run(["breaker", "show", "--json"], env).stdout)["breaker"] == "closed"
@@ -144,3 +148,8 @@ def test_the_breakers_command_says_how_the_gate_stands(worker_env: dict[str, str
     assert "is not the name of a region" in done.stderr
     done = run(["breaker", "show", "--region", "x", "--redis-url", "redis://127.0.0.1:1"], env)
     assert (done.returncode, done.stdout) == (4, "")
+    redis.set(contract.account_key("default", "us-east-1"), "text")
+    done = run(["breaker", "show"], worker_env)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "WRONGTYPE" in done.stderr
+    assert "did not answer" not in done.stderr

