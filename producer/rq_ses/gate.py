@@ -38,6 +38,9 @@ _INCREASE: Final = 0.05
 _FORGET: Final = 2.0
 """As in the worker's lua/gate.lua: growth of a lowered rate a second, and when one without bound is over."""
 
+_DAY: Final = 86_400.0
+"""Seconds for which an answer about the day's quota counts, as in lua/claim.lua."""
+
 
 @dataclass(frozen=True, slots=True)
 class GateState:
@@ -151,7 +154,7 @@ def _state(account: str, region: str, now: float, stored: Mapping[bytes, bytes])
     state = fields.get("state")
     breaker: Breaker = "open" if state == "open" else "half-open" if state == "half-open" else "closed"
     ceiling = flow["fixed"] or flow["rate"] or None
-    quota = flow["quota"] or None
+    quota = (flow["quota"] if now - flow["answered"] < _DAY else 0.0) or None
     claimed = flow["recipients"] - flow["counted"]
     probe = fields.get("probe", "").partition(":")[0]
     return GateState(
@@ -187,7 +190,8 @@ def _flow(packed: bytes) -> dict[str, float]:
 
 def _allowance(ceiling: float | None, flow: Mapping[str, float], now: float) -> float | None:
     top = flow["top"]
-    if top <= 0:
+    # One that was lowered in the future is forgotten: the clock was set back.
+    if top <= 0 or now < flow["lowered_at"] - 1:
         return ceiling
     rate = max(0.05, flow["low"]) + _INCREASE * top * max(0.0, now - flow["lowered_at"])
     if ceiling is not None:

@@ -12,7 +12,7 @@ import pytest
 from redis import Redis
 
 from rq_ses.cli.exits import INCOMPLETE, OK, SETTINGS, UNFIT, USAGE
-from rq_ses.contract import DEFAULT_ACCOUNT, SUSPENDED_KEY
+from rq_ses.contract import DEFAULT_ACCOUNT, SUSPENDED_KEY, account_key
 from rq_ses.gate import open_breaker
 from rq_ses_worker.simulator.identity import tokens
 from rq_ses_worker.simulator.server import SimulatorServer
@@ -191,6 +191,16 @@ def test_what_is_away_does_not_keep_the_doctor_from_the_rest(ses: SimulatorServe
     assert code == UNFIT
     assert having(findings, "error") == {"redis.reached"}
     assert findings["ses.signature"]["severity"] == "ok"
+
+
+def test_a_key_of_the_wrong_type_is_not_taken_for_a_server_that_is_away(
+    redis: Redis, worker_env: dict[str, str]
+) -> None:
+    redis.set(account_key("default", "us-east-1"), "text")
+    _, findings = diagnosed(worker_env, "--no-dns")
+    assert having(findings, "error") == {"redis.reached"}
+    assert "answers, but refuses" in findings["redis.reached"]["text"]
+    assert "WRONGTYPE" in findings["redis.reached"]["text"]
 
 
 def test_an_ses_that_is_away_does_not_either(worker_env: dict[str, str]) -> None:

@@ -8,6 +8,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -20,6 +21,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
 
 from rq_ses_worker.credentials import Credentials
+from rq_ses_worker.identity.chain import Chain
 from rq_ses_worker.identity.provider import CredentialsUnavailable
 from rq_ses_worker.identity.source import CredentialSource
 from rq_ses_worker.settings import load_worker_settings
@@ -311,6 +313,9 @@ def theirs_and_ours_refuse_blanks() -> str:
             "exit code 3: log in ‹first›",
             False,
         ),
+        (f"import sys; sys.exit('AWS_SECRET_ACCESS_KEY={SECRET} is no key')", "KEY=*** is no key", False),
+        (f"import sys; sys.exit('got {SECRET} from the vault')", "got *** from the vault", False),
+        ("import sys; sys.exit('no login with --password: hunter2')", "--password: ***", False),
         (f"print({SECRET!r})", "printed no JSON", False),
         ("print('[' * 60000)", "printed no JSON", False),
         (f"print('x{SECRET}' * 9000)", "printed more than", True),
@@ -340,6 +345,8 @@ def test_a_process_that_goes_wrong_is_told_and_its_output_is_not(
     assert said in str(refused)
     assert refused.lasting is lasting
     assert "credential_process of profile default" in str(refused)
+    assert SECRET not in str(refused)
+    assert "hunter2" not in str(refused)
 
 
 @pytest.mark.parametrize(
@@ -406,6 +413,7 @@ def test_the_file_with_its_token_is_read_each_time_and_wins(aws: Any, place: Sta
         ("FULL_URI", "http://127.0.0.1.example/x", "is neither https nor at this machine"),
         ("FULL_URI", "http://169.254.169.254/x", "is neither https nor at this machine"),
         ("FULL_URI", "http://user:hunter2@127.0.0.1/x", "is not the URL of a server"),
+        ("FULL_URI", "http://metadata.example/x?token=hunter2", "is neither https nor at this machine"),
         ("FULL_URI", "ftp://127.0.0.1/x", "is not the URL of a server"),
         ("FULL_URI", "file:///etc/passwd", "is not the URL of a server"),
         ("FULL_URI", "http://127.0.0.1:99999/x", "is not a URL"),
@@ -762,3 +770,9 @@ def test_no_secret_is_logged(
     assert "could not be fetched: no AWS credentials (web identity of the environment: Assume" in caplog.text
     for hidden in (SECRET, TOKEN, "web.identity.token"):
         assert hidden not in caplog.text + repr(found) + str(found)
+
+
+def test_where_credentials_are_looked_for_does_not_show_the_environment(aws: Any) -> None:
+    aws(AWS_CONTAINER_AUTHORIZATION_TOKEN="hunter2")
+    chain = Chain(os.environ, None, partial(str, "hunter2"))  # type: ignore[arg-type]
+    assert "hunter2" not in repr(chain.find)

@@ -28,6 +28,7 @@ from support.certificates import CA, CERTIFICATE_AND_KEY
 from support.nameserver import nameserver
 from support.processes import KEY_ID, SECRET, TOKEN
 from support.valkey import client, url, valkey
+from support.waiting import wait_for
 
 MAIL = Message(sender="a@example.com", to=["b@example.com"], subject="Hello", text="Body")
 QUEUES = ("mail-high", "mail", "mail-bulk")
@@ -212,6 +213,38 @@ def test_a_replica_takes_no_writes_and_is_an_error(redis: Redis, tmp_path: Path)
         found = {finding.id: finding for finding in check_server(replica, url(server))}
     assert found["redis.role"].severity == "error"
     assert "primary" in found["redis.role"].remedy
+
+
+@pytest.mark.parametrize(
+    ("room", "severity", "words"),
+    [
+        (2.0, None, ""),
+        (1.05, "warning", "% of maxmemory is used"),
+        (0.5, "error", "it refuses new mails (OOM)"),
+    ],
+)
+def test_a_server_without_room_for_mails_is_told(
+    redis: Redis, redis_url: str, room: float, severity: str | None, words: str
+) -> None:
+    redis.config_set("maxmemory", int(redis.info("memory")["used_memory"] * room))
+    try:
+        found = {finding.id: finding for finding in check_server(redis, redis_url)}
+    finally:
+        redis.config_set("maxmemory", 0)
+    memory = found.get("redis.memory")
+    assert (memory and memory.severity) == severity
+    assert memory is None or words in memory.text
+
+
+def test_a_server_whose_snapshots_fail_is_told(tmp_path: Path) -> None:
+    with valkey(tmp_path / "data") as server, client(server) as connection:
+        assert "redis.snapshot" not in {finding.id for finding in check_server(connection, url(server))}
+        (tmp_path / "data" / "dump.rdb").unlink(missing_ok=True)
+        (tmp_path / "data" / "dump.rdb" / "in the way").mkdir(parents=True)
+        connection.bgsave()
+        wait_for(lambda: connection.info("persistence")["rdb_last_bgsave_status"] == "err")
+        found = {finding.id: finding for finding in check_server(connection, url(server))}
+    assert found["redis.snapshot"].severity == "warning"
 
 
 # Names

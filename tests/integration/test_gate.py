@@ -96,6 +96,10 @@ class Story:
         self.fails(1, PAUSED)
         assert self.gate.breaker == "open"
 
+    def lease_ends(self, claim: Claim) -> None:
+        member = f"{claim.lease.job_id}:{claim.lease.execution}"
+        self.redis.zadd(contract.leases_key(QUEUES[claim.lease.queue]), {member: 1}, xx=True)
+
     def probing(self) -> Claim:
         self.opened()
         self.probe_is_due()
@@ -190,6 +194,39 @@ def test_a_server_whose_clock_was_set_back_blocks_nothing(account: Story) -> Non
     assert account.ours.claim(1)[0][0].probe
 
 
+def test_a_clock_set_back_by_less_than_an_hour_delays_no_probe_and_keeps_no_lowered_rate(
+    account: Story,
+) -> None:
+    learn(account.ours, 100.0)
+    account.enqueue(5)
+    account.fails(1, LIMITED)
+    account.passes(0.5)
+    account.fails(1, PAUSED)
+    account.passes(-3000)
+    assert account.ours.claim(1)[0][0].probe
+    assert account.gate.rate == 100.0
+
+
+def test_a_rate_next_to_nothing_makes_nobody_spin(account: Story) -> None:
+    learn(account.ours, 1e-200)
+    account.enqueue(2)
+    account.ours.claim(1)
+    assert account.ours.claim(1)[0] == []
+    assert account.ours.view.wait == 3600.0
+
+
+def test_workers_of_other_queues_take_no_tokens_away_from_under_a_heavy_mail(account: Story) -> None:
+    policy = GatePolicy(region="eu-west-1", max_send_rate=100.0)
+    high = Lifecycle(account.redis, ["mail-high"], "c", "c", 30.0, gate=policy)
+    bulk = Lifecycle(account.redis, ["mail-bulk"], "d", "d", 30.0, gate=policy)
+    account.enqueue(1, recipients=10, queue="mail-high")
+    account.enqueue(60, queue="mail-bulk")
+    bulk.claim(16)
+    while not high.claim(1)[0]:
+        bulk.claim(16)
+        assert account.redis.llen(contract.queue_key("mail-bulk")) > 40, "it waits for a full bucket"
+
+
 def test_a_hash_that_is_none_is_named(account: Story) -> None:
     account.redis.set(KEY, "text")
     account.enqueue(1)
@@ -281,6 +318,34 @@ def test_the_day_is_planned_with_what_was_claimed_since_ses_was_asked(account: S
     assert asker.view.ask, "SES isn't asked again though the day is used up"
     learn(asker, 1000.0, quota=200.0, sent=197.0)
     assert len(account.ours.claim(10)[0]) == 3
+
+
+def test_an_answer_of_the_day_before_closes_the_gate_no_more(account: Story) -> None:
+    learn(account.ours, 1000.0, quota=200.0, sent=195.0)
+    account.enqueue(10)
+    assert len(account.ours.claim(10)[0]) == 5
+    account.ours.learn(None, ask_again=300.0)
+    account.passes(86_000)
+    assert account.ours.claim(10)[0] == []
+    account.passes(500)
+    assert len(account.ours.claim(10)[0]) == 5
+    assert account.gate.quota_left is None
+
+
+def test_a_heavy_mail_for_which_the_day_is_too_short_holds_up_none_that_is_more_urgent(
+    account: Story,
+) -> None:
+    learn(account.ours, 1000.0, quota=200.0, sent=170.0)
+    account.enqueue(20, queue="mail-high")
+    account.enqueue(1, recipients=50)
+    account.enqueue(5, queue="mail-bulk")
+    assert order(account, 10) == "h" * 7 + "b" + "h" * 2
+    claims, _ = account.ours.claim(20)
+    # What is less urgent would eat up what it waits for.
+    assert [claim.lease.queue for claim in claims] == [0] * 11
+    assert (account.ours.view.refusal, account.ours.view.waiting) == ("quota", True)
+    learn(account.ours, 1000.0, quota=200.0, sent=120.0)
+    assert [claim.lease.queue for claim in account.ours.claim(20)[0]] == [1, 2, 2, 2, 2]
 
 
 # Asking
@@ -442,11 +507,21 @@ def test_a_probe_whose_worker_died_is_replaced_and_ends_without_a_word(account: 
     dead = account.probing()
     assert account.other.claim(5)[0] == []
     account.passes(31)
+    account.lease_ends(dead)
     [heir], _ = account.other.claim(5)
     assert heir.probe
     account.end([dead], SENT)
     assert account.gate.breaker == "half-open"
     account.end([heir], SENT, worker=account.other)
+    assert account.gate.breaker == "closed"
+
+
+def test_a_probe_that_takes_longer_than_its_first_lease_is_not_replaced(account: Story) -> None:
+    claim = account.probing()
+    account.passes(31)
+    assert account.other.claim(5)[0] == [], "its lease was renewed"
+    assert account.other.view.refusal == "probing"
+    account.end([claim], SENT)
     assert account.gate.breaker == "closed"
 
 

@@ -221,6 +221,22 @@ def test_eight_threads_with_refused_credentials_fetch_once() -> None:
     assert place.loads == 2
 
 
+def test_those_who_waited_for_a_long_fetch_in_vain_do_not_repeat_it() -> None:
+    place = Place()
+    source = place.source()
+    used = source.current()
+    load = place.load
+
+    def slow() -> Grant | NotConfigured:
+        place.now += 30
+        return load()
+
+    place.load = slow  # type: ignore[method-assign]
+    place.answer = ProviderFailed("it took too long")
+    assert [source.renew(used) for _ in range(8)] == [False] * 8
+    assert place.loads == 2
+
+
 def test_a_key_id_is_shown_in_part_and_a_secret_never() -> None:
     source = CredentialSource.of(
         Credentials("AKIAIOSFODNN7EXAMPLE", SECRET, "t0kenThatNobodyMaySee"), "settings"

@@ -207,6 +207,12 @@ def test_an_answer_tells_whether_the_signature_is_accepted(
     assert severities(judged_answer(answer, None, own_endpoint=False)) == expected
 
 
+def test_a_question_without_an_answer_leaves_no_mail_in_doubt() -> None:
+    for code in ("ReadTimeout", "ConnectionClosed"):
+        [finding] = judged_answer(Transient(None, code, "…"), None, own_endpoint=False)
+        assert finding.remedy == "look at the way from this host to SES"
+
+
 def test_a_stand_in_that_knows_no_getaccount_is_warned_of() -> None:
     assert severities(judged_answer(Terminal(404), None, own_endpoint=True)) == {"ses.getaccount": "warning"}
     assert severities(judged_answer(Terminal(404), None, own_endpoint=False)) == {"ses.signature": "error"}
@@ -393,7 +399,8 @@ CLOSED = replace(
 @pytest.mark.parametrize(
     ("changes", "severity", "words"),
     [
-        ({}, "ok", "closed"),
+        ({}, "ok", "closed: no worker has gone by it yet"),
+        ({"claimed": 1}, "ok", "closed: mails go out"),
         ({"breaker": "open", "since": 40.0, "next_probe": 105.0}, "error", "for 60 s"),
         ({"breaker": "open", "since": 40.0, "next_probe": 105.0}, "error", "next probe is due in 5 s"),
         ({"breaker": "open", "reason": "SendingPausedException: …"}, "error", "SendingPausedException"),
@@ -416,6 +423,24 @@ def test_an_open_breaker_is_an_error_that_says_why(
 def test_a_lowered_rate_is_told(changes: dict[str, Any], severity: str) -> None:
     _, rate = judged_gate(replace(CLOSED, **changes))
     assert rate.severity == severity
+
+
+@pytest.mark.parametrize(
+    ("changes", "severity", "remedy"),
+    [
+        ({"quota_left": 50.0}, "ok", ""),
+        ({"quota_left": 3.0}, "warning", "Service Quotas"),
+        ({"quota_left": 0.0}, "error", "Service Quotas"),
+        ({"quota_left": 0.0, "refused": 90.0}, "error", "ses:GetAccount"),
+    ],
+)
+def test_a_gate_that_is_shut_by_the_days_quota_is_an_error(
+    changes: dict[str, Any], severity: str, remedy: str
+) -> None:
+    *_, day = judged_gate(replace(CLOSED, quota=200.0, **changes))
+    assert (day.id, day.severity) == ("gate.quota", severity)
+    assert "of 200 recipients" in day.text
+    assert remedy in day.remedy
 
 
 # The policy

@@ -73,8 +73,14 @@ def test_an_address_and_a_kind_of_address_exclude_each_other(switch: str) -> Non
 )
 @pytest.mark.parametrize("base_url", [None, "https://ses.example"])
 def test_what_does_not_look_like_a_region_is_refused(region: str, base_url: str | None) -> None:
-    with pytest.raises(ValueError, match=r"region .* use one like us-east-1"):
+    with pytest.raises(ValueError, match=r"region .* use one like .*\bus-east-1"):
         endpoint_url(region, base_url)
+
+
+@pytest.mark.parametrize("region", ["EU-WEST-1", "eu-west1", "eu_west_1", "euwest-1", " eu-west-1"])
+def test_a_misspelt_region_is_told_the_likest(region: str) -> None:
+    with pytest.raises(ValueError, match=r"use one like .*\beu-west-1"):
+        endpoint_url(region)
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,8 @@ def endpoint_url(
 def check_region(region: str) -> None:
     """Raise ValueError, with the remedy, if `region` doesn't look like the name of a region."""
     if not _REGION.fullmatch(region):
-        raise ValueError(f"region {region!r} is not the name of an AWS region: use one like us-east-1")
+        near = ", ".join(nearest(region[:40].strip().lower().replace("_", "-")))
+        raise ValueError(f"region {region!r:.80} is not the name of an AWS region: use one like {near}")
 
 
 def _check_listed(region: str, *, fips: bool, dualstack: bool) -> None:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import logging
+import time
+from typing import Final
 
 from rq_ses.gate import GateState
+from rq_ses_worker import events
 from rq_ses_worker.gate import BREAKER_OPEN, View
 from rq_ses_worker.lifecycle import Lifecycle
 
 log = logging.getLogger(__name__)
+
+_QUIET: Final = 60.0
+"""Seconds without a refusal after which the day has room again: near its end every mail changes that."""
 
 
 class GateWatch:
@@ -18,27 +24,29 @@ class GateWatch:
         self._lifecycle = lifecycle
         self._open = False
         self._openings = 0
-        self._quota = False
+        self._quota_at: float | None = None
 
     def look(self, view: View) -> None:
         """Log what has changed. May raise redis.exceptions.RedisError."""
         is_open = view.refusal in BREAKER_OPEN
         if is_open and (not self._open or view.openings != self._openings):
-            log.warning("breaker open: %s", _why(self._lifecycle.gate_state()))
+            events.BREAKER_OPENED.log(log, reason=_why(self._lifecycle.gate_state()))
         if view.refusal == "probe":
-            log.info("breaker half-open: probing with job %s", self._lifecycle.gate_state().probe)
+            events.BREAKER_PROBES.log(log, job_id=self._lifecycle.gate_state().probe)
         if self._open and not is_open:
-            log.warning("breaker closed%s", _after(self._lifecycle.gate_state()))
+            events.BREAKER_CLOSED.log(log, after=_after(self._lifecycle.gate_state()))
         self._open, self._openings = is_open, view.openings
         self._watch_quota(view)
 
     def _watch_quota(self, view: View) -> None:
-        if view.refusal == "quota" and not self._quota:
-            state = self._lifecycle.gate_state()
-            log.warning("daily quota used up (%s in 24 hours): mails wait in the queue", _number(state.quota))
-        elif self._quota and view.refusal != "quota":
-            log.warning("daily quota: there is something left again")
-        self._quota = view.refusal == "quota"
+        clock = time.monotonic()
+        if view.refusal == "quota":
+            if self._quota_at is None:
+                events.QUOTA_USED_UP.log(log, state=_day(self._lifecycle.gate_state()))
+            self._quota_at = clock
+        elif self._quota_at is not None and clock - self._quota_at >= _QUIET:
+            events.QUOTA_LEFT.log(log)
+            self._quota_at = None
 
 
 def _why(state: GateState) -> str:
@@ -52,6 +60,13 @@ def _after(state: GateState) -> str:
     if state.since is None or state.closed_at is None:
         return ""
     return f" after {max(0.0, state.closed_at - state.since):.0f} s"
+
+
+def _day(state: GateState) -> str:
+    if state.quota_left:
+        left, all_ = _number(state.quota_left), _number(state.quota)
+        return f"daily quota: {left} of {all_} recipients are left, fewer than the next mail has"
+    return f"daily quota used up ({_number(state.quota)} in 24 hours)"
 
 
 def _number(value: float | None) -> str:

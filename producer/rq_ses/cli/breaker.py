@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import click
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -92,8 +92,11 @@ def open_(*, reason: str, **options: Any) -> None:
     """
     settings = load_gate_settings(**options)
     with _redis(settings) as connection:
+        used = _is_used(read_gate(connection, settings.account, settings.aws_region))
         open_breaker(connection, settings.account, settings.aws_region, one_line(reason, REASON_LIMIT))
     click.echo(f"the breaker of {_name(settings)} is open: nothing is sent until it is closed", err=True)
+    if not used:
+        click.echo("Warning: no worker has gone by it yet: check --account and --region", err=True)
 
 
 @breaker.command()
@@ -126,10 +129,18 @@ def _redis(settings: GateSettings) -> Iterator[Redis]:
             settings.redis_url, socket_timeout=TIMEOUT, connect_timeout=TIMEOUT
         ) as connection:
             yield connection
+    except ResponseError as exc:
+        text = "delete a key of the wrong type (WRONGTYPE), or give the user the right (NOPERM)"
+        click.echo(f"Error: Redis refused ({one_line(str(exc), 300)}): {text}", err=True)
+        sys.exit(UNAVAILABLE)
     except RedisError as exc:
         reason = one_line(f"{type(exc).__name__}: {exc}", 300)
         click.echo(f"Error: Redis did not answer ({reason}): check RQ_SES_REDIS_URL and the server", err=True)
         sys.exit(UNAVAILABLE)
+
+
+def _is_used(state: GateState) -> bool:
+    return state.claimed > 0 or state.answered is not None or state.refused is not None
 
 
 def _name(settings: GateSettings) -> str:

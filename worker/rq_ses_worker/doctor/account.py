@@ -24,6 +24,15 @@ _MISMATCHES: Final = frozenset({"InvalidSignatureException", "SignatureDoesNotMa
 _ASK_AGAIN: Final = "run the doctor again in a moment; if it stays, look at the AWS Health Dashboard"
 
 
+_OF_A_MAIL: Final = frozenset({"ReadTimeout", "WriteTimeout", "ConnectionClosed", "InvalidAnswer"})
+"""Their hints are about a mail that may have been sent; the doctor only asks."""
+
+
+def hint_of(outcome: Outcome) -> str | None:
+    """Return the hint for an answer to a question, None where there is none that fits."""
+    return None if outcome.code in _OF_A_MAIL else hint_for(outcome.code, outcome.message, outcome.status)
+
+
 def denied(outcome: Outcome) -> bool:
     """Tell whether AWS accepted the signature and refused the question alone."""
     return outcome.code in _DENIED
@@ -43,7 +52,7 @@ def judged_answer(
         yield ok("ses.signature", "SES accepts the key and the signature")
         return
     said = f"GetAccount: {summary(answer)}"
-    hint = hint_for(answer.code, answer.message, answer.status)
+    hint = hint_of(answer)
     general = answer.code in _MISMATCHES and hint == hint_for(answer.code, "", None)
     if general and _fits(offset):
         hint = "the clock is right, so the secret is not that of the key: copy both again, as a pair"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from rq_ses import server
 from rq_ses.contract import queue_names
@@ -130,6 +130,13 @@ def _redis(settings: WorkerSettings) -> Iterator[Finding]:
             yield from check_server(connection, settings.redis_url)
             yield from check_workers(connection, queue_names(settings.queue))
             yield from judged_gate(read_gate(connection, settings.account, settings.aws_region))
+    except ResponseError as exc:
+        yield Finding(
+            "redis.reached",
+            "error",
+            f"answers, but refuses a question ({one_line(str(exc), 300)})",
+            "delete a key of the wrong type (WRONGTYPE), or let the user read it (NOPERM)",
+        )
     except RedisError as exc:
         yield Finding(
             "redis.reached",

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from rq_ses.gate import GateState
 from rq_ses_worker.doctor.finding import Finding, ok
+
+_MOST_RECIPIENTS: Final = 50
+"""Of one mail: with so many left, any may go out."""
 
 
 def judged_gate(state: GateState) -> Iterator[Finding]:
     """Yield what holds mails back at the gate."""
     if state.breaker == "closed":
-        yield ok("gate.breaker", "the breaker is closed: mails go out")
+        used = state.claimed or state.answered or state.refused
+        then = "mails go out" if used else "no worker has gone by it yet (see --account and --region)"
+        yield ok("gate.breaker", f"the breaker is closed: {then}")
     else:
         yield _open(state)
     yield _rate(state)
+    if state.quota_left is not None:
+        yield _day(state, state.quota_left)
 
 
 def _open(state: GateState) -> Finding:
@@ -35,6 +43,19 @@ def _open(state: GateState) -> Finding:
         f"the breaker is {state.breaker}{since}, so mails wait: {why}; {then}",
         "mend the cause: it closes by itself after a probe that is sent, or at once by rq-ses breaker close",
     )
+
+
+def _day(state: GateState, left: float) -> Finding:
+    text = f"{left:,.0f} of {state.quota or 0:,.0f} recipients of the day are left, by the workers' count"
+    if left >= _MOST_RECIPIENTS:
+        return ok("gate.quota", text)
+    remedy = "ask AWS for a higher sending quota (Service Quotas), or spread the mails over more hours"
+    if state.refused is not None:
+        text += ", which SES no longer corrects: the workers can't ask it (GetAccount)"
+        remedy = "let the workers' key call ses:GetAccount: rq-ses doctor --policy"
+    if left >= 1:
+        return Finding("gate.quota", "warning", f"{text}: a mail to more of them waits", remedy)
+    return Finding("gate.quota", "error", f"{text}, so mails wait", remedy)
 
 
 def _rate(state: GateState) -> Finding:

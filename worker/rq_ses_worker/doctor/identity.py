@@ -7,7 +7,7 @@ from typing import Final
 
 from rq_ses.hints import hint_for
 from rq_ses_worker.account import AccountRefused, Identity
-from rq_ses_worker.doctor.account import denied
+from rq_ses_worker.doctor.account import denied, hint_of
 from rq_ses_worker.doctor.finding import Finding, ok
 from rq_ses_worker.outcome import Outcome, summary
 
@@ -148,5 +148,5 @@ def _unknown(id_: str, address: str, outcome: Outcome) -> Finding:
         id_,
         "warning",
         f"whether {address} is verified is not known ({summary(outcome)})",
-        hint_for(outcome.code, outcome.message, outcome.status) or "look in the SES console",
+        hint_of(outcome) or "look in the SES console",
     )

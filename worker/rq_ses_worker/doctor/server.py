@@ -19,6 +19,7 @@ from rq_ses_worker.endpoint import is_loopback
 from rq_ses_worker.preflight import ServerState, judge, read_state
 
 PINGS: Final = 21
+NEARLY_FULL: Final = 0.9
 SLOW_PING: Final = 0.02
 """Seconds; a mail takes a few round trips, shared with others of its batch, so this is felt."""
 
@@ -95,6 +96,7 @@ def check_server(connection: Redis, redis_url: str) -> Iterator[Finding]:
     """Yield what is found about the server. Raises RedisError if it can't be asked."""
     yield from judged(read_state(connection))
     yield from _role(connection)
+    yield from _writes(connection)
     yield from _access(connection, redis_url)
     yield _latency(connection)
 
@@ -135,6 +137,37 @@ def _role(connection: Redis) -> Iterator[Finding]:
             "a replica: it takes no writes",
             "point RQ_SES_REDIS_URL at the primary, or use redis+sentinel://host:port/SERVICE",
         )
+
+
+def _writes(connection: Redis) -> Iterator[Finding]:
+    """Yield why it takes no writes, or soon won't; a trial would be one."""
+    try:
+        memory: Any = connection.info("memory")
+        persistence: Any = connection.info("persistence")
+    except (NoPermissionError, ResponseError):
+        return
+    used, most = _whole(memory.get("used_memory")), _whole(memory.get("maxmemory"))
+    evicts = memory.get("maxmemory_policy", "noeviction") != "noeviction"
+    if most and used >= NEARLY_FULL * most and not evicts:
+        full = used >= most
+        yield Finding(
+            "redis.memory",
+            "error" if full else "warning",
+            f"{used / most:.0%} of maxmemory is used" + ": it refuses new mails (OOM)" * full,
+            "raise maxmemory, or let workers drain the queues, and delete failed mails nobody will resend",
+        )
+    if persistence.get("rdb_last_bgsave_status", "ok") != "ok":
+        yield Finding(
+            "redis.snapshot",
+            "warning",
+            "the last snapshot failed: it then refuses all writes (MISCONF), unless it was told not to",
+            "look at its log, and at space and rights on its disk; then BGSAVE "
+            "(stop-writes-on-bgsave-error no lets it go on without snapshots)",
+        )
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _access(connection: Redis, redis_url: str) -> Iterator[Finding]:

@@ -46,7 +46,7 @@ _FILES: Final = "shared config and credentials files"
 _DEEPEST: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Chain:
     """The places to look at, built anew for each search, since files change.
 

@@ -89,7 +89,8 @@ class ContainerEndpoint:
 
 
 def _checked(name: str, url: str) -> str:
-    shown = repr(masked(url))
+    # A query may hold a token.
+    shown = repr(masked(url.partition("?")[0]))
     try:
         parts = parse_url(url)
     except LocationParseError:

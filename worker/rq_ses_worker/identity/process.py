@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -23,6 +24,12 @@ TIMEOUT: Final = 30.0
 
 _OUTPUT: Final = 65_536
 _WORDS: Final = 160
+_SECRETS: Final = re.compile(
+    r"((?:secret|passw(?:or)?d|pwd|token|key)[\w.-]{0,40}[\"']?\s{0,4}[:=]\s{0,4}[\"']?)[^\s\"',;}]+"
+    r"|(?<![\w/+=])[A-Za-z0-9/+]{40}(?![\w/+])",
+    re.IGNORECASE,
+)
+"""What a command that complains may repeat: a secret beside its name, and what looks like AWS's."""
 
 
 class CredentialProcess:
@@ -99,9 +106,13 @@ class CredentialProcess:
         if late.is_set():
             raise ProviderFailed(f"the command took longer than {self._timeout:g} s")
         if code:
-            words = one_line(redact(b"".join(complaint).decode("utf-8", "replace")), _WORDS)
+            words = one_line(_unsecret(b"".join(complaint).decode("utf-8", "replace")), _WORDS)
             raise ProviderFailed(f"the command ended with exit code {code}{': ' if words else ''}{words}")
         return output
+
+
+def _unsecret(text: str) -> str:
+    return _SECRETS.sub(lambda found: f"{found[1] or ''}***", redact(text))
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

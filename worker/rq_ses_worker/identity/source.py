@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from math import inf
 from typing import Final
 
+from rq_ses_worker import events
 from rq_ses_worker.credentials import Credentials
 from rq_ses_worker.identity.keys import GivenKeys
 from rq_ses_worker.identity.provider import (
@@ -102,11 +103,12 @@ class CredentialSource:
                 return True
             if self._monotonic() < self._renew_at:
                 return False
-            self._renew_at = self._monotonic() + _RENEWAL_PAUSE
             try:
                 self._fetch()
             except CredentialsUnavailable as exc:
                 self._note(exc)
+            # From the end on: a fetch may take half a minute, and those who waited for it must not repeat it.
+            self._renew_at = self._monotonic() + _RENEWAL_PAUSE
             return self._held is not held and self._held is not None and self._held.credentials != refused
 
     @property
@@ -179,7 +181,7 @@ class CredentialSource:
             )
         self._provider, self._held = provider, held
         if self._failure is not None:
-            log.info("credentials are available again: %s", self)
+            events.CREDENTIALS_BACK.log(log, source=str(self))
         self._failure, self._pause, self._again_at = None, _FIRST_PAUSE, -inf
 
     def _load(self) -> tuple[Provider, Grant]:
@@ -200,7 +202,7 @@ class CredentialSource:
             left = f"; the old ones are used until {self.expires or 'they are refused'}" if self._held else ""
             # That nothing was ever set up is for the caller to tell.
             level = logging.DEBUG if self._provider is None and failure.lasting else logging.WARNING
-            log.log(level, "credentials could not be fetched: %s%s", failure, left)
+            events.CREDENTIALS_MISSED.log(log, level=level, error=str(failure), left=left)
         self._failure = failure
         self._again_at = self._monotonic() + self._pause
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)

@@ -10,8 +10,8 @@
 --       13 recipients a second ("": what SES says)   14 "1": this worker can ask SES for the account's limits
 -- Reply "suspended", or { number of ids dropped, blob, word, microseconds, waiting, ask, troubled, opened }
 --       blob: of each job a head (queue's place, 1 where RQ has blanked started_at (a new or requeued job), 1
---       where it carries callbacks or webhooks, lengths of the rest) and id, data, meta. An execution's id is
---       the prefix, its number (counted on in the order of the blob) in eight hexadecimal digits, and the
+--       where it carries callbacks or webhooks, lengths of the rest) and id, data, meta, enqueued_at.
+--       An execution's id is the prefix, its number (counted on in the order of the blob) in eight hexadecimal digits, and the
 --       fresh digit.
 --       Dropped: an id that RQ wouldn't make, or whose hash is gone, isn't a job, or isn't queued (canceled,
 --       or in the list twice).
@@ -21,7 +21,7 @@
 --       ask: 1 if this worker shall ask SES for the account's limits; troubled: attempts that failed in a
 --       row; opened: how often the breaker has opened
 
-local TURNS, ASK_AGAIN, ASKING, DAY_LOOK, PROBE_LOOK = 8, 60, 2, 1, 0.25
+local TURNS, ASK_AGAIN, ASKING, DAY_LOOK, PROBE_LOOK, LONGEST_WAIT = 8, 60, 2, 0.1, 0.25, 3600
 
 if redis.call('EXISTS', KEYS[1]) == 1 then return 'suspended' end
 
@@ -49,7 +49,8 @@ fixed = tonumber(ARGV[13]) or 0
 local places, lengths, looked_at = (#KEYS - 2) / 3, {}, {}
 local allowed = allowance(now)
 if allowed then tokens, filled_at = fill(allowed, now), now end
-local left = quota > 0 and quota - used - (recipients - counted) or nil
+-- What was sent a day ago no longer counts, so an older answer would close the gate for ever.
+local left = quota > 0 and now - answered < DAY and quota - used - (recipients - counted) or nil
 local word, wait, ask, claimed, changed = '', 0, 0, 0, false
 local probing, last_probe = false, nil
 
@@ -57,10 +58,21 @@ local function close(reason, seconds)
   word, wait, wanted = reason, seconds, 0
 end
 
+-- Seconds for which the probe may still be at it: a lease that is renewed goes on beyond what the account's hash
+-- says, as far as its queue is one of ours.
+local function under_way(probe, probe_until)
+  local seconds = ahead(probe_until, now, 86400)
+  for place = 0, places - 1 do
+    local standing = probe and redis.call('ZSCORE', KEYS[5 + place * 3], probe)
+    seconds = math.max(seconds, standing and tonumber(standing) - now or 0)
+  end
+  return seconds
+end
+
 if account[2] == 'open' or account[2] == 'half-open' then
-  local breaker = redis.call('HMGET', KEYS[2], 'manual', 'next_probe', 'probe_until', 'last_probe')
-  local pause = ahead(breaker[2], now, 3600)
-  local dying = account[2] == 'half-open' and ahead(breaker[3], now, 86400) or 0
+  local breaker = redis.call('HMGET', KEYS[2], 'manual', 'next_probe', 'probe_until', 'last_probe', 'probe', 'spacing')
+  local pause = ahead(breaker[2], now, (tonumber(breaker[6] or '') or 3600) + 1)
+  local dying = account[2] == 'half-open' and under_way(breaker[5], breaker[3]) or 0
   if breaker[1] == '1' then
     close('manual', 1)
   elseif dying > 0 then
@@ -89,9 +101,12 @@ if places > 1 then
   for place = 0, places - 1 do lengths[place] = redis.call('LLEN', KEYS[3 + place * 3]) end
 end
 
+local first, skipped = nil, false
+
 local function next_place()
   if places == 1 then return 0 end
-  local first, others = nil, {}
+  local others = {}
+  first = nil
   for place = 0, places - 1 do
     if lengths[place] > 0 then
       if first then others[#others + 1] = place else first = place end
@@ -114,12 +129,11 @@ local function refusal(weight)
   if probing then return nil end
   if left and left < weight then return 'quota', DAY_LOOK end
   if not allowed then return nil end
-  local burst = burst_of(allowed)
-  -- One that is heavier than the bucket passes, and leaves it in debt.
-  local needed = weight <= burst and weight or 1
+  -- Any mail passes for a single token, and a heavy one leaves a debt: were it to wait for all it weighs, workers
+  -- of other queues would take the tokens of light mails away from under it.
   -- A fraction lost in arithmetic must not cost a round trip.
-  if tokens + 1e-6 >= needed then return nil end
-  return 'rate', (math.max(needed, math.min(wanted, burst / 2)) - tokens) / allowed
+  if tokens + 1e-6 >= 1 then return nil end
+  return 'rate', (math.max(1, math.min(wanted, burst_of(allowed) / 2)) - tokens) / allowed
 end
 
 -- The next id of a queue; nil if it has none that may be taken now.
@@ -165,10 +179,12 @@ local function hand_out(place, id, hash, weight)
 
   local data, meta = hash[2], hash[3] or ''
   local hooked = (present(hash[5]) or present(hash[6]) or present(hash[7]) or present(hash[8])) and 1 or 0
-  parts[#parts + 1] = struct.pack('>BBBI4I4I4', place, fresh, hooked, #id, #data, #meta)
+  local queued_at = string.sub(hash[10] or '', 1, 40)
+  parts[#parts + 1] = struct.pack('>BBBBI4I4I4', place, fresh, hooked, #queued_at, #id, #data, #meta)
   parts[#parts + 1] = id
   parts[#parts + 1] = data
   parts[#parts + 1] = meta
+  parts[#parts + 1] = queued_at
   wanted, room, number_of = wanted - 1, room - #data, number_of + 1
 
   mails, recipients, claimed = mails + 1, recipients + weight, claimed + 1
@@ -190,7 +206,8 @@ while wanted > 0 and room > 0 do
   else
     if places > 1 then lengths[place] = lengths[place] - 1 end
     local hash = string.match(id, '^[%w_-]+$') and redis.pcall('HMGET', job_prefix .. id, 'status', 'data', 'meta',
-      'started_at', 'success_callback_name', 'failure_callback_name', 'stopped_callback_name', 'webhooks', ARGV[12])
+      'started_at', 'success_callback_name', 'failure_callback_name', 'stopped_callback_name', 'webhooks', ARGV[12],
+      'enqueued_at')
     if not hash or hash.err or hash[1] ~= 'queued' or not hash[2] then
       dropped = dropped + 1
       passed, preferred, turn = passed_before, preferred_before, turn_before
@@ -200,14 +217,21 @@ while wanted > 0 and room > 0 do
       if reason then
         redis.call('LPUSH', KEYS[3 + place * 3], id)
         passed, preferred, turn = passed_before, preferred_before, turn_before
-        word, wait = reason, seconds
-        break
+        if reason == 'rate' or places == 1 or place == first then
+          word, wait = reason, seconds
+          break
+        end
+        -- The turn of a heavy one may have to wait for hours: more urgent ones that are lighter go before it.
+        for lower = place, places - 1 do lengths[lower] = 0 end
+        skipped = true
+      else
+        hand_out(place, id, hash, weight)
       end
-      hand_out(place, id, hash, weight)
     end
   end
 end
 
+if skipped and word == '' and wanted > 0 and room > 0 then word, wait = 'quota', DAY_LOOK end
 local waiting = 0
 if word ~= '' and word ~= 'probe' then
   for place = 0, places - 1 do
@@ -231,5 +255,6 @@ if claimed > 0 then
 end
 -- A server without memory must still hand out what it holds.
 if changed and type(redis.pcall('HSET', KEYS[2], 'flow', packed_flow())) == 'table' then ask = 0 end
+wait = math.min(LONGEST_WAIT, wait)
 return { dropped, table.concat(parts), word, math.ceil(wait * 1000000), waiting, ask, tonumber(account[3]) or 0,
   tonumber(account[4]) or 0 }

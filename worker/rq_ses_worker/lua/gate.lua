@@ -22,6 +22,7 @@
 
 local FLOW, SIZE = '>dddddddddddddddddddddddddddd', 28 * 8
 local DECREASE, INCREASE, FORGET = 0.7, 0.05, 2
+local DAY = 86400
 
 local mails, recipients, bad = 0, 0, 0
 local a_at, a_mails, a_recipients, a_bad, b_at, b_mails, b_recipients, b_bad = 0, 0, 0, 0, 0, 0, 0, 0
@@ -50,7 +51,8 @@ end
 -- Recipients a second that may be claimed now, nil for any number: after a 429 it grows back line by line.
 local function allowance(now)
   local ceiling = fixed > 0 and fixed or rate > 0 and rate or nil
-  if top <= 0 then return ceiling, ceiling end
+  -- One that was lowered in the future is forgotten: the clock was set back, and it wouldn't grow until then.
+  if top <= 0 or now < lowered_at - 1 then return ceiling, ceiling end
   local allowed = math.max(0.05, low) + INCREASE * top * math.max(0, now - lowered_at)
   if ceiling then return math.min(ceiling, allowed), ceiling end
   return allowed < FORGET * top and allowed or nil
