@@ -7,6 +7,7 @@ import json
 import pytest
 
 from rq_ses_worker.simulator import console
+from rq_ses_worker.simulator.call import Call
 from rq_ses_worker.simulator.inbox import Inbox, Mail
 from rq_ses_worker.simulator.options import Options
 from rq_ses_worker.simulator.service import Service
@@ -67,9 +68,10 @@ def test_records_are_shown_to_this_machine_under_its_own_name(
     peer: str, hosts: list[str], status: int
 ) -> None:
     service = Service(Options())
-    got, body = console.respond(service, "GET", b"/_simulator/mails", peer, hosts)
-    assert got == status
-    assert (json.loads(body) == {"mails": []}) is (status == 200)
+    shown = console.respond(service, Call("GET", b"/_simulator/mails", {"host": hosts}, peer))
+    assert shown.status == status
+    assert (json.loads(shown.body) == {"mails": []}) is (status == 200)
     service.inbox.add_mail(_mail())
-    assert console.respond(service, "DELETE", b"/_simulator", peer, hosts)[0] == status
+    forget = Call("DELETE", b"/_simulator", {"host": hosts}, peer)
+    assert console.respond(service, forget).status == status
     assert len(service.inbox.mails()) == (0 if status == 200 else 1)

@@ -89,10 +89,14 @@ def _canonical_query(query: bytes) -> bytes:
 
 def signature(canonical: bytes, secret: str, timestamp: str, scope: Scope) -> str:
     """Return the signature, in hexadecimal, that belongs to a canonical request."""
-    hashed = hashlib.sha256(canonical).hexdigest()
-    string_to_sign = f"{ALGORITHM}\n{timestamp}\n{'/'.join(scope)}\n{hashed}"
     key = _signing_key(secret, *scope)
-    return hmac.new(key, string_to_sign.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(key, string_to_sign(canonical, timestamp, scope).encode(), hashlib.sha256).hexdigest()
+
+
+def string_to_sign(canonical: bytes, timestamp: str, scope: Scope) -> str:
+    """Return SigV4's string to sign for a canonical request."""
+    hashed = hashlib.sha256(canonical).hexdigest()
+    return f"{ALGORITHM}\n{timestamp}\n{'/'.join(scope)}\n{hashed}"
 
 
 @lru_cache(maxsize=64)

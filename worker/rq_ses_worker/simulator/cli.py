@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
-import ipaddress
 import signal
 import time
 from typing import Any, Final, get_args
@@ -13,6 +12,7 @@ from typing import Any, Final, get_args
 import click
 
 from rq_ses.plaintext import one_line
+from rq_ses_worker.simulator.access import host_name, is_loopback
 from rq_ses_worker.simulator.inbox import Request
 from rq_ses_worker.simulator.options import (
     DEFAULT_ACCESS_KEY_ID,
@@ -61,7 +61,7 @@ Recipients on faults.example script what happens to them:
   reset.ida@faults.example      not accepted, the connection is reset
 
 \b
-What it saw, as JSON for this machine alone:
+What it saw: open http://127.0.0.1:4579/ in a browser, or, as JSON for this machine alone:
   curl http://127.0.0.1:4579/_simulator/requests    (or /mails, /stats; ?after=NUMBER)
   curl -X DELETE http://127.0.0.1:4579/_simulator   (forget everything)
 
@@ -87,6 +87,17 @@ Exit codes: 0 stopped by a signal, 2 wrong options, 3 the address can't be had, 
     envvar=f"{_PREFIX}PORT",
     show_envvar=True,
     help="Port; 0 takes any free one and prints it, e.g. --port 0.",
+)
+@click.option(
+    "--allow-host",
+    "allow_hosts",
+    multiple=True,
+    metavar="NAME",
+    envvar=f"{_PREFIX}ALLOW_HOST",
+    show_envvar=True,
+    help="Serve the page and the records to other machines, too, under this name or a loopback name, "
+    "repeatable (in the environment: separated by spaces), e.g. --host 0.0.0.0 --allow-host simulator. "
+    "Whoever reaches the port can then read the mails.",
 )
 @click.option(
     "--access-key-id",
@@ -207,6 +218,7 @@ def simulator(
     /,
     host: str,
     port: int,
+    allow_hosts: tuple[str, ...],
     access_key_id: str | None,
     secret_access_key: str | None,
     session_token: str | None,
@@ -217,11 +229,13 @@ def simulator(
 
     It recomputes every signature, checks requests as SES does, keeps to a rate and a quota, answers in SES's
     words and fails as recipients tell it to. Nothing is ever sent. The first line on stdout names its URL:
-    "simulator listening on http://127.0.0.1:4579". SIGTERM or Ctrl-C stops it.
+    "simulator listening on http://127.0.0.1:4579". A browser shows the mails there, and why a request was
+    refused. SIGTERM or Ctrl-C stops it.
     """
     credential = _credential(access_key_id, secret_access_key, session_token)
     try:
         options = Options(credentials=(credential,), **account)
+        allowed = [host_name(name) for name in allow_hosts]
     except ValueError as exc:
         raise click.UsageError(str(exc)) from exc
     if importlib.util.find_spec("aiohttp") is None:
@@ -229,7 +243,7 @@ def simulator(
         ctx.exit(EXIT_EXTRA_MISSING)
     service = Service(options, on_request=_log if log else None)
     try:
-        asyncio.run(_serve(service, host, port))
+        asyncio.run(_serve(service, host, port, allowed))
     except OSError as exc:
         reason = exc.strerror or exc
         click.echo(f"Can't listen on {host} port {port}: {reason}. Try --port 0 for any free one.", err=True)
@@ -246,29 +260,23 @@ def _credential(key: str | None, secret: str | None, token: str | None) -> Crede
     return Credential(key, secret, token or None)
 
 
-async def _serve(service: Service, host: str, port: int) -> None:
+async def _serve(service: Service, host: str, port: int, allowed: list[str]) -> None:
     from rq_ses_worker.simulator.server import Listener  # aiohttp is an extra
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    listener = Listener(service, host, port)
+    listener = Listener(service, host, port, allowed)
     await listener.start()
     try:
         click.echo(f"simulator listening on {listener.url}")
-        if not _is_loopback(host):
-            click.echo(f"{host} is reachable from other machines, which can use this simulator too", err=True)
+        if host != "localhost" and not is_loopback(host):
+            use = "use this simulator and read its mails" if allowed else "use this simulator"
+            click.echo(f"{host} is reachable from other machines, which can {use} too", err=True)
         await stop.wait()
     finally:
         await listener.stop()
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _log(request: Request) -> None:

@@ -27,8 +27,8 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
 
 from rq_ses_worker.simulator import answers
 from rq_ses_worker.simulator.answers import Answer
@@ -46,6 +46,9 @@ _ONE: Final = re.compile(rf"{_STEP}")
 _MEANT_AS_STEP: Final = re.compile(
     r"[0-9]|(?:html[0-9]|quota|throttle|reject|paused|suspended|slow|drop|reset)(?:[^a-z]|$)"
 )
+_SEPARATORS: Final = re.compile(r"[+,\s]+")
+_ADDRESS: Final = re.compile(r"[^\s\x00-\x1f\x7f]{1,320}@[^\s\x00-\x1f\x7f@]{1,255}")
+_MAX_STEPS: Final = 1000
 _FOREVER: Final = frozenset({"reject", "paused", "suspended"})
 
 
@@ -131,6 +134,25 @@ def effect(step: Step, address: str, region: str) -> Effect:
             return Effect(hang_up="reset")
 
 
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A script that was given to an address: its steps as written, and how many attempts it has consumed."""
+
+    address: str
+    steps: tuple[str, ...]
+    consumed: int
+    over: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all fields."""
+        return asdict(self)
+
+
+def steps_in(text: str) -> list[str]:
+    """Return the steps in `429x2+503`, or in the same with spaces or commas between; none are checked."""
+    return [step for step in _SEPARATORS.split(text.lower()) if step]
+
+
 class Faults:
     """The stories of all addresses and how far each has come; safe to script from another thread."""
 
@@ -140,13 +162,54 @@ class Faults:
         self._lock = threading.Lock()
         self._scripts: dict[str, tuple[Step, ...]] = {}
         self._consumed: dict[str, int] = {}
+        self._changes = 0
+
+    @property
+    def changes(self) -> int:
+        """How often scripts were given, taken away or forgotten."""
+        return self._changes
 
     def script(self, address: str, steps: Iterable[str]) -> None:
-        """Let `address`, on any domain, live through `steps` from its next attempt on. Raises ScriptError."""
+        """Let `address`, on any domain, live through `steps` from its next attempt on.
+
+        Without steps its mails are accepted, whatever it spells. Raises ScriptError when it is no address, or
+        a step is none.
+        """
         script = tuple(parse(step) for step in steps)
+        address = address.strip().lower()
+        if not _ADDRESS.fullmatch(address):
+            raise ScriptError(f"{address[:100]!r} is not an address such as anna@example.com")
+        if len(script) > _MAX_STEPS:
+            raise ScriptError(f"{len(script)} steps are too many: give {_MAX_STEPS} at most")
         with self._lock:
-            self._scripts[address.lower()] = script
-            self._consumed.pop(address.lower(), None)
+            if address not in self._scripts and len(self._scripts) >= self._limit:
+                raise ScriptError(f"{self._limit} addresses have scripts: remove some of them")
+            self._scripts[address] = script
+            self._consumed.pop(address, None)
+            self._changes += 1
+
+    def remove(self, address: str) -> bool:
+        """Take the script of `address` away; tell whether there was one."""
+        with self._lock:
+            address = address.strip().lower()
+            if self._scripts.pop(address, None) is None:
+                return False
+            self._consumed.pop(address, None)
+            self._changes += 1
+            return True
+
+    def stories(self) -> list[Story]:
+        """Return the scripts that were given, oldest first; those that addresses spell are not among them."""
+        with self._lock:
+            return [
+                Story(
+                    address,
+                    tuple(_spelled(step) for step in script),
+                    consumed := self._consumed.get(address, 0),
+                    _at(script, consumed) is None,
+                )
+                for address, script in self._scripts.items()
+            ]
 
     def next(self, recipients: Sequence[str]) -> tuple[str, Step] | None:
         """Return the first recipient with a step left and that step, without consuming it."""
@@ -178,6 +241,13 @@ class Faults:
         with self._lock:
             self._scripts.clear()
             self._consumed.clear()
+            self._changes += 1
+
+
+def _spelled(step: Step) -> str:
+    word = f"{step.word}-{step.seconds:g}" if step.word == "slow" else step.word
+    usual = None if step.word in _FOREVER else 1
+    return word if step.times == usual else f"{word}x{step.times}"
 
 
 def _at(script: Sequence[Step], consumed: int) -> Step | None:

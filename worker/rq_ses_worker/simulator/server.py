@@ -7,7 +7,7 @@ import logging
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -15,6 +15,8 @@ from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from rq_ses_worker.simulator import console
+from rq_ses_worker.simulator.access import host_name
+from rq_ses_worker.simulator.call import Call
 from rq_ses_worker.simulator.faults import Faults
 from rq_ses_worker.simulator.inbox import Mail, Request
 from rq_ses_worker.simulator.options import (
@@ -33,14 +35,27 @@ MAX_BODY: Final = 60 * 1024 * 1024
 
 _START_TIMEOUT: Final = 10.0
 _STOP_TIMEOUT: Final = 1.0
+_ACCEPTING: Final = 10
+"""Turns of the loop that accepting a connection takes at most; three are needed."""
+
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 class Listener:
-    """A service bound to one address; `port` 0 is any free one, `url` says which it became."""
+    """A service bound to one address; `port` 0 is any free one, `url` says which it became.
 
-    def __init__(self, service: Service, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT) -> None:
+    `allow_hosts` are names under which its page and records are served to other machines, too.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        host: str = DEFAULT_HOST,
+        port: int = DEFAULT_PORT,
+        allow_hosts: Iterable[str] = (),
+    ) -> None:
         self._service = service
+        self._allow_hosts = frozenset(map(host_name, allow_hosts))
         self._host = host
         self._port = port
         self._runner: web.ServerRunner | None = None
@@ -69,18 +84,21 @@ class Listener:
 
     async def stop(self) -> None:
         """Stop listening and end what is open, waiting about a second for answers under way."""
-        if self._runner is not None:
-            await self._runner.cleanup()
+        if self._runner is None:
+            return
+        for site in self._runner.sites:
+            await site.stop()
+        # What was accepted last is known to the server only after some turns of the loop. Before that, the
+        # clean-up would pass it over, and its client would wait for ever.
+        for _ in range(_ACCEPTING):
+            await asyncio.sleep(0)
+        await self._runner.cleanup()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         arrival = self._service.arrival()
         target = _target(request)
-        if console.is_console(target.partition(b"?")[0]):
-            hosts = request.headers.getall("Host", [])
-            status, content = console.respond(
-                self._service, request.method, target, request.remote or "", hosts
-            )
-            return web.Response(status=status, body=content, headers={"Content-Type": "application/json"})
+        if console.is_console(request.method, target.partition(b"?")[0]):
+            return await self._console(request, target)
         body = await _body(request)
         if body is None:
             reply = self._service.too_large(request.method, target, arrival)
@@ -94,6 +112,20 @@ class Listener:
         if body is None:
             response.force_close()
         return response
+
+    async def _console(self, request: web.BaseRequest, target: bytes) -> web.StreamResponse:
+        small = (request.content_length or 0) <= console.MAX_BODY
+        body = await _body(request) if small else None
+        if body is None or len(body) > console.MAX_BODY:
+            response = web.Response(status=413, text="too large\n")
+            response.force_close()
+            return response
+        headers: dict[str, list[str]] = {}
+        for name, value in request.headers.items():
+            headers.setdefault(name.lower(), []).append(value)
+        call = Call(request.method, target, headers, request.remote or "", body)
+        shown = console.respond(self._service, call, self._allow_hosts)
+        return web.Response(status=shown.status, body=shown.body, headers=shown.headers)
 
 
 class SimulatorServer:
@@ -134,6 +166,11 @@ class SimulatorServer:
     def requests(self) -> list[Request]:
         """Every request so far, oldest first; slow ones stand here before they are answered."""
         return self._service.inbox.requests()
+
+    @property
+    def attempts(self) -> list[Request]:
+        """Every request to send a mail so far, oldest first: without those that ask for the account."""
+        return [request for request in self.requests if request.attempt]
 
     @property
     def mails(self) -> list[Mail]:

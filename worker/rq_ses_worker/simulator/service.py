@@ -7,17 +7,19 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from rq_ses_worker.simulator import answers, submission
 from rq_ses_worker.simulator.account import Account, event_of
 from rq_ses_worker.simulator.answers import Answer
 from rq_ses_worker.simulator.canonical import Headers, Received
 from rq_ses_worker.simulator.faults import Effect, Faults, HangUp, ScriptError
+from rq_ses_worker.simulator.identity import get_identity, identity_of
 from rq_ses_worker.simulator.inbox import Inbox, Mail, Request
 from rq_ses_worker.simulator.options import Options
 from rq_ses_worker.simulator.submission import Refused, Submission
 from rq_ses_worker.simulator.verify import verify
+from rq_ses_worker.simulator.wire import Verdict, Wire, head_of, verdict
 
 SEND_EMAIL: Final = b"/v2/email/outbound-emails"
 GET_ACCOUNT: Final = b"/v2/email/account"
@@ -47,6 +49,7 @@ class _Exchange:
     at: float
     monotonic: float
     digest: str
+    head: bytes = b""
     recipients: tuple[str, ...] = ()
     verdict: str = "unchecked"
     attempt: int = 0
@@ -90,11 +93,40 @@ class Service:
         """Return the wall and the monotonic time for a request that arrives now."""
         return self._clock(), self._monotonic()
 
+    def describe(self) -> dict[str, Any]:
+        """Return how the account is set up, and what GetAccount says of it now; nothing secret."""
+        options = self.options
+        return {
+            "region": options.region,
+            "access_key_ids": [credential.access_key_id for credential in options.credentials],
+            "sandbox": options.sandbox,
+            "verified": list(options.verified),
+            "rate": options.rate,
+            "quota": options.quota,
+            "skew": options.skew,
+            "clock_offset": options.clock_offset,
+            "error_shape": options.error_shape,
+            "keep": options.keep,
+            "get_account": self._account.describe(self._monotonic()),
+        }
+
+    def judge(self, request: Request, wire: Wire) -> Verdict:
+        """Return the verdict on a kept request's signature, and what it was made over."""
+        options = self.options
+        return verdict(
+            wire,
+            options.credentials,
+            options.region,
+            now=request.at + options.clock_offset,
+            skew=options.skew,
+        )
+
     def handle(
         self, method: str, target: bytes, headers: Headers, body: bytes, arrival: tuple[float, float]
     ) -> Reply:
         """Return the reply to one request; `target` is the raw path with its query."""
-        exchange = _Exchange(method, target, body, *arrival, hashlib.sha256(body).hexdigest())
+        digest = hashlib.sha256(body).hexdigest()
+        exchange = _Exchange(method, target, body, *arrival, digest, head_of(headers))
         return self._reply(exchange, self._answer(exchange, headers))
 
     def too_large(self, method: str, target: bytes, arrival: tuple[float, float]) -> Reply:
@@ -118,6 +150,8 @@ class Service:
         exchange.verdict = (refusal.code or "") if refusal else "ok"
         if operation == "GetAccount":
             return refusal or Answer(200, members=self._account.describe(exchange.monotonic))
+        if operation == "GetEmailIdentity":
+            return refusal or get_identity(identity_of(_path(exchange.target)) or "", self.options)
         exchange.attempt = self.inbox.attempt(exchange.digest)
         try:
             mail = submission.read(exchange.body)
@@ -190,7 +224,9 @@ class Service:
                 request_id=request_id,
                 message_id=exchange.message_id,
                 fault=exchange.fault,
-            )
+                message=None if effect.hang_up else answer.message,
+            ),
+            Wire(exchange.method, exchange.target, exchange.head, exchange.body, exchange.digest),
         )
         if self._on_request:
             self._on_request(request)
@@ -209,10 +245,12 @@ def _path(target: bytes) -> bytes:
     return target.partition(b"?")[0]
 
 
-def _operation(method: str, target: bytes) -> Literal["SendEmail", "GetAccount"] | None:
+def _operation(method: str, target: bytes) -> Literal["SendEmail", "GetAccount", "GetEmailIdentity"] | None:
     path = _path(target)
     if method == "POST" and path.endswith(SEND_EMAIL):
         return "SendEmail"
     if method == "GET" and path.endswith(GET_ACCOUNT):
         return "GetAccount"
+    if method == "GET" and identity_of(path) is not None:
+        return "GetEmailIdentity"
     return None

@@ -44,23 +44,23 @@ def verify(
 
     `credentials` are keyed by access key id, `now` is in epoch seconds, `skew` in seconds.
     """
-    claim = _claim(request)
-    if isinstance(claim, Answer):
-        return claim
-    credential = credentials.get(claim.access_key_id)
+    claimed = claim(request)
+    if isinstance(claimed, Answer):
+        return claimed
+    credential = credentials.get(claimed.access_key_id)
     if credential is None:
         return _UNKNOWN_CLIENT
     return (
         _token_refusal(request, credential)
-        or _unsigned_refusal(claim, credential)
-        or _scope_refusal(claim, region)
-        or _clock_refusal(claim, now, skew)
-        or _signature_refusal(request, claim, credential)
+        or _unsigned_refusal(claimed, credential)
+        or _scope_refusal(claimed, region)
+        or _clock_refusal(claimed, now, skew)
+        or _signature_refusal(request, claimed, credential)
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Claim:
+class Claim:
     """What the request says of its own signature."""
 
     access_key_id: str
@@ -71,7 +71,8 @@ class _Claim:
     signed_at: float
 
 
-def _claim(request: Received) -> _Claim | Answer:
+def claim(request: Received) -> Claim | Answer:
+    """Return what the request says of its signature, or the refusal of one that doesn't say it."""
     authorizations = request.values("authorization")
     if not authorizations:
         return _NO_AUTHORIZATION
@@ -115,7 +116,7 @@ def _claim(request: Received) -> _Claim | Answer:
         )
     key, day, region, service, terminator = parts
     signed = tuple(parameters["SignedHeaders"].split(";"))
-    return _Claim(
+    return Claim(
         key, (day, region, service, terminator), signed, parameters["Signature"], timestamp, signed_at
     )
 
@@ -135,7 +136,7 @@ def _token_refusal(request: Received, credential: Credential) -> Answer | None:
     return None
 
 
-def _unsigned_refusal(claim: _Claim, credential: Credential) -> Answer | None:
+def _unsigned_refusal(claim: Claim, credential: Credential) -> Answer | None:
     wanted = {"host": "'Host' or ':authority'", "x-amz-date": "'X-Amz-Date'"}
     if credential.session_token is not None:
         wanted["x-amz-security-token"] = "'X-Amz-Security-Token'"
@@ -147,7 +148,7 @@ def _unsigned_refusal(claim: _Claim, credential: Credential) -> Answer | None:
     return error(403, "InvalidSignatureException", " ".join(texts)) if texts else None
 
 
-def _scope_refusal(claim: _Claim, region: str) -> Answer | None:
+def _scope_refusal(claim: Claim, region: str) -> Answer | None:
     day, claimed_region, service, terminator = claim.scope
     texts = []
     if claimed_region != region:
@@ -166,7 +167,7 @@ def _scope_refusal(claim: _Claim, region: str) -> Answer | None:
     return error(403, "InvalidSignatureException", "".join(texts)) if texts else None
 
 
-def _clock_refusal(claim: _Claim, now: float, skew: float) -> Answer | None:
+def _clock_refusal(claim: Claim, now: float, skew: float) -> Answer | None:
     now = int(now)
     if now - skew <= claim.signed_at <= now + skew:
         return None
@@ -183,7 +184,7 @@ def _clock_refusal(claim: _Claim, now: float, skew: float) -> Answer | None:
     return error(403, "InvalidSignatureException", f"{text}{minutes})")
 
 
-def _signature_refusal(request: Received, claim: _Claim, credential: Credential) -> Answer | None:
+def _signature_refusal(request: Received, claim: Claim, credential: Credential) -> Answer | None:
     for declared in request.values("x-amz-content-sha256"):
         if declared.decode("latin-1").strip() != request.payload_hash:
             return _MISMATCH
