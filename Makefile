@@ -1,5 +1,5 @@
 # make demo: see it work. make test: every test. Both need Python >= 3.11 and nothing else.
-.PHONY: demo test check format bench clean
+.PHONY: demo test check format bench docs screenshots clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -23,12 +23,16 @@ $(VENV)/.bench: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
 	@touch $@
 
+$(VENV)/.docs: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@touch $@
+
 demo: $(VENV)/.demo
 	$(BIN)/rq-ses demo
 
 test: $(VENV)/.dev
 	@scripts/chromium.sh
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -44,6 +48,14 @@ format: $(VENV)/.dev
 # make bench ARGS=--quick, or ARGS='--only at_once tls': see benchmarks/README.md.
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# The site, in build/site. It is built and read without network.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+screenshots: $(VENV)/.dev
+	@scripts/chromium.sh
+	PYTHONPATH=tests $(BIN)/python scripts/screenshots.py
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, get_args
 
 from rq.defaults import RQ_KEY_PREFIX
 from rq.serializers import JSONSerializer
 
+from rq_ses.invalid import shown
 from rq_ses.plaintext import one_line
 
 try:  # the extra "fast": the same format in a third of the time
@@ -65,6 +67,19 @@ PREFIX: Final = f"{RQ_KEY_PREFIX}:"
 JOB_PREFIX: Final = f"{PREFIX}job:"
 QUEUES_KEY: Final = f"{PREFIX}queues"
 SUSPENDED_KEY: Final = f"{PREFIX}suspended"
+
+_QUEUE: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.:-]{0,98}[A-Za-z0-9_])?")
+"""rq-dashboard prints the names of queues unescaped, so none may hold markup."""
+
+
+def checked_queue(name: str) -> str:
+    """Return `name`, which can be a queue's. Raises ValueError for any other."""
+    if not isinstance(name, str) or not _QUEUE.fullmatch(name):
+        raise ValueError(
+            f"{shown(name)} is not the name of a queue: "
+            "use 1-100 ASCII letters, digits, underscores, and inside also . : -"
+        )
+    return name
 
 
 def queue_name(queue: str, priority: Priority) -> str:

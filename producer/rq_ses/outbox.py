@@ -103,7 +103,10 @@ class Outbox:
             redis_url, connection = None, redis_url
         if (redis_url is None) == (connection is None):
             raise ValueError("Outbox needs either a redis_url or a connection: give exactly one of them")
-        self.queue = queue
+        try:
+            self.queue = contract.checked_queue(queue)
+        except ValueError as exc:
+            raise ValueError(f"queue: {exc}") from exc
         if connection is None:
             # Trying again is ours, bounded by enqueue_timeout: redis-py's own retries would multiply it.
             url, quick = str(redis_url), min(_CONNECT_TIMEOUT, enqueue_timeout)

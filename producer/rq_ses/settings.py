@@ -28,7 +28,6 @@ from rq_ses.server import connect, is_sentinel_url
 PREFIX: Final = "RQ_SES_"
 CONFIG_VARIABLE: Final = f"{PREFIX}CONFIG"
 
-_QUEUE: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.:-]{0,98}[A-Za-z0-9_])?")
 _SERVER: Final = re.compile(
     r"(?:rediss?://(?:[^\x00-\x20\x7f/?#]+(?:/\d*)?|/\d+)|unix://[^\x00-\x20\x7f?#]+)(?:\?[!-~]*)?"
 )
@@ -70,15 +69,6 @@ def _usable(url: str) -> bool:
     return not pool.connection_kwargs.get("decode_responses")
 
 
-def _queue(name: str) -> str:
-    if not _QUEUE.fullmatch(name):
-        raise ValueError(
-            f"{shown(name)} is not the name of a queue: "
-            "use 1-100 ASCII letters, digits, underscores, and inside also . : -"
-        )
-    return name
-
-
 def _number(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError(f"{value} is not a number: give a number")  # noqa: TRY004 - pydantic needs ValueError
@@ -110,7 +100,7 @@ class ProducerSettings(BaseSettings):
         repr=False,
         description="Redis server: redis://, rediss://, unix://, or redis+sentinel://.",
     )
-    queue: Annotated[str, AfterValidator(_queue)] = Field(
+    queue: Annotated[str, AfterValidator(contract.checked_queue)] = Field(
         contract.DEFAULT_QUEUE, description="RQ queue of the mails."
     )
     result_ttl: Annotated[int, Number] = Field(

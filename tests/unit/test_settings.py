@@ -97,6 +97,10 @@ def test_a_workers_defaults_are_the_documented_ones(environment: Any) -> None:
         "breaker_share": 0.5,
         "breaker_probe": 5.0,
         "breaker_probe_max": 60.0,
+        "metrics": None,
+        "log_format": "console",
+        "log_addresses": "masked",
+        "log_sent": False,
         "config": None,
     }
     assert settings.policy() == RetryPolicy()

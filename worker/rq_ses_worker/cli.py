@@ -14,11 +14,16 @@ from rq_ses import contract
 from rq_ses.cli.exits import OK, UNFIT
 from rq_ses.contract import PRIORITIES, Priority
 from rq_ses.errors import SettingsError
+from rq_ses_worker import events, logs
 from rq_ses_worker.identity.provider import CredentialsUnavailable
 from rq_ses_worker.identity.source import CredentialSource
+from rq_ses_worker.listening import read_listening
+from rq_ses_worker.monitor import Monitor
 from rq_ses_worker.preflight import ServerUnfit, preflight
 from rq_ses_worker.settings import WorkerSettings, load_worker_settings
+from rq_ses_worker.shared import SharedReader
 from rq_ses_worker.supervisor import Supervisor
+from rq_ses_worker.tally import Board, Tally
 from rq_ses_worker.worker import MailWorker, connect
 
 log = logging.getLogger(__name__)
@@ -86,6 +91,11 @@ _LEVELS = ("debug", "info", "warning", "error")
     type=click.Choice(["refuse", "warn", "off"]),
     help="What to do about a Redis that would lose mails [RQ_SES_PREFLIGHT].",
 )
+@click.option(
+    "--metrics",
+    metavar="HOST:PORT",
+    help="Serve /metrics, /healthz and /readyz here; a port alone is one of loopback [RQ_SES_METRICS].",
+)
 @click.option("--name", help="Name shown by RQ's tools; by default made of host, process and chance.")
 @click.option(
     "--log-level",
@@ -93,6 +103,17 @@ _LEVELS = ("debug", "info", "warning", "error")
     default="info",
     show_default=True,
     help="What is logged on stderr.",
+)
+@click.option(
+    "--log-format", type=click.Choice(["console", "json"]), help="Form of the log [RQ_SES_LOG_FORMAT]."
+)
+@click.option(
+    "--log-addresses",
+    type=click.Choice(["full", "masked", "none"]),
+    help="How the log shows e-mail addresses [RQ_SES_LOG_ADDRESSES].",
+)
+@click.option(
+    "--log-sent", is_flag=True, default=None, help="Log each mail that was sent, too [RQ_SES_LOG_SENT]."
 )
 def worker(
     *,
@@ -114,7 +135,7 @@ def worker(
       rq-ses worker
       rq-ses worker --concurrency 32 --region eu-west-1
       rq-ses worker --burst
-      rq-ses worker --processes 4
+      rq-ses worker --processes 4 --metrics 0.0.0.0:9108
 
     With --processes, a process that dies is started anew. A burst ends although mails of a dead worker wait
     for its lease to run out, and at once while workers are suspended, the breaker is open by hand, or the
@@ -124,18 +145,27 @@ def worker(
     5 Redis would lose mails as it is set up.
     """
     settings = load_worker_settings(**options)
-    logging.basicConfig(
-        stream=sys.stderr, level=log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+    logs.configure(
+        log_level, form=settings.log_format, addresses=settings.log_addresses, sent=settings.log_sent
     )
 
     credentials = settings.credentials()
     identify(credentials)
+    names = contract.queue_names(settings.queue, priorities or PRIORITIES)
+    board = Board(processes) if settings.metrics else None
+    monitor = monitor_of(settings, board, names) if board else None
 
     def work(number: int) -> int:
         own_name = f"{name}-{number}" if name and processes > 1 else name
+        if monitor and processes > 1:
+            monitor.detach()
         try:
             build_worker(
-                settings, name=own_name, priorities=priorities or PRIORITIES, credentials=credentials
+                settings,
+                name=own_name,
+                priorities=priorities or PRIORITIES,
+                credentials=credentials,
+                tally=board.tallies[number - 1] if board else None,
             ).work(burst=burst, logging_level=log_level)
         except ServerUnfit as exc:
             for finding in exc.findings:
@@ -145,8 +175,25 @@ def worker(
         return OK
 
     if processes == 1:
+        if monitor:
+            monitor.start()
         sys.exit(work(1))
-    sys.exit(Supervisor(processes, work, hopeless=frozenset({UNFIT})).run())
+    supervisor = Supervisor(
+        processes,
+        work,
+        hopeless=frozenset({UNFIT}),
+        beside=monitor.serve if monitor else None,
+        ended=lambda number: board.tallies[number - 1].leave() if board else None,
+    )
+    sys.exit(supervisor.run())
+
+
+def monitor_of(settings: WorkerSettings, board: Board, queues: Sequence[str]) -> Monitor:
+    """Return what serves the metrics and the health of the tallies on `board`; it listens already."""
+    shared = SharedReader(settings.redis_url, queues, settings.account, settings.aws_region)
+    monitor = Monitor(read_listening(settings.metrics or ""), board, shared)
+    events.MONITOR_LISTENS.log(log, url=monitor.url)
+    return monitor
 
 
 def identify(credentials: CredentialSource) -> None:
@@ -158,12 +205,12 @@ def identify(credentials: CredentialSource) -> None:
         credentials.current()
     except CredentialsUnavailable as exc:
         if not exc.lasting:
-            log.warning("mails wait until there are credentials")
+            events.CREDENTIALS_AWAITED.log(log)
             return
         looked = [f"AWS credentials: {place}: {reason}" for place, reason in exc.tried]
         remedy = "AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or one of these places up"
         raise SettingsError([*looked, remedy] if len(looked) > 1 else looked) from exc
-    log.info("credentials: %s", credentials)
+    events.CREDENTIALS_FOUND.log(log, source=str(credentials))
 
 
 def build_worker(
@@ -172,6 +219,7 @@ def build_worker(
     name: str | None = None,
     priorities: Sequence[Priority] = PRIORITIES,
     credentials: CredentialSource | None = None,
+    tally: Tally | None = None,
 ) -> MailWorker:
     """Return the worker that `settings` describe; nothing is connected yet."""
     return MailWorker(
@@ -184,4 +232,5 @@ def build_worker(
         gate=settings.gate(),
         name=name,
         check=partial(preflight, mode=settings.preflight),
+        tally=tally,
     )

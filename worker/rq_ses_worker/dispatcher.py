@@ -17,6 +17,8 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
+from rq_ses.plaintext import one_line
+from rq_ses_worker import events
 from rq_ses_worker.gatewatch import GateWatch
 from rq_ses_worker.leases import Leases
 from rq_ses_worker.lifecycle import Claim, Lifecycle, Overdue, Suspended
@@ -24,6 +26,7 @@ from rq_ses_worker.outage import Outage
 from rq_ses_worker.retry import History, RetryPolicy, lost_worker
 from rq_ses_worker.sending import Senders, settlement, unsent
 from rq_ses_worker.settler import Settler
+from rq_ses_worker.tally import Tally
 from rq_ses_worker.task import JobRefused, Task, read_job
 
 log = logging.getLogger(__name__)
@@ -55,6 +58,7 @@ class Dispatcher:
         policy: what becomes of these.
         wake: set by others when there may be something to do.
         ask: called when this worker shall ask SES for the account's limits.
+        tally: counts what is claimed, and feels the dispatcher's pulse.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class Dispatcher:
         wake: threading.Event,
         *,
         ask: Callable[[], None] = lambda: None,
+        tally: Tally | None = None,
     ) -> None:
         self._lifecycle = lifecycle
         self._leases = leases
@@ -75,6 +80,7 @@ class Dispatcher:
         self._policy = policy
         self._wake = wake
         self._ask = ask
+        self._tally = tally
         self._watch = GateWatch(lifecycle)
         self._closed_until = 0.0
         self._most = senders.count + max(1, int(senders.count * UNSETTLED))
@@ -97,6 +103,8 @@ class Dispatcher:
         outage = Outage(log, "nothing is claimed meanwhile")
         self._answered = time.monotonic()
         while not self._stopping:
+            if self._tally:
+                self._tally.pulse(self._senders.busy, len(self._leases))
             try:
                 pause = self._step(burst)
             except RedisError as exc:
@@ -161,16 +169,18 @@ class Dispatcher:
             claims, dropped = self._lifecycle.claim(wanted)
         except Suspended:
             if not self.suspended:
-                log.warning("suspended: nothing is claimed until `rq resume`")
+                events.WORKER_SUSPENDED.log(log)
                 self.suspended = True
             return None
         if self.suspended:
-            log.warning("resumed")
+            events.WORKER_RESUMED.log(log)
             self.suspended = False
         if dropped:
-            log.warning("%d ids without a queued job were dropped from the queue", dropped)
+            events.IDS_DROPPED.log(log, ids=dropped)
         for claim in claims:
             self._take(claim, clock)
+        if self._tally and claims:
+            self._tally.claimed(claims, time.time())
         self._obey()
         return claims
 
@@ -198,7 +208,7 @@ class Dispatcher:
             if lease not in known and self._lifecycle.renew([lease]):
                 claim = self._lifecycle.adopt(lease)
                 if claim:
-                    log.info("job %s: claimed by a call whose answer was lost", lease.job_id)
+                    events.MAIL_ADOPTED.log(log, job_id=lease.job_id)
                     self._take(claim, clock)
 
     def _promote(self, clock: float) -> None:
@@ -242,7 +252,9 @@ class Dispatcher:
         if ending.action == "retry":
             # The lease has kept it waiting for long enough.
             ending = replace(ending, action="back", fields={})
-        log.warning("job %s: %s", found.lease.job_id, outcome.message)
+        events.MAIL_RECLAIMED.log(
+            log, job_id=found.lease.job_id, error=outcome.message, lost_worker=one_line(found.worker, 120)
+        )
         self._settler.put(replace(ending, overdue=True))
 
     def _task_of(self, found: Overdue) -> Task | None:
@@ -266,4 +278,4 @@ class Dispatcher:
             if taken:
                 self._lifecycle.settle(taken, clock=time.monotonic())
         except RedisError as exc:
-            log.warning("Redis is away (%s); what a lost claim took is left to reclaim", type(exc).__name__)
+            events.CLAIM_LEFT.log(log, error=type(exc).__name__)

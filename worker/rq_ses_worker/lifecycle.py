@@ -27,6 +27,7 @@ from rq.utils import utcformat
 
 from rq_ses import contract
 from rq_ses.gate import GateState, read_gate
+from rq_ses_worker import events
 from rq_ses_worker.account import Account
 from rq_ses_worker.gate import GatePolicy, View
 from rq_ses_worker.observation import Observation, observed
@@ -47,7 +48,7 @@ _RESULTS = f"{contract.PREFIX}results:"
 _WORKER = f"{contract.PREFIX}worker:"
 _SCRATCH = f"{contract.PREFIX}ses:scratch"
 _RECEIPT_DATA = json.dumps([contract.JOB_FUNCTION, None, [], {}])
-_HEAD = struct.Struct(">BBBIII")
+_HEAD = struct.Struct(">BBBBIII")
 
 Word = Literal["done", "late", "lost", "canceled", "vanished", "broken"]
 
@@ -79,6 +80,8 @@ class Claim:
     """It carries callbacks or webhooks."""
     probe: bool = False
     """The breaker is open, and how this attempt ends decides."""
+    queued_at: bytes = b""
+    """When it was enqueued, or fell due, in RQ's form of a date; b"" is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,8 @@ class Settlement:
     outcome: Outcome | None = None
     """How SES answered; None if it wasn't asked."""
     probe: bool = False
+    to: Sequence[str] = ()
+    """The mail's recipients, for the log."""
 
 
 def sent_fields(result: object) -> dict[str, Any]:
@@ -211,7 +216,8 @@ class Lifecycle:
     def adopt(self, lease: Lease) -> Claim | None:
         """Read a job that `held` found, as `claim` would have returned it; None if it is gone."""
         fields = ("data", "meta", "success_callback_name", "failure_callback_name", "stopped_callback_name")
-        data, meta, *hooks = self._connection.hmget(_JOB + lease.job_id, [*fields, "webhooks"])
+        names = [*fields, "webhooks", "enqueued_at"]
+        data, meta, *hooks, queued_at = self._connection.hmget(_JOB + lease.job_id, names)
         if data is None:
             return None
         probe = self._connection.hget(self._gate.key, "probe")
@@ -222,6 +228,7 @@ class Lifecycle:
             fresh=lease.execution.endswith("1"),
             hooked=any(hooks),
             probe=probe == f"{lease.job_id}:{lease.execution}".encode(),
+            queued_at=(queued_at or b"")[:40],
         )
 
     def settle(self, settlements: Sequence[Settlement], *, clock: float) -> list[Word]:
@@ -282,7 +289,7 @@ class Lifecycle:
             raise replies[0]
         if isinstance(replies[1], Exception):
             # The outcomes are written: saying them again for this would only make them look late.
-            log.error("the account's gate can't learn how attempts ended: %s", replies[1])
+            events.GATE_UNTOLD.log(log, error=str(replies[1]))
         return [word.decode() for word in replies[0]]
 
     def learn(self, account: Account | None, *, ask_again: float) -> None:
@@ -321,13 +328,16 @@ class Lifecycle:
     def _read_claims(self, blob: bytes, number: int, *, probe: bool) -> Iterable[Claim]:
         at = 0
         while at < len(blob):
-            queue, fresh, hooked, id_size, data_size, meta_size = _HEAD.unpack_from(blob, at)
+            queue, fresh, hooked, date_size, id_size, data_size, meta_size = _HEAD.unpack_from(blob, at)
             id_end = at + _HEAD.size + id_size
             job_id = blob[at + _HEAD.size : id_end].decode()
             data = blob[id_end : id_end + data_size]
-            at = id_end + data_size + meta_size
+            meta = blob[id_end + data_size : id_end + data_size + meta_size]
+            at = id_end + data_size + meta_size + date_size
             lease = Lease(queue, job_id, f"{self._prefix}{number:08x}{fresh}")
-            yield Claim(lease, data, blob[at - meta_size : at], bool(fresh), bool(hooked), probe)
+            yield Claim(
+                lease, data, meta, bool(fresh), bool(hooked), probe, queued_at=blob[at - date_size : at]
+            )
             number += 1
 
 

@@ -8,6 +8,7 @@ import time
 from redis.exceptions import RedisError
 
 from rq_ses.plaintext import one_line
+from rq_ses_worker import events
 
 
 class Outage:
@@ -27,10 +28,10 @@ class Outage:
         if self._since is None:
             self._since = time.monotonic()
             reason = one_line(f"{type(exc).__name__}: {exc}", 300)
-            self._log.error("Redis is away (%s); %s", reason, self._meanwhile)
+            events.REDIS_AWAY.log(self._log, error=reason, meanwhile=self._meanwhile)
 
     def over(self) -> None:
         """Note a success; the first one after a failure is logged."""
         if self._since is not None:
-            self._log.warning("Redis is back after %.1f s", time.monotonic() - self._since)
+            events.REDIS_BACK.log(self._log, seconds=time.monotonic() - self._since)
             self._since = None

@@ -163,7 +163,7 @@ def hinted(line: str, outcome: _Answered) -> str:
 def details(outcome: Outcome) -> dict[str, object]:
     """Return the outcome for a job's meta: ready for JSON, redacted, inert; what is None is left out."""
     found: dict[str, object | None] = {
-        "outcome": _NAMES[type(outcome)],
+        "outcome": kind_of(outcome),
         "status": outcome.status,
         "code": _inert(outcome.code, _WORD_LIMIT),
         "message": _inert(outcome.message, SUMMARY_LIMIT),
@@ -172,6 +172,11 @@ def details(outcome: Outcome) -> dict[str, object]:
         "message_id": _inert(outcome.message_id, _WORD_LIMIT) if isinstance(outcome, Sent) else None,
     }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def kind_of(outcome: Outcome) -> str:
+    """Return the name of an outcome's class: sent, rate_limited, transient or terminal."""
+    return _NAMES[type(outcome)]
 
 
 _NAMES: Final[dict[type[_Answered], str]] = {

@@ -17,6 +17,7 @@ from redis.exceptions import NoPermissionError, ResponseError
 
 from rq_ses.errors import RqSesError
 from rq_ses.plaintext import one_line
+from rq_ses_worker import events
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ def preflight(connection: Redis, mode: Mode) -> None:
     if unfit and mode == "refuse":
         raise ServerUnfit(unfit)
     for finding in findings:
-        log.warning("Redis: %s", finding.text)
+        events.REDIS_UNFIT.log(log, finding=finding.text)
 
 
 def read_state(connection: Redis) -> ServerState:

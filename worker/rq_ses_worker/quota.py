@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from redis.exceptions import RedisError
 
 from rq_ses.plaintext import one_line
+from rq_ses_worker import events
 from rq_ses_worker.account import Account, AccountRefused
 from rq_ses_worker.outcome import Terminal
 
@@ -75,9 +76,9 @@ class Quota:
             try:
                 self._ask_once()
             except RedisError as exc:
-                log.warning("the account's limits can't be kept: %s", type(exc).__name__)
-            except Exception:  # mails must go out whatever becomes of this
-                log.exception("asking SES for the account's limits failed")
+                events.LIMITS_UNKEPT.log(log, error=type(exc).__name__)
+            except Exception:  # noqa: BLE001 - mails must go out whatever becomes of this
+                events.LIMITS_RAISED.log(log, trace=True)
 
     def _ask_once(self) -> None:
         try:
@@ -102,13 +103,11 @@ class Quota:
             if code in _DENIED
             else "it is asked again"
         )
-        log.warning(
-            "SES does not tell the account's send rate and quota (%s): %s", one_line(str(exc), 300), remedy
-        )
+        events.LIMITS_REFUSED.log(log, error=one_line(str(exc), 300), remedy=remedy)
 
     def _tell(self, account: Account) -> None:
         known = (account.max_send_rate, account.max_24_hour_send)
         if known != self._known:
             self._known = known
             daily = "any number" if account.max_24_hour_send < 0 else f"{account.max_24_hour_send:g}"
-            log.info("SES allows %g recipients a second, %s in 24 hours", account.max_send_rate, daily)
+            events.LIMITS_TOLD.log(log, rate=account.max_send_rate, daily=daily)

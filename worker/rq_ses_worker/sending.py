@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from queue import SimpleQueue
@@ -13,6 +13,7 @@ from typing import Final, Literal, Protocol
 
 from rq_ses.message import Message
 from rq_ses.plaintext import one_line
+from rq_ses_worker import events
 from rq_ses_worker.leases import Leases
 from rq_ses_worker.lifecycle import Claim, Lease, Settlement, failed_fields, sent_fields
 from rq_ses_worker.outcome import Outcome, RateLimited, Sent, Terminal, Transient, hinted
@@ -43,6 +44,7 @@ def settlement(
     expires: float | None = None,
     seconds: float = 0.0,
     attempted: bool = False,
+    to: Sequence[str] = (),
 ) -> Settlement:
     """Return what is to be written after an attempt that took `seconds`; `history` counts it already.
 
@@ -67,6 +69,7 @@ def settlement(
         ended_clock,
         seconds=seconds,
         outcome=outcome if attempted else None,
+        to=to,
     )
 
 
@@ -157,6 +160,11 @@ class Senders:
         """Number of threads that have nothing to send; negative if more was submitted than there are."""
         return self.count - self.busy
 
+    @property
+    def running(self) -> bool:
+        """Whether all of its threads live."""
+        return all(thread.is_alive() for thread in self._threads)
+
     def start(self) -> None:
         for thread in self._threads:
             thread.start()
@@ -180,8 +188,8 @@ class Senders:
         while (claim := self._claims.get()) is not None:
             try:
                 settled = self._attempt(claim)
-            except Exception as exc:  # a defect of ours must neither lose the mail nor stop the thread
-                log.exception("job %s: its attempt raised", claim.lease.job_id)
+            except Exception as exc:  # noqa: BLE001 - a defect must neither lose the mail nor stop the thread
+                events.MAIL_RAISED.log(log, trace=True, job_id=claim.lease.job_id, step="its attempt")
                 settled = self._defect(claim, exc)
             if claim.probe:
                 settled = replace(settled, probe=True)
@@ -195,6 +203,7 @@ class Senders:
         began = time.monotonic()
         history = History.from_meta(claim.meta, fresh=claim.fresh)
         policy, expires, attempted = self._policy, None, False
+        to: Sequence[str] = ()
         before = history
         outcome: Outcome
         try:
@@ -203,14 +212,13 @@ class Senders:
             outcome = Terminal(status=None, code=exc.code, message=exc.reason)
         else:
             policy, expires = policy.for_mail(task.on_unknown), task.expires
+            to = task.message.to
             if expires is not None and time.time() >= expires:
                 outcome = expired()
             elif not claim.probe and time.monotonic() < self.held_until:
                 return unsent(claim.lease)
             elif not self._leases.stands(claim.lease, time.monotonic()):
-                log.warning(
-                    "job %s: its lease may have run out before it was sent; given back", claim.lease.job_id
-                )
+                events.MAIL_DOUBTED.log(log, job_id=claim.lease.job_id)
                 return unsent(claim.lease)
             else:
                 outcome = self._send(task.message, claim.lease.job_id)
@@ -229,14 +237,15 @@ class Senders:
             expires=expires,
             seconds=ended_clock - began,
             attempted=attempted,
+            to=to,
         )
         return probed(ending, before, policy, expires) if claim.probe else ending
 
     def _send(self, message: Message, job_id: str) -> Outcome:
         try:
             return self._client.send(message)
-        except Exception as exc:  # the attempt counts, and its history stays
-            log.exception("job %s: sending raised", job_id)
+        except Exception as exc:  # noqa: BLE001 - the attempt counts, and its history stays
+            events.MAIL_RAISED.log(log, trace=True, job_id=job_id, step="sending")
             return _internal_error(exc)
 
     def _defect(self, claim: Claim, exc: Exception) -> Settlement:

@@ -31,6 +31,7 @@ from rq_ses_worker.identity.keys import GivenKeys
 from rq_ses_worker.identity.profile import profile_region
 from rq_ses_worker.identity.source import CredentialSource
 from rq_ses_worker.identity.sts import sts_of
+from rq_ses_worker.listening import read_listening
 from rq_ses_worker.retry import RetryPolicy
 from rq_ses_worker.ses import SesClient
 from rq_ses_worker.transport import Proxy, tls_context
@@ -71,6 +72,11 @@ def _proxy(url: str) -> str:
 def _ca_bundle(path: str) -> str:
     tls_context(path)
     return path
+
+
+def _metrics(text: str) -> str:
+    read_listening(text)
+    return text
 
 
 def _send_rate(value: Any) -> float | Literal["auto"]:
@@ -218,6 +224,17 @@ class WorkerSettings(ProducerSettings):
         allow_inf_nan=False,
         description="Seconds between two probes at most; from each to the next it is 1.6 times as long.",
     )
+    metrics: Annotated[str, AfterValidator(_metrics)] | None = Field(
+        None,
+        description="Where a worker serves /metrics, /healthz and /readyz: HOST:PORT, or a port of loopback.",
+    )
+    log_format: Literal["console", "json"] = Field(
+        "console", description="Form of the log: lines for people, or objects of JSON."
+    )
+    log_addresses: Literal["full", "masked", "none"] = Field(
+        "masked", description="How the log shows e-mail addresses: in full, as a…@example.com, or not at all."
+    )
+    log_sent: bool = Field(False, description="Log each mail that was sent, with SES's message id.")
     config: str | None = Field(None, description="TOML file with settings.")
 
     @model_validator(mode="before")

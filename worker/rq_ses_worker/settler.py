@@ -5,18 +5,25 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from queue import Empty, SimpleQueue
-from typing import Final
+from typing import Any, Final
 
 from redis.exceptions import RedisError
 
+from rq_ses.address import bare
+from rq_ses.plaintext import one_line
+from rq_ses_worker import events
 from rq_ses_worker.leases import Leases
 from rq_ses_worker.lifecycle import Lifecycle, Settlement, Word
+from rq_ses_worker.logs import SENT_LOGGER
 from rq_ses_worker.outage import Outage
+from rq_ses_worker.outcome import Sent
+from rq_ses_worker.tally import Tally
 
 log = logging.getLogger(__name__)
+sent_log = logging.getLogger(SENT_LOGGER)
 
 GATHER: Final = 0.002
 """Seconds for which the first outcome of a batch waits for others."""
@@ -32,17 +39,32 @@ class Settler:
         lifecycle: used by this thread alone.
         leases: an execution leaves it once it is settled.
         settled: called after each batch.
+        tally: counts attempts and what was written.
+        queues: names, for the log, in the order of the leases' places.
     """
 
     def __init__(
-        self, lifecycle: Lifecycle, leases: Leases, *, settled: Callable[[], None] = lambda: None
+        self,
+        lifecycle: Lifecycle,
+        leases: Leases,
+        *,
+        settled: Callable[[], None] = lambda: None,
+        tally: Tally | None = None,
+        queues: Sequence[str] = (),
     ) -> None:
         self._lifecycle = lifecycle
         self._leases = leases
         self._settled = settled
+        self._tally = tally
+        self._queues = queues
         self._waiting: SimpleQueue[Settlement | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="settler", daemon=True)
         self._cut = threading.Event()
+
+    @property
+    def running(self) -> bool:
+        """Whether its thread lives."""
+        return self._thread.is_alive()
 
     def start(self) -> None:
         self._thread.start()
@@ -63,6 +85,8 @@ class Settler:
         while not last:
             batch, last = self._gather()
             if batch:
+                if self._tally:
+                    self._tally.attempted(batch)
                 self._write(batch)
 
     def _gather(self) -> tuple[list[Settlement], bool]:
@@ -91,8 +115,8 @@ class Settler:
                 outage.failed(exc)
                 self._cut.wait(_PAUSE)
                 continue
-            except Exception:  # a defect of ours must not keep the others from being settled
-                log.exception("%d outcomes can't be written as they are", len(batch))
+            except Exception:  # noqa: BLE001 - a defect of ours must not keep the others from being settled
+                events.OUTCOMES_UNWRITABLE.log(log, trace=True, outcomes=len(batch))
                 if len(batch) > 1:
                     for settlement in batch:
                         self._write([settlement])
@@ -104,6 +128,8 @@ class Settler:
                     self._settled()
                 return
             outage.over()
+            if self._tally:
+                self._tally.settled(batch, words)
             for settlement, word in zip(batch, words, strict=True):
                 self._leases.drop(settlement.lease)
                 self._tell(settlement, word)
@@ -113,15 +139,48 @@ class Settler:
     def _tell(self, settlement: Settlement, word: Word) -> None:
         job_id, action = settlement.lease.job_id, settlement.action
         if word != "done":
-            log.warning("job %s: %s, but %s", job_id, action, _MEANING[word])
+            about = self._about(settlement)
+            events.MAIL_CONTESTED.log(
+                log,
+                job_id=job_id,
+                action=action,
+                why=_MEANING[word],
+                word=word,
+                **about,
+                **_message_id(settlement),
+            )
         elif action == "sent":
-            log.debug("job %s: sent", job_id)
+            # Thousands a second: what nobody reads must cost nothing.
+            if sent_log.isEnabledFor(events.MAIL_SENT.level):
+                events.MAIL_SENT.log(
+                    sent_log, job_id=job_id, **_message_id(settlement), **self._about(settlement)
+                )
         elif action == "back":
-            log.info("job %s: back in its queue", job_id)
+            events.MAIL_BACK.log(log, job_id=job_id, queue=self._queue(settlement))
         elif action == "retry":
-            log.info("job %s: again in %g s: %s", job_id, settlement.fields["delay"], _cause(settlement))
+            delay = settlement.fields["delay"]
+            answer = _answer(settlement)
+            events.MAIL_RETRIED.log(
+                log, job_id=job_id, delay=delay, error=_cause(settlement), **self._about(settlement), **answer
+            )
         else:
-            log.warning("job %s: %s: %s", job_id, action, settlement.fields.get("exc", ""))
+            error, _, hint = settlement.fields.get("exc", "").partition("\nHint: ")
+            answer = _answer(settlement)
+            events.MAIL_FAILED.log(
+                log, job_id=job_id, error=error, hint=hint, **self._about(settlement), **answer
+            )
+
+    def _queue(self, settlement: Settlement) -> str:
+        place = settlement.lease.queue
+        return self._queues[place] if place < len(self._queues) else ""
+
+    def _about(self, settlement: Settlement) -> dict[str, Any]:
+        to = [bare(recipient) for recipient in settlement.to]
+        return {
+            "queue": self._queue(settlement),
+            "attempt": settlement.meta.get("attempts"),
+            "to": to[0] + f" (+{len(to) - 1})" * (len(to) > 1) if to else None,
+        }
 
 
 _MEANING: Final = {
@@ -136,3 +195,14 @@ _MEANING: Final = {
 def _cause(settlement: Settlement) -> str:
     last = settlement.meta.get("last_outcome", {})
     return f"{last.get('code') or 'HTTP ' + str(last.get('status'))}: {last.get('message', '')}"
+
+
+def _answer(settlement: Settlement) -> dict[str, Any]:
+    last = settlement.meta.get("last_outcome", {})
+    return {name: last.get(name) for name in ("outcome", "code", "status", "request_id")}
+
+
+def _message_id(settlement: Settlement) -> dict[str, Any]:
+    outcome = settlement.outcome
+    message_id = outcome.message_id if isinstance(outcome, Sent) else None
+    return {"message_id": message_id and one_line(message_id, 120)}

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Final
 
+from rq_ses_worker import events
+
 log = logging.getLogger(__name__)
 
 QUICK: Final = 10.0
@@ -46,14 +48,25 @@ class Supervisor:
         count: processes.
         work: what each runs, given its number from 1 on; returns its exit code.
         hopeless: exit codes that end them all.
+        beside: runs in a process of its own, without a number, for as long as there are others.
+        ended: called with the number of a process that has ended, or is about to be started anew.
     """
 
     def __init__(
-        self, count: int, work: Callable[[int], int], *, hopeless: frozenset[int] = frozenset()
+        self,
+        count: int,
+        work: Callable[[int], int],
+        *,
+        hopeless: frozenset[int] = frozenset(),
+        beside: Callable[[], None] | None = None,
+        ended: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._slots = [_Slot(number) for number in range(1, count + 1)]
         self._work = work
         self._hopeless = hopeless
+        self._companion = _Slot(0) if beside else None
+        self._beside = beside
+        self._told = ended
         self._stopping = False
         self._code = 0
         # Nobody ever writes: its end tells the children that their parent has died.
@@ -63,15 +76,26 @@ class Supervisor:
         """Return the exit code: 0, or that of a process that could not be helped."""
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
-        for slot in self._slots:
+        for slot in self._all:
             self._start(slot)
         while not all(slot.done for slot in self._slots):
             self._reap()
-            for slot in self._slots:
+            for slot in self._all:
                 if not slot.pid and not slot.done and time.monotonic() >= slot.again_at:
                     self._start(slot)
             time.sleep(_POLL)
+        self._dismiss()
         return self._code
+
+    @property
+    def _all(self) -> list[_Slot]:
+        return [*self._slots, self._companion] if self._companion else self._slots
+
+    def _dismiss(self) -> None:
+        """End the companion: nobody is left whose state it could show."""
+        if self._companion and self._companion.pid:
+            os.kill(self._companion.pid, signal.SIGKILL)
+            os.waitpid(self._companion.pid, 0)
 
     def _stop(self, signum: int, _frame: FrameType | None) -> None:
         self._stopping = True
@@ -104,27 +128,36 @@ class Supervisor:
             os.close(self._lifeline[1])
             threading.Thread(target=self._outlive_nobody, name="lifeline", daemon=True).start()
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            code = self._work(number)
+            code = self._work(number) if number else self._accompany()
         except SystemExit as exc:
             code = exc.code if isinstance(exc.code, int) else 1
-        except BaseException:
-            log.exception("worker process %d failed", number)
+        except BaseException:  # noqa: BLE001 - it is logged, and the process ends
+            events.PROCESS_FAILED.log(log, trace=True, process=_named(number))
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
+
+    def _accompany(self) -> int:
+        # A terminal's Ctrl-C reaches it, too, but it is to show how the others end.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if self._beside:
+            self._beside()
+        return 1
 
     def _outlive_nobody(self) -> None:
         os.read(self._lifeline[0], 1)
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _reap(self) -> None:
-        for slot in self._slots:
+        for slot in self._all:
             if not slot.pid:
                 continue
             pid, status = os.waitpid(slot.pid, os.WNOHANG)
             if pid:
                 slot.pid = 0
+                if slot.number:
+                    self._told(slot.number)
                 self._ended(slot, os.waitstatus_to_exitcode(status))
 
     def _ended(self, slot: _Slot, code: int) -> None:
@@ -140,5 +173,9 @@ class Supervisor:
             slot.pause = _FIRST_PAUSE
         slot.again_at = time.monotonic() + slot.pause
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        log.error("worker process %d %s; it is started anew in %g s", slot.number, how, slot.pause)
+        events.PROCESS_RESTARTED.log(log, process=_named(slot.number), how=how, pause=slot.pause)
         slot.pause = min(2 * slot.pause, _LONGEST_PAUSE)
+
+
+def _named(number: int) -> str:
+    return f"worker process {number}" if number else "the monitor's process"

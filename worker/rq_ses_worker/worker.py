@@ -15,8 +15,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from types import FrameType
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from redis import Redis
 from redis import exceptions as redis_errors
@@ -27,6 +28,7 @@ from rq.utils import now, utcformat
 from rq.worker import BaseWorker, WorkerStatus
 
 from rq_ses import contract, server
+from rq_ses_worker import events
 from rq_ses_worker.account import Account
 from rq_ses_worker.dispatcher import Dispatcher
 from rq_ses_worker.gate import GatePolicy
@@ -37,6 +39,7 @@ from rq_ses_worker.quota import Oracle, Quota
 from rq_ses_worker.retry import RetryPolicy
 from rq_ses_worker.sending import Client, Senders
 from rq_ses_worker.settler import Settler
+from rq_ses_worker.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +69,7 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
         check: called with the connection when Redis is first reached; what it raises ends the worker.
         gate: of the SES account the client sends through; by default the account named "default" in the
             client's region.
+        tally: where this process's numbers stand, for whoever shows them; None counts nothing.
     """
 
     name: str
@@ -82,6 +86,7 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
         name: str | None = None,
         check: Callable[[Redis], None] | None = None,
         gate: GatePolicy | None = None,
+        tally: Tally | None = None,
     ) -> None:
         token = secrets.token_hex(8)
         super().__init__(
@@ -94,14 +99,18 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
         )
         self.hostname, self.pid = socket.gethostname(), os.getpid()
         self._check = check
+        self._tally = tally
         self._leases = Leases(lease)
         asks = hasattr(client, "get_account")
         gate = gate or GatePolicy(region=getattr(client, "region", "unknown"))
+        self._traits = {"rq_ses_threads": concurrency, "rq_ses_account": f"{gate.account}:{gate.region}"}
         self._lifecycle = Lifecycle(connection, queues, self.name, token, lease, gate=gate, asks=asks)
         self._wake = threading.Event()
         self._quota = Quota(cast(Oracle, client), self._learn, told=self._wake.set) if asks else None
         self._closing = threading.Event()
-        self._settler = Settler(self._lifecycle, self._leases, settled=self._wake.set)
+        self._settler = Settler(
+            self._lifecycle, self._leases, settled=self._wake.set, tally=tally, queues=list(queues)
+        )
         self._senders = Senders(
             concurrency, client, policy, self._leases, settle=self._settler.put, freed=self._wake.set
         )
@@ -113,6 +122,7 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
             policy,
             self._wake,
             ask=self._quota.ask if self._quota else lambda: None,
+            tally=tally,
         )
 
     def _learn(self, account: Account | None, ask_again: float) -> None:
@@ -132,12 +142,16 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
             self._set_ip_address(self.connection)
             super().register_birth()
 
+    def serialize(self) -> dict[str, Any]:
+        """Return what RQ registers of a worker, and what `rq-ses status` shows beyond that."""
+        return {**super().serialize(), **self._traits}
+
     def _find_free_name(self) -> None:
         # RQ would refuse a name whose last bearer was killed for as long as its registration lasts: minutes.
         taken = self.connection.exists(self.key) and not self.connection.hexists(self.key, "death")
         if taken:
             free = f"{self.name}.{secrets.token_hex(3)}"
-            log.warning("a worker named %s is still registered (killed?); this one is %s", self.name, free)
+            events.WORKER_RENAMED.log(log, taken=self.name, worker=free)
             self.name = free
             self._lifecycle.rename(free)
 
@@ -152,7 +166,7 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
 
     def _keep_listening(self, exc: Exception, *_: object) -> None:
         if not isinstance(exc, redis_errors.ConnectionError | redis_errors.TimeoutError):
-            log.error("listening for commands failed: %s", type(exc).__name__)
+            events.WORKER_DEAF.log(log, error=type(exc).__name__)
         self._closing.wait(1.0)
 
     def request_stop(self, _signum: int, _frame: FrameType | None) -> None:
@@ -174,7 +188,11 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
             SystemExit: a second signal asked to end at once; what was being sent is left to reclaim.
         """
         self._install_signal_handlers()
+        if self._tally:
+            self._tally.enter()
         if not self._begin(logging_level):
+            if self._tally:
+                self._tally.leave()
             return False
         heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._settler.start()
@@ -182,6 +200,8 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
         if self._quota:
             self._quota.start()
         heart.start()
+        if self._tally:
+            self._tally.turn("working")
         try:
             try:
                 self._dispatcher.run(burst=burst)
@@ -194,11 +214,15 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
             if self._quota:
                 self._quota.stop()
             self._leave()
+            if self._tally:
+                self._tally.leave()
         return self._dispatcher.handled > 0
 
     def _begin(self, logging_level: str | None) -> bool:
         outage = Outage(log, "the worker starts when it is back")
         while not self._stop_requested:
+            if self._tally:
+                self._tally.pulse()
             try:
                 if self._check:
                     self._check(self.connection)
@@ -209,22 +233,33 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
                 self._wake.wait(0.25)
                 continue
             outage.over()
+            self._tell_start()
             return True
         return False
+
+    def _tell_start(self) -> None:
+        events.WORKER_STARTED.log(
+            log,
+            queues=", ".join(self.queue_names()),
+            threads=self._senders.count,
+            worker=self.name,
+            account=self._traits["rq_ses_account"],
+            version=version("rq-ses"),
+        )
 
     # The end
 
     def _finish(self) -> None:
         """Let what is being sent end, and settle it."""
+        if self._tally:
+            self._tally.turn("stopping")
         if self._stop_requested:
-            log.info("stopping: %d mails are being sent", self._senders.busy)
+            events.WORKER_STOPPING.log(log, mails=self._senders.busy)
         self._senders.stop()
         self._senders.join()
         if not self._settler.stop(SHUTDOWN_SETTLE):
             for lease in self._leases.held():
-                log.error(
-                    "job %s: Redis is away, its outcome is not settled; reclaim will end it", lease.job_id
-                )
+                events.MAIL_UNSETTLED.log(log, job_id=lease.job_id)
         else:
             self._dispatcher.give_back()
 
@@ -232,7 +267,7 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
         try:
             self.teardown()
         except RedisError as exc:
-            log.warning("Redis is away (%s); the worker's registration expires by itself", type(exc).__name__)
+            events.WORKER_LEFT.log(log, error=type(exc).__name__)
 
     # The heartbeat, in a thread of its own
 
@@ -241,13 +276,15 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
         period = min(10.0, self._leases.length / 3)
         pause = 0.0
         while not self._closing.wait(pause):
+            if self._tally and self._senders.running and self._settler.running:
+                self._tally.beat()
             try:
                 self._beat_once()
             except RedisError as exc:
                 outage.failed(exc)
                 pause = min(period, 0.25)
-            except Exception:  # leases must be renewed whatever else stands in Redis
-                log.exception("the heartbeat failed; it goes on")
+            except Exception:  # noqa: BLE001 - leases must be renewed whatever else stands in Redis
+                events.WORKER_HEARTBEAT_FAILED.log(log, trace=True)
                 pause = period
             else:
                 outage.over()

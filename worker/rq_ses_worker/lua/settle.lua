@@ -27,7 +27,7 @@ local worker_name, key_field, key_memory = ARGV[5], ARGV[6], tonumber(ARGV[7])
 local default_result_ttl, default_failure_ttl, receipt_data = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10]
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
-local succeeded, failed = 0, 0
+local succeeded, failed, retried = 0, 0, 0
 
 local function keep(key, ttl)
   if ttl < 0 then redis.call('PERSIST', key) else redis.call('EXPIRE', key, ttl) end
@@ -82,6 +82,7 @@ local function write_sent(s, queue)
 end
 
 local function write_retry(s, queue)
+  retried = retried + 1
   redis.call('ZADD', queue.scheduled, string.format('%.6f', now + math.max(0, s.delay - s.age)), s.id)
   redis.call('HSET', job_prefix .. s.id, 'status', 'scheduled', 'ended_at', s.ended, 'worker_name', '', 'meta', s.meta)
 end
@@ -183,9 +184,10 @@ for _, s in ipairs(cjson.decode(ARGV[12])) do
 end
 
 -- Counting into a hash that has expired would bring it back without its TTL.
-if succeeded + failed > 0 and redis.call('EXISTS', KEYS[1]) == 1 then
+if succeeded + failed + retried > 0 and redis.call('EXISTS', KEYS[1]) == 1 then
   redis.call('HINCRBY', KEYS[1], 'successful_job_count', succeeded)
   redis.call('HINCRBY', KEYS[1], 'failed_job_count', failed)
+  if retried > 0 then redis.pcall('HINCRBY', KEYS[1], 'rq_ses_retried', retried) end
   redis.call('HINCRBYFLOAT', KEYS[1], 'total_working_time', ARGV[11])
 end
 return words

@@ -9,6 +9,7 @@ It is loaded by every run of pytest, so what it needs is imported where it is us
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -56,7 +57,11 @@ def _ses_redis_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Red
 
     # With the append-only file on: a worker refuses a server without it.
     directory = tmp_path_factory.mktemp("valkey")
-    server = ValkeyServer(data_dir=directory, persist=True, config={"appendonly": "yes", "save": ""})
+    # Left to itself it would take the first free port, as others do that run beside it.
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    config = {"appendonly": "yes", "save": ""}
+    server = ValkeyServer(port=port, data_dir=directory, persist=True, config=config)
     server.start()
     try:
         with Redis(port=server.port) as connection:

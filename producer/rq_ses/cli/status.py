@@ -1,0 +1,172 @@
+"""`rq-ses status`: how queues, accounts and workers stand, on one screen."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import click
+from redis import Redis
+from redis.exceptions import RedisError
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from rq_ses import contract, server
+from rq_ses.cli.exits import INCOMPLETE, UNAVAILABLE
+from rq_ses.gatesettings import StatusSettings, load_status_settings
+from rq_ses.plaintext import one_line
+from rq_ses.settings import masked
+from rq_ses.status import Rates, Snapshot, rates_between, read_snapshot
+from rq_ses.status.view import screen, status_object
+
+TIMEOUT: Final = 5.0
+"""Seconds after which Redis counts as away."""
+
+_REMEDY: Final = "delete a key of the wrong type (WRONGTYPE), or give the user the right (NOPERM)"
+
+_SECONDS: Final = click.FloatRange(min=0.1, max=3600)
+
+
+@click.command()
+@click.option(
+    "--watch", type=_SECONDS, is_flag=False, flag_value=2.0, metavar="[S]",
+    help="Show it again every S seconds (2), until Ctrl-C.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print an object of JSON a line.")
+@click.option(
+    "--sample", type=click.FloatRange(min=0, max=3600), default=1.0, show_default=True, metavar="S",
+    help="Seconds between the two readings that what happens a second is told from; 0 leaves that out.",
+)  # fmt: skip
+@click.option(
+    "--mails", type=click.IntRange(min=0, max=1000), default=10, show_default=True, metavar="N",
+    help="How many of the mails that are being sent to list, those first that take longest.",
+)  # fmt: skip
+@click.option("--queue", metavar="NAME", help="RQ queue, with those of all priorities [RQ_SES_QUEUE].")
+@click.option("--region", "aws_region", metavar="REGION", help="AWS region of SES [AWS_REGION].")
+@click.option("--account", metavar="NAME", help="Name of the SES account [RQ_SES_ACCOUNT].")
+@click.option("--redis-url", metavar="URL", help="Redis server [RQ_SES_REDIS_URL].")
+@click.option("--config", metavar="FILE", help="TOML file with settings [RQ_SES_CONFIG].")
+def status(*, watch: float | None, as_json: bool, sample: float, mails: int, **options: Any) -> None:
+    """Show queues, send rate, breaker, workers, what happens a second, and which mails are being sent.
+
+    \b
+    Examples:
+      rq-ses status
+      rq-ses status --watch
+      rq-ses status --json | jq '.queues[] | {name, queued, oldest}'
+
+    Looking changes nothing, and needs Redis alone. Without --region, the accounts are shown whose workers are
+    there. In JSON what isn't known is null; moments are epoch seconds.
+
+    Exit codes: 0 shown, 1 Redis refused to tell some of it (stderr says what), 2 bad command line,
+    3 bad settings, 4 no Redis.
+    """
+    settings = load_status_settings(**options)
+    reader = _Reader(settings, mails)
+    with reader.connected():
+        if watch is None:
+            _show(reader, sample, as_json=as_json)
+        else:
+            _watch(reader, watch, as_json=as_json)
+
+
+class _Reader:
+    def __init__(self, settings: StatusSettings, mails: int) -> None:
+        self._queues = contract.queue_names(settings.queue)
+        region = settings.aws_region
+        self._account = (settings.account, region) if region else None
+        self._mails = mails
+        self._connection: Redis = server.connect(
+            settings.redis_url, socket_timeout=TIMEOUT, connect_timeout=TIMEOUT
+        )
+        self.title = f"rq-ses at {masked(settings.redis_url)}"
+
+    def read(self) -> Snapshot:
+        return read_snapshot(self._connection, self._queues, account=self._account, mails=self._mails)
+
+    @contextmanager
+    def connected(self) -> Iterator[None]:
+        try:
+            with self._connection:
+                yield
+        except RedisError as exc:
+            click.echo(f"Error: {_away(exc)}: check RQ_SES_REDIS_URL and the server", err=True)
+            sys.exit(UNAVAILABLE)
+
+
+def _show(reader: _Reader, sample: float, *, as_json: bool) -> None:
+    first = reader.read()
+    rates = None
+    if sample:
+        time.sleep(sample)
+        before, first = first, reader.read()
+        rates = rates_between(before, first)
+    if as_json:
+        click.echo(json.dumps(status_object(first, rates), allow_nan=False))
+    else:
+        _console().print(screen(first, rates, title=reader.title))
+    for line in first.refused:
+        click.echo(f"Error: {line}: {_REMEDY}", err=True)
+    if first.refused:
+        sys.exit(INCOMPLETE)
+
+
+def _watch(reader: _Reader, pause: float, *, as_json: bool) -> None:
+    console = _console()
+    on_screen = sys.stdout.isatty() and not as_json
+    live = Live(console=console, screen=True, auto_refresh=False) if on_screen else None
+    shown: RenderableType = Text(reader.title)
+    try:
+        before = reader.read()
+        if live:
+            live.start()
+            shown = _screen(before, None, reader.title)
+            live.update(shown, refresh=True)
+        while True:
+            time.sleep(pause)
+            try:
+                after = reader.read()
+            except RedisError as exc:
+                _tell(live, Text(f"{_away(exc)}; looking again", style="bold red"), shown)
+                continue
+            rates = rates_between(before, after)
+            before = after
+            if as_json:
+                click.echo(json.dumps(status_object(after, rates), allow_nan=False))
+                continue
+            shown = _screen(after, rates, reader.title)
+            if live:
+                live.update(shown, refresh=True)
+            else:
+                console.print(shown)
+    except KeyboardInterrupt:
+        return
+    finally:
+        if live:
+            live.stop()
+
+
+def _screen(snapshot: Snapshot, rates: Rates | None, title: str) -> RenderableType:
+    refused = [Text(f"{line}: {_REMEDY}", style="red") for line in snapshot.refused]
+    return Group(*refused, screen(snapshot, rates, title=title))
+
+
+def _tell(live: Live | None, text: Text, shown: RenderableType) -> None:
+    """Tell of trouble, above what was shown last."""
+    if live:
+        live.update(Group(text, shown), refresh=True)
+    else:
+        click.echo(text.plain, err=True)
+
+
+def _away(exc: RedisError) -> str:
+    return f"Redis did not answer ({one_line(f'{type(exc).__name__}: {exc}', 300)})"
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else 160)

@@ -1,0 +1,77 @@
+"""How everything stood at one moment; seconds and epoch seconds by Redis's clock, None is not known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rq_ses.gate import GateState
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """One RQ queue; a count of None stands for a key that can't be read, or isn't of RQ's type."""
+
+    name: str
+    queued: int | None
+    started: int | None
+    scheduled: int | None
+    failed: int | None
+    oldest: float | None
+    """Seconds for which the oldest mail at the queue's front has been queued; 0 if there is none."""
+    next_due: float | None
+    """Seconds until the first scheduled mail is due; None if none is."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """A worker of these queues, ours or RQ's own, as it registered; counts are since its start."""
+
+    name: str
+    host: str
+    pid: int | None
+    state: str
+    queues: tuple[str, ...]
+    born: float | None
+    silent: float | None
+    """Seconds since its last heartbeat."""
+    sent: int
+    failed: int
+    retried: int
+    seconds: float
+    """Spent in attempts, over all threads."""
+    current: int
+    """Mails it holds."""
+    threads: int | None
+    """That send; None for a worker of RQ's own."""
+    account: str
+    """The SES account it sends through, "" if it doesn't say; `region` likewise."""
+    region: str
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentMail:
+    """A mail that a worker holds: it is being sent, or its outcome is being written."""
+
+    job_id: str
+    queue: str
+    worker: str
+    description: str
+    seconds: float | None
+    """Since it was claimed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything at one moment."""
+
+    now: float
+    suspended: bool
+    queues: tuple[QueueState, ...]
+    workers: tuple[WorkerState, ...]
+    other_workers: int
+    """Registered for other queues alone."""
+    gates: tuple[GateState, ...]
+    mails: tuple[CurrentMail, ...]
+    """Held for longest first; no more than were asked for."""
+    refused: tuple[str, ...] = ()
+    """What Redis refused to tell, and in which words: a key of another type, or a right that is missing."""

@@ -1,0 +1,73 @@
+"""A hook of MkDocs: pages of the site that stand elsewhere in the project, and links to them.
+
+README's table of settings, benchmarks/README.md, CONTRIBUTING.md and CHANGELOG.md are written once, where a
+reader of the repository looks for them; the site shows them as its own.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+BORROWED = {
+    "benchmarks.md": "benchmarks/README.md",
+    "changelog.md": "CHANGELOG.md",
+    "contributing.md": "CONTRIBUTING.md",
+}
+"""Pages of the site by files of the project."""
+
+ELSEWHERE = {**{source: page for page, source in BORROWED.items()}, "README.md": "index.md"}
+
+_LINK = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]+)(#[^)\s]*)?(?=\))")
+_TABLE_MARK = "The table is in the [README](../README.md#settings)."
+_TABLE = re.compile(r"^\| variable \|.*\n(?:\|.*\n)+", re.MULTILINE)
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the borrowed pages."""
+    root = _root(config)
+    for page, source in BORROWED.items():
+        files.append(File.generated(config, page, content=_moved((root / source).read_text(), source, page)))
+    return files
+
+
+def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
+    """Lead links out of docs/ to the pages that stand for their targets; put the table of settings in."""
+    source = page.file.src_uri
+    if source in BORROWED:
+        return markdown
+    if source == "settings.md":
+        if _TABLE_MARK not in markdown:
+            raise ValueError(f"docs/settings.md lacks the sentence that its table replaces: {_TABLE_MARK}")
+        table = _TABLE.search((_root(config) / "README.md").read_text())
+        if table is None:
+            raise ValueError("README.md has no table with the column `variable`")
+        markdown = markdown.replace(_TABLE_MARK, "\n\n" + _moved(table[0], "README.md", source))
+    return _moved(markdown, f"docs/{source}", source)
+
+
+def _root(config: MkDocsConfig) -> Path:
+    return Path(config.config_file_path).parent
+
+
+def _moved(text: str, source: str, page: str) -> str:
+    """Return `text` of the project's file `source` with its links as `page` of the site needs them."""
+
+    def link(match: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(source), match[1]))
+        place = ELSEWHERE.get(target) or (
+            target.removeprefix("docs/") if target.startswith("docs/") else None
+        )
+        anchor = match[2] or ""
+        if target == "README.md" and anchor == "#settings":
+            place, anchor = "settings.md", ""
+        if place is None:
+            return match[0]
+        return posixpath.relpath(place, posixpath.dirname(page) or ".") + anchor
+
+    return _LINK.sub(link, text)

