@@ -201,6 +201,7 @@ def test_a_deleted_mail_is_never_sent_and_leaves_nothing(
     answer_question(page, "Yes", about="delete job")
     row(page, first).wait_for(state="detached")
     row(page, second).get_by_role("link", name=second).click()
+    page.locator("#job-data", has_text=ADDRESSES[1]).wait_for()
     page.get_by_role("button", name="Delete").click()
     answer_question(page, "Yes", about="delete job")
     page.get_by_role("heading", name="Queues").wait_for()

@@ -19,6 +19,7 @@ from rq_ses.cli import main
 from rq_ses.settings import ProducerSettings, Setting, describe
 from rq_ses_worker.settings import WorkerSettings
 from rq_ses_worker.simulator.server import SimulatorServer
+from support import documents
 from support.mail import fetch, mail, status
 from support.processes import PATIENCE, environment
 
@@ -28,7 +29,7 @@ DEFAULT_URL = "redis://127.0.0.1:6379/0"
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return [block.text for block in documents.blocks(README, language)]
 
 
 def table(first_heading: str) -> list[list[str]]:

@@ -219,7 +219,7 @@ def test_a_mail_that_was_settled_meanwhile_is_not_listed(redis: Redis) -> None:
 
 def test_numbers_that_json_does_not_have_are_null(redis: Redis) -> None:
     key = contract.account_key("default", "us-east-1")
-    values = {name: 1e308 for name in _FLOW_NAMES} | {"used": -1e308, "a_recipients": -1e308}
+    values = dict.fromkeys(_FLOW_NAMES, 1e308) | {"used": -1e308, "a_recipients": -1e308}
     redis.hset(key, mapping={"flow": _FLOW.pack(*values.values()), "since": "1e308", "state": "open"})
     found = read_snapshot(redis, QUEUES, account=("default", "us-east-1"))
     (account,) = json.loads(json.dumps(status_object(found, None), allow_nan=False))["accounts"]
