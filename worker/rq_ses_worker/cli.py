@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,13 +18,14 @@ from rq_ses_worker import events, logs
 from rq_ses_worker.identity.provider import CredentialsUnavailable
 from rq_ses_worker.identity.source import CredentialSource
 from rq_ses_worker.listening import read_listening
-from rq_ses_worker.monitor import Monitor
 from rq_ses_worker.preflight import ServerUnfit, preflight
 from rq_ses_worker.settings import WorkerSettings, load_worker_settings
-from rq_ses_worker.shared import SharedReader
 from rq_ses_worker.supervisor import Supervisor
 from rq_ses_worker.tally import Board, Tally
 from rq_ses_worker.worker import MailWorker, connect
+
+if TYPE_CHECKING:
+    from rq_ses_worker.monitor import Monitor
 
 log = logging.getLogger(__name__)
 
@@ -190,6 +191,10 @@ def worker(
 
 def monitor_of(settings: WorkerSettings, board: Board, queues: Sequence[str]) -> Monitor:
     """Return what serves the metrics and the health of the tallies on `board`; it listens already."""
+    # Here, for few workers want it, and every one of them pays for what it has loaded.
+    from rq_ses_worker.monitor import Monitor
+    from rq_ses_worker.shared import SharedReader
+
     shared = SharedReader(settings.redis_url, queues, settings.account, settings.aws_region)
     monitor = Monitor(read_listening(settings.metrics or ""), board, shared)
     events.MONITOR_LISTENS.log(log, url=monitor.url)

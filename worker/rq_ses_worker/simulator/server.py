@@ -35,8 +35,9 @@ MAX_BODY: Final = 60 * 1024 * 1024
 
 _START_TIMEOUT: Final = 10.0
 _STOP_TIMEOUT: Final = 1.0
-_ACCEPTING: Final = 10
-"""Turns of the loop that accepting a connection takes at most; three are needed."""
+_BACKLOG: Final = 1024
+_ACCEPTING: Final = 5
+"""Turns of the loop; accepting takes three."""
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
@@ -59,6 +60,7 @@ class Listener:
         self._host = host
         self._port = port
         self._runner: web.ServerRunner | None = None
+        self._server: asyncio.Server | None = None
         self.url = ""
 
     async def start(self) -> None:
@@ -74,24 +76,26 @@ class Listener:
         self._runner = web.ServerRunner(server, shutdown_timeout=_STOP_TIMEOUT)
         await self._runner.setup()
         try:
-            site = web.TCPSite(self._runner, self._host, self._port, backlog=1024)
-            await site.start()
+            loop = asyncio.get_running_loop()
+            self._server = await loop.create_server(server, self._host, self._port, backlog=_BACKLOG)
         except OSError:
             await self._runner.cleanup()
             raise
-        host, port = self._runner.addresses[0][:2]
+        host, port = self._server.sockets[0].getsockname()[:2]
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     async def stop(self) -> None:
         """Stop listening and end what is open, waiting about a second for answers under way."""
-        if self._runner is None:
+        if self._runner is None or self._server is None:
             return
-        for site in self._runner.sites:
-            await site.stop()
-        # What was accepted last is known to the server only after some turns of the loop. Before that, the
-        # clean-up would pass it over, and its client would wait for ever.
+        # A connection takes some turns of the loop to be accepted. One that has begun when the server is
+        # closed would be left open (asyncio forgets it), and its client would wait for ever.
+        loop = asyncio.get_running_loop()
+        for listening in self._server.sockets:
+            loop.remove_reader(listening.fileno())
         for _ in range(_ACCEPTING):
             await asyncio.sleep(0)
+        self._server.close()
         await self._runner.cleanup()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
