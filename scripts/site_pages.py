@@ -1,18 +1,22 @@
-"""A hook of MkDocs: pages of the site that stand elsewhere in the project, and links to them.
+"""A hook of MkDocs: what the site shows that stands elsewhere in the project, and links to it.
 
 README's table of settings, benchmarks/README.md, CONTRIBUTING.md and CHANGELOG.md are written once, where a
-reader of the repository looks for them; the site shows them as its own.
+reader of the repository looks for them; the site shows them as its own. So it does with the commands' help.
 """
 
 from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+
+from rq_ses.cli import main
 
 BORROWED = {
     "benchmarks.md": "benchmarks/README.md",
@@ -24,6 +28,8 @@ BORROWED = {
 ELSEWHERE = {**{source: page for page, source in BORROWED.items()}, "README.md": "index.md"}
 
 _LINK = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]+)(#[^)\s]*)?(?=\))")
+_HELP_MARK = "<!-- the help of every command -->"
+_WIDTH = 80
 _TABLE_MARK = "The table is in the [README](../README.md#settings)."
 _TABLE = re.compile(r"^\| variable \|.*\n(?:\|.*\n)+", re.MULTILINE)
 
@@ -41,6 +47,12 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
     source = page.file.src_uri
     if source in BORROWED:
         return markdown
+    if source == "reference/cli.md":
+        if _HELP_MARK not in markdown:
+            raise ValueError(f"docs/{source} lacks the mark that the commands' help replaces: {_HELP_MARK}")
+        return markdown.replace(
+            _HELP_MARK, "\n".join(_help(click.Context(main, info_name="rq-ses", **main.context_settings)))
+        )
     if source == "settings.md":
         if _TABLE_MARK not in markdown:
             raise ValueError(f"docs/settings.md lacks the sentence that its table replaces: {_TABLE_MARK}")
@@ -49,6 +61,18 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
             raise ValueError("README.md has no table with the column `variable`")
         markdown = markdown.replace(_TABLE_MARK, "\n\n" + _moved(table[0], "README.md", source))
     return _moved(markdown, f"docs/{source}", source)
+
+
+def _help(context: click.Context, level: int = 2) -> Iterator[str]:
+    """Yield the help of a command and its commands, each under a heading."""
+    formatter = click.HelpFormatter(width=_WIDTH)
+    context.command.format_help(context, formatter)
+    yield f"{'#' * level} {context.command_path}\n\n```text\n{formatter.getvalue()}```\n"
+    if isinstance(context.command, click.Group):
+        for name in context.command.list_commands(context):
+            command = context.command.get_command(context, name)
+            if command is not None and not command.hidden:
+                yield from _help(click.Context(command, parent=context, info_name=name), level + 1)
 
 
 def _root(config: MkDocsConfig) -> Path:

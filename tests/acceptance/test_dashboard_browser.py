@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,14 +13,29 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from rq_ses import Outbox, contract
+from rq_ses_worker.burst import deliver
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.dashboard import Dashboard
 from support.deadletters import fail
+from support.hostile import SCRIPT, hostile_ses
 from support.mail import fetch, mail, status
-from support.processes import run, running
+from support.processes import KEY_ID, SECRET, TOKEN, running
 from support.waiting import wait_for
 
 ADDRESSES = [f"user{number}@example.com" for number in range(4)]
+
+UNFADED = """
+document.addEventListener("DOMContentLoaded", () => {
+  document.getElementById("confirmation-modal")?.classList.remove("fade");
+});
+"""
+
+
+@pytest.fixture
+def page(page: Page) -> Page:
+    """A page whose questions don't fade in: until they have, they can't be closed."""
+    page.add_init_script(UNFADED)
+    return page
 
 
 def jobs_page(dashboard: Dashboard, registry: str, queue: str = "mail") -> str:
@@ -40,10 +50,20 @@ def answer_question(page: Page, answer: str, *, about: str) -> None:
     """Answer "Do you really want to …?", and wait until the question is gone."""
     question = page.locator("#confirmation-modal")
     question.get_by_text(f"Do you really want to {about}?").wait_for()
-    # While it still fades in, a click would be taken for one beside it.
-    expect(question).to_have_css("opacity", "1")
     question.get_by_role("button", name=answer, exact=True).click()
     question.wait_for(state="hidden")
+
+
+def drain(redis_url: str, ses_url: str) -> None:
+    """Let a worker send all that is queued."""
+    deliver(
+        redis_url,
+        base_url=ses_url,
+        region="us-east-1",
+        access_key_id=KEY_ID,
+        secret_access_key=SECRET,
+        session_token=TOKEN,
+    )
 
 
 def traces(redis: Redis, job_id: str) -> list[str]:
@@ -188,9 +208,8 @@ def test_requeue_all_asks_first_and_then_sends_all_of_the_queue(
 
 
 def test_a_deleted_mail_is_never_sent_and_leaves_nothing(
-    redis: Redis, redis_url: str, ses: SimulatorServer, worker_env: dict[str, str], dashboard: Dashboard,
-    page: Page,
-) -> None:  # fmt: skip
+    redis: Redis, redis_url: str, ses: SimulatorServer, dashboard: Dashboard, page: Page
+) -> None:
     outbox = Outbox(redis_url)
     first, second, third = (outbox.send(mail(to), key=to).job_id for to in ADDRESSES[:3])
     page.goto(jobs_page(dashboard, "queued"))
@@ -207,7 +226,7 @@ def test_a_deleted_mail_is_never_sent_and_leaves_nothing(
     page.get_by_role("heading", name="Queues").wait_for()
     assert traces(redis, first) == traces(redis, second) == []
     assert traces(redis, third)
-    assert run(["worker", "--burst"], worker_env).returncode == 0
+    drain(redis_url, ses.url)
     assert [accepted.recipients for accepted in ses.mails] == [(ADDRESSES[2],)]
     # Its key names nothing any more, so the same mail may be enqueued again.
     assert not outbox.send(mail(ADDRESSES[0]), key=ADDRESSES[0]).duplicate
@@ -226,9 +245,8 @@ def test_a_failed_mail_that_is_deleted_leaves_nothing_but_its_groups_neighbours(
 
 
 def test_empty_takes_all_mails_of_the_registry_that_is_shown_and_no_others(
-    redis: Redis, redis_url: str, ses: SimulatorServer, worker_env: dict[str, str], dashboard: Dashboard,
-    page: Page,
-) -> None:  # fmt: skip
+    redis: Redis, redis_url: str, ses: SimulatorServer, dashboard: Dashboard, page: Page
+) -> None:
     outbox = Outbox(redis_url)
     jobs = {"failed": fail(redis, [mail(), mail()])}
     jobs["scheduled"] = [outbox.send(mail(), delay=3600).job_id for _ in range(2)]
@@ -243,7 +261,7 @@ def test_empty_takes_all_mails_of_the_registry_that_is_shown_and_no_others(
         assert [traces(redis, job_id) for job_id in jobs.pop(registry)] == [[], []]
         assert all(status(redis, job_id) != "gone" for left in jobs.values() for job_id in left)
     assert status(redis, urgent) == "queued"
-    assert run(["worker", "--burst"], worker_env).returncode == 0
+    drain(redis_url, ses.url)
     assert [accepted.recipients for accepted in ses.mails] == [("urgent@example.com",)]
 
 
@@ -260,16 +278,15 @@ def test_compact_drops_what_is_gone_and_leaves_mails_where_they_are(
 
 
 def test_a_canceled_mail_stands_on_its_page_and_is_not_sent(
-    redis: Redis, redis_url: str, ses: SimulatorServer, worker_env: dict[str, str], dashboard: Dashboard,
-    page: Page,
-) -> None:  # fmt: skip
+    redis: Redis, redis_url: str, ses: SimulatorServer, dashboard: Dashboard, page: Page
+) -> None:
     """The dashboard has no button for it: RQ's API has."""
     outbox = Outbox(redis_url)
     canceled = [outbox.send(mail()).job_id, outbox.send(mail(), delay=3600).job_id]
     for job_id in canceled:
         fetch(redis, job_id).cancel()
     sent = outbox.send(mail("ben@example.com")).job_id
-    assert run(["worker", "--burst"], worker_env).returncode == 0
+    drain(redis_url, ses.url)
     assert status(redis, sent) == "finished"
     page.goto(jobs_page(dashboard, "canceled"))
     for job_id in canceled:
@@ -283,54 +300,13 @@ def test_a_canceled_mail_stands_on_its_page_and_is_not_sent(
 
 # What must not run in it
 
-SCRIPT = '<img src="x" onerror="window.ran = 1"><script>window.ran = 1</script>'
-
-
-class _Hostile(BaseHTTPRequestHandler):
-    """Answers like an SES (or what pretends to be it) that puts markup wherever it can."""
-
-    protocol_version = "HTTP/1.1"
-    answer = 400
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        words = f"Refused. {SCRIPT} &lt;img src=x onerror=window.ran=1&gt;"
-        body = json.dumps({"message": words, "MessageId": SCRIPT}).encode()
-        self.send_response(self.answer)
-        self.send_header("x-amzn-ErrorType", f"Rejected{SCRIPT}")
-        self.send_header("x-amzn-RequestId", SCRIPT)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Tests are quiet."""
-
-
-class _HostileThatTakesMails(_Hostile):
-    answer = 200
-
-
-@contextmanager
-def hostile_ses(handler: type[_Hostile] = _Hostile) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
 
 def ran(page: Page) -> bool:
     return bool(page.evaluate("window.ran === 1"))
 
 
 def test_no_markup_of_senders_ses_or_strangers_runs_in_the_dashboard(
-    redis: Redis, redis_url: str, worker_env: dict[str, str], dashboard: Dashboard, page: Page
+    redis: Redis, redis_url: str, dashboard: Dashboard, page: Page
 ) -> None:
     stranger = Queue("mail", connection=redis, serializer=JSONSerializer)
     payload = {
@@ -349,7 +325,7 @@ def test_no_markup_of_senders_ses_or_strangers_runs_in_the_dashboard(
     requested: list[str] = []
     page.on("request", lambda request: requested.append(urlsplit(request.url).path))
     with hostile_ses() as ses_url:
-        assert run(["worker", "--burst"], {**worker_env, "RQ_SES_BASE_URL": ses_url}).returncode == 0
+        drain(redis_url, ses_url)
     for job_id, words in jobs.items():
         assert words in dashboard.data(f"job/{job_id}")["exc_info"]
     page.goto(jobs_page(dashboard, "failed"))
@@ -365,11 +341,11 @@ def test_no_markup_of_senders_ses_or_strangers_runs_in_the_dashboard(
 
 
 def test_no_markup_runs_in_the_result_of_a_mail_that_was_taken(
-    redis: Redis, redis_url: str, worker_env: dict[str, str], dashboard: Dashboard, page: Page
+    redis: Redis, redis_url: str, dashboard: Dashboard, page: Page
 ) -> None:
     job_id = Outbox(redis_url).send(mail()).job_id
-    with hostile_ses(_HostileThatTakesMails) as ses_url:
-        assert run(["worker", "--burst"], {**worker_env, "RQ_SES_BASE_URL": ses_url}).returncode == 0
+    with hostile_ses(takes_mails=True) as ses_url:
+        drain(redis_url, ses_url)
     assert status(redis, job_id) == "finished"
     page.goto(f"{dashboard.url}/0/view/job/{job_id}")
     page.locator("#job-data", has_text="finished").wait_for()
@@ -378,7 +354,7 @@ def test_no_markup_runs_in_the_result_of_a_mail_that_was_taken(
 
 
 def test_a_job_whose_id_is_markup_is_not_taken_to_where_it_would_run(
-    redis: Redis, redis_url: str, worker_env: dict[str, str], dashboard: Dashboard, page: Page
+    redis: Redis, redis_url: str, ses: SimulatorServer, dashboard: Dashboard, page: Page
 ) -> None:
     """RQ makes no such ids, and our API makes its own: a stranger has written it into Redis by hand."""
     good = Outbox(redis_url).send(mail()).job_id
@@ -386,7 +362,7 @@ def test_a_job_whose_id_is_markup_is_not_taken_to_where_it_would_run(
     redis.delete(contract.queue_key("mail"))
     redis.rpush(contract.queue_key("mail"), SCRIPT)
     sent = Outbox(redis_url).send(mail("ben@example.com")).job_id
-    assert run(["worker", "--burst"], worker_env).returncode == 0
+    drain(redis_url, ses.url)
     assert status(redis, sent) == "finished"
     for registry in ("finished", "failed", "scheduled", "started", "queued"):
         page.goto(jobs_page(dashboard, registry))

