@@ -33,3 +33,19 @@ def test_a_signal_that_meets_the_main_thread_inside_its_event_does_not_hang_the_
         worker.request_stop(signal.SIGTERM, None)
     assert worker._stop_requested
     assert worker._dispatcher._stopping
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_worker_whose_leaving_fails_has_ended_well_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def teardown() -> None:
+        raise RuntimeError("pubsub connection not set")
+
+    worker = MailWorker(["mail"], connection=Redis(port=1), client=NoClient(), policy=RetryPolicy())
+    monkeypatch.setattr(worker, "_begin", lambda _level: True)
+    monkeypatch.setattr(worker, "_beat", lambda: None)
+    monkeypatch.setattr(worker, "teardown", teardown)
+    worker.request_stop(signal.SIGTERM, None)
+    assert worker.work() is False
+    assert "leaving failed (RuntimeError)" in caplog.text

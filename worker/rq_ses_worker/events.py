@@ -101,6 +101,9 @@ WORKER_STOPPING: Final = Event("worker.stopping", INFO, "stopping: %(mails)d mai
 WORKER_LEFT: Final = Event(
     "worker.left", WARNING, "Redis is away (%(error)s); the worker's registration expires by itself"
 )
+WORKER_LEAVING_FAILED: Final = Event(
+    "worker.leaving_failed", ERROR, "leaving failed (%(error)s); the worker's registration expires by itself"
+)
 CLAIM_LEFT: Final = Event(
     "worker.claim_left", WARNING, "Redis is away (%(error)s); what a lost claim took is left to reclaim"
 )

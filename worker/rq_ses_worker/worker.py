@@ -164,6 +164,12 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
             sleep_time=0.5, daemon=True, exception_handler=self._keep_listening
         )
 
+    def unsubscribe(self) -> None:
+        """Stop listening; the thread closes its connection itself, which nobody else may touch before."""
+        if self.pubsub_thread:
+            self.pubsub_thread.stop()
+            self.pubsub_thread.join(timeout=1)
+
     def _keep_listening(self, exc: Exception, *_: object) -> None:
         if not isinstance(exc, redis_errors.ConnectionError | redis_errors.TimeoutError):
             events.WORKER_DEAF.log(log, error=type(exc).__name__)
@@ -268,6 +274,8 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
             self.teardown()
         except RedisError as exc:
             events.WORKER_LEFT.log(log, error=type(exc).__name__)
+        except Exception as exc:  # noqa: BLE001 - all mails are settled: how it leaves changes nothing for them
+            events.WORKER_LEAVING_FAILED.log(log, error=type(exc).__name__, trace=True)
 
     # The heartbeat, in a thread of its own
 
