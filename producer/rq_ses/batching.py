@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Protocol, TypeVar
 
 
@@ -41,7 +42,8 @@ def in_turn(
     before the one before it was yielded. What `call` raises is raised in that batch's turn.
     """
     waiting: tuple[list[Item], Future[Reply]] | None = None
-    with ThreadPoolExecutor(1, "rq-ses-batch") as pool:
+    with ExitStack() as stack:
+        pool: ThreadPoolExecutor | None = None
         try:
             for batch in made:
                 if waiting:
@@ -50,6 +52,8 @@ def in_turn(
                 if len(batch) < full:
                     yield batch, call(batch)
                 else:
+                    # Most calls have one small batch: these shall not pay for a pool.
+                    pool = pool or stack.enter_context(ThreadPoolExecutor(1, "rq-ses-batch"))
                     waiting = batch, pool.submit(call, batch)
         finally:
             # Also where the next batch can't be made: then it matters more what became of this one.

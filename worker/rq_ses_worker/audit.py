@@ -15,12 +15,12 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from itertools import islice
 from typing import Any, Final, NamedTuple
-from zlib import decompressobj, error
 
 from redis import Redis
 from rq.utils import utcformat
 
 from rq_ses import contract
+from rq_ses.jobdata import inflated_head
 from rq_ses.plaintext import one_line
 from rq_ses_worker.idset import IdSet
 from rq_ses_worker.lifecycle import failed_fields
@@ -193,7 +193,7 @@ class Audit:
         if origin:
             return bool(origin == self._queue.encode())
         data = self._connection.hget(contract.JOB_PREFIX.encode() + job_id, "data")
-        return data is not None and _inflated_head(data).startswith(_FUNCTION)
+        return data is not None and inflated_head(data, 256).startswith(_FUNCTION)
 
     def _fields(self, ids: Sequence[bytes], *names: str) -> list[list[bytes | None]]:
         with self._connection.pipeline(transaction=False) as pipeline:
@@ -290,10 +290,3 @@ class Audit:
 def _chunks(items: Iterator[Any]) -> Iterator[list[Any]]:
     while chunk := list(islice(items, BATCH)):
         yield chunk
-
-
-def _inflated_head(data: bytes) -> bytes:
-    try:
-        return decompressobj().decompress(data, 256)
-    except error:
-        return data[:256]

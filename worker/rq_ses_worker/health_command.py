@@ -8,16 +8,17 @@ import sys
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import click
 from redis import Redis
 from redis.exceptions import RedisError
 
-from rq_ses import contract, server
+from rq_ses import server
 from rq_ses.cli.exits import INCOMPLETE, OK, UNAVAILABLE
 from rq_ses.plaintext import one_line
 from rq_ses.settings import load_producer_settings
+from rq_ses_worker.registered import age, registered
 
 SILENT: Final = 30.0
 """Seconds without a heartbeat after which a worker isn't healthy; a living one beats every ten."""
@@ -53,29 +54,16 @@ def health(*, url: str | None, host: str | None, redis_url: str | None, config: 
 
 def worker_trouble(connection: Redis, host: str, *, now: datetime) -> str:
     """Return why no worker of `host` is alive, "" if one is. Only read. Raises RedisError."""
-    beats = []
-    keys: Any = connection.smembers(f"{contract.PREFIX}workers")
-    for key in keys:
-        try:
-            name, beat, death = connection.hmget(key, "hostname", "last_heartbeat", "death")
-        except RedisError:
-            if not connection.ping():
-                raise
-            continue  # a key that isn't a hash is no worker
-        if death is None and isinstance(name, bytes) and name.decode("utf-8", "replace") == host:
-            beats.append(_age(beat, now))
+    found = registered(connection, ("hostname", "last_heartbeat", "death"))
+    beats = [
+        age(worker["last_heartbeat"], now)
+        for _, worker in found
+        if worker["hostname"] == host and not worker["death"]
+    ]
     if not beats:
         return f"no worker of host {one_line(host, 100)} is registered"
     youngest = min(beats)
     return "" if youngest <= SILENT else f"the last heartbeat is {youngest:.0f} s old"
-
-
-def _age(beat: Any, now: datetime) -> float:
-    try:
-        moment = datetime.fromisoformat((beat or b"").decode())
-    except ValueError:
-        return float("inf")
-    return (now - (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment)).total_seconds()
 
 
 def _trouble_at(url: str) -> str:

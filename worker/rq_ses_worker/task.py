@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from pydantic import ValidationError
 
 from rq_ses import contract
 from rq_ses.contract import ON_UNKNOWN, OnUnknown
+from rq_ses.jobdata import inflated
 from rq_ses.message import Message, explain
 from rq_ses.plaintext import one_line
-
-DATA_LIMIT: Final = 64 * 1024 * 1024
-"""Bytes of inflated data: the largest mail (40 MB of base64) and room around it."""
 
 
 class JobRefused(Exception):
@@ -53,9 +50,9 @@ def read_job(data: bytes, *, hooked: bool = False) -> Task:
             "JobRefused", "callbacks and webhooks are never executed: enqueue the job without them"
         )
     try:
-        call = json.loads(_inflate(data))
+        call = json.loads(inflated(data))
         function, instance, args, kwargs = call
-    except (ValueError, TypeError, RecursionError, zlib.error) as exc:
+    except (ValueError, TypeError, RecursionError) as exc:
         raise JobRefused(
             "JobRefused", "its data is not a JSON call: enqueue with rq_ses.Outbox or JSONSerializer"
         ) from exc
@@ -91,14 +88,3 @@ def read_call(args: Any, kwargs: Any) -> Task:
         raise JobRefused("InvalidMessage", "; ".join(explain(exc))) from exc
     except RecursionError as exc:
         raise JobRefused("InvalidMessage", "the payload is nested too deep") from exc
-
-
-def _inflate(data: bytes) -> bytes:
-    inflater = zlib.decompressobj()
-    try:
-        plain = inflater.decompress(data, DATA_LIMIT)
-    except zlib.error:
-        return data
-    if not inflater.eof:
-        raise ValueError("cut off, or larger than any mail")
-    return plain

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from rq_ses import contract
+from rq_ses.jobdata import inflated, inflated_head
 from rq_ses.message import Message
-
-DATA_LIMIT: Final = 64 * 1024 * 1024
-"""Bytes of data, inflated or not: the largest mail (40 MB of base64) and room around it."""
 
 _HEAD_BYTES: Final = 256
 _HEAD: Final = re.compile(rb'\s*\[\s*"%s"\s*,\s*null\s*,' % re.escape(contract.JOB_FUNCTION.encode()))
@@ -44,13 +41,13 @@ class Payload:
 
 def is_ours(data: bytes) -> bool:
     """Tell whether `data` (JSON, plain or deflated) calls the job function that sends mails."""
-    return _HEAD.match(_inflated(data, _HEAD_BYTES)) is not None
+    return _HEAD.match(inflated_head(data, _HEAD_BYTES)) is not None
 
 
 def read_payload(data: bytes) -> Payload:
     """Return the payload in a job's `data`. Raises Unreadable."""
     try:
-        function, instance, args, kwargs = json.loads(_whole(data))
+        function, instance, args, kwargs = json.loads(inflated(data))
     except (ValueError, TypeError, RecursionError) as exc:
         raise Unreadable("its data is no JSON call") from exc
     if function != contract.JOB_FUNCTION or instance is not None or not isinstance(kwargs, dict):
@@ -60,21 +57,3 @@ def read_payload(data: bytes) -> Payload:
     if not isinstance(payload, dict):
         raise Unreadable("its payload is no JSON object")
     return Payload(payload, options)
-
-
-def _whole(data: bytes) -> bytes:
-    inflater = zlib.decompressobj()
-    try:
-        plain = inflater.decompress(data, DATA_LIMIT)
-    except zlib.error:
-        return data
-    if not inflater.eof:
-        raise ValueError("cut off, or larger than any mail")
-    return plain
-
-
-def _inflated(data: bytes, most: int) -> bytes:
-    try:
-        return zlib.decompressobj().decompress(data, most)
-    except zlib.error:
-        return data[:most]

@@ -16,7 +16,8 @@ from rq_ses import contract
 from rq_ses.batching import batches
 from rq_ses.deadletter.filter import Filter
 from rq_ses.deadletter.letter import DeadLetter, Entry, entries, read_letter
-from rq_ses.deadletter.payload import DATA_LIMIT, Payload, Unreadable, is_ours, read_payload
+from rq_ses.deadletter.payload import Payload, Unreadable, is_ours, read_payload
+from rq_ses.jobdata import DATA_LIMIT
 
 PAGE: Final = 500
 PAGE_BYTES: Final = 4 * 1024 * 1024

@@ -1,22 +1,22 @@
-"""Workers as RQ's registry has them. Only read: RQ's own look-ups clean up on the way."""
+"""Whether workers are at the queues, as RQ's registry has them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from redis import Redis
 
 from rq_ses import contract
 from rq_ses.plaintext import one_line
 from rq_ses_worker.doctor.finding import Finding, ok
+from rq_ses_worker.registered import age, registered
 
 SILENT: Final = 480.0
 """Seconds without a heartbeat after which a worker is doubted; a stock `rq worker` may be silent for 405."""
 
-_WORKERS: Final = f"{contract.PREFIX}workers"
-_FIELDS: Final = ("queues", "last_heartbeat", "hostname", "state", "version")
+_FIELDS: Final = ("queues", "last_heartbeat")
 _SHOWN: Final = 5
 _LOOKED_AT: Final = 1000
 
@@ -28,12 +28,12 @@ def check_workers(
     clock = now or datetime.now(UTC)
     living: dict[str, set[str]] = {queue: set() for queue in queues}
     silent = set()
-    for name, values in _read(connection):
-        served = set(_text(values["queues"]).split(",")) & set(queues)
+    for found, values in registered(connection, _FIELDS, most=_LOOKED_AT):
+        name = one_line(found, 80)
+        served = set(values["queues"].split(",")) & set(queues)
         if not served:
             continue
-        beat = _moment(_text(values["last_heartbeat"]))
-        if beat is None or (clock - beat).total_seconds() > SILENT:
+        if age(values["last_heartbeat"], clock) > SILENT:
             silent.add(name)
             continue
         for queue in served:
@@ -74,32 +74,6 @@ def _judged(living: dict[str, set[str]], silent: set[str]) -> Iterator[Finding]:
             f"{_count(len(silent))} registered, but silent for {SILENT:.0f} s: {_listed(silent)}",
             "look whether it hangs; one that was killed leaves the registry by itself within minutes",
         )
-
-
-def _read(connection: Redis) -> Iterator[tuple[str, dict[str, Any]]]:
-    keys: Any = connection.smembers(_WORKERS)
-    chosen = sorted(keys)[:_LOOKED_AT]
-    with connection.pipeline(transaction=False) as pipeline:
-        for key in chosen:
-            pipeline.hmget(key, *_FIELDS)
-        replies = pipeline.execute(raise_on_error=False)
-    for key, reply in zip(chosen, replies, strict=True):
-        # A worker whose hash has expired is gone; only RQ's clean-up takes its name out.
-        if isinstance(reply, list) and reply[0] is not None:
-            name = _text(key).removeprefix(f"{contract.PREFIX}worker:")
-            yield one_line(name, 80), dict(zip(_FIELDS, reply, strict=True))
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")
 
 
 def _listed(names: set[str]) -> str:
