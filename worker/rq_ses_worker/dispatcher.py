@@ -84,6 +84,7 @@ class Dispatcher:
         self._watch = GateWatch(lifecycle)
         self._closed_until = 0.0
         self._most = senders.count + max(1, int(senders.count * UNSETTLED))
+        self._several = max(1, (self._most - senders.count) // 2)
         self._promote_at = 0.0
         self._reclaim_at = 0.0
         self._answered = 0.0
@@ -130,10 +131,16 @@ class Dispatcher:
             self._reclaim()
         if clock >= self._promote_at:
             self._promote(clock)
-        early = self._claimed_at + GATHER - clock
-        if self._backlog and early > 0 and 0 < self._senders.idle < self._senders.count // 4:
-            time.sleep(early)
-        wanted = min(self._senders.idle, self._most - len(self._leases))
+        room = self._most - len(self._leases)
+        if self._backlog:
+            # Some are held ready, so that no thread waits for a claim, and a claim takes several.
+            wanted = room if room >= self._several or self._senders.idle > 0 else 0
+            early = self._claimed_at + GATHER - clock
+            if 0 < wanted < self._several and early > 0:
+                time.sleep(early)
+                wanted = self._most - len(self._leases)
+        else:
+            wanted = min(self._senders.idle, room)
         if wanted <= 0:
             return POLL
         # Looked at after the idle threads: one that has become idle by a bad answer has set it before.
