@@ -106,7 +106,7 @@ def _retries(found: Results) -> list[Verdict]:
     verdicts = []
     for load in ("idle", "under load"):
         [figures] = found[f"{OURS.name}, {load}"]
-        late = [value for values in figures["lateness"].values() for value in values]
+        late = figures["lateness"]
         p99, earliest = percentile(late, 0.99), min(late)
         measured = f"{1000 * p99:.1f} ms, earliest {1000 * earliest:+.1f}"
         verdicts.append(

@@ -55,7 +55,7 @@ class Figures:
     """CPU seconds a second that others used of the worker's core: noise (unknown for several processes)."""
     surplus: int
     """Requests beyond one a mail and one a refusal."""
-    lateness: dict[str, list[float]] = field(default_factory=dict)
+    lateness: list[float] = field(default_factory=list)
 
     @property
     def rate(self) -> float:

@@ -17,11 +17,8 @@ _BATCH: Final = 1000
 
 
 def subjects(count: int, refused: Sequence[int] = ()) -> Iterable[str | None]:
-    """Yield a subject for each of `count` mails; every mail in `refused` is refused once.
-
-    Even ones get a 503, odd ones a 429.
-    """
-    marks = {number: f"bench-{429 if place % 2 else 503}-{number}" for place, number in enumerate(refused)}
+    """Yield a subject for each of `count` mails; every mail in `refused` gets a 503 once."""
+    marks = {number: f"bench-503-{number}" for number in refused}
     return (marks.get(number) for number in range(count))
 
 

@@ -1,11 +1,12 @@
 """A stand-in for SES that answers as fast as Python can: no signature is checked, no mail is kept.
 
 One process on one event loop (uvloop's where it is installed). With `--delay` every answer waits so many
-seconds; with `--certificate` and `--key` it speaks TLS. A body that holds `bench-503-N` or `bench-429-N` is
-refused the first time, and how late it comes again is noted: 1 s after a 503 or 5 s after a 429 is on time.
+seconds; with `--certificate` and `--key` it speaks TLS. A body that holds `bench-503-N` is refused with a 503
+the first time, and how late it comes again is noted: 1 s later is on time. GetAccount tells of a rate and a
+quota that no stack reaches.
 
 It prints `listening on PORT`, and on SIGTERM one line of JSON: connections opened (over TLS: handshakes
-completed), requests answered, CPU seconds used, and the lateness of each retry in seconds by status.
+completed), mails answered, CPU seconds used, and the lateness of each retry in seconds.
 """
 
 from __future__ import annotations
@@ -25,23 +26,23 @@ ANSWER = (
     b"x-amzn-RequestId: 7f0d2b0e-1111-4222-8333-444455556666\r\nContent-Length: %d\r\n\r\n%s"
     % (len(BODY), BODY)
 )
-
-
-def _refusal(status: bytes, error: bytes) -> bytes:
-    return (
-        b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nx-amzn-ErrorType: %s\r\n"
-        b'Content-Length: 18\r\n\r\n{"message":"busy"}' % (status, error)
-    )
-
-
-REFUSALS = {
-    b"503": _refusal(b"503 Service Unavailable", b"ServiceUnavailable"),
-    b"429": _refusal(b"429 Too Many Requests", b"TooManyRequestsException"),
-}
-DELAYS = {b"503": 1.0, b"429": 5.0}
+ACCOUNT_BODY = (
+    b'{"SendQuota":{"MaxSendRate":1000000,"Max24HourSend":10000000000,"SentLast24Hours":0},'
+    b'"SendingEnabled":true,"ProductionAccessEnabled":true,"EnforcementStatus":"HEALTHY"}'
+)
+ACCOUNT = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+    b"x-amzn-RequestId: 7f0d2b0e-1111-4222-8333-444455556667\r\nContent-Length: %d\r\n\r\n%s"
+    % (len(ACCOUNT_BODY), ACCOUNT_BODY)
+)
+REFUSAL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
+    b'x-amzn-ErrorType: ServiceUnavailable\r\nContent-Length: 18\r\n\r\n{"message":"busy"}'
+)
+DELAY = 1.0
 """Seconds after which a client should try again."""
 
-_MARK = re.compile(rb"bench-(503|429)-(\d+)")
+_MARK = re.compile(rb"bench-503-(\d+)")
 
 
 class Standin:
@@ -51,11 +52,11 @@ class Standin:
         self.delay = delay
         self.connections = 0
         self.requests = 0
-        self.lateness: dict[str, list[float]] = {"503": [], "429": []}
+        self.lateness: list[float] = []
         self._refused: dict[bytes, float] = {}
 
     def answer(self, body: bytes) -> bytes:
-        """Return the answer to a request."""
+        """Return the answer to a mail."""
         self.requests += 1
         # Looking for plain bytes first: the expression alone would cost more than the rest.
         if b"bench-" not in body:
@@ -64,11 +65,11 @@ class Standin:
         if mark is None:
             return ANSWER
         now = time.monotonic()
-        refused = self._refused.get(mark[2])
+        refused = self._refused.get(mark[1])
         if refused is None:
-            self._refused[mark[2]] = now
-            return REFUSALS[mark[1]]
-        self.lateness[mark[1].decode()].append(now - refused - DELAYS[mark[1]])
+            self._refused[mark[1]] = now
+            return REFUSAL
+        self.lateness.append(now - refused - DELAY)
         return ANSWER
 
     def report(self) -> str:
@@ -102,7 +103,8 @@ class Connection(asyncio.Protocol):
                 break
             if b"expect:" in lower and length:
                 self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            answer = self._standin.answer(buffer[head + 4 : end])
+            mail = not buffer.startswith(b"GET ")
+            answer = self._standin.answer(buffer[head + 4 : end]) if mail else ACCOUNT
             buffer = buffer[end:]
             if self._standin.delay:
                 self._later(self._standin.delay, self._write, answer)

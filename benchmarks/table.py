@@ -107,12 +107,10 @@ def _tls(results: Results) -> str:
 def _retries(results: Results) -> str:
     rows = []
     for name, [figures] in results["retries"].items():
-        for status, late in figures["lateness"].items():
-            if late:
-                shown = [f"{1000 * value:,.1f}" for value in _late(late)]
-                rows.append([name, status, str(len(late)), *shown])
-    head = ("", "refused by", "retries", "earliest, ms", "median", "p99", "latest")
-    note = "How long after the moment it was due (1 s after a 503, 5 s after a 429) a mail came again."
+        late = figures["lateness"]
+        rows.append([name, str(len(late)), *(f"{1000 * value:,.1f}" for value in _late(late))])
+    head = ("", "retries", "earliest, ms", "median", "p99", "latest")
+    note = "How long after the moment it was due (1 s after a 503) a mail came again."
     return f"### Lateness of retries\n\n{note}\n\n" + table(head, rows)
 
 

@@ -18,5 +18,5 @@ app.conf.update(task_ignore_result=True, task_acks_late=True, worker_send_task_e
 def send(self: Any, request: Mapping[str, Any]) -> None:
     """Send one mail; after a refusal Celery tries again."""
     status = boto.send(request)
-    if status in (429, 503):
-        raise self.retry(countdown=5 if status == 429 else 1)
+    if status == 503:
+        raise self.retry(countdown=1)

@@ -15,8 +15,8 @@ dramatiq.set_broker(broker)
 
 
 def _done(status: int) -> None:
-    if status in (429, 503):
-        raise Retry(delay=5000 if status == 429 else 1000)
+    if status == 503:
+        raise Retry(delay=1000)
 
 
 @dramatiq.actor(actor_name="boto3")

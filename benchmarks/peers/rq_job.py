@@ -13,6 +13,6 @@ from benchmarks.peers import boto
 def send(request: Mapping[str, Any]) -> Retry | int:
     """Send one mail; after a refusal RQ's scheduler tries again."""
     status = boto.send(request)
-    if status in (429, 503):
-        return Retry(max=10, interval=5 if status == 429 else 1)
+    if status == 503:
+        return Retry(max=10, interval=1)
     return status

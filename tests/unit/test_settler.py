@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from rq_ses_worker import settler as settler_module
 from rq_ses_worker.leases import Leases
 from rq_ses_worker.lifecycle import Claim, Lease, Settlement, Word, sent_fields
 from rq_ses_worker.outcome import Outcome, Sent
@@ -88,6 +91,7 @@ def test_a_mail_whose_lease_may_have_run_out_is_given_back_unsent() -> None:
     crew = senders(leases, settled, client)
     crew.start()
     crew.submit(claim("a", data_of_a_mail()))
+    wait_for(lambda: settled)
     crew.stop()
     crew.join()
     assert client.sent == 0
@@ -121,3 +125,71 @@ def test_a_claim_that_cannot_be_handled_stops_no_thread(
     assert [s.action for s in settled] == ["failed", "sent"]
     assert settled[0].fields["exc"].startswith("InternalError: MemoryError while sending")
     assert crew.idle == 1
+
+
+class SlowClient(CountingClient):
+    def __init__(self) -> None:
+        super().__init__()
+        self.answering = threading.Event()
+
+    def send(self, message: object) -> Outcome:
+        outcome = super().send(message)
+        assert self.answering.wait(10.0)
+        return outcome
+
+
+def test_at_the_end_mails_held_ready_go_back_and_what_is_being_sent_is_sent() -> None:
+    leases, settled, client = Leases(1e9), [], SlowClient()
+    crew = senders(leases, settled, client)
+    crew.start()
+    for name in ("a", "b", "c"):
+        leases.add(lease(name), 0.0)
+        crew.submit(claim(name, data_of_a_mail()))
+    wait_for(lambda: client.sent == 1)
+    crew.stop()
+    client.answering.set()
+    crew.join()
+    assert client.sent == 1
+    assert {s.lease.job_id: s.action for s in settled} == {"a": "sent", "b": "back", "c": "back"}
+    assert crew.busy == 0
+
+
+def test_a_thread_that_has_another_mail_ready_calls_for_none() -> None:
+    leases, settled, client, calls = Leases(1e9), [], SlowClient(), []
+    crew = Senders(1, client, RetryPolicy(), leases, settle=settled.append, freed=lambda: calls.append(1))
+    crew.start()
+    for name in ("a", "b"):
+        leases.add(lease(name), 0.0)
+        crew.submit(claim(name, data_of_a_mail()))
+    client.answering.set()
+    wait_for(lambda: len(settled) == 2 and crew.idle == 1)
+    crew.stop()
+    crew.join()
+    assert calls == [1]
+
+
+@pytest.mark.parametrize(("several", "batch"), [(1, 2), (2, 3), (9, 4)])
+def test_a_batch_waits_for_others_while_it_is_small(
+    monkeypatch: pytest.MonkeyPatch, several: int, batch: int
+) -> None:
+    lifecycle, leases = PickyLifecycle(), Leases(30.0)
+    rounds: list[int] = []
+    settler = Settler(
+        lifecycle,  # type: ignore[arg-type]
+        leases,
+        settled=lambda: rounds.append(len(lifecycle.written)),
+        several=several,
+    )
+    pauses: list[float] = []
+
+    def arriving(seconds: float) -> None:
+        pauses.append(seconds)
+        settler.put(sent(f"later{len(pauses)}"))
+
+    monkeypatch.setattr(settler_module, "time", SimpleNamespace(sleep=arriving, monotonic=time.monotonic))
+    settler.put(sent("first"))
+    settler.start()
+    wait_for(lambda: rounds)
+    assert settler.stop(5.0)
+    assert rounds[0] == batch
+    assert set(pauses) == {settler_module.GATHER}

@@ -43,8 +43,17 @@ RECOVERY: Final = 6.0
 GATE_LOOK: Final = 1.0
 """Seconds after which a closed gate is looked at again, however long it says: a hand may open it."""
 
-UNSETTLED: Final = 0.25
-"""Mails held beyond one a thread, as a share of the threads: what dies with a worker is at most this much."""
+SPARE: Final = 0.25
+"""Mails held beyond one a thread, as a share of the threads: outcomes to be settled, and mails held ready."""
+
+
+def _spare(threads: int) -> int:
+    return max(1, int(threads * SPARE))
+
+
+def several(threads: int) -> int:
+    """Return how many mails are worth a round trip of a busy worker: half of what it holds to spare."""
+    return max(1, _spare(threads) // 2)
 
 
 class Dispatcher:
@@ -83,13 +92,13 @@ class Dispatcher:
         self._tally = tally
         self._watch = GateWatch(lifecycle)
         self._closed_until = 0.0
-        self._most = senders.count + max(1, int(senders.count * UNSETTLED))
-        self._several = max(1, (self._most - senders.count) // 2)
+        self._most = senders.count + _spare(senders.count)
+        self._several = several(senders.count)
         self._promote_at = 0.0
         self._reclaim_at = 0.0
         self._answered = 0.0
         self._look_again_until = 0.0
-        self._backlog = False
+        self._backlog_since = math.inf
         self._claimed_at = 0.0
         self._stopping = False
         self.suspended = False
@@ -105,7 +114,8 @@ class Dispatcher:
         self._answered = time.monotonic()
         while not self._stopping:
             if self._tally:
-                self._tally.pulse(self._senders.busy, len(self._leases))
+                busy = self._senders.busy
+                self._tally.pulse(min(busy, self._senders.count), len(self._leases) - busy)
             try:
                 pause = self._step(burst)
             except RedisError as exc:
@@ -132,8 +142,9 @@ class Dispatcher:
         if clock >= self._promote_at:
             self._promote(clock)
         room = self._most - len(self._leases)
-        if self._backlog:
-            # Some are held ready, so that no thread waits for a claim, and a claim takes several.
+        if clock - self._backlog_since > POLL:
+            # Other workers have had their chance: some mails are held ready, so that no thread waits for a
+            # claim, and that a claim takes several.
             wanted = room if room >= self._several or self._senders.idle > 0 else 0
             early = self._claimed_at + GATHER - clock
             if 0 < wanted < self._several and early > 0:
@@ -150,9 +161,10 @@ class Dispatcher:
         claims = self._claim(wanted)
         self._claimed_at = time.monotonic()
         if claims:
-            self._backlog = len(claims) == wanted
+            full = len(claims) == wanted
+            self._backlog_since = min(self._backlog_since, self._claimed_at) if full else math.inf
             return 0.0
-        self._backlog = False
+        self._backlog_since = math.inf
         if burst and (claims is None or self._drained()):
             return None
         return self._until(min(self._promote_at, self._closed_until or math.inf))

@@ -6,9 +6,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Final, Literal, Protocol
 
 from rq_ses.message import Message
@@ -121,7 +122,7 @@ class Senders:
         policy: what becomes of a mail that wasn't sent.
         leases: checked before each attempt: a mail whose lease may have run out is left to others.
         settle: takes each attempt's settlement.
-        freed: called whenever a thread has become idle.
+        freed: called whenever a thread has become idle, and nothing is ready for it.
     """
 
     def __init__(
@@ -175,7 +176,14 @@ class Senders:
         self._claims.put(claim)
 
     def stop(self) -> None:
-        """Let every thread end after what it is sending."""
+        """Let every thread end after what it is sending; what none has begun goes back to its queue."""
+        ready = []
+        with suppress(Empty):
+            while claim := self._claims.get_nowait():
+                ready.append(claim)
+        # Each goes to the front of its queue.
+        for claim in reversed(ready):
+            self._end(replace(unsent(claim.lease), probe=claim.probe))
         for _ in self._threads:
             self._claims.put(None)
 
@@ -193,10 +201,14 @@ class Senders:
                 settled = self._defect(claim, exc)
             if claim.probe:
                 settled = replace(settled, probe=True)
-            with self._ending:
-                self._ended += 1
-            self._settle(settled)
-            self._freed()
+            self._end(settled)
+            if self.idle > 0:
+                self._freed()
+
+    def _end(self, settled: Settlement) -> None:
+        with self._ending:
+            self._ended += 1
+        self._settle(settled)
 
     def _attempt(self, claim: Claim) -> Settlement:
         """Make one attempt, or give the mail back if somebody else may be at it."""

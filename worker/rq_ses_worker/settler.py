@@ -26,7 +26,10 @@ log = logging.getLogger(__name__)
 sent_log = logging.getLogger(SENT_LOGGER)
 
 GATHER: Final = 0.002
-"""Seconds for which the first outcome of a batch waits for others."""
+"""Seconds for which the first outcome of a batch waits for others, and again while these are few."""
+
+PATIENCE: Final = 3
+"""Times it waits for them at most."""
 
 BATCH: Final = 256
 _PAUSE = 0.25
@@ -41,6 +44,7 @@ class Settler:
         settled: called after each batch.
         tally: counts attempts and what was written.
         queues: names, for the log, in the order of the leases' places.
+        several: outcomes that are worth a batch of their own.
     """
 
     def __init__(
@@ -51,12 +55,14 @@ class Settler:
         settled: Callable[[], None] = lambda: None,
         tally: Tally | None = None,
         queues: Sequence[str] = (),
+        several: int = 1,
     ) -> None:
         self._lifecycle = lifecycle
         self._leases = leases
         self._settled = settled
         self._tally = tally
         self._queues = queues
+        self._several = several
         self._waiting: SimpleQueue[Settlement | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="settler", daemon=True)
         self._cut = threading.Event()
@@ -94,7 +100,10 @@ class Settler:
         if first is None:
             return [], True
         batch = [first]
-        time.sleep(GATHER)
+        for _ in range(PATIENCE):
+            time.sleep(GATHER)
+            if self._waiting.qsize() >= self._several:
+                break
         while len(batch) < BATCH:
             try:
                 settlement = self._waiting.get_nowait()

@@ -124,12 +124,13 @@ class Tally:
         self.turn("absent")
         self._numbers[_IN_FLIGHT] = self._numbers[_UNSETTLED] = self._numbers[_PID] = 0
 
-    def pulse(self, in_flight: int = 0, held: int = 0) -> None:
-        """Note that the dispatcher goes round, how many mails are being sent, and how many are held."""
+    def pulse(self, in_flight: int = 0, unsettled: int = 0) -> None:
+        """Note that the dispatcher goes round, how many mails are being sent, how many wait to be settled."""
         numbers = self._numbers
         numbers[_PULSE] = time.monotonic()
         numbers[_IN_FLIGHT] = in_flight
-        numbers[_UNSETTLED] = held - in_flight if held > in_flight else 0
+        # Read without a lock, what is held and what is being sent may belong to two moments.
+        numbers[_UNSETTLED] = max(0, unsettled)
 
     def beat(self) -> None:
         """Note that all threads run."""

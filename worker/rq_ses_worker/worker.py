@@ -30,7 +30,7 @@ from rq.worker import BaseWorker, WorkerStatus
 from rq_ses import contract, server
 from rq_ses_worker import events
 from rq_ses_worker.account import Account
-from rq_ses_worker.dispatcher import Dispatcher
+from rq_ses_worker.dispatcher import Dispatcher, several
 from rq_ses_worker.gate import GatePolicy
 from rq_ses_worker.leases import Leases
 from rq_ses_worker.lifecycle import Lifecycle
@@ -109,7 +109,12 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
         self._quota = Quota(cast(Oracle, client), self._learn, told=self._wake.set) if asks else None
         self._closing = threading.Event()
         self._settler = Settler(
-            self._lifecycle, self._leases, settled=self._wake.set, tally=tally, queues=list(queues)
+            self._lifecycle,
+            self._leases,
+            settled=self._wake.set,
+            tally=tally,
+            queues=list(queues),
+            several=several(concurrency),
         )
         self._senders = Senders(
             concurrency, client, policy, self._leases, settle=self._settler.put, freed=self._wake.set
