@@ -35,7 +35,10 @@ POLL: Final = 0.1
 """Seconds after which an idle worker looks again, if nothing wakes it before."""
 
 GATHER: Final = 0.001
-"""Seconds between two claims of a backlog while few threads are idle: others join them meanwhile."""
+"""Seconds for which a claim of few mails soon after another waits: more threads may become idle meanwhile."""
+
+SOON: Final = 0.05
+"""Seconds without a thread that became free after which no mail is held ready: it would only wait there."""
 
 RECOVERY: Final = 6.0
 """Seconds after an outage in which living workers have surely renewed their leases, or settled."""
@@ -93,6 +96,7 @@ class Dispatcher:
         self._watch = GateWatch(lifecycle)
         self._closed_until = 0.0
         self._most = senders.count + _spare(senders.count)
+        self._ready = int(senders.count * SPARE)
         self._several = several(senders.count)
         self._promote_at = 0.0
         self._reclaim_at = 0.0
@@ -141,17 +145,10 @@ class Dispatcher:
             self._reclaim()
         if clock >= self._promote_at:
             self._promote(clock)
-        room = self._most - len(self._leases)
-        if clock - self._backlog_since > POLL:
-            # Other workers have had their chance: some mails are held ready, so that no thread waits for a
-            # claim, and that a claim takes several.
-            wanted = room if room >= self._several or self._senders.idle > 0 else 0
-            early = self._claimed_at + GATHER - clock
-            if 0 < wanted < self._several and early > 0:
-                time.sleep(early)
-                wanted = self._most - len(self._leases)
-        else:
-            wanted = min(self._senders.idle, room)
+        wanted = self._wanted(clock)
+        if 0 < wanted < self._several and clock < self._claimed_at + GATHER:
+            time.sleep(GATHER)
+            wanted = self._wanted(clock)
         if wanted <= 0:
             return POLL
         # Looked at after the idle threads: one that has become idle by a bad answer has set it before.
@@ -168,6 +165,18 @@ class Dispatcher:
         if burst and (claims is None or self._drained()):
             return None
         return self._until(min(self._promote_at, self._closed_until or math.inf))
+
+    def _wanted(self, clock: float) -> int:
+        """Return how many mails to claim: for each idle thread one, and under a backlog some to be held ready.
+
+        With these no thread waits for a claim, and a claim takes several. Other workers have had their chance
+        before, and ours must be about to become free.
+        """
+        idle, room = self._senders.idle, self._most - len(self._leases)
+        if clock - self._backlog_since < POLL or clock - self._senders.ended_at > SOON:
+            return min(idle, room)
+        wanted = min(idle + self._ready, room)
+        return wanted if idle > 0 or wanted >= self._several else 0
 
     def _until(self, moment: float) -> float:
         return max(0.0, min(POLL, moment - time.monotonic()))

@@ -144,6 +144,8 @@ class Senders:
         self._claims: SimpleQueue[Claim | None] = SimpleQueue()
         self.held_until = 0.0
         """Moment (time.monotonic()) before which no mail should be begun."""
+        self.ended_at = 0.0
+        """Moment (time.monotonic()) at which a thread became free last."""
         self._submitted = 0
         self._ended = 0
         self._ending = threading.Lock()
@@ -206,6 +208,7 @@ class Senders:
                 self._freed()
 
     def _end(self, settled: Settlement) -> None:
+        self.ended_at = time.monotonic()
         with self._ending:
             self._ended += 1
         self._settle(settled)

@@ -1,0 +1,142 @@
+"""How many mails the dispatcher claims: for idle threads, and under a backlog some to be held ready."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from rq_ses_worker import dispatcher as module
+from rq_ses_worker.dispatcher import Dispatcher
+from rq_ses_worker.gate import View
+from rq_ses_worker.leases import Leases
+from rq_ses_worker.lifecycle import Claim, Lease
+from rq_ses_worker.retry import RetryPolicy
+
+
+@dataclass
+class Queue:
+    """A lifecycle with a number of mails in its queue."""
+
+    queued: int
+    asked: list[int] = field(default_factory=list)
+    view: View = field(default_factory=View)
+
+    def claim(self, wanted: int) -> tuple[list[Claim], int]:
+        self.asked.append(wanted)
+        taken = range(self.queued, max(0, self.queued - wanted), -1)
+        self.queued -= len(taken)
+        return [Claim(Lease(0, f"job{n}", "x1"), b"", b"", fresh=True, hooked=False) for n in taken], 0
+
+    def promote(self) -> tuple[int, float | None]:
+        return 0, None
+
+    def reclaim(self) -> list[Any]:
+        return []
+
+
+@dataclass
+class Threads:
+    """Threads, of which as many are busy as the test says."""
+
+    count: int
+    busy: int = 0
+    ended_at: float = 0.0
+    held_until: float = 0.0
+
+    @property
+    def idle(self) -> int:
+        return self.count - self.busy
+
+    def submit(self, _: Claim) -> None:
+        self.busy += 1
+
+
+class World:
+    def __init__(self, queued: int, threads: int = 8) -> None:
+        self.queue, self.threads, self.leases = Queue(queued), Threads(threads), Leases(30.0)
+        self.dispatcher = Dispatcher(
+            self.queue,  # type: ignore[arg-type]
+            self.leases,
+            self.threads,  # type: ignore[arg-type]
+            settler=None,  # type: ignore[arg-type]
+            policy=RetryPolicy(),
+            wake=threading.Event(),
+        )
+
+    def end(self, count: int) -> None:
+        """Let so many attempts end, and be settled."""
+        for lease in self.leases.held()[:count]:
+            self.leases.drop(lease)
+        self.threads.busy -= count
+        self.threads.ended_at = time.monotonic()
+
+    def step(self) -> list[int]:
+        """Return what one round asks for."""
+        before = len(self.queue.asked)
+        self.dispatcher._step(burst=False)
+        return self.queue.asked[before:]
+
+    def later(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let the backlog have lasted for long enough."""
+        monkeypatch.setattr(module, "POLL", 0.0)
+
+
+def test_at_first_each_idle_thread_gets_one_and_nothing_is_held_ready() -> None:
+    world = World(queued=100)
+    assert world.step() == [8]
+    assert world.step() == []
+    world.end(1)
+    assert world.step() == [1]
+
+
+def test_under_a_backlog_two_for_eight_threads_are_held_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(queued=100)
+    world.step()
+    world.later(monkeypatch)
+    world.end(1)
+    assert world.step() == [3]
+    assert (world.threads.busy, len(world.leases)) == (10, 10)
+    assert world.step() == []
+
+
+def test_what_is_not_settled_yet_leaves_less_room_for_mails_held_ready(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(queued=100)
+    world.step()
+    world.later(monkeypatch)
+    world.end(1)
+    world.leases.add(Lease(0, "unsettled", "x1"), time.monotonic())
+    assert world.step() == [2]
+
+
+def test_none_is_held_ready_while_no_thread_becomes_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(queued=100)
+    world.step()
+    world.later(monkeypatch)
+    world.end(1)
+    world.threads.ended_at -= 1.0
+    assert world.step() == [1]
+
+
+def test_none_is_held_ready_once_the_queue_was_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(queued=9)
+    world.step()
+    world.later(monkeypatch)
+    world.end(4)
+    assert world.step() == [6]  # one came
+    world.queue.queued = 100
+    world.end(1)
+    assert world.step() == [4]
+
+
+def test_a_pool_of_three_holds_none_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(queued=100, threads=3)
+    world.step()
+    world.later(monkeypatch)
+    world.end(1)
+    assert world.step() == [1]
