@@ -146,12 +146,19 @@ def _enqueueing(found: Results) -> list[Verdict]:
 
 
 def _growth(found: Results) -> list[Verdict]:
-    rates = [median(length["rates"]) for length in found["lengths"]]
-    costs = [median(length["worker_ms"]) for length in found["lengths"]]
-    longest = found["lengths"][-1]["queued"]
-    apart, dearer = max(rates) / min(rates) - 1, max(costs) / min(costs) - 1
-    measured = f"{apart:.1%} (CPU a mail: {dearer:.1%})"
-    return [Verdict(f"drain rates to {longest:,} queued differ by < 5 %", measured, apart < 0.05)]
+    shortest, *longer = found["lengths"]
+    longest = longer[-1]["queued"]
+
+    def apart(name: str) -> float:
+        """Return how far the lengths are from the shortest, at most, in the median of the rounds' ratios."""
+        ratios = [
+            median(value / short for value, short in zip(length[name], shortest[name], strict=True))
+            for length in longer
+        ]
+        return max(max(ratio, 1 / ratio) for ratio in ratios) - 1
+
+    measured = f"{apart('rates'):.1%} (CPU a mail: {apart('worker_ms'):.1%})"
+    return [Verdict(f"drain rates to {longest:,} queued differ by < 5 %", measured, apart("rates") < 0.05)]
 
 
 _JUDGES: dict[str, Callable[[Results], list[Verdict]]] = {

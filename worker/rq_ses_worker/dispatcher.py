@@ -167,7 +167,7 @@ class Dispatcher:
         return self._until(min(self._promote_at, self._closed_until or math.inf))
 
     def _wanted(self, clock: float) -> int:
-        """Return how many mails to claim: for each idle thread one, and under a backlog some to be held ready.
+        """Return how many mails to claim: one for each idle thread, and under a backlog some to hold ready.
 
         With these no thread waits for a claim, and a claim takes several. Other workers have had their chance
         before, and ours must be about to become free.
