@@ -60,10 +60,10 @@ AT_ONCE: tuple[tuple[Stack, int, int], ...] = (
 """Stack, threads, mails."""
 
 WAITING: tuple[tuple[Stack, int, int], ...] = (
-    (stacks.OURS, 32, 2_000),
-    (stacks.OURS, 128, 6_000),
-    (stacks.BARE_URLLIB3, 32, 2_000),
-    (stacks.BARE_URLLIB3, 128, 6_000),
+    (stacks.OURS, 32, 6_000),
+    (stacks.OURS, 128, 12_000),
+    (stacks.BARE_URLLIB3, 32, 6_000),
+    (stacks.BARE_URLLIB3, 128, 12_000),
     (stacks.DRAMATIQ_URLLIB3, 32, 2_000),
     (stacks.DRAMATIQ_BOTO3, 32, 1_000),
 )
@@ -85,8 +85,8 @@ def waiting(run: Run) -> Results:
 
 def processes(run: Run) -> Results:
     """Measure one process of 64 threads and two, against answers after 50 ms."""
-    one = Setting(stacks.OURS, run.mails(4_000), 64, ANSWER_AFTER)
-    two = Setting(Ours(processes=2), run.mails(8_000), 64, ANSWER_AFTER, processes=2)
+    one = Setting(stacks.OURS, run.mails(8_000), 64, ANSWER_AFTER)
+    two = Setting(Ours(processes=2), run.mails(12_000), 64, ANSWER_AFTER, processes=2)
     return _repeated(run, {"1 × 64 threads": one, "2 × 64 threads": two}, repeats=run.fewer)
 
 
