@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
@@ -46,10 +49,31 @@ def row(page: Page, job_id: str) -> Any:
     return page.locator(f'tr[data-job-id="{job_id}"]')
 
 
-def answer_question(page: Page, answer: str, *, about: str) -> None:
-    """Answer "Do you really want to …?", and wait until the question is gone."""
+def press(target: Locator, effect: Callable[[], bool]) -> None:
+    """Click until it has its effect: a table that is drawn anew at that moment swallows the click."""
+
+    def pressed() -> bool:
+        with suppress(PlaywrightTimeout):
+            target.click(timeout=1000)
+        return effect()
+
+    wait_for(pressed)
+
+
+def posted(page: Page, target: Locator) -> bool:
+    """Click, and tell whether that made the page send something."""
+    try:
+        with page.expect_request(lambda request: request.method == "POST", timeout=2000):
+            target.click(timeout=1000)
+    except PlaywrightTimeout:
+        return False
+    return True
+
+
+def press_and_answer(page: Page, target: Locator, answer: str, *, about: str) -> None:
+    """Click, answer "Do you really want to …?", and wait until the question is gone."""
     question = page.locator("#confirmation-modal")
-    question.get_by_text(f"Do you really want to {about}?").wait_for()
+    press(target, question.get_by_text(f"Do you really want to {about}?").is_visible)
     question.get_by_role("button", name=answer, exact=True).click()
     question.wait_for(state="hidden")
 
@@ -136,7 +160,7 @@ def test_a_failed_mail_shows_ses_words_and_the_hint_in_the_list_and_on_its_page(
     page.goto(jobs_page(dashboard, "failed"))
     for word in words:
         expect(row(page, job_id).locator("pre.exc_info")).to_contain_text(word)
-    row(page, job_id).get_by_role("link", name=job_id).click()
+    press(row(page, job_id).get_by_role("link", name=job_id), lambda: "/view/job/" in page.url)
     for word in words:
         expect(page.locator("#job-data pre.exc_info")).to_contain_text(word)
 
@@ -157,7 +181,7 @@ def test_a_browser_shows_the_states_and_its_requeue_button_sends(
         page.locator("#queues td.failed a", has_text="1").wait_for()
         page.goto(jobs_page(dashboard, "failed"))
         page.get_by_text("anna@example.com → Hi").wait_for()
-        page.get_by_role("link", name=job_id).click()
+        press(page.get_by_role("link", name=job_id), lambda: "/view/job/" in page.url)
         page.get_by_text("MessageRejected: Email address is not verified.").first.wait_for()
         page.get_by_role("button", name="Requeue").click()
         page.get_by_text(f'"message_id": "{wait_for(lambda: ses.mails)[0].message_id}"').wait_for()
@@ -179,7 +203,7 @@ def test_requeue_in_the_list_sends_the_mail_and_counts_its_attempts_anew(
         wait_for(lambda: status(redis, job_id) == "failed")
         assert fetch(redis, job_id).meta["attempts"] == 2
         page.goto(jobs_page(dashboard, "failed"))
-        row(page, job_id).get_by_text("Requeue").click()
+        wait_for(lambda: posted(page, row(page, job_id).get_by_text("Requeue")))
         # One more 503, and sent at the second attempt: which a third would not have been allowed to be.
         wait_for(lambda: status(redis, job_id) == "finished")
         row(page, job_id).wait_for(state="detached")
@@ -195,12 +219,10 @@ def test_requeue_all_asks_first_and_then_sends_all_of_the_queue(
     others = fail(redis, [mail("other@example.com")], queue="other")
     page.goto(jobs_page(dashboard, "failed"))
     row(page, jobs[0]).wait_for()
-    page.get_by_role("link", name="Requeue All").click()
-    answer_question(page, "No", about="requeue all")
+    press_and_answer(page, page.get_by_role("link", name="Requeue All"), "No", about="requeue all")
     assert {status(redis, job_id) for job_id in jobs} == {"failed"}
     with running(["worker"], worker_env, tmp_path / "log"):
-        page.get_by_role("link", name="Requeue All").click()
-        answer_question(page, "Yes", about="requeue all")
+        press_and_answer(page, page.get_by_role("link", name="Requeue All"), "Yes", about="requeue all")
         wait_for(lambda: {status(redis, job_id) for job_id in jobs} == {"finished"})
         page.get_by_text("No jobs.").wait_for()
     assert sorted(accepted.recipients[0] for accepted in ses.mails) == ADDRESSES
@@ -213,16 +235,13 @@ def test_a_deleted_mail_is_never_sent_and_leaves_nothing(
     outbox = Outbox(redis_url)
     first, second, third = (outbox.send(mail(to), key=to).job_id for to in ADDRESSES[:3])
     page.goto(jobs_page(dashboard, "queued"))
-    row(page, first).get_by_text("Delete").click()
-    answer_question(page, "No", about="delete job")
+    press_and_answer(page, row(page, first).get_by_text("Delete"), "No", about="delete job")
     assert status(redis, first) == "queued"
-    row(page, first).get_by_text("Delete").click()
-    answer_question(page, "Yes", about="delete job")
+    press_and_answer(page, row(page, first).get_by_text("Delete"), "Yes", about="delete job")
     row(page, first).wait_for(state="detached")
-    row(page, second).get_by_role("link", name=second).click()
+    press(row(page, second).get_by_role("link", name=second), lambda: "/view/job/" in page.url)
     page.locator("#job-data", has_text=ADDRESSES[1]).wait_for()
-    page.get_by_role("button", name="Delete").click()
-    answer_question(page, "Yes", about="delete job")
+    press_and_answer(page, page.get_by_role("button", name="Delete"), "Yes", about="delete job")
     page.get_by_role("heading", name="Queues").wait_for()
     assert traces(redis, first) == traces(redis, second) == []
     assert traces(redis, third)
@@ -237,8 +256,7 @@ def test_a_failed_mail_that_is_deleted_leaves_nothing_but_its_groups_neighbours(
 ) -> None:
     deleted, kept = fail(redis, [mail(), mail()])
     page.goto(jobs_page(dashboard, "failed"))
-    row(page, deleted).get_by_text("Delete").click()
-    answer_question(page, "Yes", about="delete job")
+    press_and_answer(page, row(page, deleted).get_by_text("Delete"), "Yes", about="delete job")
     row(page, deleted).wait_for(state="detached")
     assert traces(redis, deleted) == []
     assert status(redis, kept) == "failed"
@@ -255,8 +273,7 @@ def test_empty_takes_all_mails_of_the_registry_that_is_shown_and_no_others(
     for registry in ("failed", "scheduled", "queued"):
         page.goto(jobs_page(dashboard, registry))
         expect(page.locator("tr[data-role=job]")).to_have_count(2)
-        page.get_by_role("link", name="Empty queue").click()
-        answer_question(page, "Yes", about="empty")
+        press_and_answer(page, page.get_by_role("link", name="Empty queue"), "Yes", about="empty")
         page.get_by_text("No jobs.").wait_for()
         assert [traces(redis, job_id) for job_id in jobs.pop(registry)] == [[], []]
         assert all(status(redis, job_id) != "gone" for left in jobs.values() for job_id in left)
@@ -271,8 +288,7 @@ def test_compact_drops_what_is_gone_and_leaves_mails_where_they_are(
     jobs = [Outbox(redis_url).send(mail(to)).job_id for to in ADDRESSES]
     redis.delete(contract.JOB_PREFIX + jobs[1])
     page.goto(jobs_page(dashboard, "queued"))
-    page.get_by_role("link", name="Compact").click()
-    answer_question(page, "Yes", about="compact")
+    press_and_answer(page, page.get_by_role("link", name="Compact"), "Yes", about="compact")
     left = [job_id.encode() for job_id in (jobs[0], *jobs[2:])]
     wait_for(lambda: redis.lrange(contract.queue_key("mail"), 0, -1) == left)
 
@@ -291,8 +307,7 @@ def test_a_canceled_mail_stands_on_its_page_and_is_not_sent(
     page.goto(jobs_page(dashboard, "canceled"))
     for job_id in canceled:
         row(page, job_id).wait_for()
-    row(page, canceled[0]).get_by_text("Delete").click()
-    answer_question(page, "Yes", about="delete job")
+    press_and_answer(page, row(page, canceled[0]).get_by_text("Delete"), "Yes", about="delete job")
     row(page, canceled[0]).wait_for(state="detached")
     assert traces(redis, canceled[0]) == []
     assert [accepted.recipients for accepted in ses.mails] == [("ben@example.com",)]
