@@ -16,11 +16,6 @@ CONCURRENCY = 8
 FINISHED = contract.registry_key("finished", "mail")
 
 
-def slow(number: int, seconds: float) -> str:
-    """Return an address whose mail is accepted at once, and answered after `seconds`."""
-    return f"slow-{seconds:g}.n{number}@faults.example"
-
-
 def test_no_mail_waits_at_a_busy_worker_while_another_is_idle(
     redis: Redis, redis_url: str, ses: SimulatorServer, worker_env: dict[str, str], tmp_path: Path
 ) -> None:
@@ -30,6 +25,7 @@ def test_no_mail_waits_at_a_busy_worker_while_another_is_idle(
         running(arguments, worker_env, tmp_path / "b") as two,
     ):
         wait_for(lambda: all("worker.started" in process.output for process in (one, two)))
-        Outbox(redis_url).send_many(mail(slow(n, 5)) for n in range(CONCURRENCY * 5 // 4))
+        # Accepted at once, answered after 5 s.
+        Outbox(redis_url).send_many(mail(f"slow-5.n{n}@faults.example") for n in range(CONCURRENCY * 5 // 4))
         wait_for(lambda: len(ses.mails) == CONCURRENCY * 5 // 4)
         assert redis.zcard(FINISHED) == 0, "all were sent before SES answered a single one"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,9 +81,18 @@ class World:
         self.dispatcher._step(burst=False)
         return self.queue.asked[before:]
 
-    def later(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Let the backlog have lasted for long enough."""
+
+@pytest.fixture
+def lasting(monkeypatch: pytest.MonkeyPatch) -> Callable[..., World]:
+    """Return a world whose threads are all sending, and whose backlog has lasted for long enough."""
+
+    def made(queued: int = 100, threads: int = 8) -> World:
+        world = World(queued, threads)
+        assert world.step() == [threads]
         monkeypatch.setattr(module, "POLL", 0.0)
+        return world
+
+    return made
 
 
 def test_at_first_each_idle_thread_gets_one_and_nothing_is_held_ready() -> None:
@@ -93,40 +103,30 @@ def test_at_first_each_idle_thread_gets_one_and_nothing_is_held_ready() -> None:
     assert world.step() == [1]
 
 
-def test_under_a_backlog_two_for_eight_threads_are_held_ready(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World(queued=100)
-    world.step()
-    world.later(monkeypatch)
+def test_under_a_backlog_two_for_eight_threads_are_held_ready(lasting: Callable[..., World]) -> None:
+    world = lasting()
     world.end(1)
     assert world.step() == [3]
     assert (world.threads.busy, len(world.leases)) == (10, 10)
     assert world.step() == []
 
 
-def test_what_is_not_settled_yet_leaves_less_room_for_mails_held_ready(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    world = World(queued=100)
-    world.step()
-    world.later(monkeypatch)
+def test_what_is_not_settled_yet_leaves_less_room_for_mails_held_ready(lasting: Callable[..., World]) -> None:
+    world = lasting()
     world.end(1)
     world.leases.add(Lease(0, "unsettled", "x1"), time.monotonic())
     assert world.step() == [2]
 
 
-def test_none_is_held_ready_while_no_thread_becomes_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World(queued=100)
-    world.step()
-    world.later(monkeypatch)
+def test_none_is_held_ready_while_no_thread_becomes_free(lasting: Callable[..., World]) -> None:
+    world = lasting()
     world.end(1)
     world.threads.ended_at -= 1.0
     assert world.step() == [1]
 
 
-def test_none_is_held_ready_once_the_queue_was_empty(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World(queued=9)
-    world.step()
-    world.later(monkeypatch)
+def test_none_is_held_ready_once_the_queue_was_empty(lasting: Callable[..., World]) -> None:
+    world = lasting(queued=9)
     world.end(4)
     assert world.step() == [6]  # one came
     world.queue.queued = 100
@@ -134,9 +134,7 @@ def test_none_is_held_ready_once_the_queue_was_empty(monkeypatch: pytest.MonkeyP
     assert world.step() == [4]
 
 
-def test_a_pool_of_three_holds_none_ready(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World(queued=100, threads=3)
-    world.step()
-    world.later(monkeypatch)
+def test_a_pool_of_three_holds_none_ready(lasting: Callable[..., World]) -> None:
+    world = lasting(threads=3)
     world.end(1)
     assert world.step() == [1]

@@ -50,13 +50,9 @@ SPARE: Final = 0.25
 """Mails held beyond one a thread, as a share of the threads: outcomes to be settled, and mails held ready."""
 
 
-def _spare(threads: int) -> int:
-    return max(1, int(threads * SPARE))
-
-
 def several(threads: int) -> int:
     """Return how many mails are worth a round trip of a busy worker: half of what it holds to spare."""
-    return max(1, _spare(threads) // 2)
+    return max(1, int(threads * SPARE) // 2)
 
 
 class Dispatcher:
@@ -95,8 +91,8 @@ class Dispatcher:
         self._tally = tally
         self._watch = GateWatch(lifecycle)
         self._closed_until = 0.0
-        self._most = senders.count + _spare(senders.count)
         self._ready = int(senders.count * SPARE)
+        self._most = senders.count + max(1, self._ready)
         self._several = several(senders.count)
         self._promote_at = 0.0
         self._reclaim_at = 0.0
