@@ -174,6 +174,40 @@ def test_no_mail_is_lost_when_all_workers_are_killed_at_once(
     assert books.second_sends <= len(crew) * SECOND_SENDS
 
 
+@pytest.mark.parametrize("on_unknown", ["resend", "hold"])
+def test_mails_held_ready_by_a_worker_that_is_killed_are_neither_lost_nor_beyond_its_bound(
+    on_unknown: str, redis: Redis, outbox: Outbox, accounting: Accounting, workers: Fleet
+) -> None:
+    accounting.enqueue(outbox, 800)
+    victim = workers.start("victim", "--on-unknown", on_unknown)
+
+    def holds_some_ready() -> bool:
+        """Tell whether it holds more than one a thread, one of them unsent; if so, it stands still."""
+        if redis.zcard("rq:ses:leases:mail") <= CONCURRENCY:
+            return False
+        victim.kill(signal.SIGSTOP)
+        books = accounting.read()
+        started = books.having("started")
+        if len(started) > CONCURRENCY and not all(books.accepted[job_id] for job_id in started):
+            return True
+        victim.kill(signal.SIGCONT)
+        return False
+
+    wait_for(holds_some_ready)
+    victim.stop(signal.SIGKILL)
+    held = accounting.held_by("victim")
+    assert CONCURRENCY < len(held) <= SECOND_SENDS
+    workers.start("heir", "--on-unknown", on_unknown, "--concurrency", "32")
+    wait_for(accounting.ended, within=30 + LEASE)
+    books = accounting.check()
+    if on_unknown == "hold":
+        assert books.doubled == set()
+        assert books.having("failed") == held
+    else:
+        assert books.having("failed") == set()
+        assert_second_sends_are_of(books, held)
+
+
 def test_a_killed_worker_can_be_started_anew_under_its_name(
     redis: Redis, outbox: Outbox, accounting: Accounting, workers: Fleet
 ) -> None:
