@@ -20,12 +20,11 @@ import simpy
 
 from benchmarks.stacks import OURS
 from benchmarks.table import table
+from rq_ses_worker.dispatcher import SPARE, several
+from rq_ses_worker.settler import GATHER, PATIENCE
 
 Results = dict[str, Any]
 _Step = Generator[simpy.Event, Any, None]
-
-GATHER = 0.002
-"""Seconds for which the worker's settler gathers a batch (rq_ses_worker.settler)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ class Deployment:
 
 
 class _Process:
-    """One worker: a dispatcher that claims for idle threads, threads that send, a settler that batches."""
+    """One worker under a backlog: a dispatcher that claims, threads that send, a settler that batches."""
 
     def __init__(
         self,
@@ -64,11 +63,14 @@ class _Process:
         self._env, self._core, self._other = env, own, other
         self._costs, self._plan = costs, plan
         self._claimed = simpy.Store(env)
-        self._idle = simpy.Store(env)
+        self._free = simpy.Store(env)
+        """Idle threads, and places for mails held ready."""
         self._ended = simpy.Store(env)
         self.settled = 0
         for _ in range(plan.threads):
             env.process(self._send())
+        for _ in range(int(plan.threads * SPARE)):
+            self._free.put(None)
         env.process(self._claim())
         env.process(self._settle())
 
@@ -80,7 +82,7 @@ class _Process:
     def _send(self) -> _Step:
         half = self._costs.worker / 2
         while True:
-            yield self._idle.put(None)
+            yield self._free.put(None)
             yield self._claimed.get()
             yield from self._use(self._core, half)
             yield from self._use(self._other, self._costs.ses)
@@ -90,10 +92,10 @@ class _Process:
 
     def _claim(self) -> _Step:
         while True:
-            yield self._idle.get()
-            wanted = 1 + len(self._idle.items)
+            yield self._free.get()
+            wanted = 1 + len(self._free.items)
             for _ in range(wanted - 1):
-                yield self._idle.get()
+                yield self._free.get()
             yield from self._use(self._other, wanted * self._costs.redis / 2)
             for _ in range(wanted):
                 yield self._claimed.put(None)
@@ -101,7 +103,10 @@ class _Process:
     def _settle(self) -> _Step:
         while True:
             yield self._ended.get()
-            yield self._env.timeout(GATHER)
+            for _ in range(PATIENCE):
+                yield self._env.timeout(GATHER)
+                if len(self._ended.items) >= several(self._plan.threads):
+                    break
             batch = 1 + len(self._ended.items)
             for _ in range(batch - 1):
                 yield self._ended.get()

@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks import services
 from benchmarks.mails import POOL, message
 from benchmarks.measure import POLL, Reading, environment, wait
 from benchmarks.processtree import cores
-from benchmarks.services import Program, Standin, Store, pinned, store
+from benchmarks.services import Program, Standin, Store, pinned
 from benchmarks.stacks import OURS
 from rq_ses import Outbox
 
@@ -69,9 +70,8 @@ def measure_growth(directory: Path, lengths: Sequence[int], window: int, rounds:
         fields = []
         for length in lengths:
             home = directory / f"growth-{length}"
-            opened = held.enter_context(store(home))
-            enqueued, memory = _fill(opened, length + rounds * window + _WARM)
-            growth.enqueued = enqueued
+            opened = held.enter_context(services.store(home))
+            growth.enqueued, memory = _fill(opened, length + rounds * window + _WARM)
             growth.lengths.append(Length(length, memory=memory))
             fields.append(held.enter_context(_field(opened, growth.lengths[-1], standin, home / "log")))
         for number in range(rounds):
