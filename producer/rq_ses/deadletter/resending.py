@@ -16,6 +16,7 @@ from rq_ses import contract
 from rq_ses.batching import batches
 from rq_ses.deadletter.edits import Check, Edited, EditRefused, Edits
 from rq_ses.deadletter.filter import Filter
+from rq_ses.deadletter.interrupts import interrupts_held
 from rq_ses.deadletter.letter import DeadLetter
 from rq_ses.deadletter.reader import RESENT_FIELD, Passed, Reader, now_of, raw_id
 
@@ -121,11 +122,13 @@ class Resending:
                 batch = batch[: limit - result.resent]
             if batch:
                 pace.wait(len(batch))
-                self._move(batch, result)
-            result.gone, result.foreign = result.gone + passed.gone, passed.foreign
-            result.again, passed.gone, passed.again = result.again + passed.again, 0, 0
-            if on_progress:
-                on_progress(result)
+            with interrupts_held():  # what was moved is counted and told
+                if batch:
+                    self._move(batch, result)
+                result.gone, result.foreign = result.gone + passed.gone, passed.foreign
+                result.again, passed.gone, passed.again = result.again + passed.again, 0, 0
+                if on_progress:
+                    on_progress(result)
             if limit is not None and result.resent >= limit:
                 break
         else:
