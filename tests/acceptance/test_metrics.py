@@ -8,11 +8,10 @@ import signal
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.error import HTTPError, URLError
-from urllib.request import urlopen
 
 import psutil
 import pytest
+import requests
 from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 from rq import Worker
@@ -33,12 +32,10 @@ def address(process: Process) -> str:
 def ask(url: str) -> tuple[int, str]:
     """Return what stands at a URL of a worker that may be about to start, or to end."""
     try:
-        with urlopen(url, timeout=20) as answer:
-            return answer.status, answer.read().decode()
-    except HTTPError as exc:
-        return exc.code, exc.read().decode()
-    except (URLError, ConnectionError):
-        return 0, ""
+        answer = requests.get(url, timeout=20)
+    except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
+        return 0, ""  # it listens no more, or ended while it answered
+    return answer.status_code, answer.text
 
 
 def count(base: str, name: str, **labels: str) -> float:
