@@ -19,19 +19,17 @@ def interrupts_held() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread() or not callable(former):
         yield
         return
-    held: FrameType | None = None
-    came = False
+    held: list[FrameType | None] = []
 
     def hold(number: int, frame: FrameType | None) -> None:
-        nonlocal held, came
-        if came:
+        if held:
             former(number, frame)
-        held, came = frame, True
+        held.append(frame)
 
     signal.signal(signal.SIGINT, hold)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, former)
-    if came:
-        former(signal.SIGINT, held)
+    if held:
+        former(signal.SIGINT, held[0])

@@ -120,8 +120,7 @@ class Resending:
         for batch in _by_queue(batches(moves, most=pace.step, most_bytes=BATCH_BYTES)):
             if limit is not None:
                 batch = batch[: limit - result.resent]
-            if batch:
-                pace.wait(len(batch))
+            pace.wait(len(batch))
             with interrupts_held():  # what was moved is counted and told
                 if batch:
                     self._move(batch, result)
