@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from redis import Redis
+from redis.commands.core import Script
 from redis.exceptions import ConnectionError as ConnectionLost
 from rq import Queue
 from rq.job import Job
@@ -223,6 +224,25 @@ def test_a_limit_takes_those_first_that_failed_first(redis: Redis, letters: Dead
     assert letters.resend(limit=0) == Resent()
     with pytest.raises(ValueError, match="limit: -1"):
         letters.resend(limit=-1)
+
+
+def test_a_step_that_ctrl_c_meets_after_redis_made_it_is_counted(
+    redis: Redis, letters: DeadLetters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = fail(redis, mails(20))
+    run, told = Script.__call__, []
+
+    def interrupted(script: Script, *args: Any, **kwargs: Any) -> Any:
+        answer = run(script, *args, **kwargs)
+        if queued(redis):
+            signal.raise_signal(signal.SIGINT)
+        return answer
+
+    monkeypatch.setattr(Script, "__call__", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        letters.resend(rate=100, on_progress=lambda done: told.append(done.resent))
+    assert told == [len(queued(redis))]
+    assert 0 < told[0] < len(ids)
 
 
 def test_what_fails_anew_while_it_is_resent_is_not_resent_again(
