@@ -1,0 +1,34 @@
+"""The server's clock, as far as this process has heard it: the one clock that all hosts share.
+
+Hosts' clocks differ, and are set; what is written for all of them (when a mail expires, when its first attempt was)
+is reckoned and judged by the server's TIME alone.
+"""
+
+from __future__ import annotations
+
+import time
+
+
+class ServerClock:
+    """Epoch seconds as the Redis server counts them, carried on by this process's monotonic clock in between.
+
+    Threads may share it: it is read and replaced as a whole.
+    """
+
+    def __init__(self) -> None:
+        self._offset: float | None = None
+        self._heard_at = float("-inf")
+
+    @property
+    def age(self) -> float:
+        """Seconds since the server was heard last; infinity if it never was."""
+        return time.monotonic() - self._heard_at
+
+    def heard(self, seconds: float, at: float) -> None:
+        """Note that the server's TIME was `seconds` when time.monotonic() was about `at`."""
+        self._offset, self._heard_at = seconds - at, at
+
+    def now(self) -> float:
+        """Return the server's time (epoch seconds); this host's own until the server has been heard."""
+        offset = self._offset
+        return time.time() if offset is None else time.monotonic() + offset
