@@ -1,7 +1,7 @@
 """The server's clock, as far as this process has heard it: the one clock that all hosts share.
 
-Hosts' clocks differ, and are set; what is written for all of them (when a mail expires, when its first attempt was)
-is reckoned and judged by the server's TIME alone.
+Hosts' clocks differ, and are set; what is written for all of them (when a mail expires, when its first
+attempt was) is reckoned and judged by the server's TIME alone.
 """
 
 from __future__ import annotations
