@@ -440,3 +440,14 @@ def test_the_workers_counters_grow_only_while_it_is_registered(story: Story) -> 
     story.redis.hset("rq:worker:ours", "birth", "x")
     story.settle([sent(claims[1].lease), failed(claims[2].lease)])
     assert story.redis.hmget("rq:worker:ours", "successful_job_count", "failed_job_count") == [b"1", b"1"]
+
+
+def test_each_claim_and_each_promotion_tells_the_servers_time(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: 9e9)
+    for hear in (lambda: story.ours.claim(1), lambda: story.other.promote()):
+        hear()
+    seconds, microseconds = story.redis.time()
+    for lifecycle in (story.ours, story.other):
+        assert lifecycle.clock.now() == pytest.approx(seconds + microseconds / 1e6, abs=2)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import struct
+import time
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from rq.utils import utcformat
 
 from rq_ses import contract
 from rq_ses.gate import GateState, read_gate
+from rq_ses.serverclock import ServerClock
 from rq_ses_worker import events
 from rq_ses_worker.account import Account
 from rq_ses_worker.gate import GatePolicy, View
@@ -161,6 +163,8 @@ class Lifecycle:
         self._asks = "1" if asks else ""
         self.view = View()
         """What the last claim saw of the gate."""
+        self.clock: Final = ServerClock()
+        """The server's time, as each claim and promotion tells it."""
         self._count = 0
         self._leases_keys = [contract.leases_key(q) for q in queues]
         wip = [contract.registry_key("wip", q) for q in queues]
@@ -196,10 +200,12 @@ class Lifecycle:
         self._count += wanted
         args = [wanted, CLAIM_BYTES, self._worker_name, _now(), self._lease, GRACE, self._prefix, first]
         args += [_JOB, _EXECUTION, _INDEX, contract.RECIPIENTS_FIELD, self._gate.rate_text, self._asks]
+        began = time.monotonic()
         reply = self._scripts["claim"](keys=self._claim_keys, args=args)
         if isinstance(reply, bytes):
             raise Suspended
-        dropped, blob, refusal, wait, waiting, ask, failures, openings = reply
+        dropped, blob, refusal, wait, waiting, ask, failures, openings, *moment = reply
+        self._hear(moment, began)
         self.view = View(refusal.decode(), wait / 1e6, bool(waiting), bool(ask), failures, openings)
         return list(self._read_claims(blob, first, probe=refusal == b"probe")), dropped
 
@@ -305,8 +311,15 @@ class Lifecycle:
 
     def promote(self, most: int = 1000) -> tuple[int, float | None]:
         """Queue what is due; return how many, and the seconds until the next (None: nothing is scheduled)."""
-        moved, pause = self._scripts["promote"](keys=self._promote_keys, args=[most, _now(), _JOB])
+        began = time.monotonic()
+        moved, pause, *moment = self._scripts["promote"](keys=self._promote_keys, args=[most, _now(), _JOB])
+        self._hear(moment, began)
         return moved, int(pause) / 1e6 if pause else None
+
+    def _hear(self, moment: Sequence[bytes], began: float) -> None:
+        seconds, microseconds = moment
+        # The script looked at its clock somewhere between the call and the answer.
+        self.clock.heard(int(seconds) + int(microseconds) / 1e6, (began + time.monotonic()) / 2)
 
     def reclaim(self, most: int = 100) -> list[Overdue]:
         """Return executions whose lease ran out; end each by `settle` with `overdue`."""

@@ -8,7 +8,8 @@
 --       9-11 prefixes of the keys of jobs, executions, and a job's index of executions
 --       12 field of a job's hash with its number of recipients (1 without it)
 --       13 recipients a second ("": what SES says)   14 "1": this worker can ask SES for the account's limits
--- Reply "suspended", or { number of ids dropped, blob, word, microseconds, waiting, ask, troubled, opened }
+-- Reply "suspended", or { number of ids dropped, blob, word, microseconds, waiting, ask, troubled, opened, and the
+--       server's time: seconds, microseconds }
 --       blob: of each job a head (queue's place, 1 where RQ has blanked started_at (a new or requeued job), 1
 --       where it carries callbacks or webhooks, lengths of the rest) and id, data, meta, enqueued_at.
 --       An execution's id is the prefix, its number (counted on in the order of the blob) in eight hexadecimal digits, and the
@@ -257,4 +258,4 @@ end
 if changed and type(redis.pcall('HSET', KEYS[2], 'flow', packed_flow())) == 'table' then ask = 0 end
 wait = math.min(LONGEST_WAIT, wait)
 return { dropped, table.concat(parts), word, math.ceil(wait * 1000000), waiting, ask, tonumber(account[3]) or 0,
-  tonumber(account[4]) or 0 }
+  tonumber(account[4]) or 0, time[1], time[2] }

@@ -2,7 +2,8 @@
 --
 -- KEYS  for each queue: its scheduled registry, its list
 -- ARGV  1 jobs to move at most, a queue   2 now, in RQ's date form   3 prefix of job keys
--- Reply { jobs moved, microseconds until the next one is due ("" where none is scheduled) }
+-- Reply { jobs moved, microseconds until the next one is due ("" where none is scheduled), and the server's time:
+--       seconds, microseconds }
 --       A retry goes to the front (its turn has been), a mail that was sent for later to the back.
 
 local most, today, job_prefix = tonumber(ARGV[1]), ARGV[2], ARGV[3]
@@ -30,4 +31,4 @@ for at = 1, #KEYS, 2 do
 end
 -- A score may be anything, infinite too.
 local pause = soonest and math.max(0, math.min(soonest - now, 1e9))
-return { moved, pause and string.format('%.0f', math.ceil(pause * 1000000)) or '' }
+return { moved, pause and string.format('%.0f', math.ceil(pause * 1000000)) or '', time[1], time[2] }
