@@ -77,6 +77,11 @@ OUTCOMES_UNWRITABLE: Final = Event(
 IDS_DROPPED: Final = Event(
     "queue.ids_dropped", WARNING, "%(ids)d ids without a queued job were dropped from the queue"
 )
+MAILS_KEPT: Final = Event(
+    "queue.mails_kept",
+    WARNING,
+    "%(mails)d mails of %(queue)s would have expired before they were sent (requeued?); now they don't",
+)
 
 # The worker
 
@@ -97,6 +102,9 @@ WORKER_SUSPENDED: Final = Event(
 WORKER_RESUMED: Final = Event("worker.resumed", WARNING, "resumed")
 WORKER_DEAF: Final = Event("worker.deaf", ERROR, "listening for commands failed: %(error)s")
 WORKER_HEARTBEAT_FAILED: Final = Event("worker.heartbeat_failed", ERROR, "the heartbeat failed; it goes on")
+SWEEP_FAILED: Final = Event(
+    "worker.sweep_failed", ERROR, "the clean-up of registries failed (%(error)s); the next is in a minute"
+)
 WORKER_STOPPING: Final = Event("worker.stopping", INFO, "stopping: %(mails)d mails are being sent")
 WORKER_LEFT: Final = Event(
     "worker.left", WARNING, "Redis is away (%(error)s); the worker's registration expires by itself"

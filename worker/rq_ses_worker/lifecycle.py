@@ -48,7 +48,9 @@ _EXECUTION = f"{contract.PREFIX}execution:"
 _INDEX = f"{contract.PREFIX}executions:"
 _RESULTS = f"{contract.PREFIX}results:"
 _WORKER = f"{contract.PREFIX}worker:"
-_SCRATCH = f"{contract.PREFIX}ses:scratch"
+SCRATCH: Final = f"{contract.PREFIX}ses:scratch"
+"""A key of no meaning: scripts begin with its deletion, and make there what is then moved as a whole."""
+
 _RECEIPT_DATA = json.dumps([contract.JOB_FUNCTION, None, [], {}])
 _HEAD = struct.Struct(">BBBBIII")
 
@@ -174,14 +176,14 @@ class Lifecycle:
         failed = [contract.registry_key("failed", q) for q in queues]
         canceled = [contract.registry_key("canceled", q) for q in queues]
         places = _flat(lists, wip, self._leases_keys)
-        self._claim_keys = [contract.SUSPENDED_KEY, self._gate.key, _SCRATCH, *places]
+        self._claim_keys = [contract.SUSPENDED_KEY, self._gate.key, SCRATCH, *places]
         self._settle_keys = [
             _WORKER + worker_name,
-            _SCRATCH,
+            SCRATCH,
             *_flat(lists, wip, self._leases_keys, scheduled, finished, failed, canceled),
         ]
-        self._promote_keys = [_SCRATCH, *_flat(scheduled, lists)]
-        self._renew_keys = [_SCRATCH, *_flat(wip, self._leases_keys)]
+        self._promote_keys = [SCRATCH, *_flat(scheduled, lists)]
+        self._renew_keys = [SCRATCH, *_flat(wip, self._leases_keys)]
         self._scripts: dict[str, Any] = {name: _script(connection, name) for name in _SCRIPTS}
 
     def rename(self, worker_name: str) -> None:
@@ -214,8 +216,8 @@ class Lifecycle:
     def held(self) -> list[Lease]:
         """Return the leases under which this process may send, as the server has them.
 
-        One whose claim broke off before its execution had begun is left out: its mail may still be queued, and
-        another's by now; the lease runs out.
+        One whose claim broke off before its execution had begun is left out: its mail may still be queued,
+        and another's by now; the lease runs out.
         """
         found = []
         for queue, key in enumerate(self._leases_keys):
@@ -313,7 +315,7 @@ class Lifecycle:
         limits: list[Any] = ["", -1, 0]
         if account is not None:
             limits = [account.max_send_rate, account.max_24_hour_send, account.sent_last_24_hours]
-        self._scripts["limits"](keys=[self._gate.key, _SCRATCH], args=[*limits, ask_again])
+        self._scripts["limits"](keys=[self._gate.key, SCRATCH], args=[*limits, ask_again])
 
     def gate_state(self) -> GateState:
         """Return the account's gate as it stands, for people."""
@@ -337,7 +339,7 @@ class Lifecycle:
 
     def reclaim(self, most: int = 100) -> list[Overdue]:
         """Return executions whose lease ran out; end each by `settle` with `overdue`."""
-        found = self._scripts["reclaim"](keys=[_SCRATCH, *self._leases_keys], args=[most, _JOB])
+        found = self._scripts["reclaim"](keys=[SCRATCH, *self._leases_keys], args=[most, _JOB])
         overdue = []
         for queue, member, meta, worker in found:
             job_id, _, execution = member.decode().partition(":")
