@@ -1,4 +1,4 @@
-"""A server that answers and takes no writes, or not all: nothing is doubled, nothing stands still for show."""
+"""A server that answers and takes no writes, or not all: nothing is doubled, nothing waits for show."""
 
 from __future__ import annotations
 
@@ -79,9 +79,9 @@ def test_a_worker_on_a_replica_waits_and_says_so(
     permit = as_a_replica(redis)
     env = worker_environment(url(server), ses.url, RQ_SES_PREFLIGHT="warn")
     with running(["worker"], env, tmp_path / "log") as worker:
-        wait_for(lambda: "Redis refuses (ReadOnlyError: " in worker.output)
+        wait_for(lambda: "replica" in worker.output)
         time.sleep(1.5)
-        assert worker.output.count("Redis refuses") <= 2
+        assert worker.output.count("replica") == 1
         assert worker.output.count("sending mails of") == 0
         permit()
         wait_for(lambda: status(redis, job_id) == "finished")
@@ -92,7 +92,7 @@ def fill(redis: Redis) -> None:
     redis.config_set("maxmemory-policy", "noeviction")
     redis.config_set("maxmemory", 1_000_000)
     assert redis.info("memory")["used_memory"] > 1_000_000
-    with pytest.raises(Exception, match="OOM|maxmemory"):
+    with pytest.raises(Exception, match="maxmemory"):
         redis.set("more", "x" * 100)
 
 
@@ -108,7 +108,7 @@ def test_a_worker_that_starts_on_a_full_server_drains_it(
         wait_for(lambda: {status(redis, receipt.job_id) for receipt in sent} == {"finished"})
         time.sleep(1.5)
         lines = worker.output.splitlines()
-        assert len([line for line in lines if "OOM" in line or "out of memory" in line.lower()]) <= 4, lines
+        assert len([line for line in lines if "maxmemory" in line]) <= 4, lines
         assert not redis.smembers("rq:workers")
         redis.config_set("maxmemory", 0)
         wait_for(lambda: redis.smembers("rq:workers"), what="its registration, by the heartbeat")

@@ -89,6 +89,11 @@ OUTCOMES_UNWRITABLE: Final = Event(
 IDS_DROPPED: Final = Event(
     "queue.ids_dropped", WARNING, "%(ids)d ids without a queued job were dropped from the queue"
 )
+MAILS_KEPT: Final = Event(
+    "queue.mails_kept",
+    WARNING,
+    "%(mails)d mails of %(queue)s would have expired before they were sent (requeued?); now they don't",
+)
 
 # The worker
 
@@ -122,6 +127,9 @@ PART_DIED: Final = Event(
     "worker.part_died", ERROR, "the worker's %(part)s has died; the worker ends, its mails go to others"
 )
 WORKER_DENIED: Final = Event("worker.denied", ERROR, "%(error)s; the worker ends")
+SWEEP_FAILED: Final = Event(
+    "worker.sweep_failed", ERROR, "the clean-up of registries failed (%(error)s); the next is in a minute"
+)
 WORKER_STOPPING: Final = Event("worker.stopping", INFO, "stopping: %(mails)d mails are being sent")
 WORKER_LEFT: Final = Event(
     "worker.left", WARNING, "Redis is away (%(error)s); the worker's registration expires by itself"

@@ -23,7 +23,6 @@ from redis import Redis
 from redis import exceptions as redis_errors
 from redis.exceptions import RedisError, ResponseError
 from rq import worker_registration
-from rq.registry import FailedJobRegistry, FinishedJobRegistry
 from rq.utils import now, utcformat
 from rq.worker import BaseWorker, WorkerStatus
 
@@ -45,6 +44,7 @@ from rq_ses_worker.retry import RetryPolicy
 from rq_ses_worker.sending import Client, Senders
 from rq_ses_worker.settler import Settler
 from rq_ses_worker.shift import Shift
+from rq_ses_worker.sweep import Sweeper
 from rq_ses_worker.tally import Tally
 
 log = logging.getLogger(__name__)
@@ -118,6 +118,7 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
             else None
         )
         self._closing = threading.Event()
+        self._sweeper = Sweeper(connection, queues, self._closing, self._shift.parts)
         self._settler = Settler(
             self._lifecycle, self._shift, tally=tally, queues=list(queues), several=several(concurrency)
         )
@@ -221,6 +222,7 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
         if self._quota:
             self._quota.start()
         heart.start()
+        self._sweeper.start()
         if self._tally:
             self._tally.turn("working")
         try:
@@ -373,12 +375,10 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
             self._clean()
 
     def _clean(self) -> None:
-        """Drop registry entries whose jobs have expired; never the started ones: those are reclaimed."""
+        """Drop names of workers that are gone; the queues' registries are swept by the server's clock."""
         for queue in self.queues:
             if queue.acquire_maintenance_lock():
                 try:
-                    for registry in (FinishedJobRegistry, FailedJobRegistry):
-                        registry(queue=queue).cleanup()
                     worker_registration.clean_worker_registry(queue)
                 finally:
                     queue.release_maintenance_lock()
