@@ -291,6 +291,7 @@ class Lifecycle:
             gate.first_probe,
             gate.longest_probe,
             gate.rate_text,
+            gate.streak,
         ]
         calls = [("settle", self._settle_keys, args), ("observe", [gate.key], observe_args)]
         with self._connection.pipeline(transaction=False) as pipeline:

@@ -16,7 +16,9 @@ from redis.exceptions import RedisError
 
 from rq_ses import contract
 from rq_ses_worker import events
+from rq_ses_worker.denial import raise_if_denied
 from rq_ses_worker.lifecycle import SCRATCH, lua
+from rq_ses_worker.parts import Parts
 
 log = logging.getLogger(__name__)
 
@@ -84,14 +86,21 @@ class Sweeper:
         connection: any client.
         queues: names.
         closing: set when the worker ends.
+        parts: watches over its thread.
     """
 
-    def __init__(self, connection: Redis, queues: Sequence[str], closing: threading.Event) -> None:
+    def __init__(
+        self,
+        connection: Redis,
+        queues: Sequence[str],
+        closing: threading.Event,
+        parts: Parts | None = None,
+    ) -> None:
         self._connection: Any = connection
         self._sweeps = {queue: Sweep(connection, queue) for queue in queues}
         self._lock = f"{LOCK}:{','.join(queues)}"
         self._closing = closing
-        self._thread = threading.Thread(target=self._work, name="sweeper", daemon=True)
+        self._thread = (parts or Parts()).thread("sweeper", self._work)
 
     def start(self) -> None:
         self._thread.start()
@@ -100,8 +109,8 @@ class Sweeper:
         while not self._closing.is_set():
             try:
                 self.sweep()
-            except RedisError:
-                pass  # the heartbeat tells of it
+            except RedisError as exc:
+                raise_if_denied(exc)  # the heartbeat tells of all else
             except Exception as exc:  # noqa: BLE001 - the next one may go well
                 events.SWEEP_FAILED.log(log, trace=True, error=type(exc).__name__)
             self._closing.wait(PERIOD)
