@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final, TypeAlias
 
@@ -71,6 +71,8 @@ class _Answered:
     """The text as SES wrote it: it may echo addresses, and signatures; show `summary` instead."""
     request_id: str | None = None
     ambiguous: bool = False
+    answered: str = field(default="", compare=False, kw_only=True)
+    """Content type and first words of an answer that names no error: what tells who it is from."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({summary(self)!r})"
@@ -111,17 +113,27 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
     """Return what an HTTP answer means for the mail; pure, and any headers and bytes will do."""
     answer = read(headers, body)
     code, message, request_id = answer.code, answer.message, answer.request_id
-    if 200 <= status < 300 and not answer.is_page:
+    if 200 <= status < 300 and not (answer.is_foreign or (code and not answer.message_id)):
         return Sent(status, code, message, request_id, message_id=answer.message_id)
+    answered = "" if code else answer.first_words
     if status < 400:
-        return Terminal(status, code, message, request_id)
+        # SES never redirects: what does so keeps the request to itself. Any other answer of this kind may be
+        # what a front end made of SES's own.
+        return Terminal(status, code, message, request_id, status < 300, answered=answered)
     if _is_throttled(status, answer):
         quota = _QUOTA_TEXT.search(message[:SUMMARY_LIMIT]) is not None
-        return RateLimited(status, code, message, request_id, retry_after=_retry_after(headers), quota=quota)
+        retry_after = _retry_after(headers)
+        return RateLimited(
+            status, code, message, request_id, retry_after=retry_after, quota=quota, answered=answered
+        )
     if status >= 500 or status in _TRANSIENT_STATUSES or code in _TRANSIENT_CODES:
         ambiguous = code == "RequestAbortedException" or (status >= 500 and status not in _REFUSED_5XX)
-        return Transient(status, code, message, request_id, ambiguous, retry_after=_retry_after(headers))
-    return Terminal(status, code, message, request_id)
+        retry_after = _retry_after(headers)
+        return Transient(
+            status, code, message, request_id, ambiguous, retry_after=retry_after, answered=answered
+        )
+    # Whoever wrote it, a 4xx says that the request went no further.
+    return Terminal(status, code, message, request_id, answered=answered)
 
 
 def is_skew(outcome: Outcome) -> bool:
@@ -195,7 +207,8 @@ def _text(outcome: _Answered) -> str:
     if isinstance(outcome, Sent):
         return f"message id {outcome.message_id or 'unknown'}"
     if isinstance(outcome, Terminal) and outcome.status is not None and outcome.status < 400:
-        return " ".join(filter(None, ["the base_url does not lead to SES.", outcome.message]))
+        found = "the answer is not SES's." if outcome.ambiguous else "the base_url does not lead to SES."
+        return " ".join(filter(None, [found, outcome.message]))
     if outcome.message.strip() or outcome.code or outcome.status is None:
         return outcome.message
     try:
