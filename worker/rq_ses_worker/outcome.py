@@ -72,7 +72,7 @@ class _Answered:
     request_id: str | None = None
     ambiguous: bool = False
     answered: str = field(default="", compare=False, kw_only=True)
-    """Content type and first words of an answer that names no error: what tells who it is from."""
+    """Content type and first words of an answer that names neither error nor mail: they tell whose it is."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({summary(self)!r})"
@@ -114,7 +114,8 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
     answer = read(headers, body)
     code, message, request_id = answer.code, answer.message, answer.request_id
     if 200 <= status < 300 and not (answer.is_foreign or (code and not answer.message_id)):
-        return Sent(status, code, message, request_id, message_id=answer.message_id)
+        told = "" if answer.message_id else answer.first_words
+        return Sent(status, code, message, request_id, message_id=answer.message_id, answered=told)
     answered = "" if code else answer.first_words
     if status < 400:
         # SES never redirects: what does so keeps the request to itself. Any other answer of this kind may be
@@ -164,6 +165,12 @@ def summary(outcome: _Answered) -> str:
     tail = f" ({', '.join(facts)})" if facts else ""
     text = one_line(redact(_text(outcome)), SUMMARY_LIMIT - len(head) - len(tail) - 2)
     return one_line(f"{head}: {text}{tail}" if text else f"{head}{tail}", SUMMARY_LIMIT)
+
+
+def described(outcome: _Answered) -> str:
+    """Return `summary`, and for an answer without an error's name what answered."""
+    words = one_line(redact(outcome.answered), _WORD_LIMIT)
+    return f"{summary(outcome)}; it is {words}" if words else summary(outcome)
 
 
 def hinted(line: str, outcome: _Answered) -> str:
