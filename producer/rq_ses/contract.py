@@ -29,8 +29,9 @@ JOB_FUNCTION: Final = "rq_ses_worker.job.send"
 SERIALIZER: Final = JSONSerializer
 """Never pickle: whoever can write to Redis could run code in the worker."""
 
-JOB_TIMEOUT: Final = 60
-"""Seconds a stock `rq worker` lets the job run; an exchange with SES ends after RQ_SES_TIMEOUT."""
+JOB_TIMEOUT: Final = 3600
+"""Seconds a stock `rq worker` lets the job run: more than two exchanges with SES (the second with a corrected
+signature) take by any setting of RQ_SES_TIMEOUT and RQ_SES_MIN_UPLOAD_RATE, which end them far sooner."""
 
 RESULT_TTL: Final = 86_400
 """Seconds for which the receipt of a sent mail is kept."""

@@ -244,10 +244,13 @@ _BY_CODE: Final[dict[str, str]] = {
         f"TLS 1.2. {_CONFIGURATION}"
     ),
     "WriteTimeout": (
-        "The mail could not be handed over in time, so it was not sent: raise RQ_SES_TIMEOUT for large mails "
-        "or a slow line, then resend."
+        "The mail could not be handed over in time, so it was not sent: lower RQ_SES_MIN_UPLOAD_RATE, or "
+        "RQ_SES_CONCURRENCY where many large mails share the line, then resend."
     ),
-    "ReadTimeout": f"No answer came in time. {_MAYBE} If it happens often, raise RQ_SES_TIMEOUT.",
+    "ReadTimeout": (
+        f"No answer came in time. {_MAYBE} If it happens often, raise RQ_SES_TIMEOUT, or for large mails "
+        "lower RQ_SES_MIN_UPLOAD_RATE."
+    ),
     "ConnectionClosed": f"The connection broke off. {_MAYBE}",
     "InvalidAnswer": f"{_NOT_SES} {_MAYBE}",
     # Ours: the mail or its job (rq_ses_worker.task, retry, sending)
@@ -283,7 +286,7 @@ def hint_for(code: str | None, message: str, status: int | None) -> str | None:
         status: HTTP status of the answer, None without one.
     """
     if status is not None and status < 400:
-        return _NOT_SES
+        return f"{_NOT_SES} {_MAYBE}" if status < 300 else _NOT_SES
     # Our own texts are told by their names alone.
     if code is None or status is not None:
         text = message[:_LOOKED_AT]

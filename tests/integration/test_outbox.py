@@ -38,7 +38,7 @@ def test_a_message_is_enqueued_as_rq_reads_it(redis: Redis, outbox: Outbox) -> N
     assert queued(redis) == [receipt.job_id]
     job = fetch(redis, receipt.job_id)
     assert job.get_status() == JobStatus.QUEUED
-    assert (job.func_name, job.origin, job.timeout) == (contract.JOB_FUNCTION, "mail", 60)
+    assert (job.func_name, job.origin, job.timeout) == (contract.JOB_FUNCTION, "mail", contract.JOB_TIMEOUT)
     assert (job.result_ttl, job.failure_ttl) == (86_400, 31_536_000)
     assert job.description == "anna@example.com → Hi ‹b›there‹/b›☃"
     assert job.created_at <= job.enqueued_at

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import ssl
 import threading
@@ -25,6 +26,7 @@ SECRET = "secret/of+the/tests/0123456789abcdefghij"
 CREDENTIALS = Credentials("AKIDOFTHETESTS", SECRET)
 BODY = b'{"Content":{}}'
 OK = b'HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n{"MessageId":"m-1"}'
+CHUNKED = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n13\r\n{"MessageId":"m-1"}\r\n0\r\n\r\n'
 TIMEOUT = 0.4
 SLACK = 1.0
 """Seconds a loaded machine may be late; a missed deadline would be later by far, or never come."""
@@ -314,7 +316,8 @@ def test_a_request_that_nobody_reads_ends_at_the_deadline_and_is_certainly_not_s
     done = threading.Event()
     server = serving(lambda _: done.wait(30))
     try:
-        outcome = failed_in_time(client_of(server.url, TIMEOUT), body=b"x" * 40_000_000)
+        client = client_of(server.url, TIMEOUT, min_upload_rate=1e9)
+        outcome = failed_in_time(client, body=b"x" * 40_000_000)
     finally:
         done.set()
     assert_transient(outcome, "WriteTimeout", ambiguous=False)
@@ -494,16 +497,327 @@ def test_an_endless_body_is_read_to_a_bound(serving: Any, client_of: Any) -> Non
     assert client_of(serving(flood).url).send_body(BODY) == RateLimited(429)
 
 
-def test_the_real_answer_after_an_interim_one_never_meets_the_next_request(
+# Interim answers (RFC 9110, section 15.2)
+
+
+HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\nX-Y: z\r\n\r\n"
+PROCESSING = b"HTTP/1.1 102 Processing\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Torn:
+    """Answer every request with the same pieces, a moment between one and the next."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self._pieces = pieces
+
+    def __call__(self, connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while read_request(connection):
+            for piece in self._pieces:
+                connection.sendall(piece)
+                time.sleep(0.003)
+
+
+INTERIM = [
+    HINTS,
+    CONTINUE,
+    PROCESSING,
+    b"HTTP/1.1 199\r\n\r\n",
+    b"HTTP/1.0 102 Processing\nA: b\n\n",
+    HINTS + PROCESSING + CONTINUE + HINTS,
+    PROCESSING * 500,
+    b"HTTP/1.1 103 Early Hints\r\nLink: " + b"<a>" * 5_000 + b"\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("interim", INTERIM, ids=range(len(INTERIM)))
+@pytest.mark.parametrize("final", [OK, CHUNKED], ids=["plain", "chunked"])
+def test_interim_answers_are_read_past_and_the_connection_is_kept(
+    serving: Any, client_of: Any, interim: bytes, final: bytes
+) -> None:
+    for pieces in ((interim + final,), (interim, final)):
+        server = serving(Torn(*pieces))
+        client = client_of(server.url)
+        assert [client.send_body(BODY) for _ in range(3)] == [Sent(200, message_id="m-1")] * 3
+        assert server.connections == 1
+
+
+def test_interim_answers_torn_at_any_byte_are_read_past(serving: Any, client_of: Any) -> None:
+    whole = CONTINUE + HINTS + OK
+
+    def tearing(connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        cut = 0
+        while read_request(connection):
+            cut += 1
+            connection.sendall(whole[:cut])
+            time.sleep(0.002)
+            connection.sendall(whole[cut:])
+
+    server = serving(tearing)
+    client = client_of(server.url)
+    for _ in range(1, len(whole)):
+        assert client.send_body(BODY) == Sent(200, message_id="m-1")
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("final", "kind"),
+    [
+        (b"HTTP/1.1 429 Slow\r\nContent-Length: 2\r\n\r\n{}", RateLimited),
+        (b"HTTP/1.1 503 Away\r\nContent-Length: 0\r\n\r\n", Transient),
+        (b"HTTP/1.1 400 No\r\nContent-Length: 2\r\n\r\n{}", Terminal),
+    ],
+)
+def test_a_refusal_behind_an_interim_answer_is_one(
+    serving: Any, client_of: Any, final: bytes, kind: type[Outcome]
+) -> None:
+    outcome = client_of(serving(once(HINTS + final)).url).send_body(BODY)
+    assert (type(outcome), outcome.ambiguous) == (kind, False)
+
+
+def test_a_late_answer_behind_an_interim_one_is_waited_for_and_meets_no_other_request(
     serving: Any, client_of: Any
 ) -> None:
-    handler = Answering(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+    handler = Answering(HINTS)
     server = serving(handler)
-    client = client_of(server.url)
-    assert type(client.send_body(BODY)) is Terminal
+    client = client_of(server.url, TIMEOUT)
+    assert_transient(failed_in_time(client), "ReadTimeout", ambiguous=True)
     handler.answer = OK
     assert client.send_body(BODY) == Sent(200, message_id="m-1")
     assert server.connections == 2
+
+
+def test_interim_answers_without_end_are_in_doubt(serving: Any, client_of: Any) -> None:
+    def flood(connection: socket.socket) -> None:
+        read_request(connection)
+        while True:
+            connection.sendall(HINTS * 100)
+
+    assert_transient(client_of(serving(flood).url).send_body(BODY), "InvalidAnswer", ambiguous=True)
+
+
+@pytest.mark.parametrize("interim", [HINTS, HINTS[:20], HINTS + HINTS[:5]])
+def test_a_close_behind_an_interim_answer_is_in_doubt(serving: Any, client_of: Any, interim: bytes) -> None:
+    outcome = client_of(serving(once(interim)).url).send_body(BODY)
+    assert (type(outcome), outcome.ambiguous) == (Transient, True)
+
+
+def test_another_protocol_is_no_interim_answer_and_in_doubt(serving: Any, client_of: Any) -> None:
+    switching = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n"
+    server = serving(Answering(switching + OK))
+    client = client_of(server.url)
+    for _ in range(2):
+        outcome = client.send_body(BODY)
+        assert (type(outcome), outcome.status, outcome.ambiguous) == (Terminal, 101, True)
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("first", [OK, CHUNKED, HINTS + OK], ids=["plain", "chunked", "hints"])
+@pytest.mark.parametrize("late", [False, True])
+def test_an_answer_too_many_meets_no_other_request(
+    serving: Any, client_of: Any, first: bytes, late: bool
+) -> None:
+    second = OK.replace(b"m-1", b"m-2")
+
+    def doubling(connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while read_request(connection):
+            connection.sendall(first + second[:30])
+            if late:
+                time.sleep(0.02)
+            connection.sendall(second[30:])
+
+    server = serving(doubling)
+    client = client_of(server.url)
+    assert [client.send_body(BODY) for _ in range(4)] == [Sent(200, message_id="m-1")] * 4
+    assert server.connections == 4
+
+
+# What refuses a request before it has it
+
+
+REFUSAL = (
+    b"HTTP/1.1 413 Too Large\r\nContent-Type: application/json\r\nContent-Length: 40\r\n\r\n"
+    b'{"message":"8 MB is more than we take."}'
+)
+
+
+def refusing(answer: bytes, *, size: int = 1000) -> Handler:
+    """Read the request's beginning, answer, and close although the rest is still coming."""
+
+    def handle(connection: socket.socket) -> None:
+        # Else the answer may wait for an acknowledgement, and never leave.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        received = 0
+        while received < size:
+            received += len(connection.recv(65_536))
+        connection.sendall(answer)
+
+    return handle
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+@pytest.mark.parametrize("interim", [b"", HINTS])
+@pytest.mark.parametrize("length", [300_000, 8_000_000, 40_000_000])
+def test_an_early_refusal_keeps_its_words(
+    serving: Any,
+    client_of: Any,
+    tls: ssl.SSLContext,
+    ca: str,
+    encrypted: bool,
+    interim: bytes,
+    length: int,
+) -> None:
+    server = serving(refusing(interim + REFUSAL), tls if encrypted else None)
+    client = client_of(server.url, ca_bundle=ca)
+    for _ in range(3):
+        outcome = client.send_body(b"x" * length)
+        assert outcome == Terminal(413, message="8 MB is more than we take.")
+    assert server.connections == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (
+            b"HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nContent-Length: 2\r\n\r\n{}",
+            RateLimited(429, retry_after=7),
+        ),
+        (b"HTTP/1.1 503 Away\r\n\r\n", Transient(503)),
+        # Not in doubt: nobody can have accepted a part of a request.
+        (b"HTTP/1.1 502 Bad\r\nContent-Length: 0\r\n\r\n", Transient(502)),
+        (b"HTTP/1.1 500 Bad\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", Transient(500)),
+        (b"HTTP/1.1 403 No\r\nContent-Length: 99\r\n\r\n{", Terminal(403)),
+    ],
+)
+def test_an_early_refusal_is_classified_and_never_in_doubt(
+    serving: Any, client_of: Any, answer: bytes, expected: Outcome
+) -> None:
+    assert client_of(serving(refusing(answer)).url).send_body(b"x" * 8_000_000) == expected
+
+
+@pytest.mark.parametrize("answer", [b"", b"\r\n", b"SSH-2.0\r\n", HINTS, OK, b"HTTP/1.1 307 There\r\n\r\n"])
+def test_a_broken_request_without_a_refusal_was_not_sent_whole(
+    serving: Any, client_of: Any, answer: bytes
+) -> None:
+    outcome = client_of(serving(refusing(answer)).url).send_body(b"x" * 8_000_000)
+    assert_transient(outcome, "ConnectionClosed", ambiguous=False)
+    assert outcome.message.startswith("The request was not sent whole: ")
+
+
+# Large mails
+
+
+def reading(rate: float, answer: bytes | None) -> Handler:
+    """Read at so many bytes a second, then answer, or never do."""
+
+    def handle(connection: socket.socket) -> None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        received, began, length = b"", time.monotonic(), 0
+        total = 0
+        while not length or total < length:
+            piece = connection.recv(16_384)
+            if not piece:
+                return
+            total += len(piece)
+            if not length:
+                received += piece
+                head, end, _ = received.partition(b"\r\n\r\n")
+                if end:
+                    body = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+                    length = len(head) + 4 + body
+            time.sleep(max(0.0, began + total / rate - time.monotonic()))
+        if answer is None:
+            connection.recv(1)
+        else:
+            connection.sendall(answer)
+
+    return handle
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_a_large_mail_has_the_time_that_its_bytes_take(
+    serving: Any, client_of: Any, tls: ssl.SSLContext, ca: str, encrypted: bool
+) -> None:
+    server = serving(reading(8_000_000, OK), tls if encrypted else None)
+    body = b"x" * 12_000_000
+    client = client_of(server.url, TIMEOUT, min_upload_rate=1_000_000, ca_bundle=ca)
+    began = time.monotonic()
+    assert client.send_body(body) == Sent(200, message_id="m-1")
+    assert time.monotonic() - began > 2 * TIMEOUT
+
+
+def test_a_mail_that_goes_out_too_slowly_is_not_sent_and_the_error_tells_the_seconds(
+    serving: Any, client_of: Any
+) -> None:
+    client = client_of(serving(reading(1_000_000, OK)).url, TIMEOUT, min_upload_rate=20_000_000)
+    outcome = failed_in_time(client, TIMEOUT + 1.0, b"x" * 20_000_000)
+    assert_transient(outcome, "WriteTimeout", ambiguous=False)
+    assert outcome.message == "The request was not sent whole: it took longer than 1.4 s."
+
+
+def test_an_answer_to_a_large_mail_that_never_comes_is_in_doubt_and_the_error_tells_the_seconds(
+    serving: Any, client_of: Any
+) -> None:
+    client = client_of(serving(reading(1e9, None)).url, TIMEOUT, min_upload_rate=2_000_000)
+    outcome = failed_in_time(client, TIMEOUT + 0.5, b"x" * 1_000_000)
+    assert_transient(outcome, "ReadTimeout", ambiguous=True)
+    assert outcome.message == "No answer within 0.9 s."
+
+
+def test_a_gateway_that_takes_a_large_mail_at_once_has_time_to_hand_it_on(
+    serving: Any, client_of: Any
+) -> None:
+    def gateway(connection: socket.socket) -> None:
+        read_request(connection)
+        time.sleep(2 * TIMEOUT)
+        connection.sendall(OK)
+
+    client = client_of(serving(gateway).url, TIMEOUT, min_upload_rate=100_000)
+    assert client.send_body(b"x" * 1_000_000) == Sent(200, message_id="m-1")
+
+
+def test_a_connection_for_a_large_mail_is_waited_for_no_longer_than_for_a_small_one(
+    serving: Any, client_of: Any
+) -> None:
+    server = serving(silent)
+    client = client_of(f"https://localhost:{server.port}", TIMEOUT, min_upload_rate=1000)
+    outcome = failed_in_time(client, TIMEOUT, b"x" * 1_000_000)
+    assert_transient(outcome, "TlsHandshakeFailed", ambiguous=False)
+    assert f"it took longer than {TIMEOUT:g} s" in outcome.message
+
+
+def test_a_process_that_was_forked_does_not_share_the_connections_it_inherits(
+    serving: Any, client_of: Any
+) -> None:
+    def naming(connection: socket.socket) -> None:
+        while request := read_request(connection):
+            answer = b'{"MessageId":"%s"}' % request.partition(b"\r\n\r\n")[2]
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer))
+
+    server = serving(naming)
+    client = client_of(server.url)
+    assert client.send_body(b"before").message_id == "before"
+    child = os.fork()
+    if not child:
+        own = [client.send_body(b"child-%d" % n).message_id == f"child-{n}" for n in range(50)]
+        os._exit(0 if all(own) else 1)
+    assert [client.send_body(b"own-%d" % n).message_id for n in range(50)] == [f"own-{n}" for n in range(50)]
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert server.connections == 2
+
+
+def test_idle_connections_are_closed_when_told_and_made_anew(serving: Any, client_of: Any) -> None:
+    server = serving(Answering())
+    client = client_of(server.url, pool_size=4)
+    for _ in range(2):
+        assert client.send_body(BODY) == Sent(200, message_id="m-1")
+        client.close_idle()
+    assert server.connections == 2
+    client.close()
+    client.close_idle()
 
 
 # TLS

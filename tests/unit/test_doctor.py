@@ -218,6 +218,28 @@ def test_a_stand_in_that_knows_no_getaccount_is_warned_of() -> None:
     assert severities(judged_answer(Terminal(404), None, own_endpoint=False)) == {"ses.signature": "error"}
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Terminal(400, message="Bad Request Exception", answered='application/json: {"message":"Bad'),
+        Terminal(404, answered="text/html: Cannot GET /v2/email/account"),
+        Terminal(404, "UnknownOperationException"),
+        Terminal(403, message="Missing Authentication Token", answered="text/plain: no"),
+        Terminal(200, answered="text/html: Welcome"),
+        Terminal(200, "InvalidAnswer", "The answer is not a JSON object.", answered="text/plain: OK"),
+        Transient(502, answered="text/html: Bad Gateway"),
+        RateLimited(429, answered="text/plain: slow"),
+    ],
+)
+def test_an_own_endpoint_that_names_no_error_is_told_with_what_it_answered(answer: Outcome) -> None:
+    [finding] = judged_answer(answer, None, own_endpoint=True)
+    assert (finding.id, finding.severity) == ("ses.getaccount", "warning")
+    assert f"HTTP {answer.status}" in finding.text
+    assert answer.answered in finding.text
+    assert "RQ_SES_BASE_URL" in finding.remedy
+    assert "secret" not in finding.remedy
+
+
 def test_a_known_clock_tells_a_wrong_secret_from_a_wrong_clock() -> None:
     def remedy(answer: Outcome, offset: timedelta | None) -> str:
         [finding] = judged_answer(answer, offset, own_endpoint=False)

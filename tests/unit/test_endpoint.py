@@ -176,3 +176,41 @@ def test_whatever_the_prefix_urllib3_sends_it_as_it_stands(path: str) -> None:
     assert url.isascii()
     assert url.startswith("https://ses.example/")
     assert url.endswith(SEND_PATH)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "abc123.xyz.endpoints.email.amazonaws.com",
+        "ABC123.xyz.Endpoints.Email.AmazonAWS.com",
+        "abc123.xyz.endpoints.email.amazonaws.com.",
+        "abc123.xyz.endpoints.email.amazonaws.com:443",
+        "abc123.xyz.endpoints.email.global.api.aws",
+        "abc123.xyz.endpoints.email.us-gov.amazonaws.com",
+        "abc123.xyz.endpoints.email.amazonaws.com.cn",
+        "abc123.xyz.endpoints.email.global.api.amazonwebservices.com.cn",
+        "abc123.xyz.endpoints.email.amazonaws.eu",
+        "abc123.xyz.endpoints.email.c2s.ic.gov",
+        "endpoints.email.amazonaws.com",
+    ],
+)
+@pytest.mark.parametrize("path", ["", "/", "/prefix"])
+def test_a_multi_region_endpoint_is_refused_with_the_reason(host: str, path: str) -> None:
+    with pytest.raises(ValueError, match=r"base_url .* multi-region .* SigV4A") as caught:
+        endpoint_url("eu-west-1", f"https://{host}{path}")
+    assert str(caught.value).endswith("use the region's own address, https://email.eu-west-1.amazonaws.com")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "email.eu-west-1.amazonaws.com",
+        "email.eu-west-1.api.aws",
+        "vpce-1-2.email.eu-west-1.vpce.amazonaws.com",
+        "endpoints.email.shop.example",
+        "abc.endpoints.email.amazonaws.com.shop.example",
+        "myendpoints.email.amazonaws.com",
+    ],
+)
+def test_other_endpoints_are_no_multi_region_ones(host: str) -> None:
+    assert endpoint_url("eu-west-1", f"https://{host}") == f"https://{host}{SEND_PATH}"

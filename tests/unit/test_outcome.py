@@ -63,8 +63,9 @@ def _answer(status: int, code: str | None = None, message: str = "") -> Outcome:
     [
         (200, None, "", Sent),
         (202, None, "", Sent),
-        (299, "ThrottlingException", "", Sent),
+        (299, "ThrottlingException", "", Terminal),
         (100, None, "", Terminal),
+        (101, None, "", Terminal),
         (103, None, "", Terminal),
         (301, None, "", Terminal),
         (304, None, "", Terminal),
@@ -107,7 +108,12 @@ def test_after_these_answers_ses_may_have_accepted_the_mail(status: int) -> None
     assert _answer(status).ambiguous
 
 
-@pytest.mark.parametrize("status", [200, 307, 400, 403, 408, 421, 425, 429, 501, 503])
+@pytest.mark.parametrize("status", [-1, 0, 100, 101, 103, 199])
+def test_after_an_answer_that_is_none_ses_may_have_accepted_the_mail(status: int) -> None:
+    assert _answer(status).ambiguous
+
+
+@pytest.mark.parametrize("status", [200, 301, 304, 307, 308, 400, 403, 408, 421, 425, 429, 501, 503])
 def test_after_these_answers_it_is_certain_what_ses_did(status: int) -> None:
     assert not _answer(status).ambiguous
 
@@ -141,11 +147,9 @@ def test_only_the_text_tells_the_days_quota_from_the_rate(message: str, quota: b
         (b'{"MessageId":17}', None),
         (b'{"MessageId":""}', None),
         (b"{}", None),
-        (b"[]", None),
-        (b"null", None),
         (b"", None),
-        (b"\xff\xfe\x00", None),
-        (b"OK", None),
+        (b" \n", None),
+        (b"{\xff\xfe\x00", None),
     ],
 )
 def test_any_accepted_mail_is_sent_whether_its_id_is_known_or_not(
@@ -162,12 +166,44 @@ def test_any_accepted_mail_is_sent_whether_its_id_is_known_or_not(
         ("text/html; charset=utf-8", b"\n<!-- a -->\n<html>"),
         ("text/html", b"Log in first"),
         ("application/xml", b"<?xml version='1.0'?><hello/>"),
+        ("text/plain", b"OK"),
+        ("application/json", b"[]"),
+        ("application/json", b"null"),
+        ("application/json", b'"queued"'),
+        ("application/octet-stream", b"\xff\xfe\x00"),
     ],
 )
-def test_a_page_with_status_200_is_not_ses_and_says_so(content_type: str, body: bytes) -> None:
-    outcome = classify(200, {"Content-Type": content_type}, body)
-    assert type(outcome) is Terminal
-    assert summary(outcome) == "HTTP 200: the base_url does not lead to SES."
+@pytest.mark.parametrize("status", [200, 202, 299])
+def test_an_acceptance_that_is_not_ses_own_is_in_doubt_and_says_so(
+    status: int, content_type: str, body: bytes
+) -> None:
+    outcome = classify(status, {"Content-Type": content_type}, body)
+    assert (type(outcome), outcome.ambiguous) == (Terminal, True)
+    assert summary(outcome) == f"HTTP {status}: the answer is not SES's. (SES may have accepted the mail)"
+    assert outcome.answered.startswith(content_type)
+
+
+@pytest.mark.parametrize("status", [300, 302, 307, 400, 401, 403, 404, 405, 413, 418])
+@pytest.mark.parametrize("body", [b"<html>no</html>", b"no", b"[]", b"\xff"])
+def test_a_strangers_refusal_is_one_and_not_in_doubt(status: int, body: bytes) -> None:
+    outcome = classify(status, {"Content-Type": "text/html"}, body)
+    assert (type(outcome), outcome.ambiguous) == (Terminal, False)
+
+
+def test_an_acceptance_that_names_an_error_is_in_doubt() -> None:
+    body = b'{"Output":{"__type":"com.amazon.coral.service#UnknownOperationException"},"Version":"1.0"}'
+    outcome = classify(200, {}, body)
+    assert (type(outcome), outcome.ambiguous) == (Terminal, True)
+    assert summary(outcome) == (
+        "UnknownOperationException: the answer is not SES's. (HTTP 200, SES may have accepted the mail)"
+    )
+    assert type(classify(200, {"x-amzn-ErrorType": "Odd"}, b'{"MessageId":"m-1"}')) is Sent
+
+
+def test_what_answered_is_told_without_its_markup() -> None:
+    page = b"<html><head><style>b { x }</style><title>413</title></head><body>Too &lt;large&gt;</body></html>"
+    assert classify(413, {"content-type": "text/html"}, page).answered == "text/html: 413 Too <large>"
+    assert classify(400, {"content-type": "text/html"}, b'{"__type":"X"}').answered == ""
 
 
 def test_a_redirect_says_that_the_base_url_is_wrong() -> None:
@@ -183,6 +219,10 @@ def test_a_redirect_says_that_the_base_url_is_wrong() -> None:
         ({}, {"__type": 3, "code": "C", "Code": "D"}, "C"),
         ({}, {"Code": "D"}, "D"),
         ({}, {"Error": {"Code": "E", "Message": "m"}}, "E"),
+        ({}, {"Output": {"__type": "a.b#G:http://c", "message": None}, "Version": "1.0"}, "G"),
+        ({}, {"Version": "1.0", "other": {"x": 1}, "response": {"code": "H"}}, "H"),
+        ({}, {"__type": "B", "Output": {"__type": "G"}}, "B"),
+        ({"x-amzn-ErrorType": "A"}, {"Output": {"__type": "G"}}, "A"),
         ({}, {"type": "F"}, None),
         ({"x-amzn-ErrorType": "#"}, {}, None),
     ],
@@ -191,6 +231,13 @@ def test_the_name_is_taken_from_the_header_then_type_then_code(
     headers: dict[str, str], body: dict[str, Any], code: str | None
 ) -> None:
     assert classify(400, headers, json.dumps(body).encode()).code == code
+
+
+@pytest.mark.parametrize("word", ["message", "Message"])
+def test_the_text_of_an_error_one_level_down_is_read(word: str) -> None:
+    body = {"Output": {"__type": "a#UnknownOperationException", word: "No such thing."}, "Version": "1.0"}
+    outcome = classify(404, {}, json.dumps(body).encode())
+    assert (outcome.code, outcome.message) == ("UnknownOperationException", "No such thing.")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from rq_ses import contract
 from rq_ses.errors import SettingsError
 from rq_ses.settings import ProducerSettings, describe, load_producer_settings, masked
 from rq_ses_worker.credentials import Credentials
@@ -81,6 +82,7 @@ def test_a_workers_defaults_are_the_documented_ones(environment: Any) -> None:
         "proxy": None,
         "ca_bundle": None,
         "timeout": 5.0,
+        "min_upload_rate": 250_000,
         "concurrency": 16,
         "rate_limited_delay": 5.0,
         "transient_delay": 1.0,
@@ -121,6 +123,7 @@ def test_each_setting_is_read_from_its_variable(environment: Any) -> None:
         RQ_SES_ALLOW_HTTP="true",
         RQ_SES_PROXY="http://u:p@proxy:3128",
         RQ_SES_TIMEOUT="2.5",
+        RQ_SES_MIN_UPLOAD_RATE="100000",
         RQ_SES_CONCURRENCY="32",
         RQ_SES_RATE_LIMITED_DELAY="6",
         RQ_SES_TRANSIENT_DELAY="0.1",
@@ -140,7 +143,7 @@ def test_each_setting_is_read_from_its_variable(environment: Any) -> None:
     assert settings.policy() == RetryPolicy(6.0, 0.1, 2.0, 60.0, 3, 100.0, "hold")
     client = settings.client()
     assert client.url == "http://ses.internal:8080/x/v2/email/outbound-emails"
-    assert (client.region, client.timeout) == ("eu-west-1", 2.5)
+    assert (client.region, client.timeout, client.min_upload_rate) == ("eu-west-1", 2.5, 100_000)
 
 
 def test_the_region_has_two_names_of_which_the_first_counts(environment: Any) -> None:
@@ -224,6 +227,7 @@ def test_every_bad_setting_is_named_at_once(environment: Any, tmp_path: Path) ->
         "RQ_SES_PROXY": "socks5://u:pw2@proxy",
         "RQ_SES_CA_BUNDLE": "/nowhere.pem",
         "RQ_SES_TIMEOUT": "0",
+        "RQ_SES_MIN_UPLOAD_RATE": "49999",
         "RQ_SES_CONCURRENCY": "1.5",
         "RQ_SES_RATE_LIMITED_DELAY": "-5",
         "RQ_SES_TRANSIENT_DELAY": "inf",
@@ -243,6 +247,14 @@ def test_every_bad_setting_is_named_at_once(environment: Any, tmp_path: Path) ->
     assert f"(in {path})" in text
     for secret in ("pw1", "pw2", TOKEN):
         assert secret not in text
+
+
+def test_a_stock_rq_worker_lets_the_longest_exchange_end_whatever_the_settings(environment: Any) -> None:
+    environment(**KEYS, RQ_SES_TIMEOUT="300", RQ_SES_MIN_UPLOAD_RATE="50000")
+    settings = load_worker_settings()
+    # Twice: the second time with SES's clock, or with new credentials.
+    longest = 2 * (settings.timeout + 60_000_000 / settings.min_upload_rate)
+    assert longest < contract.JOB_TIMEOUT
 
 
 def test_a_base_url_needs_https_unless_http_is_allowed(environment: Any) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from rq_ses.plaintext import one_line
-from rq_ses_worker.outcome import Outcome, Sent, Terminal, summary
+from rq_ses_worker.outcome import Outcome, Sent, Terminal, described
 
 ACCOUNT_PATH: Final = "/v2/email/account"
 UNLIMITED: Final = -1.0
@@ -31,7 +31,7 @@ class AccountRefused(Exception):
     def __init__(self, outcome: Outcome) -> None:
         # A question that may or may not have been read leaves no mail in doubt.
         self.outcome = replace(outcome, ambiguous=False) if outcome.ambiguous else outcome
-        super().__init__(summary(self.outcome))
+        super().__init__(described(self.outcome))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,4 +190,5 @@ class _Members:
 
     def odd(self, what: str) -> AccountRefused:
         text = f"The answer to {self.operation} {what}."
-        return AccountRefused(Terminal(self.outcome.status, "InvalidAnswer", text, self.outcome.request_id))
+        status, request_id, answered = self.outcome.status, self.outcome.request_id, self.outcome.answered
+        return AccountRefused(Terminal(status, "InvalidAnswer", text, request_id, answered=answered))

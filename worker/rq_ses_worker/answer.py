@@ -22,6 +22,7 @@ _PAGE: Final = re.compile(
     r"(?:<!--(?:(?!-->).)*-->\s*|<\?xml[^>]*>\s*)*<(?:!doctype|html|head|body|title)\b",
     re.IGNORECASE | re.DOTALL,
 )
+_MARKUP: Final = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 _ROOT: Final = re.compile(r"(?:<\?xml[^>]*>\s*)?<(?:\w+:)?(\w+(?:Exception|Failure))\b[^>]*>")
 
 
@@ -33,31 +34,39 @@ class Answer:
     message: str
     request_id: str | None
     message_id: str | None
-    is_page: bool
-    """True if the body is a page for people, which SES never sends."""
+    is_foreign: bool
+    """True if the body is a page, a text or else what SES never writes: neither empty nor an object."""
+    content_type: str
+    beginning: str
+    """The first characters of the body."""
+
+    @property
+    def first_words(self) -> str:
+        """Return what answered, as far as it says: the content type, and the text without its markup."""
+        words = html.unescape(_MARKUP.sub(" ", self.beginning))
+        return ": ".join(filter(None, [self.content_type, " ".join(words.split())]))
 
 
 def read(headers: Mapping[str, str], body: bytes) -> Answer:
     """Return what an answer says; any headers and any bytes will do, nothing is raised."""
     by_name = lower_names(headers)
     text = bytes(body[:_JSON_BOUND]).decode("utf-8-sig", "replace").strip()
-    is_page = False
     if text.startswith("<"):
-        is_page = _PAGE.match(text[:_XML_BOUND]) is not None
-        members = {} if is_page else _xml_members(text[:_XML_BOUND])
-        # Nothing but markup without a MessageId comes from something else than SES v2.
-        is_page = is_page or "MessageId" not in members
+        members = {} if _PAGE.match(text[:_XML_BOUND]) else _xml_members(text[:_XML_BOUND])
+        is_foreign = "MessageId" not in members
     else:
         members = _json_members(text)
-        is_page = bool(text) and not members and text[0] != "{" and _is_html(by_name)
-    names = (by_name.get("x-amzn-errortype"), *(members.get(key) for key in ("__type", "code", "Code")))
+        is_foreign = bool(text) and text[0] != "{"
+    names = (by_name.get("x-amzn-errortype"), *(members.get(key) for key in _NAMES))
     return Answer(
         code=next(_short_names(names), None),
         message=_first(members, "message", "Message") or "",
         request_id=_first(by_name, "x-amzn-requestid", "x-amz-request-id", "x-amzn-request-id")
         or _first(members, "RequestId", "RequestID", "requestId"),
         message_id=_first(members, "MessageId"),
-        is_page=is_page,
+        is_foreign=is_foreign,
+        content_type=by_name.get("content-type", ""),
+        beginning=text[:_XML_BOUND],
     )
 
 
@@ -65,10 +74,6 @@ def lower_names(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the headers by their names in lower case, without anything that isn't text."""
     items: list[tuple[Any, Any]] = list(headers.items())
     return {name.lower(): value for name, value in items if isinstance(name, str) and isinstance(value, str)}
-
-
-def _is_html(by_name: Mapping[str, str]) -> bool:
-    return by_name.get("content-type", "").lower().lstrip().startswith(("text/html", "application/xhtml"))
 
 
 def _short_names(names: tuple[object, ...]) -> Iterator[str]:
@@ -87,6 +92,9 @@ def _first(members: Mapping[str, object], *keys: str) -> str | None:
     return None
 
 
+_NAMES: Final = ("__type", "code", "Code")
+
+
 def _json_members(text: str) -> dict[str, object]:
     if not text.startswith("{"):
         return {}
@@ -94,9 +102,12 @@ def _json_members(text: str) -> dict[str, object]:
         members: dict[str, object] = json.loads(text)
     except (ValueError, RecursionError):
         return _cut_members(text)
-    nested = members.get("Error")
-    # The v1 API's JSON form: {"Error": {"Code": …, "Message": …}, "RequestId": …}
-    return {**nested, **members} if isinstance(nested, dict) else members
+    # One level down: {"Error": {"Code": …, "Message": …}, "RequestId": …} in the v1 API's JSON form, and
+    # {"Output": {"__type": …, "message": …}, "Version": …} of AWS's front end for an unknown operation.
+    for inner in members.values():
+        if isinstance(inner, dict) and not inner.keys().isdisjoint(_NAMES):
+            return {**inner, **members}
+    return members
 
 
 _MEMBER: Final = re.compile(r'"(__type|code|Code|message|Message|MessageId)"\s*:\s*("(?:[^"\\]|\\.)*")')

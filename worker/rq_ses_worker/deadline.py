@@ -34,16 +34,37 @@ class Exchange(threading.local):
 
     end: float | None = None
     phase: Phase = Phase.IDLE
+    allowed: float = 0.0
+    """Seconds after which the exchange comes to its end: to be told if it does."""
+    _began = 0.0
+    _base = 0.0
+    _upload = 0.0
 
     @contextmanager
-    def within(self, seconds: float) -> Iterator[None]:
-        """Run one exchange that must end in `seconds`."""
-        self.end = time.monotonic() + seconds
-        self.phase = Phase.IDLE
+    def within(self, seconds: float, upload: float = 0.0) -> Iterator[None]:
+        """Run one exchange that must end in `seconds`, and in `upload` more if its request takes that long.
+
+        Connecting has `seconds` alone, waiting for the answer what is left of both: whether a large request
+        has arrived can't be seen from here, since the system's buffer holds megabytes, and a gateway may take
+        all of it at once and hand it on slowly.
+        """
+        self._began, self._base, self._upload = time.monotonic(), seconds, upload
+        self.end = self._began + seconds
+        self.enter(Phase.IDLE)
         try:
             yield
         finally:
             self.end = None
+
+    def enter(self, phase: Phase) -> None:
+        """Come to a phase, with the time that it has from the exchange's beginning on."""
+        self.phase = phase
+        if self.end is None:
+            return
+        self.allowed = self._base
+        if phase in (Phase.SENDING, Phase.AWAITING):
+            self.allowed += self._upload
+        self.end = self._began + self.allowed
 
     def remaining(self) -> float | None:
         """Return the seconds left, None outside an exchange. Raises TimeoutError if there are none."""
@@ -61,38 +82,40 @@ EXCHANGE: Final = Exchange()
 class DeadlineSocket(socket.socket):
     """A socket whose every operation ends with the exchange of the thread that uses it."""
 
-    def recv(self, *args: Any) -> bytes:
-        self.settimeout(EXCHANGE.remaining())
-        return super().recv(*args)
+    # All arguments are handed through: gevent's patched sockets take others than the standard library's.
 
-    def recv_into(self, *args: Any) -> int:
+    def recv(self, *args: Any, **options: Any) -> bytes:
         self.settimeout(EXCHANGE.remaining())
-        return super().recv_into(*args)
+        return super().recv(*args, **options)
 
-    def sendall(self, *args: Any) -> None:
+    def recv_into(self, *args: Any, **options: Any) -> int:
         self.settimeout(EXCHANGE.remaining())
-        super().sendall(*args)
+        return super().recv_into(*args, **options)
+
+    def sendall(self, *args: Any, **options: Any) -> None:
+        self.settimeout(EXCHANGE.remaining())
+        super().sendall(*args, **options)
 
 
 class DeadlineSSLSocket(ssl.SSLSocket):
     """The same over TLS, handshake included."""
 
-    def do_handshake(self, block: bool = False) -> None:
+    def do_handshake(self, *args: Any, **options: Any) -> None:
         self.settimeout(EXCHANGE.remaining())
-        super().do_handshake(block)
+        super().do_handshake(*args, **options)
 
-    def recv(self, *args: Any) -> bytes:
+    def recv(self, *args: Any, **options: Any) -> bytes:
         self.settimeout(EXCHANGE.remaining())
-        return super().recv(*args)
+        return super().recv(*args, **options)
 
-    def recv_into(self, *args: Any) -> int:
+    def recv_into(self, *args: Any, **options: Any) -> int:
         self.settimeout(EXCHANGE.remaining())
-        return super().recv_into(*args)
+        return super().recv_into(*args, **options)
 
-    def send(self, *args: Any) -> int:
+    def send(self, *args: Any, **options: Any) -> int:
         # SSLSocket.sendall calls this for every piece.
         self.settimeout(EXCHANGE.remaining())
-        return super().send(*args)
+        return super().send(*args, **options)
 
 
 def connect(host: str, port: int, options: list[tuple[int, int, int | bytes]]) -> DeadlineSocket:

@@ -9,7 +9,7 @@ from typing import Final
 from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
-from rq_ses_worker.regions import FIPS_REGIONS, SES_REGIONS, host, nearest
+from rq_ses_worker.regions import FIPS_REGIONS, SES_REGIONS, host, is_multi_region, nearest
 
 SEND_PATH: Final = "/v2/email/outbound-emails"
 
@@ -45,6 +45,12 @@ def endpoint_url(
                 "address: remove one of them"
             )
     url = secure_url("base_url", base_url, allow_http=allow_http)
+    if is_multi_region(url.host or ""):
+        raise ValueError(
+            f"base_url {base_url!r} is a multi-region endpoint of SES, which takes signatures of SigV4A "
+            "alone, and rq-ses signs by SigV4: use the region's own address, "
+            f"https://{host('email', region)}"
+        )
     return _normal(url._replace(path=(url.path or "").rstrip("/") + SEND_PATH).url)
 
 

@@ -27,6 +27,7 @@ _TUNNEL: Final = "Tunnel connection failed:"
 def failed(exc: BaseException, phase: Phase, timeout: float) -> Outcome:
     """Return the outcome of an exchange that ended in `exc` when it had come to `phase`.
 
+    `timeout` are the seconds that the phase was allowed.
     Where the phase is unknown (nothing of ours was on the network), the exception's kind decides.
     """
     causes = list(_causes(exc))
@@ -42,7 +43,7 @@ def failed(exc: BaseException, phase: Phase, timeout: float) -> Outcome:
     if found(u3.ClosedPoolError):
         return _safe("ClientClosed", "The client was closed before the request was sent.")
     late = found(u3.ReadTimeoutError, requests.exceptions.Timeout, TimeoutError) is not None
-    why = f"it took longer than {timeout:g} s" if late else _system_words(causes)
+    why = f"it took longer than {timeout:.4g} s" if late else _system_words(causes)
     if phase is Phase.TUNNELING or (not sent and found(u3.ProxyError, requests.exceptions.ProxyError)):
         return _safe("ProxyError", f"The proxy did not connect: {_tunnel_reply(causes) or why}.")
     if found(u3.NameResolutionError, socket.gaierror):
@@ -52,7 +53,7 @@ def failed(exc: BaseException, phase: Phase, timeout: float) -> Outcome:
     if found(u3.NewConnectionError):
         return _safe("ConnectionFailed", f"The host cannot be reached: {_system_words(causes)}.")
     if found(u3.ConnectTimeoutError, requests.exceptions.ConnectTimeout):
-        return _safe("ConnectTimeout", f"No connection within {timeout:g} s.")
+        return _safe("ConnectTimeout", f"No connection within {timeout:.4g} s.")
     if phase is Phase.CONNECTING or (
         phase is Phase.IDLE and found(ssl.SSLError, requests.exceptions.SSLError)
     ):
@@ -62,7 +63,7 @@ def failed(exc: BaseException, phase: Phase, timeout: float) -> Outcome:
             "WriteTimeout" if late else "ConnectionClosed", f"The request was not sent whole: {why}."
         )
     if late:
-        return _unsure("ReadTimeout", f"No answer within {timeout:g} s.")
+        return _unsure("ReadTimeout", f"No answer within {timeout:.4g} s.")
     if found(ValueError, http.client.HTTPException) and not found(http.client.RemoteDisconnected):
         return _unsure("InvalidAnswer", "The answer is not HTTP.")
     return _unsure("ConnectionClosed", "The connection was closed before an answer came.")

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final, TypeAlias
 
@@ -71,6 +71,8 @@ class _Answered:
     """The text as SES wrote it: it may echo addresses, and signatures; show `summary` instead."""
     request_id: str | None = None
     ambiguous: bool = False
+    answered: str = field(default="", compare=False, kw_only=True)
+    """Content type and first words of an answer that names neither error nor mail: they tell whose it is."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({summary(self)!r})"
@@ -111,17 +113,28 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
     """Return what an HTTP answer means for the mail; pure, and any headers and bytes will do."""
     answer = read(headers, body)
     code, message, request_id = answer.code, answer.message, answer.request_id
-    if 200 <= status < 300 and not answer.is_page:
-        return Sent(status, code, message, request_id, message_id=answer.message_id)
+    if 200 <= status < 300 and not (answer.is_foreign or (code and not answer.message_id)):
+        told = "" if answer.message_id else answer.first_words
+        return Sent(status, code, message, request_id, message_id=answer.message_id, answered=told)
+    answered = "" if code else answer.first_words
     if status < 400:
-        return Terminal(status, code, message, request_id)
+        # SES never redirects: what does so keeps the request to itself. Any other answer of this kind may be
+        # what a front end made of SES's own.
+        return Terminal(status, code, message, request_id, status < 300, answered=answered)
     if _is_throttled(status, answer):
         quota = _QUOTA_TEXT.search(message[:SUMMARY_LIMIT]) is not None
-        return RateLimited(status, code, message, request_id, retry_after=_retry_after(headers), quota=quota)
+        retry_after = _retry_after(headers)
+        return RateLimited(
+            status, code, message, request_id, retry_after=retry_after, quota=quota, answered=answered
+        )
     if status >= 500 or status in _TRANSIENT_STATUSES or code in _TRANSIENT_CODES:
         ambiguous = code == "RequestAbortedException" or (status >= 500 and status not in _REFUSED_5XX)
-        return Transient(status, code, message, request_id, ambiguous, retry_after=_retry_after(headers))
-    return Terminal(status, code, message, request_id)
+        retry_after = _retry_after(headers)
+        return Transient(
+            status, code, message, request_id, ambiguous, retry_after=retry_after, answered=answered
+        )
+    # Whoever wrote it, a 4xx says that the request went no further.
+    return Terminal(status, code, message, request_id, answered=answered)
 
 
 def is_skew(outcome: Outcome) -> bool:
@@ -152,6 +165,12 @@ def summary(outcome: _Answered) -> str:
     tail = f" ({', '.join(facts)})" if facts else ""
     text = one_line(redact(_text(outcome)), SUMMARY_LIMIT - len(head) - len(tail) - 2)
     return one_line(f"{head}: {text}{tail}" if text else f"{head}{tail}", SUMMARY_LIMIT)
+
+
+def described(outcome: _Answered) -> str:
+    """Return `summary`, and for an answer without an error's name what answered."""
+    words = one_line(redact(outcome.answered), _WORD_LIMIT)
+    return f"{summary(outcome)}; it is {words}" if words else summary(outcome)
 
 
 def hinted(line: str, outcome: _Answered) -> str:
@@ -195,7 +214,8 @@ def _text(outcome: _Answered) -> str:
     if isinstance(outcome, Sent):
         return f"message id {outcome.message_id or 'unknown'}"
     if isinstance(outcome, Terminal) and outcome.status is not None and outcome.status < 400:
-        return " ".join(filter(None, ["the base_url does not lead to SES.", outcome.message]))
+        found = "the answer is not SES's." if outcome.ambiguous else "the base_url does not lead to SES."
+        return " ".join(filter(None, [found, outcome.message]))
     if outcome.message.strip() or outcome.code or outcome.status is None:
         return outcome.message
     try:

@@ -57,6 +57,11 @@ FIPS_REGIONS: Final = frozenset(
 )
 """Regions in which AWS lists a FIPS endpoint of SES; its rules would build a name anywhere."""
 
+_SUFFIXES: Final = "|".join(
+    sorted({re.escape(suffix) for one in PARTITIONS for suffix in (one.suffix, one.dualstack_suffix)})
+)
+# A word may stand before the suffix: "us-gov" in that partition, "global" in dual-stack names.
+_MULTI_REGION: Final = re.compile(rf"(?:^|\.)endpoints\.email(?:-fips)?(?:\.[a-z0-9-]+)?\.(?:{_SUFFIXES})$")
 _MOST: Final = 4
 
 
@@ -70,6 +75,14 @@ def host(service: str, region: str, *, fips: bool = False, dualstack: bool = Fal
     partition = partition_of(region)
     name = f"{service}-fips" if fips else service
     return f"{name}.{region}.{partition.dualstack_suffix if dualstack else partition.suffix}"
+
+
+def is_multi_region(name: str) -> bool:
+    """Tell whether a host's name is that of a multi-region endpoint of SES (ID.endpoints.email.SUFFIX).
+
+    https://docs.aws.amazon.com/ses/latest/dg/global-endpoints.html
+    """
+    return _MULTI_REGION.search(name.rstrip(".").lower()) is not None
 
 
 def nearest(region: str, among: Collection[str] = SES_REGIONS) -> tuple[str, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Final, Self
-from urllib.parse import quote
 
 from requests import PreparedRequest, Response
 from urllib3.exceptions import HTTPError
@@ -25,25 +26,38 @@ from rq_ses_worker.account import (
     read_identity,
 )
 from rq_ses_worker.answer import lower_names
-from rq_ses_worker.connection import WholeAnswer
+from rq_ses_worker.connection import ONE_PIECE, WholeAnswer
 from rq_ses_worker.credentials import Credentials
-from rq_ses_worker.deadline import EXCHANGE
+from rq_ses_worker.deadline import EXCHANGE, Phase
 from rq_ses_worker.endpoint import SEND_PATH, endpoint_url
 from rq_ses_worker.failure import EXPECTED, failed
 from rq_ses_worker.httpdate import parse_http_date
 from rq_ses_worker.identity.provider import CredentialsUnavailable
 from rq_ses_worker.identity.source import CredentialSource
-from rq_ses_worker.outcome import Outcome, Terminal, Transient, classify, is_skew
+from rq_ses_worker.masking import Secrets
+from rq_ses_worker.outcome import Outcome, Sent, Terminal, Transient, classify, is_skew
+from rq_ses_worker.rehearsal import rehearse
 from rq_ses_worker.sigv4 import host_header, sign
 from rq_ses_worker.transport import EndpointAdapter, Proxy, tls_context
+
+MIN_UPLOAD_RATE: Final = 250_000
+"""Bytes a second: 16 threads that each send a large mail share a line of 32 Mbit/s."""
+
+SLOWEST_UPLOAD: Final = 50_000
+"""Bytes a second below which no worker is set: its largest mails would outlive contract.JOB_TIMEOUT."""
 
 BODY_LIMIT: Final = 1 << 20
 """Bytes of an answer that are read; SES's are well under 1 KB."""
 
 _CONTENT: Final = {"Content-Type": "application/json"}
+_TEXTS: Final = ("code", "message", "request_id", "answered")
+_IDS: Final = (*_TEXTS, "message_id")
 _NOTHING: Final[dict[str, str]] = {}
 _PIECE: Final = 65_536
-_SHORTEST_SECRET: Final = 8
+_TEXT_BOUND: Final = 8192
+"""Characters of a text in an answer that are kept; so much and as much again is looked at for secrets."""
+_MOST_LOOKED_AT: Final = 262_144
+"""Characters of an answer to a question that are read; GetAccount's are 1 KB."""
 _OUTDATED: Final = frozenset(
     {"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"}
 )
@@ -58,10 +72,14 @@ class SesClient:
     """Send mails to SES v2 from any number of threads over one pool of kept-alive connections.
 
     `credentials` are asked for at each attempt, so they may change.
-    `timeout` seconds bound one whole exchange, from the look-up of the name to the answer's last byte.
+    `timeout` seconds bound one whole exchange, from the look-up of the name to the answer's last byte; a mail
+    of more than 64 KiB has, while it is sent, as many seconds more as it takes at `min_upload_rate` bytes a
+    second.
     `proxy` is an http or https URL and may hold a user name and password; `ca_bundle` is a PEM file or a
     directory of CA certificates to trust instead of the usual ones; `pool_size` connections are kept, one for
     each thread is best. `clock` tells the time in UTC. Nothing is read from the environment.
+    Make it in the process that uses it: across a fork two processes would read each other's answers, so a
+    process that finds itself forked leaves the connections it has inherited and makes its own.
     Raises ValueError if an argument is unusable.
     """
 
@@ -72,6 +90,7 @@ class SesClient:
         base_url: str | None = None,
         timeout: float = 5.0,
         *,
+        min_upload_rate: float = MIN_UPLOAD_RATE,
         proxy: str | None = None,
         ca_bundle: str | None = None,
         allow_http: bool = False,
@@ -82,6 +101,8 @@ class SesClient:
     ) -> None:
         if not (math.isfinite(timeout) and timeout > 0):
             raise ValueError(f"timeout {timeout!r} is not a time: use seconds above 0")
+        if not (math.isfinite(min_upload_rate) and min_upload_rate > 0):
+            raise ValueError(f"min_upload_rate {min_upload_rate!r} is not a rate: use bytes a second above 0")
         if pool_size < 1:
             raise ValueError(f"pool_size {pool_size!r} is not a number of connections: use 1 or more")
         self.url = endpoint_url(
@@ -90,12 +111,13 @@ class SesClient:
         self._base_url = self.url.removesuffix(SEND_PATH)
         self.region = region
         self.timeout = timeout
+        self.min_upload_rate = min_upload_rate
         if isinstance(credentials, Credentials):
             credentials = CredentialSource.of(credentials)
         self.credentials = credentials
         self._clock = clock
         # Each is read and replaced as a whole, so that threads need no lock.
-        self._masked: tuple[Credentials | None, tuple[str, ...]] = (None, ())
+        self._masked: tuple[Credentials | None, Secrets] = (None, Secrets(()))
         self._clock_offset = timedelta(0)
         self._seen_offset: timedelta | None = None
         self._constant_headers = {
@@ -103,9 +125,12 @@ class SesClient:
             "User-Agent": f"rq-ses/{version('rq-ses')}",
             "Accept": "application/json",
         }
-        self._adapter = EndpointAdapter(
-            self.url, pool_size, tls_context(ca_bundle), None if proxy is None else Proxy(proxy)
-        )
+        context, way = tls_context(ca_bundle), None if proxy is None else Proxy(proxy)
+        self._proxy_secrets = way.secrets if way else ()
+        self._new_adapter = partial(EndpointAdapter, self.url, pool_size, context, way)
+        self._adapter = self._new_adapter()
+        self._pid = os.getpid()
+        rehearse()
 
     def __repr__(self) -> str:
         return f"SesClient({self.region!r}, {self.url!r})"
@@ -121,6 +146,10 @@ class SesClient:
     def close(self) -> None:
         """Close the connections that are idle; those in use close when their exchange ends."""
         self._adapter.close()
+
+    def close_idle(self) -> None:
+        """Close the connections that are idle, for their descriptors; the next exchanges make new ones."""
+        self._adapter.close_idle()
 
     def send(self, message: Message) -> Outcome:
         """Send one mail and return how it went; nothing that the network or SES does is raised."""
@@ -170,22 +199,33 @@ class SesClient:
         if method == "GET" and (theirs := _date(headers)):
             self._seen_offset = theirs - self._clock()
         if method == "GET":
-            content = self._starred(content.decode("utf-8", "replace"), credentials).encode()
+            text = content.decode("utf-8", "replace")[:_MOST_LOOKED_AT]
+            content = self._secrets(credentials).masked(text).encode()
         return self._without_secrets(outcome, credentials), content
 
     def _attempt(
         self, credentials: Credentials, method: str, url: str, body: bytes
     ) -> tuple[Outcome, Mapping[str, str], bytes]:
+        if self._pid != os.getpid():
+            # In this order: another thread that finds the new number must not take the old connections.
+            self._adapter = self._new_adapter()
+            self._pid = os.getpid()
         request = self._signed(credentials, method, url, body)
-        with EXCHANGE.within(self.timeout):
+        upload = len(body) / self.min_upload_rate if len(body) > ONE_PIECE else 0.0
+        with EXCHANGE.within(self.timeout, upload):
             try:
                 response: Response | WholeAnswer = self._adapter.send(
                     request, stream=True, timeout=self.timeout
                 )
             except EXPECTED as exc:
-                return failed(exc, EXCHANGE.phase, self.timeout), {}, b""
+                return failed(exc, EXCHANGE.phase, EXCHANGE.allowed), {}, b""
             content = _read(response)
-        return classify(response.status_code, response.headers, content), response.headers, content
+            torn = EXCHANGE.phase is Phase.SENDING
+        outcome = classify(response.status_code, response.headers, content)
+        if torn and outcome.ambiguous:
+            # SES takes no request of which it has a part.
+            outcome = replace(outcome, ambiguous=False)
+        return outcome, response.headers, content
 
     def _signed(self, credentials: Credentials, method: str, url: str, body: bytes) -> PreparedRequest:
         now = self._clock() + self._clock_offset
@@ -211,19 +251,21 @@ class SesClient:
         return True
 
     def _without_secrets(self, outcome: Outcome, credentials: Credentials) -> Outcome:
-        names = ("code", "message", "request_id", "message_id")
-        texts: dict[str, Any] = {name: text for name in names if (text := getattr(outcome, name, None))}
-        clean: dict[str, Any] = {name: self._starred(text, credentials) for name, text in texts.items()}
+        names = _IDS if isinstance(outcome, Sent) else _TEXTS
+        texts: dict[str, Any] = {name: text for name in names if (text := getattr(outcome, name))}
+        masked = self._secrets(credentials).masked
+        # Masked before it is cut: half a secret is recognised by its other half.
+        clean: dict[str, Any] = {
+            name: masked(text[: 2 * _TEXT_BOUND])[:_TEXT_BOUND] for name, text in texts.items()
+        }
         return outcome if clean == texts else replace(outcome, **clean)
 
-    def _starred(self, text: str, credentials: Credentials) -> str:
+    def _secrets(self, credentials: Credentials) -> Secrets:
         whose, secrets = self._masked
         if whose is not credentials:
-            secrets = _shapes(credentials.secrets)
+            secrets = Secrets((*credentials.secrets, *self._proxy_secrets))
             self._masked = (credentials, secrets)
-        for secret in secrets:
-            text = text.replace(secret, "***")
-        return text
+        return secrets
 
 
 def _outdated(outcome: Outcome) -> bool:
@@ -260,10 +302,3 @@ def _read(response: Response | WholeAnswer) -> bytes:
         raw.close()
     raw.release_conn()
     return b"".join(pieces)
-
-
-def _shapes(secrets: tuple[str, ...]) -> tuple[str, ...]:
-    # A stand-in's secret of a few letters is no secret, and would star out every word that holds it.
-    long = [secret for secret in secrets if len(secret) >= _SHORTEST_SECRET]
-    shapes = {shape for secret in long for shape in (secret, quote(secret, safe=""), quote(secret))}
-    return tuple(sorted(shapes, key=len, reverse=True))

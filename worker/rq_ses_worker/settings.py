@@ -33,7 +33,7 @@ from rq_ses_worker.identity.source import CredentialSource
 from rq_ses_worker.identity.sts import sts_of
 from rq_ses_worker.listening import read_listening
 from rq_ses_worker.retry import RetryPolicy
-from rq_ses_worker.ses import SesClient
+from rq_ses_worker.ses import MIN_UPLOAD_RATE, SLOWEST_UPLOAD, SesClient
 from rq_ses_worker.transport import Proxy, tls_context
 
 _ANY_REGION = "us-east-1"
@@ -148,6 +148,12 @@ class WorkerSettings(ProducerSettings):
     )
     timeout: Annotated[float, Number] = Field(
         5.0, gt=0, le=300, allow_inf_nan=False, description="Seconds for one whole exchange with SES."
+    )
+    min_upload_rate: Annotated[int, Number] = Field(
+        MIN_UPLOAD_RATE,
+        ge=SLOWEST_UPLOAD,
+        le=1_000_000_000,
+        description="Bytes a second: a mail of more than 64 KiB has so much more time as that takes.",
     )
     concurrency: Annotated[int, Number] = Field(
         16, ge=1, le=1000, description="Mails that are sent at the same time, each by a thread."
@@ -323,8 +329,9 @@ class WorkerSettings(ProducerSettings):
             allow_http=self.allow_http,
             use_fips=self.use_fips,
             use_dualstack=self.use_dualstack,
-            # GetAccount is asked beside them.
+            # One more than threads that send: another asks for the account's limits.
             pool_size=self.concurrency + 1,
+            min_upload_rate=self.min_upload_rate,
         )
 
     def policy(self) -> RetryPolicy:

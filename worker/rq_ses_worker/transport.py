@@ -40,6 +40,8 @@ class Proxy:
             raise ValueError(f"proxy {masked(url)!r} has a path: use one like http://host:port")
         self.url = parsed._replace(path=None).url
         self.headers: dict[str, str] = {}
+        self.secrets: tuple[str, ...] = ()
+        """What must never be shown: the password, and the header that holds it."""
         if at:
             user, _, password = userinfo.partition(":")
             try:
@@ -48,6 +50,7 @@ class Proxy:
                 # Not chained: the cause repeats the password.
                 raise ValueError(f"proxy {masked(url)!r}: its password is not Latin-1 text") from None
             self.headers = {"Proxy-Authorization": basic["authorization"]}
+            self.secrets = (unquote(password), basic["authorization"].removeprefix("Basic "))
 
     def __repr__(self) -> str:
         return f"Proxy({self.url!r})"
@@ -91,8 +94,7 @@ class _HTTPPool(HTTPConnectionPool):
         try:
             if self.proxy is not None:
                 headers = self._prepared_for_proxy(connection, headers)
-            connection.request(method, url, body, headers)
-            answer: WholeAnswer | HTTPResponse = connection.answer()
+            answer = _asked(connection, method, url, body, headers)
         except BaseException as exc:
             connection.close()
             self._put_conn(connection)
@@ -110,12 +112,37 @@ class _HTTPPool(HTTPConnectionPool):
             self._put_conn(connection)
         return answer
 
+    def close_idle(self) -> None:
+        """Close the connections that nobody uses; each is made anew when its turn comes."""
+        waiting = self.pool
+        if waiting is None:
+            return
+        with waiting.mutex:
+            for connection in waiting.queue:
+                if connection is not None:
+                    connection.close()
+
     def _prepared_for_proxy(self, connection: Any, headers: Mapping[str, str]) -> Mapping[str, str]:
         if self.scheme == "http":
             return {**headers, **self.proxy_headers}
         if connection.is_closed:
             self._prepare_proxy(connection)
         return headers
+
+
+def _asked(
+    connection: Any, method: str, url: str, body: bytes, headers: Mapping[str, str]
+) -> WholeAnswer | HTTPResponse:
+    answer: WholeAnswer | HTTPResponse | None
+    try:
+        connection.request(method, url, body, headers)
+    except OSError:
+        answer = connection.early_refusal()
+        if answer is None:
+            raise
+    else:
+        answer = connection.answer()
+    return answer
 
 
 class _HTTPSPool(_HTTPPool, HTTPSConnectionPool):
@@ -138,11 +165,15 @@ class EndpointAdapter(HTTPAdapter):
         parsed = parse_url(url)
         self._url = url
         self._target = url if proxy and parsed.scheme == "http" else parsed.request_uri
-        self._pool: HTTPConnectionPool = manager.connection_from_url(url)
+        self._pool: _HTTPPool = manager.connection_from_url(url)
 
     def close(self) -> None:
         """Close the idle connections, and those in use when they are given back."""
         self._pool.close()
+
+    def close_idle(self) -> None:
+        """Close the connections that are idle; the pool keeps their places."""
+        self._pool.close_idle()
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: Any) -> None:
         """Make the pools of direct connections."""

@@ -9,7 +9,7 @@ from typing import Final
 from rq_ses.hints import hint_for
 from rq_ses_worker.account import Account
 from rq_ses_worker.doctor.finding import Finding, Severity, ok
-from rq_ses_worker.outcome import Outcome, RateLimited, Transient, is_skew, summary
+from rq_ses_worker.outcome import Outcome, RateLimited, Transient, described, is_skew
 
 CLOCK_WARNING: Final = 60.0
 CLOCK_ERROR: Final = 240.0
@@ -21,6 +21,10 @@ _CLOCK_NOISE: Final = 2.0
 _NEARLY: Final = 0.8
 _DENIED: Final = frozenset({"AccessDeniedException", "AccessDenied", "UnauthorizedOperation"})
 _MISMATCHES: Final = frozenset({"InvalidSignatureException", "SignatureDoesNotMatch"})
+_UNNAMED: Final = frozenset({None, "InvalidAnswer", "UnknownOperationException"})
+"""Names of errors that say nothing of key and signature: whoever answered so didn't look at them."""
+
+_STRANGER: Final = "see what stands between this host and SES: a proxy, a gateway or a firewall answered"
 _ASK_AGAIN: Final = "run the doctor again in a moment; if it stays, look at the AWS Health Dashboard"
 
 
@@ -51,7 +55,7 @@ def judged_answer(
     if isinstance(answer, Account):
         yield ok("ses.signature", "SES accepts the key and the signature")
         return
-    said = f"GetAccount: {summary(answer)}"
+    said = f"GetAccount: {described(answer)}"
     hint = hint_of(answer)
     general = answer.code in _MISMATCHES and hint == hint_for(answer.code, "", None)
     if general and _fits(offset):
@@ -67,19 +71,18 @@ def judged_answer(
         )
     elif answer.status is None:
         yield Finding("ses.reached", "error", said, hint or "look at the way from this host to SES")
-    elif isinstance(answer, RateLimited | Transient):
-        yield Finding("ses.reached", "warning", said, _ASK_AGAIN)
-    elif answer.status in (404, 405) and own_endpoint:
+    elif own_endpoint and answer.code in _UNNAMED:
         yield Finding(
             "ses.getaccount",
             "warning",
-            f"the server at RQ_SES_BASE_URL doesn't know GetAccount ({said})",
+            f"the server at RQ_SES_BASE_URL doesn't answer GetAccount as SES does ({said})",
             "check RQ_SES_BASE_URL; a stand-in that knows SendEmail alone is fine for tests",
         )
+    elif isinstance(answer, RateLimited | Transient):
+        yield Finding("ses.reached", "warning", said, _ASK_AGAIN)
     else:
-        yield Finding(
-            "ses.signature", "error", said, hint or "check key, secret, AWS_REGION and RQ_SES_BASE_URL"
-        )
+        remedy = _STRANGER if answer.code in _UNNAMED else "check key, secret and AWS_REGION"
+        yield Finding("ses.signature", "error", said, hint or remedy)
 
 
 def judged_clock(offset: timedelta | None, answer: Account | Outcome) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from rq_ses.hints import hint_for
 from rq_ses_worker.account import AccountRefused, Identity
 from rq_ses_worker.doctor.account import denied, hint_of
 from rq_ses_worker.doctor.finding import Finding, ok
-from rq_ses_worker.outcome import Outcome, summary
+from rq_ses_worker.outcome import Outcome, described, summary
 
 Ask = Callable[[str], Identity | None]
 """SesClient.get_email_identity."""
@@ -147,6 +147,6 @@ def _unknown(id_: str, address: str, outcome: Outcome) -> Finding:
     return Finding(
         id_,
         "warning",
-        f"whether {address} is verified is not known ({summary(outcome)})",
+        f"whether {address} is verified is not known ({described(outcome)})",
         hint_of(outcome) or "look in the SES console",
     )

@@ -19,6 +19,7 @@ from rq_ses_worker.credentials import Credentials
 from rq_ses_worker.endpoint import secure_url
 from rq_ses_worker.identity.exchange import NoReply, exchange
 from rq_ses_worker.identity.provider import Grant, NotConfigured, Provider, ProviderFailed, grant
+from rq_ses_worker.masking import Secrets
 from rq_ses_worker.redaction import redact
 from rq_ses_worker.regions import host, partition_of
 from rq_ses_worker.sigv4 import sign
@@ -76,9 +77,8 @@ class Sts:
         if reply.status == 200:
             return grant(f"the answer to {action}", members, must_expire=True)
         secrets = (*(signer.secrets if signer else ()), parameters.get("WebIdentityToken", ""))
-        code, words = members.get("Code", ""), redact(members.get("Message", ""))
-        for secret in filter(None, secrets):
-            words = words.replace(secret, "***")
+        masked = Secrets(secrets).masked
+        code, words = masked(members.get("Code", "")), redact(masked(members.get("Message", "")))
         lasting = 400 <= reply.status < 500 and reply.status != 429 and code not in _PASSING
         raise ProviderFailed(f"{action} answered HTTP {reply.status} {code}: {words}", lasting=lasting)
 
