@@ -68,9 +68,9 @@ class OutboxUnavailable(RqSesError, ConnectionError):
         if remedy:
             super().__init__(f"Redis refused {what} ({reason}): {remedy}")
             return
-        within = f"{waited:.1f}" if waited >= 0.1 else f"{waited:.2g}"
+        within = f"within {waited:.1f} s" if waited >= 0.05 else "at once"
         super().__init__(
-            f"Redis did not take {what} within {within} s ({reason}): check RQ_SES_REDIS_URL and the server, "
+            f"Redis did not take {what} {within} ({reason}): check RQ_SES_REDIS_URL and the server, "
             "then send again, with a key if it must not go out twice "
             "(RQ_SES_ENQUEUE_TIMEOUT says how long it is tried)"
         )

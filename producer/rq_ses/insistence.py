@@ -76,7 +76,8 @@ class Insistence:
                     raise OutboxUnavailable(job_ids, waited, refusal.reason, refusal.remedy) from exc
                 if quick or waited + pause > self._timeout:
                     _away.add(self._server)
-                    raise OutboxUnavailable(job_ids, waited, refusal.reason) from exc
+                    still = ", as in an earlier call" if quick else ""
+                    raise OutboxUnavailable(job_ids, waited, refusal.reason + still) from exc
                 time.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
             else:

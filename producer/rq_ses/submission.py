@@ -67,7 +67,7 @@ class Submission:
         length = _epoch("expires", expires) if isinstance(expires, datetime) else _seconds("expires", expires)
         delay = None if self.delay is None else _seconds("delay", self.delay)
         server = now()
-        moment = length if absolute else round(server + length, 6)
+        moment = length if absolute else server + length
         if moment <= server:
             if not absolute:
                 raise ValueError(f"expires: {expires!r} seconds leave no time to send it: give more")
@@ -81,7 +81,7 @@ class Submission:
                 f"expires: {_shown(moment)} is not after {_shown(due)}, when it is due ({name}): "
                 "let it expire later, or be due earlier"
             )
-        return moment
+        return round(moment, 6)
 
 
 def checked_key(key: str) -> str:
