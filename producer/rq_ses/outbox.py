@@ -36,6 +36,9 @@ BATCH_MESSAGES = 500
 BATCH_BYTES = 4 * 1024 * 1024
 ENQUEUE_TIMEOUT: Final = 2.0
 _SOCKET_TIMEOUT, _CONNECT_TIMEOUT = 5.0, 2.0
+_LARGE: Final = 1024 * 1024
+"""Bytes of a batch that are too many to be written for nothing."""
+
 
 OnConflict = Literal["raise", "keep"]
 ON_CONFLICT: Final[tuple[OnConflict, ...]] = get_args(OnConflict)
@@ -134,6 +137,7 @@ class Outbox:
         self._beyond = durable
         lua = files("rq_ses").joinpath("enqueue.lua").read_text("utf-8")
         self._script = self.connection.register_script(lua)
+        self._told = False
         self._durability = Durability(
             patient, patient.register_script(lua), replicas=durable_replicas, timeout=durable_timeout
         )
@@ -322,11 +326,20 @@ class Outbox:
         for entry in batch:
             args += entry.fields
         beyond = self._beyond if wait.wanted else 0.0
-        call = partial(self._call, args, wait)
+        large = sum(entry.size for entry in batch) > _LARGE
+        call = partial(self._call, args, wait, large=large)
         words = self._insistence.call(call, [entry.job_id for entry in batch], beyond=beyond)
         return [word.decode() if isinstance(word, bytes) else word for word in words]
 
-    def _call(self, args: list[Any], wait: _Wait) -> list[Any]:
+    def _call(self, args: list[Any], wait: _Wait, *, large: bool) -> list[Any]:
+        if large and not self._told:
+            # Else all of it would be written twice: the server reads it before it says that it has no script.
+            self.connection.script_load(self._script.script)
+        words = self._run(args, wait)
+        self._told = True
+        return words
+
+    def _run(self, args: list[Any], wait: _Wait) -> list[Any]:
         if not wait.wanted:
             return list(self._script(keys=self._keys, args=args))
         self._durability.check()

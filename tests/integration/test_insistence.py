@@ -103,6 +103,15 @@ def test_a_mail_too_large_for_the_time_there_is_names_its_size(server: ValkeySer
     assert "RQ_SES_ENQUEUE_TIMEOUT" in str(caught.value)
 
 
+def test_a_large_mail_is_written_once_to_a_server_that_lacks_the_script(own: ValkeyServer) -> None:
+    with client(own) as operator:
+        operator.script_flush()
+        before = operator.info("stats")["total_net_input_bytes"]
+        Outbox(url(own)).send(large(3))
+        written = operator.info("stats")["total_net_input_bytes"] - before
+    assert 2_000_000 < written < 5_000_000
+
+
 # What passes
 
 
