@@ -21,6 +21,8 @@ from redis.exceptions import ReadOnlyError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
+from rq_ses.redisurl import check_redis_url
+
 SENTINEL_PORT: Final = 26379
 SENTINEL_TIMEOUT: Final = 1.0
 """Seconds after which the next Sentinel is asked."""
@@ -87,6 +89,7 @@ def connect(redis_url: str, *, socket_timeout: float, connect_timeout: float) ->
     Raises:
         ValueError: the URL can't be read.
     """
+    check_redis_url(redis_url)
     options: dict[str, Any] = {
         "socket_timeout": socket_timeout,
         "socket_connect_timeout": connect_timeout,

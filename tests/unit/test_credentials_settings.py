@@ -41,9 +41,13 @@ def problem() -> str:
 
 def test_half_a_key_is_an_error_that_names_both_halves(environment: Any) -> None:
     environment(AWS_ACCESS_KEY_ID="AKID")
-    assert problem() == "AWS_SECRET_ACCESS_KEY: is not set, but AWS_ACCESS_KEY_ID is: set both, or neither"
+    assert problem() == (
+        "AWS_ACCESS_KEY_ID: is set, but AWS_SECRET_ACCESS_KEY is not: set both in one place, or remove it"
+    )
     environment(AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY=SECRET)
-    assert problem() == "AWS_SECRET_ACCESS_KEY: is set, but AWS_ACCESS_KEY_ID is not: set both, or neither"
+    assert problem() == (
+        "AWS_SECRET_ACCESS_KEY: is set, but AWS_ACCESS_KEY_ID is not: set both in one place, or remove it"
+    )
 
 
 def test_a_key_that_is_wrong_is_not_called_missing(environment: Any) -> None:

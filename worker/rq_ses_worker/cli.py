@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
+from redis import Redis
+from redis.exceptions import ResponseError
 
 from rq_ses import contract
 from rq_ses.cli.exits import OK, UNFIT
 from rq_ses.contract import PRIORITIES, Priority
 from rq_ses.errors import SettingsError
+from rq_ses.status import unserved
 from rq_ses_worker import events, logs
 from rq_ses_worker.identity.provider import CredentialsUnavailable
 from rq_ses_worker.identity.source import CredentialSource
 from rq_ses_worker.listening import read_listening
-from rq_ses_worker.preflight import ServerUnfit, preflight
+from rq_ses_worker.preflight import Mode, ServerUnfit, preflight
+from rq_ses_worker.ses import SesClient
 from rq_ses_worker.settings import WorkerSettings, load_worker_settings
 from rq_ses_worker.supervisor import Supervisor
 from rq_ses_worker.tally import Board, Tally
@@ -101,9 +107,7 @@ _LEVELS = ("debug", "info", "warning", "error")
 @click.option(
     "--log-level",
     type=click.Choice(_LEVELS),
-    default="info",
-    show_default=True,
-    help="What is logged on stderr.",
+    help="What is logged on stderr: this and what is graver [RQ_SES_LOG_LEVEL].",
 )
 @click.option(
     "--log-format", type=click.Choice(["console", "json"]), help="Form of the log [RQ_SES_LOG_FORMAT]."
@@ -121,7 +125,6 @@ def worker(
     burst: bool,
     processes: int,
     name: str | None,
-    log_level: str,
     priorities: tuple[Priority, ...],
     **options: Any,
 ) -> None:
@@ -147,9 +150,10 @@ def worker(
     """
     settings = load_worker_settings(**options)
     logs.configure(
-        log_level, form=settings.log_format, addresses=settings.log_addresses, sent=settings.log_sent
+        settings.log_level, form=settings.log_format, addresses=settings.log_addresses, sent=settings.log_sent
     )
 
+    tell_where(settings)
     credentials = settings.credentials()
     identify(credentials)
     names = contract.queue_names(settings.queue, priorities or PRIORITIES)
@@ -167,7 +171,7 @@ def worker(
                 priorities=priorities or PRIORITIES,
                 credentials=credentials,
                 tally=board.tallies[number - 1] if board else None,
-            ).work(burst=burst, logging_level=log_level)
+            ).work(burst=burst, logging_level=settings.log_level)
         except ServerUnfit as exc:
             for finding in exc.findings:
                 click.echo(f"Error: Redis: {finding.text}", err=True)
@@ -201,6 +205,23 @@ def monitor_of(settings: WorkerSettings, board: Board, queues: Sequence[str]) ->
     return monitor
 
 
+def tell_where(settings: WorkerSettings) -> None:
+    """Log which host the mails will go to, and what was set and has no effect."""
+    client: SesClient = settings.client()
+    url = urlsplit(client.url)
+    place = settings.endpoint_place
+    events.WORKER_SENDS.log(
+        log,
+        host=url.netloc,
+        given=f", given by {place}" if place else "",
+        region=settings.aws_region,
+        via=url.scheme,
+    )
+    if settings.unused:
+        where = settings.origin("aws_access_key_id")
+        events.SETTINGS_UNUSED.log(log, names=", ".join(settings.unused), place=where)
+
+
 def identify(credentials: CredentialSource) -> None:
     """Fetch credentials and log where they come from; those that can't be had just now are waited for.
 
@@ -227,8 +248,9 @@ def build_worker(
     tally: Tally | None = None,
 ) -> MailWorker:
     """Return the worker that `settings` describe; nothing is connected yet."""
+    queues = contract.queue_names(settings.queue, priorities)
     return MailWorker(
-        contract.queue_names(settings.queue, priorities),
+        queues,
         connection=connect(settings.redis_url),
         client=settings.client(credentials),
         policy=settings.policy(),
@@ -236,6 +258,18 @@ def build_worker(
         lease=settings.lease,
         gate=settings.gate(),
         name=name,
-        check=partial(preflight, mode=settings.preflight),
+        check=partial(_first_look, mode=settings.preflight, queues=queues, told=set()),
         tally=tally,
     )
+
+
+def _first_look(connection: Redis, *, mode: Mode, queues: Sequence[str], told: set[str]) -> None:
+    """Look at Redis before the first mail: whether it keeps them, and whether some wait for nobody."""
+    preflight(connection, mode=mode)
+    with contextlib.suppress(ResponseError):
+        for one in unserved(connection, besides={*queues, *told}):
+            # It may take many tries to start.
+            told.add(one.queue)
+            events.QUEUE_UNSERVED.log(
+                log, finding=str(one), remedy=one.remedy, queue=one.queue, mails=one.mails
+            )
