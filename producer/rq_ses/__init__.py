@@ -1,5 +1,6 @@
 """Durable e-mail for Python web apps: enqueue a message here, a worker sends it through Amazon SES."""
 
+from rq_ses import rqversion  # noqa: F401 - before anything imports RQ
 from rq_ses.errors import (
     DurabilityUnconfirmed,
     IdempotencyConflict,

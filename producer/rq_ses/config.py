@@ -12,18 +12,20 @@
     concurrency = 32
 
 `[[endpoints]]`, an array, does as well if exactly one has an SES transport; the others are left alone. A
-producer reads its own settings in [rq_ses] and nothing else: it has no business with the transport's secrets.
+producer reads its own settings in [rq_ses] and no others: it has no business with the transport's secrets.
+But a name that is nobody's is refused by everybody.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from rq_ses import declared
 from rq_ses.invalid import shown
 
 _TRANSPORT: Final = {
@@ -34,6 +36,10 @@ _TRANSPORT: Final = {
     "base_url": "base_url",
 }
 """The transport's settings, and ours that they are."""
+
+_TABLES: Final = ("endpoints", "rq_ses")
+_ELSEWHERE: Final = frozenset({*_TRANSPORT.values(), "config"})
+"""Settings that don't stand in [rq_ses]."""
 
 _SETTINGS: Final = "endpoints.transport.settings"
 _REFERENCE: Final = re.compile(r"\$\{([^{}]*)\}")
@@ -49,22 +55,35 @@ class Config:
 
 
 def read_config(
-    path: str, environment: Mapping[str, str], names: Collection[str], *, whole: bool = True
+    path: str,
+    environment: Mapping[str, str],
+    names: Collection[str],
+    *,
+    others: Callable[[], Collection[str]] | None = None,
 ) -> Config:
     """Return what the file at `path` says; a file that can't be read is a problem, not an exception.
 
-    `names` are the settings [rq_ses] may hold; without `whole` they are all that is looked at.
+    Args:
+        path: of the file.
+        environment: what ${env.NAME} stands for.
+        names: the settings that are read.
+        others: the settings of others that [rq_ses] may hold, too; then the transport is left alone.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as exc:
         reason = (exc.strerror if isinstance(exc, OSError) else None) or "it is no UTF-8 text"
         return Config(problems={"config": f"RQ_SES_CONFIG: {shown(path, 200)} cannot be read: {reason}"})
-    return parse_config(text, path, environment, names, whole=whole)
+    return parse_config(text, path, environment, names, others=others)
 
 
 def parse_config(
-    text: str, path: str, environment: Mapping[str, str], names: Collection[str], *, whole: bool = True
+    text: str,
+    path: str,
+    environment: Mapping[str, str],
+    names: Collection[str],
+    *,
+    others: Callable[[], Collection[str]] | None = None,
 ) -> Config:
     """Return what `text` says, as `read_config` does; `path` names it in problems."""
     try:
@@ -73,18 +92,18 @@ def parse_config(
         reason = str(exc) if isinstance(exc, tomllib.TOMLDecodeError) else "nested too deep"
         return Config(problems={"config": f"{path}: is not TOML: {reason}"})
     reader = _Reader(path, environment, names)
-    return reader.read(document) if whole else reader.read_own(document)
+    return reader.read(document) if others is None else reader.read_own(document, others)
 
 
 class _Reader:
     def __init__(self, path: str, environment: Mapping[str, str], names: Collection[str]) -> None:
         self._path = path
         self._environment = environment
-        self._names = set(names) - set(_TRANSPORT.values()) - {"config"}
+        self._names = set(names) - _ELSEWHERE
         self._config = Config()
 
     def read(self, document: Mapping[str, Any]) -> Config:
-        self._refuse_unknown(document, "", ("endpoints", "rq_ses"))
+        self._refuse_unknown(document, "", _TABLES)
         if "endpoints" in document:
             endpoint = self._endpoint(document["endpoints"])
             if endpoint is not None:
@@ -94,13 +113,19 @@ class _Reader:
             if name in self._names:
                 self._take(name, f"rq_ses.{name}", value)
             else:
-                self._unknown(f"rq_ses.{name}", sorted(self._names))
+                self._unknown(name, f"rq_ses.{name}", self._names)
         return self._config
 
-    def read_own(self, document: Mapping[str, Any]) -> Config:
+    def read_own(self, document: Mapping[str, Any], others: Callable[[], Collection[str]]) -> Config:
+        self._refuse_unknown(document, "", _TABLES)
         table = self._table(document, "", "rq_ses")
         for name in self._names & table.keys():
             self._take(name, f"rq_ses.{name}", table[name])
+        foreign = sorted(table.keys() - self._names)
+        known = self._names | set(others()) - _ELSEWHERE if foreign else set()
+        for name in foreign:
+            if name not in known:
+                self._unknown(name, f"rq_ses.{name}", known)
         return self._config
 
     def _endpoint(self, endpoints: Any) -> Mapping[str, Any] | None:
@@ -160,13 +185,26 @@ class _Reader:
 
     def _refuse_unknown(self, table: Mapping[str, Any], place: str, known: tuple[str, ...]) -> None:
         for name in table.keys() - set(known):
-            self._unknown(f"{place}.{name}" if place else name, known)
+            self._unknown(name, f"{place}.{name}" if place else name, known)
 
-    def _unknown(self, place: str, known: Collection[str]) -> None:
-        self._problem(place, f"is not known here: remove it, or use one of {', '.join(known)}")
+    def _unknown(self, name: str, place: str, known: Collection[str]) -> None:
+        if place == f"rq_ses.{name}" and name in _TRANSPORT.values():
+            self._problem(place, f"is not known here: write it as {place_of(name)}")
+            return
+        instead = declared.meant(name, sorted(known))
+        remedy = (
+            f"did you mean {instead}?" if instead else f"remove it, or use one of {', '.join(sorted(known))}"
+        )
+        self._problem(place, f"is not known here: {remedy}")
 
     def _problem(self, place: str, text: str, name: str = "") -> None:
         self._config.problems[name or place] = f"{self._path}, {place}: {text}"
+
+
+def place_of(name: str) -> str:
+    """Return where in a file a setting stands."""
+    theirs = next((theirs for theirs, ours in _TRANSPORT.items() if ours == name), None)
+    return f"{_SETTINGS}.{theirs}" if theirs else f"rq_ses.{name}"
 
 
 def _is_ses(endpoint: Any) -> bool:

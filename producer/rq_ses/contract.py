@@ -59,6 +59,9 @@ KEY_FIELD: Final = "rq_ses_key"
 RECIPIENTS_FIELD: Final = "rq_ses_recipients"
 """Field of the job's hash: how many recipients the mail has, which is what SES's limits count; absent: 1."""
 
+ACCOUNT_FIELD: Final = "rq_ses_account"
+"""Field of a worker's hash: `ACCOUNT:REGION` of the gate it goes by."""
+
 KEY_MEMORY: Final = 86_400
 """Seconds an idempotency key is remembered at least after its mail was sent."""
 
@@ -98,6 +101,11 @@ def queue_names(queue: str, priorities: Sequence[Priority] = PRIORITIES) -> tupl
 
 def queue_key(queue: str) -> str:
     return f"{PREFIX}queue:{queue}"
+
+
+def workers_key(queue: str) -> str:
+    """Set of the keys of the workers that are, or were, at a queue."""
+    return f"{PREFIX}workers:{queue}"
 
 
 def registry_key(kind: str, queue: str) -> str:

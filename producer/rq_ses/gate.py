@@ -7,6 +7,7 @@ nothing. All times are Redis's own.
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from rq_ses.plaintext import one_line
 Breaker = Literal["closed", "open", "half-open"]
 
 REASON_LIMIT: Final = 300
+
+_GATE: Final = re.compile(r"([A-Za-z0-9_-]{1,64}):([A-Za-z0-9_-]{1,64})")
 
 _FRESH: Final = 3.0
 """Seconds without a claim after which nothing is in use."""
@@ -104,6 +107,31 @@ def read_gate(connection: Redis, account: str, region: str) -> GateState:
     return _state(account, region, int(seconds) + int(microseconds) / 1e6, stored)
 
 
+def is_there(connection: Redis, account: str, region: str) -> bool:
+    """Tell whether there is a gate of that name. Raises redis.exceptions.RedisError."""
+    return bool(connection.exists(contract.account_key(account, region))) or (account, region) in gates(
+        connection
+    )
+
+
+def gates(connection: Redis) -> list[tuple[str, str]]:
+    """Return account and region of each gate that stands in Redis, or that a worker names.
+
+    All keys are gone through: it is for hands, not for loops. Raises redis.exceptions.RedisError.
+    """
+    client: Any = connection
+    prefix = contract.account_key("", "").removesuffix(":")
+    found = {
+        key.decode("utf-8", "replace").removeprefix(prefix) for key in client.scan_iter(f"{prefix}*", 1000)
+    }
+    with client.pipeline(transaction=False) as pipeline:
+        for key in client.smembers(f"{contract.PREFIX}workers"):
+            pipeline.hget(key, contract.ACCOUNT_FIELD)
+        named = pipeline.execute(raise_on_error=False)
+    found |= {name.decode("utf-8", "replace") for name in named if isinstance(name, bytes)}
+    return sorted((match[1], match[2]) for name in found if (match := _GATE.fullmatch(name)))
+
+
 def open_breaker(connection: Redis, account: str, region: str, reason: str) -> None:
     """Open an account's breaker until it is closed by hand: no worker claims anything, no probe is made.
 
@@ -136,6 +164,12 @@ def close_breaker(connection: Redis, account: str, region: str) -> bool:
         pipeline.hdel(key, "manual", "probe", "probe_until", "last_probe", "next_probe", "spacing")
         state = pipeline.execute()[0]
     return state in (b"open", b"half-open")
+
+
+def figure(rate: float) -> str:
+    """Return a rate as people write it: no more digits than it has, and never a power of ten."""
+    text = f"{rate:,.3f}"
+    return text.rstrip("0").rstrip(".")
 
 
 def _state(account: str, region: str, now: float, stored: Mapping[bytes, bytes]) -> GateState:

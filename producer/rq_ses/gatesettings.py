@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Annotated, Any, Final, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, AliasChoices, Field
+from pydantic import AfterValidator, AliasChoices, Field, model_validator
 
 from rq_ses import contract
+from rq_ses.awsfiles import profile_region
 from rq_ses.config import read_config
 from rq_ses.invalid import shown
 from rq_ses.settings import CONFIG_VARIABLE, ProducerSettings, load_settings
 
-_REGIONS: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
+REGIONS: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
+PROFILES: Final = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
-_Settings = TypeVar("_Settings", bound=ProducerSettings)
 
 
 def _named(kind: str) -> AfterValidator:
@@ -37,31 +38,45 @@ AccountName = Annotated[str, _named("an account")]
 RegionName = Annotated[str, _named("a region")]
 
 
+def given_profile(given: Mapping[str, Any]) -> str | None:
+    """Return the AWS profile among values that go by their fields' names or variables."""
+    named = (given[name] for name in ("aws_profile", *PROFILES) if given.get(name))
+    return next((name for name in named if isinstance(name, str)), None)
+
+
+def with_the_profiles_region(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the values, and the region of their AWS profile if they have none."""
+    if not given.keys().isdisjoint(("aws_region", *REGIONS)):
+        return given
+    region = profile_region(given_profile(given), os.environ)
+    return given if region is None else {**given, "aws_region": region}
+
+
 class GateSettings(ProducerSettings):
-    """Where an account's gate stands; no AWS credentials are needed. Raises pydantic.ValidationError."""
+    """Where queues and gates stand; no AWS credentials are needed. Raises pydantic.ValidationError.
 
-    account: AccountName = Field(
-        contract.DEFAULT_ACCOUNT, description="Name of the SES account, where several share a Redis."
-    )
-    aws_region: RegionName = Field(
-        validation_alias=AliasChoices(*_REGIONS),
-        description="AWS region of SES, such as us-east-1.",
-    )
-    config: str | None = Field(None, description="TOML file with settings.")
-
-
-class StatusSettings(ProducerSettings):
-    """Where queues and gate stand; without a region, the gates are those that workers name."""
+    Without a region, the gates are those that workers name, or that there are in Redis.
+    """
 
     account: AccountName = Field(
         contract.DEFAULT_ACCOUNT, description="Name of the SES account, where several share a Redis."
     )
     aws_region: RegionName | None = Field(
         None,
-        validation_alias=AliasChoices(*_REGIONS),
+        validation_alias=AliasChoices(*REGIONS),
         description="AWS region of SES, such as us-east-1.",
     )
+    aws_profile: str | None = Field(
+        None,
+        validation_alias=AliasChoices(*PROFILES),
+        description="Profile in AWS's shared files that may name the region.",
+    )
     config: str | None = Field(None, description="TOML file with settings.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_the_profiles_region(cls, given: Any) -> Any:
+        return with_the_profiles_region(given) if isinstance(given, dict) else given
 
 
 def load_gate_settings(**overrides: Any) -> GateSettings:
@@ -70,18 +85,9 @@ def load_gate_settings(**overrides: Any) -> GateSettings:
     Of the file, the transport's region is read too, and none of its secrets. Raises SettingsError with a line
     for each problem.
     """
-    return _load(GateSettings, overrides)
-
-
-def load_status_settings(**overrides: Any) -> StatusSettings:
-    """Return the settings, as `load_gate_settings` does. Raises SettingsError."""
-    return _load(StatusSettings, overrides)
-
-
-def _load(kind: type[_Settings], overrides: dict[str, Any]) -> _Settings:
     path = overrides.get("config") or os.environ.get(CONFIG_VARIABLE)
-    if path and not overrides.get("aws_region") and not any(os.environ.get(name) for name in _REGIONS):
+    if path and not overrides.get("aws_region") and not any(os.environ.get(name) for name in REGIONS):
         # What is wrong with the rest of it is the worker's business.
         values = read_config(path, os.environ, GateSettings.model_fields).values
         overrides["aws_region"] = values.get("aws_region")
-    return load_settings(kind, overrides, path=overrides.get("config"), whole_file=False)
+    return load_settings(GateSettings, overrides, path=overrides.get("config"), whole_file=False)

@@ -28,6 +28,7 @@ from rq_ses.insistence import Insistence
 from rq_ses.message import Message
 from rq_ses.receipt import Receipt
 from rq_ses.server import connect, own_client
+from rq_ses.settings import load_producer_settings
 from rq_ses.submission import OnUnknown, Priority, Seconds, Submission, checked_key
 
 __all__ = ["BATCH_BYTES", "BATCH_MESSAGES", "ON_CONFLICT", "OnConflict", "Outbox", "Receipt"]
@@ -117,7 +118,10 @@ class Outbox:
         if redis_url is not None and not isinstance(redis_url, str):
             redis_url, connection = None, redis_url
         if (redis_url is None) == (connection is None):
-            raise ValueError("Outbox needs either a redis_url or a connection: give exactly one of them")
+            raise ValueError(
+                "Outbox needs either a redis_url or a connection: give exactly one of them, "
+                "or let Outbox.from_env() read RQ_SES_REDIS_URL and its siblings"
+            )
         try:
             self.queue = contract.checked_queue(queue)
         except ValueError as exc:
@@ -148,6 +152,21 @@ class Outbox:
         least = math.ceil(enqueue_timeout) + 60
         ttls = [ttl if ttl < 0 else max(ttl, least) for ttl in (result_ttl, failure_ttl)]
         self._job_fields = (contract.JOB_TIMEOUT, *ttls)
+
+    @classmethod
+    def from_env(cls, *, config: str | None = None, **overrides: Any) -> Outbox:
+        """Return the Outbox that the settings describe: those that `rq-ses` reads for its commands.
+
+        RQ_SES_REDIS_URL, RQ_SES_QUEUE and their siblings count, else the file that RQ_SES_CONFIG names.
+
+        Args:
+            config: a file in place of that one.
+            overrides: settings by their names (redis_url, queue, result_ttl, …) that count before all others.
+
+        Raises:
+            SettingsError: with a line for each that is missing, wrong, or no setting at all.
+        """
+        return cls(**load_producer_settings(config=config, **overrides).model_dump())
 
     def send(
         self,

@@ -28,6 +28,7 @@ from redis.sentinel import (
 )
 
 from rq_ses.patience import Patient
+from rq_ses.redisurl import check_redis_url
 
 SENTINEL_PORT: Final = 26379
 SENTINEL_TIMEOUT: Final = 1.0
@@ -95,6 +96,7 @@ def connect(redis_url: str, *, socket_timeout: float, connect_timeout: float) ->
     Raises:
         ValueError: the URL can't be read.
     """
+    check_redis_url(redis_url)
     options: dict[str, Any] = {
         "socket_timeout": socket_timeout,
         "socket_connect_timeout": connect_timeout,

@@ -6,67 +6,43 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, ClassVar, Final, TypeVar
 
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 from redis import ConnectionPool, RedisError
 
-from rq_ses import contract
+from rq_ses import contract, declared
 from rq_ses.config import Config, read_config
 from rq_ses.contract import YEARS
+from rq_ses.declared import PREFIX
 from rq_ses.errors import SettingsError
 from rq_ses.invalid import shown
 from rq_ses.plaintext import one_line
+from rq_ses.redisurl import FORMS, check_redis_url, masked
 from rq_ses.server import connect, is_sentinel_url
+from rq_ses.together import ENVIRONMENT, OPTIONS, Together, judge
 
-PREFIX: Final = "RQ_SES_"
 CONFIG_VARIABLE: Final = f"{PREFIX}CONFIG"
 
-_SERVER: Final = re.compile(
-    r"(?:rediss?://(?:[^\x00-\x20\x7f/?#]+(?:/\d*)?|/\d+)|unix://[^\x00-\x20\x7f?#]+)(?:\?[!-~]*)?"
-)
-_USERINFO: Final = re.compile(r"^([A-Za-z+]+://)?.*@", re.DOTALL)
-_PASSWORD: Final = re.compile(r"(password=)[^&]*", re.IGNORECASE)
-_NO_PORT: Final = re.compile(r":(?!//)(?!\d{1,5}(?:[/?]|$))[^/?]*")
 _NOT_SHOWN: Final = (SecretStr, SecretStr | None)
 
 
-def masked(url: str) -> str:
-    """Return a server's URL with all that may be a password hidden."""
-    return _NO_PORT.sub(":***", _PASSWORD.sub(r"\1***", _USERINFO.sub(r"\1***@", url)))
-
-
 def _redis_url(url: str) -> str:
-    if not _usable(url):
-        raise ValueError(
-            f"{shown(masked(url), 200)} is not the URL of a Redis server: "
-            "use redis://host:port/db, rediss://host:port/db, unix:///path "
-            "or redis+sentinel://host1:port,host2:port/service/db"
-        )
-    return url
-
-
-def _usable(url: str) -> bool:
-    sentinels = is_sentinel_url(url)
-    if not sentinels and not _SERVER.fullmatch(url):
-        return False
+    check_redis_url(url)
     try:
         # Made, never connected: so redis-py itself tells what it doesn't understand.
-        if sentinels:
+        if is_sentinel_url(url):
             pool = connect(url, socket_timeout=1, connect_timeout=1).connection_pool
         else:
             pool = ConnectionPool.from_url(url)
         pool.make_connection()
     except (ValueError, TypeError, RedisError):
-        return False
-    # RQ needs bytes.
-    return not pool.connection_kwargs.get("decode_responses")
+        # Not chained: the cause may repeat a password.
+        raise ValueError(f"{shown(masked(url), 150)} is nothing redis-py can use: write {FORMS}") from None
+    return url
 
 
 def _number(value: Any) -> Any:
@@ -94,6 +70,20 @@ class ProducerSettings(BaseSettings):
         frozen=True,
         hide_input_in_errors=True,
     )
+
+    groups: ClassVar[tuple[Together, ...]] = ()
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+    _unused: tuple[str, ...] = PrivateAttr(default=())
+
+    def origin(self, name: str) -> str:
+        """Return where a setting comes from: "the environment", "the file PATH"; "" if that isn't known."""
+        return self._origins.get(name, "")
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """What was set and isn't used, since the group it belongs to comes from another place."""
+        return self._unused
 
     redis_url: Annotated[str, AfterValidator(_redis_url)] = Field(
         "redis://127.0.0.1:6379/0",
@@ -156,87 +146,59 @@ def load_settings(
     Raises:
         SettingsError: with a line for each problem, those of the file included.
     """
+    declared.check_environment(os.environ)
     file = path or os.environ.get(CONFIG_VARIABLE) or ""
-    found = read_config(file, os.environ, kind.model_fields, whole=whole_file) if file else Config()
-    file_values = found.values
-    file_problems = {name: one_line(text, 400) for name, text in found.problems.items()}
+    others = None if whole_file else declared.fields
+    found = read_config(file, os.environ, kind.model_fields, others=others) if file else Config()
     options = {name: value for name, value in overrides.items() if value is not None}
-    environment = {_field(kind, name) for name in EnvSettingsSource(kind)()}
-    from_file = {
-        name: value for name, value in file_values.items() if name not in environment | options.keys()
+    environment = {declared.field_of(kind, name) for name in EnvSettingsSource(kind)()}
+    in_file = f"the file {file}"
+    given = {OPTIONS: options, ENVIRONMENT: environment, in_file: found.values.keys() | found.problems.keys()}
+    origins = {name: place for place in reversed(given) for name in given[place]}
+    groups = judge(kind, getattr(kind, "groups", ()), given, unreadable=found.problems)
+    origins |= groups.places
+    values = {
+        name: found.values[name]
+        for name, place in origins.items()
+        if place == in_file and name in found.values
     }
-    problems: dict[str, list[str]] = {name: [text] for name, text in file_problems.items()}
+    values |= {name: options[name] for name, place in origins.items() if place == OPTIONS}
+    # So that they aren't taken from the environment.
+    values |= {name: None for name, place in groups.places.items() if not place}
+    problems: dict[str, list[str]] = {name: [one_line(text, 400)] for name, text in found.problems.items()}
+    for name, text in groups.problems.items():
+        problems.setdefault(name, []).append(one_line(text, 400))
     try:
-        settings = kind(**{**from_file, **options})
+        settings = kind(**values)
     except ValidationError as exc:
         for error in exc.errors(include_url=False):
-            name = _field(kind, str(error["loc"][0]) if error["loc"] else "")
-            if error["type"] == "missing" and not file_problems.keys().isdisjoint((name, "config")):
+            name = declared.field_of(kind, str(error["loc"][0]) if error["loc"] else "")
+            if error["type"] == "missing" and not found.problems.keys().isdisjoint((name, "config")):
                 continue
-            origin = " (an option)" if name in options else f" (in {file})" if name in from_file else ""
-            line = f"{_title(kind, name)}: {_problem(kind, name, error)}{origin}"
+            place = {OPTIONS: " (an option)", in_file: f" (in {file})"}.get(origins.get(name, ""), "")
+            # One of the whole names its settings itself.
+            title = f"{declared.title(kind, name)}: " if error["loc"] else ""
+            line = f"{title}{_problem(kind, name, error)}{place}"
             problems.setdefault(name, []).append(one_line(line, 400))
     if problems:
         order = list(kind.model_fields)
         named = sorted(problems, key=lambda name: order.index(name) if name in order else -1)
         # Outside the except clause, so that it isn't chained: a ValidationError holds the secrets.
         raise SettingsError([line for name in named for line in problems[name]])
+    if isinstance(settings, ProducerSettings):
+        settings._origins = {name: place for name, place in origins.items() if place}
+        settings._unused = groups.unused
     return settings
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting as documentation lists it; of its environment `variables` the first that is set counts."""
-
-    name: str
-    variables: tuple[str, ...]
-    required: bool
-    default: Any
-    meaning: str
-
-
-def describe(kind: type[BaseSettings]) -> tuple[Setting, ...]:
-    """Return all settings of a class, in order."""
-    return tuple(
-        Setting(
-            name,
-            _variables(name, field),
-            field.is_required(),
-            None if field.is_required() else field.default,
-            field.description or "",
-        )
-        for name, field in kind.model_fields.items()
-    )
-
-
-def _variables(name: str, field: FieldInfo) -> tuple[str, ...]:
-    alias = field.validation_alias
-    if isinstance(alias, AliasChoices):
-        return tuple(str(choice) for choice in alias.choices)
-    return (str(alias) if alias else f"{PREFIX}{name.upper()}",)
-
-
-def _field(kind: type[BaseSettings], key: str) -> str:
-    """Return the field that a validation error or the environment names by an alias."""
-    for name, field in kind.model_fields.items():
-        if key == name or key in _variables(name, field):
-            return name
-    return key
-
-
-def _title(kind: type[BaseSettings], name: str) -> str:
-    field = kind.model_fields.get(name)
-    return _variables(name, field)[0] if field else name
-
-
 def _problem(kind: type[BaseSettings], name: str, error: ErrorDetails) -> str:
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
     field = kind.model_fields.get(name)
     if field is None:
         return "is not a setting: look for a misspelling"
-    if error["type"] == "value_error":
-        return str(error["ctx"]["error"])
     if error["type"] == "missing":
-        others = "".join(f" or {variable}" for variable in _variables(name, field)[1:])
+        others = "".join(f" or {variable}" for variable in declared.variables(name, field)[1:])
         return f"is not set: set it{others}, or give it in the file that {PREFIX}CONFIG names"
     hidden = field.annotation in _NOT_SHOWN or not field.repr
     value = f"a value of type {type(error['input']).__name__}" if hidden else shown(error["input"])

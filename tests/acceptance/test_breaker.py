@@ -12,7 +12,7 @@ import pytest
 from redis import Redis
 
 from rq_ses import Outbox, contract
-from rq_ses.gate import read_gate
+from rq_ses.gate import figure, read_gate
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.mail import mail
 from support.outage import FickleSes, unavailable
@@ -146,9 +146,10 @@ def test_a_paused_account_fails_what_is_in_flight_and_nothing_else(
 def test_a_breaker_opened_by_hand_stays_open_until_a_hand_closes_it(
     redis: Redis, redis_url: str, ses: SimulatorServer, worker_env: dict[str, str], tmp_path: Path
 ) -> None:
-    done = run(["breaker", "open", "--reason", "new <b>templates</b>"], worker_env)
-    assert (done.returncode, done.stdout) == (0, "")
     with running(["worker"], {**worker_env, **QUICK}, tmp_path / "log") as worker:
+        wait_for(lambda: "sending mails of" in worker.output)
+        done = run(["breaker", "open", "--reason", "new <b>templates</b>"], worker_env)
+        assert (done.returncode, done.stdout) == (0, "")
         wait_for(lambda: "breaker open: new ‹b›templates‹/b›; no probes until" in worker.output)
         job_id = Outbox(redis_url).send(mail()).job_id
         # A burst would never end.
@@ -159,26 +160,29 @@ def test_a_breaker_opened_by_hand_stays_open_until_a_hand_closes_it(
         wait_for(lambda: redis.hget(contract.JOB_PREFIX + job_id, "status") == b"finished")
 
 
+def gate(redis: Redis, account: str, region: str) -> None:
+    redis.hset(contract.account_key(account, region), "state", "closed")
+
+
 def test_the_breakers_command_says_how_the_gate_stands(
     redis: Redis, worker_env: dict[str, str], tmp_path: Path
 ) -> None:
-    env = {**worker_env, "AWS_SECRET_ACCESS_KEY": ""}
+    env = {**worker_env, "AWS_SECRET_ACCESS_KEY": "", "AWS_SESSION_TOKEN": ""}
+    gate(redis, "default", "us-east-1")
+    gate(redis, "other", "eu-west-3")
     assert "closed" in run(["breaker", "show"], env).stdout
     assert run(["breaker", "close"], env).stderr == "the breaker of default in us-east-1 was closed already\n"
-    done = run(["breaker", "open", "--account", "other"], env)
-    assert "Warning: no worker has gone by it yet: check --account and --region" in done.stderr
-    shown = run(["breaker", "show", "--account", "other"], env).stdout
+    of_other = ["--account", "other", "--region", "eu-west-3"]
+    assert run(["breaker", "open", *of_other], env).returncode == 0
+    shown = run(["breaker", "show", *of_other], env).stdout
     assert re.search(r"breaker +open, by hand", shown)
     assert json.loads(run(["breaker", "show", "--json"], env).stdout)["breaker"] == "closed"
-    del env["AWS_REGION"]
-    done = run(["breaker", "show"], env)
-    assert (done.returncode, done.stdout) == (3, "")
-    assert "AWS_REGION" in done.stderr
     config = tmp_path / "rq-ses.toml"
     config.write_text(
         '[endpoints.transport]\ntype = "ses"\n[endpoints.transport.settings]\n'
         'region = "eu-west-3"\nsecret_access_key = "${env.NOT_SET}"\n[rq_ses]\naccount = "other"\n'
     )
+    del env["AWS_REGION"]
     shown = json.loads(run(["breaker", "show", "--json", "--config", str(config)], env).stdout)
     assert (shown["account"], shown["region"]) == ("other", "eu-west-3")
     done = run(["breaker", "show", "--region", "a b"], env)
@@ -191,3 +195,76 @@ def test_the_breakers_command_says_how_the_gate_stands(
     assert (done.returncode, done.stdout) == (4, "")
     assert "WRONGTYPE" in done.stderr
     assert "did not answer" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [["open"], ["close"], ["show"], ["show", "--json"]])
+def test_a_gate_that_is_not_there_is_refused_with_those_that_are(
+    command: list[str], redis: Redis, worker_env: dict[str, str]
+) -> None:
+    def refused(*options: str, **variables: str) -> str:
+        done = run(["breaker", *command, *options], {**worker_env, **variables})
+        assert (done.returncode, done.stdout) == (3, "")
+        assert len(done.stderr.splitlines()) == 1
+        return done.stderr
+
+    assert "there is none in this Redis: check RQ_SES_REDIS_URL, or start a worker" in refused()
+    gate(redis, "default", "eu-west-1")
+    gate(redis, "shop", "eu-north-1")
+    before = redis.keys()
+    there = "one that there is: default in eu-west-1, shop in eu-north-1"
+    assert (
+        f"no worker has gone by the account default in us-east-1 here: give --account and --region of {there}"
+        in (refused())
+    )
+    assert f"shop in eu-west-1 here: give --account and --region of {there}" in (
+        refused("--account", "shop", "--region", "eu-west-1")
+    )
+    assert (
+        f"AWS_REGION: is not set, and several accounts could be meant: give --account and --region of {there}"
+        in (refused(AWS_REGION=""))
+    )
+    assert "AWS_REGION: is not set, and no account could be meant" in refused("--account", "x", AWS_REGION="")
+    assert sorted(redis.keys()) == sorted(before)
+
+
+def test_without_a_region_the_only_gate_is_taken_and_told(
+    redis: Redis, worker_env: dict[str, str], tmp_path: Path
+) -> None:
+    env = {**worker_env, "AWS_REGION": "", "HOME": str(tmp_path)}
+    gate(redis, "shop", "eu-north-1")
+    done = run(["breaker", "open", "--reason", "x"], env)
+    assert done.stderr == (
+        "no region is set: the only account there is is shop in eu-north-1\n"
+        "the breaker of shop in eu-north-1 is open: nothing is sent until it is closed\n"
+    )
+    assert read_gate(redis, "shop", "eu-north-1").manual
+    gate(redis, "news", "eu-west-1")
+    shown = json.loads(run(["breaker", "show", "--json", "--account", "shop"], env).stdout)
+    assert (shown["region"], shown["breaker"]) == ("eu-north-1", "open")
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws" / "config").write_text(
+        "[default]\nregion = us-east-2\n[profile mail]\nregion = eu-west-1\n"
+    )
+    shown = json.loads(
+        run(["breaker", "show", "--json", "--account", "news"], {**env, "AWS_PROFILE": "mail"}).stdout
+    )
+    assert shown["region"] == "eu-west-1"
+
+
+def test_a_gate_that_a_worker_names_is_there_before_any_mail(
+    redis: Redis, worker_env: dict[str, str], tmp_path: Path
+) -> None:
+    with running(["worker", "--account", "fresh"], worker_env, tmp_path / "log") as worker:
+        wait_for(lambda: "sending mails of" in worker.output)
+        redis.delete(contract.account_key("fresh", "us-east-1"))
+        done = run(["breaker", "open", "--account", "fresh"], worker_env)
+        assert (done.returncode, done.stdout) == (0, "")
+        wait_for(lambda: "breaker open: " in worker.output)
+
+
+def test_rates_and_quotas_are_written_as_people_do(redis: Redis, worker_env: dict[str, str]) -> None:
+    assert [figure(rate) for rate in (1_000_000.0, 14.0, 0.05, 13.3333333, 2.5, 100.0, 1234567.5)] == [
+        "1,000,000", "14", "0.05", "13.333", "2.5", "100", "1,234,567.5",
+    ]  # fmt: skip
+    gate(redis, "default", "us-east-1")
+    assert "not known: SES has not told it" in run(["breaker", "show"], worker_env).stdout

@@ -16,7 +16,8 @@ from redis import Redis
 
 from rq_ses import Outbox
 from rq_ses.cli import main
-from rq_ses.settings import ProducerSettings, Setting, describe
+from rq_ses.declared import Setting, describe
+from rq_ses.settings import ProducerSettings
 from rq_ses_worker.settings import WorkerSettings
 from rq_ses_worker.simulator.server import SimulatorServer
 from support import documents

@@ -150,7 +150,7 @@ def test_keys_of_the_environment_come_first(aws: Any, shared: Any) -> None:
         AWS_PROFILE="default",
     )
     assert ours() == theirs() == Credentials("AKIAENV", SECRET, TOKEN)
-    assert str(source()) == "settings (AKIAENV)"
+    assert str(source()) == "the environment (AKIAENV)"
 
 
 def test_keys_of_the_environment_end_when_they_say_so(aws: Any) -> None:
@@ -160,7 +160,7 @@ def test_keys_of_the_environment_end_when_they_say_so(aws: Any) -> None:
     found.current()
     assert found.expires == datetime.fromisoformat(EXPIRATION)
     aws(AWS_CREDENTIAL_EXPIRATION="2001-01-01T00:00:00Z")
-    assert "settings: what it gives ended at 2001-01-01 00:00:00 UTC" in str(unavailable())
+    assert "the environment: what it gives ended at 2001-01-01 00:00:00 UTC" in str(unavailable())
 
 
 @pytest.mark.parametrize(

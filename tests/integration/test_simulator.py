@@ -609,6 +609,31 @@ def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "variables"),
+    [
+        (["--access-key-id", "AKIDOPT", "--secret-access-key", "opt-secret"], {}),
+        ([], {"RQ_SES_SIMULATOR_ACCESS_KEY_ID": "AKIDOPT", "RQ_SES_SIMULATOR_SECRET_ACCESS_KEY": "opt-secret"}),
+        (["--access-key-id", "AKIDOPT"], {"RQ_SES_SIMULATOR_SECRET_ACCESS_KEY": "opt-secret"}),
+    ],
+)  # fmt: skip
+def test_a_token_left_over_in_the_shell_is_not_joined_to_another_key(
+    http: requests.Session, options: list[str], variables: dict[str, str]
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, "--port", "0", *options],
+        env=_environment(AWS_SESSION_TOKEN="left-over", **variables),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        url = process.stdout.readline().removeprefix("simulator listening on ").rstrip("\n")
+        assert send(http, url, "anna@example.org", key="AKIDOPT", secret="opt-secret").status_code == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+
+
 def test_the_command_says_when_the_port_is_taken(ses: SimulatorServer) -> None:
     port = str(urlsplit(ses.url).port)
     ended = _run("--port", port)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import urlsplit
 
 import click
+from redis import Redis
+from redis.exceptions import ResponseError
 
 from rq_ses import contract
 from rq_ses.cli.exits import DENIED, INCOMPLETE, OK, UNFIT
 from rq_ses.contract import PRIORITIES, Priority
 from rq_ses.errors import SettingsError
+from rq_ses.status import unserved
 from rq_ses_worker import events, logs
 from rq_ses_worker.denial import Denied
 from rq_ses_worker.drained import tell_burst
@@ -21,7 +26,8 @@ from rq_ses_worker.identity.provider import CredentialsUnavailable
 from rq_ses_worker.identity.source import CredentialSource
 from rq_ses_worker.listening import read_listening
 from rq_ses_worker.parts import PartDied
-from rq_ses_worker.preflight import ServerUnfit, preflight
+from rq_ses_worker.preflight import Mode, ServerUnfit, preflight
+from rq_ses_worker.ses import SesClient
 from rq_ses_worker.settings import WorkerSettings, load_worker_settings
 from rq_ses_worker.supervisor import Supervisor
 from rq_ses_worker.tally import Board, Tally
@@ -116,9 +122,7 @@ _LEVELS = ("debug", "info", "warning", "error")
 @click.option(
     "--log-level",
     type=click.Choice(_LEVELS),
-    default="info",
-    show_default=True,
-    help="What is logged on stderr.",
+    help="What is logged on stderr: this and what is graver [RQ_SES_LOG_LEVEL].",
 )
 @click.option(
     "--log-format", type=click.Choice(["console", "json"]), help="Form of the log [RQ_SES_LOG_FORMAT]."
@@ -137,7 +141,6 @@ def worker(
     max_wait: float | None,
     processes: int,
     name: str | None,
-    log_level: str,
     priorities: tuple[Priority, ...],
     **options: Any,
 ) -> None:
@@ -167,9 +170,10 @@ def worker(
         raise click.UsageError("--max-wait is for --burst")
     settings = load_worker_settings(**options)
     logs.configure(
-        log_level, form=settings.log_format, addresses=settings.log_addresses, sent=settings.log_sent
+        settings.log_level, form=settings.log_format, addresses=settings.log_addresses, sent=settings.log_sent
     )
 
+    tell_where(settings)
     credentials = settings.credentials()
     identify(credentials)
     names = contract.queue_names(settings.queue, priorities or PRIORITIES)
@@ -231,6 +235,23 @@ def monitor_of(settings: WorkerSettings, board: Board, queues: Sequence[str]) ->
     return monitor
 
 
+def tell_where(settings: WorkerSettings) -> None:
+    """Log which host the mails will go to, and what was set and has no effect."""
+    client: SesClient = settings.client()
+    url = urlsplit(client.url)
+    place = settings.endpoint_place
+    events.WORKER_SENDS.log(
+        log,
+        host=url.netloc,
+        given=f", given by {place}" if place else "",
+        region=settings.aws_region,
+        via=url.scheme,
+    )
+    if settings.unused:
+        where = settings.origin("aws_access_key_id")
+        events.SETTINGS_UNUSED.log(log, names=", ".join(settings.unused), place=where)
+
+
 def identify(credentials: CredentialSource) -> None:
     """Fetch credentials and log where they come from; those that can't be had just now are waited for.
 
@@ -257,8 +278,9 @@ def build_worker(
     tally: Tally | None = None,
 ) -> MailWorker:
     """Return the worker that `settings` describe; nothing is connected yet."""
+    queues = contract.queue_names(settings.queue, priorities)
     return MailWorker(
-        contract.queue_names(settings.queue, priorities),
+        queues,
         connection=connect(settings.redis_url),
         client=settings.client(credentials),
         policy=settings.policy(),
@@ -266,6 +288,18 @@ def build_worker(
         lease=settings.lease,
         gate=settings.gate(),
         name=name,
-        check=partial(preflight, mode=settings.preflight),
+        check=partial(_first_look, mode=settings.preflight, queues=queues, told=set()),
         tally=tally,
     )
+
+
+def _first_look(connection: Redis, *, mode: Mode, queues: Sequence[str], told: set[str]) -> None:
+    """Look at Redis before the first mail: whether it keeps them, and whether some wait for nobody."""
+    preflight(connection, mode=mode)
+    with contextlib.suppress(ResponseError):
+        for one in unserved(connection, besides={*queues, *told}):
+            # It may take many tries to start.
+            told.add(one.queue)
+            events.QUEUE_UNSERVED.log(
+                log, finding=str(one), remedy=one.remedy, queue=one.queue, mails=one.mails
+            )

@@ -18,6 +18,12 @@ from contextlib import contextmanager
 from enum import Enum
 from typing import Any, Final
 
+MIN_UPLOAD_RATE: Final = 250_000
+"""Bytes a second: 16 threads that each send a large mail share a line of 32 Mbit/s."""
+
+SLOWEST_UPLOAD: Final = 50_000
+"""Bytes a second below which no worker is set: its largest mails would outlive contract.JOB_TIMEOUT."""
+
 
 class Phase(Enum):
     """How far an exchange has come, which decides whether SES can have the mail."""

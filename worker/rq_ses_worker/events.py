@@ -97,6 +97,18 @@ MAILS_KEPT: Final = Event(
 
 # The worker
 
+WORKER_SENDS: Final = Event(
+    "worker.sends", INFO, "mails go to %(host)s%(given)s, signed for %(region)s", ("via",)
+)
+SETTINGS_UNUSED: Final = Event(
+    "settings.unused", WARNING, "not used, since the key comes from %(place)s: %(names)s"
+)
+QUEUE_UNSERVED: Final = Event(
+    "queue.unserved",
+    WARNING,
+    "%(finding)s: %(remedy)s",
+    ("queue", "mails"),
+)
 WORKER_STARTED: Final = Event(
     "worker.started",
     INFO,

@@ -28,7 +28,7 @@ from rq_ses_worker.account import (
 from rq_ses_worker.answer import lower_names
 from rq_ses_worker.connection import ONE_PIECE, WholeAnswer
 from rq_ses_worker.credentials import Credentials
-from rq_ses_worker.deadline import EXCHANGE, Phase
+from rq_ses_worker.deadline import EXCHANGE, MIN_UPLOAD_RATE, Phase
 from rq_ses_worker.endpoint import SEND_PATH, endpoint_url
 from rq_ses_worker.failure import EXPECTED, failed
 from rq_ses_worker.httpdate import parse_http_date
@@ -39,12 +39,6 @@ from rq_ses_worker.outcome import Outcome, Sent, Terminal, Transient, classify, 
 from rq_ses_worker.rehearsal import rehearse
 from rq_ses_worker.sigv4 import host_header, sign
 from rq_ses_worker.transport import EndpointAdapter, Proxy, tls_context
-
-MIN_UPLOAD_RATE: Final = 250_000
-"""Bytes a second: 16 threads that each send a large mail share a line of 32 Mbit/s."""
-
-SLOWEST_UPLOAD: Final = 50_000
-"""Bytes a second below which no worker is set: its largest mails would outlive contract.JOB_TIMEOUT."""
 
 BODY_LIMIT: Final = 1 << 20
 """Bytes of an answer that are read; SES's are well under 1 KB."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -20,26 +20,32 @@ from pydantic import (
 
 from rq_ses import contract
 from rq_ses.contract import YEARS
-from rq_ses.gatesettings import AccountName
+from rq_ses.gatesettings import PROFILES, REGIONS, AccountName, given_profile, with_the_profiles_region
 from rq_ses.invalid import shown
+from rq_ses.redisurl import max_connections
 from rq_ses.settings import Number, ProducerSettings, load_settings
+from rq_ses.together import ENVIRONMENT, Together
 from rq_ses_worker.credentials import Credentials
-from rq_ses_worker.endpoint import check_region, endpoint_url
+from rq_ses_worker.deadline import MIN_UPLOAD_RATE, SLOWEST_UPLOAD
 from rq_ses_worker.gate import GatePolicy
-from rq_ses_worker.identity.chain import Chain
-from rq_ses_worker.identity.keys import GivenKeys
-from rq_ses_worker.identity.profile import profile_region
-from rq_ses_worker.identity.source import CredentialSource
-from rq_ses_worker.identity.sts import sts_of
+from rq_ses_worker.identity.endpoints import GLOBAL, configured_endpoint, variable
 from rq_ses_worker.listening import read_listening
 from rq_ses_worker.retry import RetryPolicy
-from rq_ses_worker.ses import MIN_UPLOAD_RATE, SLOWEST_UPLOAD, SesClient
-from rq_ses_worker.transport import Proxy, tls_context
+
+if TYPE_CHECKING:
+    from rq_ses_worker.identity.source import CredentialSource
+    from rq_ses_worker.ses import SesClient
+
+# What needs more than the producer has is imported where it is used: a producer that meets a setting of the
+# worker's, or a misspelling, asks this module for the names (rq_ses.declared).
+
+REDIS_CONNECTIONS = 8
+"""What a worker's threads may need at the same time, and a little more."""
 
 _ANY_REGION = "us-east-1"
 _SLOWEST, _FASTEST = 0.01, 1_000_000
-_REGION_NAMES = frozenset({"aws_region", "AWS_REGION", "AWS_DEFAULT_REGION"})
-_PROFILE_NAMES = ("aws_profile", "AWS_PROFILE", "AWS_DEFAULT_PROFILE")
+_SERVICE = "sesv2"
+_ENDPOINTS = (variable(_SERVICE), GLOBAL)
 
 
 def _switches(info: ValidationInfo) -> dict[str, Any]:
@@ -65,11 +71,15 @@ def _token(value: SecretStr | None) -> SecretStr | None:
 
 
 def _proxy(url: str) -> str:
+    from rq_ses_worker.transport import Proxy
+
     Proxy(url)
     return url
 
 
 def _ca_bundle(path: str) -> str:
+    from rq_ses_worker.transport import tls_context
+
     tls_context(path)
     return path
 
@@ -77,6 +87,10 @@ def _ca_bundle(path: str) -> str:
 def _metrics(text: str) -> str:
     read_listening(text)
     return text
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
 
 
 def _send_rate(value: Any) -> float | Literal["auto"]:
@@ -100,6 +114,12 @@ class WorkerSettings(ProducerSettings):
     problems into words. Raises pydantic.ValidationError.
     """
 
+    groups: ClassVar[tuple[Together, ...]] = (
+        Together(
+            ("aws_access_key_id", "aws_secret_access_key"), ("aws_session_token", "aws_credential_expiration")
+        ),
+    )
+
     allow_http: bool = Field(False, description="Allow a base_url without TLS whose host isn't this machine.")
     use_fips: bool = Field(
         False,
@@ -112,13 +132,18 @@ class WorkerSettings(ProducerSettings):
         description="Use the endpoints of SES and STS that have IPv6 addresses, too.",
     )
     base_url: str | None = Field(None, description="URL in place of SES's own; for tests and gateways.")
+    aws_endpoint_url: str | None = Field(
+        None,
+        validation_alias=AliasChoices(*_ENDPOINTS),
+        description="The same as AWS's tools have it; counts where there is no base_url. Else the profile's.",
+    )
     aws_region: str = Field(
-        validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION"),
+        validation_alias=AliasChoices(*REGIONS),
         description="AWS region of SES, such as us-east-1; else the profile's.",
     )
     aws_profile: str | None = Field(
         None,
-        validation_alias=AliasChoices("AWS_PROFILE", "AWS_DEFAULT_PROFILE"),
+        validation_alias=AliasChoices(*PROFILES),
         description="Profile in AWS's shared files that has credentials or says where they come from.",
     )
     aws_access_key_id: Annotated[str | None, AfterValidator(_key_id)] = Field(
@@ -240,6 +265,9 @@ class WorkerSettings(ProducerSettings):
         None,
         description="Where a worker serves /metrics, /healthz and /readyz: HOST:PORT, or a port of loopback.",
     )
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
+        "info", description="What is logged on stderr: this and what is graver."
+    )
     log_format: Literal["console", "json"] = Field(
         "console", description="Form of the log: lines for people, or objects of JSON."
     )
@@ -251,26 +279,51 @@ class WorkerSettings(ProducerSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _take_the_profiles_region(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or not given.keys().isdisjoint(_REGION_NAMES):
+    def _ask_the_profile(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
             return given
-        profile = next((given[name] for name in _PROFILE_NAMES if given.get(name)), None)
-        region = profile_region(profile, os.environ) if profile is None or isinstance(profile, str) else None
-        return given if region is None else {**given, "aws_region": region}
+        found = with_the_profiles_region(given)
+        if "aws_endpoint_url" not in found:
+            endpoint = configured_endpoint(_SERVICE, given_profile(given), os.environ)
+            found = {name: value for name, value in found.items() if name not in _ENDPOINTS}
+            if endpoint:
+                found["aws_endpoint_url"] = endpoint.url
+        return found
+
+    @field_validator("redis_url")
+    @classmethod
+    def _check_connections(cls, url: str) -> str:
+        most = max_connections(url)
+        if most is not None and most < REDIS_CONNECTIONS:
+            raise ValueError(
+                f"its option max_connections {most} is less than a worker needs: "
+                f"give at least {REDIS_CONNECTIONS}, or remove it"
+            )
+        return url
 
     @field_validator("base_url")
     @classmethod
     def _check_base_url(cls, url: str | None, info: ValidationInfo) -> str | None:
+        from rq_ses_worker.endpoint import endpoint_url
+
         if url is not None:
             endpoint_url(_ANY_REGION, url, **_switches(info))
         return url
 
+    @field_validator("aws_endpoint_url")
+    @classmethod
+    def _check_endpoint(cls, url: str | None, info: ValidationInfo) -> str | None:
+        # What doesn't count may be anything.
+        return url if info.data.get("base_url", "") else cls._check_base_url(url, info)
+
     @field_validator("aws_region")
     @classmethod
     def _check_region(cls, region: str, info: ValidationInfo) -> str:
+        from rq_ses_worker.endpoint import check_region, endpoint_url
+
         check_region(region)
         # With an address of its own any region may be signed; with a wrong one, that is what is told.
-        if info.data.get("base_url", "") is None:
+        if info.data.get("base_url", "") is None and info.data.get("aws_endpoint_url", "") is None:
             endpoint_url(region, **_switches(info))
         return region
 
@@ -287,11 +340,40 @@ class WorkerSettings(ProducerSettings):
     def _in_utc(cls, moment: datetime | None) -> datetime | None:
         return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
+    @model_validator(mode="after")
+    def _check_probes(self) -> WorkerSettings:
+        # Without a bound of one's own the first pause is the bound, if it is longer.
+        if "breaker_probe_max" in self.model_fields_set and self.breaker_probe_max < self.breaker_probe:
+            raise ValueError(
+                f"RQ_SES_BREAKER_PROBE_MAX: {self.breaker_probe_max:g} is less than RQ_SES_BREAKER_PROBE "
+                f"({self.breaker_probe:g}): give at least that"
+            )
+        return self
+
+    @property
+    def endpoint(self) -> str | None:
+        """The address that mails go to in place of SES's own in the region; None if it is SES's own."""
+        return self.base_url or self.aws_endpoint_url
+
+    @property
+    def endpoint_place(self) -> str:
+        """What gives `endpoint`, "" if nothing does: a variable, a file, a profile."""
+        if self.base_url:
+            file = self.origin("base_url")
+            return f"base_url of {file}" if file not in ("", ENVIRONMENT) else "RQ_SES_BASE_URL"
+        found = configured_endpoint(_SERVICE, self.aws_profile, os.environ)
+        return found.place if found and self.aws_endpoint_url else ""
+
     def credentials(self) -> CredentialSource:
         """Return where the AWS identity that signs comes from; nothing is asked yet.
 
         It is the key of the settings, else what is found as AWS's SDKs find it, from the environment on.
         """
+        from rq_ses_worker.identity.chain import Chain
+        from rq_ses_worker.identity.keys import GivenKeys
+        from rq_ses_worker.identity.source import CredentialSource
+        from rq_ses_worker.identity.sts import sts_of
+
         if self.aws_access_key_id is not None and self.aws_secret_access_key is not None:
             token = self.aws_session_token
             credentials = Credentials(
@@ -299,15 +381,16 @@ class WorkerSettings(ProducerSettings):
                 self.aws_secret_access_key.get_secret_value(),
                 token.get_secret_value() if token else None,
             )
+            place = self.origin("aws_access_key_id") or "settings"
             if self.aws_credential_expiration is None:
-                return CredentialSource.of(credentials, "settings")
-            keys = GivenKeys(credentials, "settings", self.aws_credential_expiration)
+                return CredentialSource.of(credentials, place)
+            keys = GivenKeys(credentials, place, self.aws_credential_expiration)
             return CredentialSource(lambda: (keys, keys.load()))
         environment = dict(os.environ)
         sts = partial(
             sts_of,
             self.aws_region,
-            environment,
+            configured_endpoint("sts", self.aws_profile, environment),
             use_fips=self.use_fips,
             use_dualstack=self.use_dualstack,
             allow_http=self.allow_http,
@@ -319,10 +402,12 @@ class WorkerSettings(ProducerSettings):
 
     def client(self, credentials: CredentialSource | None = None) -> SesClient:
         """Return a client with a connection for each thread; nothing is connected yet."""
+        from rq_ses_worker.ses import SesClient
+
         return SesClient(
             credentials or self.credentials(),
             self.aws_region,
-            self.base_url,
+            self.endpoint,
             self.timeout,
             proxy=self.proxy,
             ca_bundle=self.ca_bundle,

@@ -19,12 +19,26 @@ from rich.text import Text
 
 from rq_ses import server
 from rq_ses.cli.exits import UNAVAILABLE
-from rq_ses.gate import REASON_LIMIT, GateState, close_breaker, open_breaker, read_gate
+from rq_ses.errors import SettingsError
+from rq_ses.gate import (
+    REASON_LIMIT,
+    GateState,
+    close_breaker,
+    figure,
+    gates,
+    is_there,
+    open_breaker,
+    read_gate,
+)
 from rq_ses.gatesettings import GateSettings, load_gate_settings
 from rq_ses.plaintext import one_line
 
 TIMEOUT: Final = 5.0
 """Seconds after which Redis counts as away."""
+
+_NONE: Final = "no bound"
+_UNKNOWN: Final = "not known: SES has not told it"
+_LISTED: Final = 20
 
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
@@ -41,6 +55,9 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 @click.group()
 def breaker() -> None:
     """See, open and close the breaker of an SES account, which all its workers obey.
+
+    The account is found as `rq-ses status` finds it; without a region it is the only one that there is. One
+    that no worker has gone by is refused, and those that there are are named: exit code 3.
 
     \b
     Examples:
@@ -69,7 +86,7 @@ def show(*, as_json: bool, **options: Any) -> None:
     """
     settings = load_gate_settings(**options)
     with _redis(settings) as connection:
-        state = read_gate(connection, settings.account, settings.aws_region)
+        state = read_gate(connection, *_chosen(connection, settings))
     if as_json:
         click.echo(json.dumps(asdict(state), ensure_ascii=False))
     else:
@@ -92,11 +109,9 @@ def open_(*, reason: str, **options: Any) -> None:
     """
     settings = load_gate_settings(**options)
     with _redis(settings) as connection:
-        used = _is_used(read_gate(connection, settings.account, settings.aws_region))
-        open_breaker(connection, settings.account, settings.aws_region, one_line(reason, REASON_LIMIT))
-    click.echo(f"the breaker of {_name(settings)} is open: nothing is sent until it is closed", err=True)
-    if not used:
-        click.echo("Warning: no worker has gone by it yet: check --account and --region", err=True)
+        gate = _chosen(connection, settings)
+        open_breaker(connection, *gate, one_line(reason, REASON_LIMIT))
+    click.echo(f"the breaker of {_name(gate)} is open: nothing is sent until it is closed", err=True)
 
 
 @breaker.command()
@@ -114,10 +129,10 @@ def close(**options: Any) -> None:
     """
     settings = load_gate_settings(**options)
     with _redis(settings) as connection:
-        was_open = close_breaker(connection, settings.account, settings.aws_region)
+        gate = _chosen(connection, settings)
+        was_open = close_breaker(connection, *gate)
     click.echo(
-        f"the breaker of {_name(settings)} {'is' if was_open else 'was'} closed"
-        + " already" * (not was_open),
+        f"the breaker of {_name(gate)} {'is' if was_open else 'was'} closed" + " already" * (not was_open),
         err=True,
     )
 
@@ -139,12 +154,34 @@ def _redis(settings: GateSettings) -> Iterator[Redis]:
         sys.exit(UNAVAILABLE)
 
 
-def _is_used(state: GateState) -> bool:
-    return state.claimed > 0 or state.answered is not None or state.refused is not None
+def _chosen(connection: Redis, settings: GateSettings) -> tuple[str, str]:
+    """Return account and region of the gate that is meant; without a region the only one that there is.
+
+    Raises SettingsError, naming those that there are, if it can't be known or isn't there: a breaker that no
+    worker goes by stops nothing.
+    """
+    account, region = settings.account, settings.aws_region
+    if region and is_there(connection, account, region):
+        return account, region
+    known = gates(connection)
+    if region is None:
+        fit = [gate for gate in known if gate[0] == account or not settings.origin("account")]
+        if len(fit) == 1:
+            click.echo(f"no region is set: the only account there is is {_name(fit[0])}", err=True)
+            return fit[0]
+        problem = f"AWS_REGION: is not set, and {'several accounts' if fit else 'no account'} could be meant"
+    else:
+        problem = f"no worker has gone by the account {_name((account, region))} here"
+    if not known:
+        remedy = "there is none in this Redis: check RQ_SES_REDIS_URL, or start a worker"
+    else:
+        remedy = f"give --account and --region of one that there is: {', '.join(map(_name, known[:_LISTED]))}"
+    raise SettingsError([f"{problem}: {remedy}"])
 
 
-def _name(settings: GateSettings) -> str:
-    return f"{settings.account} in {settings.aws_region}"
+def _name(gate: tuple[str, str]) -> str:
+    account, region = gate
+    return f"{account} in {region}"
 
 
 def _print(state: GateState) -> None:
@@ -163,9 +200,9 @@ def _rows(state: GateState) -> Iterator[tuple[str, str]]:
         yield "next probe", _next_probe(state)
     elif state.closed_at is not None:
         yield "last closed", f"{_clock(state.closed_at)}, opened for: {state.reason or 'no reason given'}"
-    yield "send rate", f"{_rate(state.rate)}, {state.rate_in_use:.1f} in use"
+    yield "send rate", f"{_rate(state)}, {state.rate_in_use:,.1f} in use"
     if state.max_send_rate is not None and state.rate != state.max_send_rate:
-        yield "", f"lowered after a 429 from {_rate(state.max_send_rate)}"
+        yield "", f"lowered after a 429 from {figure(state.max_send_rate)} recipients a second"
     yield "daily quota", _quota(state)
 
 
@@ -183,15 +220,17 @@ def _next_probe(state: GateState) -> str:
     return f"in {seconds:.0f} s" if seconds else "with the next mail"
 
 
-def _rate(rate: float | None) -> str:
-    return "any number of recipients a second" if rate is None else f"{rate:g} recipients a second"
+def _rate(state: GateState) -> str:
+    if state.rate is None:
+        return _NONE if state.answered else _UNKNOWN
+    return f"{figure(state.rate)} recipients a second"
 
 
 def _quota(state: GateState) -> str:
     if state.quota is None:
-        return "no bound, or not known"
-    left = "?" if state.quota_left is None else f"{state.quota_left:.0f}"
-    return f"{left} of {state.quota:.0f} recipients left"
+        return _NONE if state.answered else _UNKNOWN
+    left = "?" if state.quota_left is None else f"{state.quota_left:,.0f}"
+    return f"{left} of {state.quota:,.0f} recipients left"
 
 
 def _clock(moment: float) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import click
 
 from rq_ses.cli.exits import SETTINGS, UNAVAILABLE
+from rq_ses.declared import check_environment
 from rq_ses.errors import OutboxUnavailable, SettingsError
 
 _GROUP = "rq_ses.commands"
@@ -15,14 +17,30 @@ _EXTRAS = {"worker": "worker", "audit": "worker", "doctor": "worker", "simulator
 """The extra that brings a command's needs; any other command wants all of them."""
 
 
+_WITHOUT_SETTINGS = frozenset({"demo"})
+"""It gives its processes an environment of their own."""
+
+
 class Commands(click.Group):
-    """The commands of all that is installed, each imported when it is used: workers need no progress bar."""
+    """The commands of all that is installed, each imported when it is used: workers need no progress bar.
+
+    An RQ_SES_ variable that is no setting is refused before anything else: misspelt, it would do nothing.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return sorted(point.name for point in _points())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         return next((_load(point) for point in _points() if point.name == cmd_name), None)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        asks_for_help = not set(ctx.help_option_names).isdisjoint(rest)
+        if not (ctx.resilient_parsing or asks_for_help or name in _WITHOUT_SETTINGS):
+            check_environment(os.environ)
+        return name, command, rest
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

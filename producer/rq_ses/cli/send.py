@@ -20,7 +20,6 @@ from rq_ses.localtime import read_moment
 from rq_ses.message import MAX_BYTES, Attachment, Message, explain
 from rq_ses.outbox import ON_CONFLICT, OnConflict, Outbox
 from rq_ses.receipt import Receipt
-from rq_ses.settings import load_producer_settings
 from rq_ses.submission import Submission, is_unicode
 
 _OPTIONS: Final = {
@@ -133,16 +132,7 @@ def send(
     if jsonl is None and strict:
         raise click.UsageError("--strict goes with --jsonl")
     submission = None if jsonl is not None else _submission(**flags)
-    settings = load_producer_settings(config=config, redis_url=redis_url, queue=queue)
-    outbox = Outbox(
-        settings.redis_url,
-        settings.queue,
-        result_ttl=settings.result_ttl,
-        failure_ttl=settings.failure_ttl,
-        enqueue_timeout=settings.enqueue_timeout,
-        durable_replicas=settings.durable_replicas,
-        durable_timeout=settings.durable_timeout,
-    )
+    outbox = Outbox.from_env(config=config, redis_url=redis_url, queue=queue)
     if submission is not None:
         _send_one(outbox, submission, durable=durable, on_conflict=on_conflict)
     else:

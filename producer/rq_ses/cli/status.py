@@ -18,9 +18,9 @@ from rich.text import Text
 
 from rq_ses import contract, server
 from rq_ses.cli.exits import INCOMPLETE, UNAVAILABLE
-from rq_ses.gatesettings import StatusSettings, load_status_settings
+from rq_ses.gatesettings import GateSettings, load_gate_settings
 from rq_ses.plaintext import one_line
-from rq_ses.settings import masked
+from rq_ses.redisurl import masked
 from rq_ses.status import Rates, Snapshot, rates_between, read_snapshot
 from rq_ses.status.view import screen, status_object
 
@@ -66,7 +66,7 @@ def status(*, watch: float | None, as_json: bool, sample: float, mails: int, **o
     Exit codes: 0 shown, 1 Redis refused to tell some of it (stderr says what), 2 bad command line,
     3 bad settings, 4 no Redis.
     """
-    settings = load_status_settings(**options)
+    settings = load_gate_settings(**options)
     reader = _Reader(settings, mails)
     with reader.connected():
         if watch is None:
@@ -76,7 +76,7 @@ def status(*, watch: float | None, as_json: bool, sample: float, mails: int, **o
 
 
 class _Reader:
-    def __init__(self, settings: StatusSettings, mails: int) -> None:
+    def __init__(self, settings: GateSettings, mails: int) -> None:
         self._queues = contract.queue_names(settings.queue)
         region = settings.aws_region
         self._account = (settings.account, region) if region else None

@@ -3,13 +3,16 @@
 from rq_ses.status.rates import Rates, rates_between
 from rq_ses.status.reader import read_snapshot
 from rq_ses.status.snapshot import CurrentMail, QueueState, Snapshot, WorkerState
+from rq_ses.status.unserved import Unserved, unserved
 
 __all__ = [
     "CurrentMail",
     "QueueState",
     "Rates",
     "Snapshot",
+    "Unserved",
     "WorkerState",
     "rates_between",
     "read_snapshot",
+    "unserved",
 ]

@@ -19,6 +19,7 @@ from rq_ses import contract
 from rq_ses.gate import GateState, read_gate
 from rq_ses.plaintext import one_line
 from rq_ses.status.snapshot import CurrentMail, QueueState, Snapshot, WorkerState
+from rq_ses.status.unserved import Unserved, unserved
 
 FRONT: Final = 16
 """Mails at the front of a queue whose age is looked at: retries stand there, before older ones."""
@@ -107,6 +108,7 @@ def read_snapshot(
         other_workers=sum(worker is not None for worker in found) - len(ours),
         gates=tuple(filter(None, (_gate(connection, *gate, refused) for gate in chosen))),
         mails=_described(client, current[:mails]),
+        unserved=_unserved(connection, refused) if workers else (),
         refused=tuple(f"{what}: {words}" for what, words in refused.items()),
     )
 
@@ -229,6 +231,14 @@ def _gate(connection: Redis, account: str, region: str, refused: dict[str, str])
     except ResponseError as exc:
         refused[f"account {account} in {region}"] = one_line(str(exc), _WORDS)
         return None
+
+
+def _unserved(connection: Redis, refused: dict[str, str]) -> tuple[Unserved, ...]:
+    try:
+        return unserved(connection)
+    except ResponseError as exc:
+        refused["the names of all queues"] = one_line(str(exc), _WORDS)
+        return ()
 
 
 def _listed(answer: Any) -> list[bytes]:

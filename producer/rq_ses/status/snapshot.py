@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rq_ses.gate import GateState
+from rq_ses.status.unserved import Unserved
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,5 +74,7 @@ class Snapshot:
     gates: tuple[GateState, ...]
     mails: tuple[CurrentMail, ...]
     """Held for longest first; no more than were asked for."""
+    unserved: tuple[Unserved, ...] = ()
+    """Queues of mails, these or others, that no worker is at."""
     refused: tuple[str, ...] = ()
     """What Redis refused to tell, and in which words: a key of another type, or a right that is missing."""

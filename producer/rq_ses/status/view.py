@@ -53,7 +53,8 @@ def screen(snapshot: Snapshot, rates: Rates | None, *, title: str) -> Renderable
     ]
     if snapshot.suspended:
         parts.append(Text("suspended: nothing is claimed until `rq resume`", style="bold yellow"))
-    parts += [_queues(snapshot.queues), *(_account(gate) for gate in snapshot.gates)]
+    parts += [_queues(snapshot.queues), *_unserved(snapshot)]
+    parts += [*(_account(gate) for gate in snapshot.gates)]
     if not snapshot.gates:
         parts.append(Text("no account is known yet: name one by --region", style="dim"))
     if rates is not None:
@@ -78,6 +79,14 @@ def _queues(queues: Sequence[QueueState]) -> Table:
             Text(failed.plain, style="red") if queue.failed else failed,
         )
     return table
+
+
+def _unserved(snapshot: Snapshot) -> Iterator[Text]:
+    # Where no worker is at these queues at all, that is told of them all.
+    told = {queue.name for queue in snapshot.queues} if not snapshot.workers else set()
+    for one in snapshot.unserved:
+        if one.queue not in told:
+            yield Text(f"{one}: {one.remedy}", style="bold yellow")
 
 
 def _account(gate: GateState) -> Table:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
 from redis.exceptions import RedisError, ResponseError
 
@@ -149,6 +150,13 @@ def _redis(settings: WorkerSettings) -> Iterator[Finding]:
 def _endpoint(settings: WorkerSettings) -> Iterator[Finding]:
     with _client(settings, settings.credentials()) as client:
         url = client.url
+    if settings.endpoint:
+        yield Finding(
+            "endpoint.given",
+            "info",
+            f"mails go to {urlsplit(url).netloc}, which {settings.endpoint_place} gives, not to SES's own",
+            f"if that isn't meant, remove {settings.endpoint_place}",
+        )
     yield from check_endpoint(
         url, ca_bundle=settings.ca_bundle, proxied=settings.proxy is not None, timeout=_SES_TIMEOUT
     )
@@ -158,11 +166,19 @@ def _ses(settings: WorkerSettings, wishes: Wishes) -> Iterator[Finding]:
     source = settings.credentials()
     found = list(check_credentials(source))
     yield from found
+    if settings.unused:
+        yield Finding(
+            "credentials.unused",
+            "info",
+            f"not used, since the key comes from {settings.origin('aws_access_key_id')}: "
+            f"{', '.join(settings.unused)}",
+            "unset what isn't meant, or give all of it in one place",
+        )
     known: Known = None
     if found[0].severity == "ok":
         with _client(settings, source) as client:
             answer = _account(client)
-            yield from judged_answer(answer, client.clock_offset, own_endpoint=settings.base_url is not None)
+            yield from judged_answer(answer, client.clock_offset, own_endpoint=settings.endpoint is not None)
             yield from judged_clock(client.clock_offset, answer)
             if isinstance(answer, Account):
                 yield from judged_account(answer)

@@ -13,7 +13,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from rq_ses.address import bare, normalise
 from rq_ses.cli.exits import INCOMPLETE, OK, UNFIT
-from rq_ses.settings import ProducerSettings, load_settings
+from rq_ses.gatesettings import REGIONS, GateSettings
+from rq_ses.settings import load_settings
 from rq_ses_worker.doctor.checkup import Wishes, examine
 from rq_ses_worker.doctor.finding import Severity, worst
 from rq_ses_worker.doctor.names import DnsAway, Names
@@ -60,13 +61,12 @@ def _known_region(region: str) -> str:
     return region
 
 
-class PolicySettings(ProducerSettings):
+class PolicySettings(GateSettings):
     """What a policy needs: no credentials."""
 
     aws_region: Annotated[str, AfterValidator(_known_region)] = Field(
-        validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION"), description="AWS region of SES."
+        validation_alias=AliasChoices(*REGIONS), description="AWS region of SES."
     )
-    config: str | None = Field(None, description="TOML file with settings.")
 
 
 @click.command()

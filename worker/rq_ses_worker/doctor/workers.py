@@ -10,6 +10,7 @@ from redis import Redis
 
 from rq_ses import contract
 from rq_ses.plaintext import one_line
+from rq_ses.status import unserved
 from rq_ses_worker.doctor.finding import Finding, ok
 from rq_ses_worker.registered import age, registered
 
@@ -39,6 +40,8 @@ def check_workers(
         for queue in served:
             living[queue].add(name)
     yield from _judged(living, silent)
+    for one in unserved(connection, besides=queues):
+        yield Finding("workers.unserved", "warning", str(one), f"start one: {one.remedy}")
     if connection.exists(contract.SUSPENDED_KEY):
         yield Finding(
             "workers.suspended",

@@ -20,11 +20,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from rq_ses.awsfiles import DEFAULT, FilesUnreadable, Profiles, Section, SharedFiles
 from rq_ses_worker.identity.container import ContainerEndpoint
 from rq_ses_worker.identity.imds import InstanceMetadata
 from rq_ses_worker.identity.keys import ProfileKeys
 from rq_ses_worker.identity.process import CredentialProcess
-from rq_ses_worker.identity.profile import DEFAULT, Profiles, Section, SharedFiles
 from rq_ses_worker.identity.provider import (
     CredentialsUnavailable,
     Grant,
@@ -76,6 +76,8 @@ class Chain:
                 where = _FILES
         except ProviderFailed as exc:
             raise CredentialsUnavailable([(where, str(exc))], lasting=exc.lasting) from exc
+        except FilesUnreadable as exc:
+            raise CredentialsUnavailable([(_FILES, str(exc))], lasting=True) from exc
         raise CredentialsUnavailable(tried, lasting=True)
 
     def _providers(self) -> Iterator[Provider]:

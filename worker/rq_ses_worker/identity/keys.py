@@ -9,8 +9,8 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+from rq_ses.awsfiles import FilesUnreadable, Section, is_there
 from rq_ses_worker.credentials import Credentials
-from rq_ses_worker.identity.profile import Section, is_there
 from rq_ses_worker.identity.provider import Grant, NotConfigured, ProviderFailed
 
 
@@ -38,7 +38,10 @@ class ProfileKeys:
         """Return the profile's keys. Raises ProviderFailed, no value repeated, if they are incomplete."""
         if not is_there(self._path):
             return NotConfigured("there is no such file")
-        section = self._read()
+        try:
+            section = self._read()
+        except FilesUnreadable as exc:
+            raise ProviderFailed(str(exc), lasting=True) from None
         if "aws_access_key_id" not in section:
             return NotConfigured("it has no aws_access_key_id")
         for name in ("aws_access_key_id", "aws_secret_access_key"):

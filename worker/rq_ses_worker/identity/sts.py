@@ -17,6 +17,7 @@ from xml.parsers import expat
 
 from rq_ses_worker.credentials import Credentials
 from rq_ses_worker.endpoint import secure_url
+from rq_ses_worker.identity.endpoints import Endpoint
 from rq_ses_worker.identity.exchange import NoReply, exchange
 from rq_ses_worker.identity.provider import Grant, NotConfigured, Provider, ProviderFailed, grant
 from rq_ses_worker.masking import Secrets
@@ -145,19 +146,18 @@ class AssumedRole:
 
 def sts_of(
     region: str,
-    environment: Mapping[str, str],
+    endpoint: Endpoint | None = None,
     *,
     use_fips: bool = False,
     use_dualstack: bool = False,
     allow_http: bool = False,
     **way: Any,
 ) -> Sts:
-    """Return STS at AWS_ENDPOINT_URL_STS, else in the region. Raises ProviderFailed if that isn't safe."""
-    given = environment.get("AWS_ENDPOINT_URL_STS")
-    if not given:
+    """Return STS at an `endpoint` in place of its own. Raises ProviderFailed if that isn't safe."""
+    if endpoint is None:
         return Sts(sts_url(region, use_fips=use_fips, use_dualstack=use_dualstack), region, **way)
     try:
-        url = secure_url("AWS_ENDPOINT_URL_STS", given, allow_http=allow_http)
+        url = secure_url(endpoint.place, endpoint.url, allow_http=allow_http)
     except ValueError as exc:
         raise ProviderFailed(str(exc), lasting=True) from None
     return Sts(url._replace(path=url.path or "/").url, region, **way)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import os
 import signal
 import time
 from typing import Any, Final, get_args
 
 import click
+from click.core import ParameterSource
 
 from rq_ses.plaintext import one_line
 from rq_ses_worker.simulator.access import host_name, is_loopback
@@ -33,6 +35,8 @@ EXIT_CANNOT_LISTEN: Final = 3
 EXIT_EXTRA_MISSING: Final = 4
 
 _PREFIX: Final = "RQ_SES_SIMULATOR_"
+_AWS: Final = "AWS_"
+_OPTION: Final = "an option"
 _LINE_LIMIT: Final = 400
 
 _EPILOG: Final = """\
@@ -66,7 +70,8 @@ What it saw: open http://127.0.0.1:4579/ in a browser, or, as JSON for this mach
   curl -X DELETE http://127.0.0.1:4579/_simulator   (forget everything)
 
 \b
-Exit codes: 0 stopped by a signal, 2 wrong options, 3 the address can't be had, 4 aiohttp isn't installed.
+Exit codes: 0 stopped by a signal, 2 wrong options, 3 the address can't be had, or an RQ_SES_ variable is no
+setting, 4 aiohttp isn't installed.
 """
 
 
@@ -232,7 +237,7 @@ def simulator(
     "simulator listening on http://127.0.0.1:4579". A browser shows the mails there, and why a request was
     refused. SIGTERM or Ctrl-C stops it.
     """
-    credential = _credential(access_key_id, secret_access_key, session_token)
+    credential = _credential(ctx, access_key_id, secret_access_key, session_token)
     try:
         options = Options(credentials=(credential,), **account)
         allowed = [host_name(name) for name in allow_hosts]
@@ -251,13 +256,35 @@ def simulator(
     ctx.exit(EXIT_OK)
 
 
-def _credential(key: str | None, secret: str | None, token: str | None) -> Credential:
+def _credential(ctx: click.Context, key: str | None, secret: str | None, token: str | None) -> Credential:
+    """Return the pair to know; what a shell may have left over is not joined to it.
+
+    The secret is better given by the environment than by an option, so the key may come from another place.
+    But a token goes with a secret from its own place alone.
+    """
+    of_key, of_secret, of_token = (
+        _place(ctx, name) for name in ("access_key_id", "secret_access_key", "session_token")
+    )
     if key is None and secret is None:
+        if token and of_token != _AWS:
+            raise click.UsageError("--session-token needs --access-key-id and --secret-access-key: give all")
         # A token left in the environment without its key pair belongs to something else.
         return DEFAULT_CREDENTIAL
     if not key or not secret:
         raise click.UsageError("--access-key-id and --secret-access-key go together: give both or neither")
-    return Credential(key, secret, token or None)
+    if of_key != of_secret and _OPTION not in (of_key, of_secret):
+        raise click.UsageError(
+            f"the key comes from {of_key}ACCESS_KEY_ID, the secret from {of_secret}SECRET_ACCESS_KEY: "
+            "give both in the same way"
+        )
+    return Credential(key, secret, token if token and of_token in (_OPTION, of_secret) else None)
+
+
+def _place(ctx: click.Context, name: str) -> str:
+    """Return what gives an option: the command line, or the beginning of a variable."""
+    if ctx.get_parameter_source(name) != ParameterSource.ENVIRONMENT:
+        return _OPTION
+    return _PREFIX if os.environ.get(f"{_PREFIX}{name.upper()}") else _AWS
 
 
 async def _serve(service: Service, host: str, port: int, allowed: list[str]) -> None:

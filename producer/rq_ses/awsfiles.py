@@ -1,4 +1,4 @@
-"""The shared config and credentials files: profiles by name, read as AWS's tools read them.
+"""AWS's shared config and credentials files: profiles by name, read as AWS's tools read them.
 
 https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html
 
@@ -12,22 +12,24 @@ from __future__ import annotations
 import configparser
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-
-from rq_ses_worker.identity.provider import ProviderFailed
 
 DEFAULT: Final = "default"
 
 Section = Mapping[str, str]
 
 
+class FilesUnreadable(Exception):
+    """Raised when one of the files can't be read; the text names file and line and repeats neither."""
+
+
 def profile_region(profile: str | None, environment: Mapping[str, str]) -> str | None:
     """Return the region of a profile (None: "default"); None if it has none, or can't be read."""
     try:
         profiles = SharedFiles.named_by(environment).read()
-    except ProviderFailed:
+    except FilesUnreadable:
         # Whoever needs credentials from there is told.
         return None
     return profiles.merged(profile or DEFAULT).get("region") or None
@@ -49,10 +51,11 @@ class SharedFiles:
         )
 
     def read(self) -> Profiles:
-        """Return what stands in them; a file that isn't there is an empty one. Raises ProviderFailed."""
+        """Return what stands in them; a file that isn't there is an empty one. Raises FilesUnreadable."""
         sections = _sections(self.config)
         config = {name: sections[section] for section in sections if (name := _profile_name(section))}
-        return Profiles(self, config, _sections(self.credentials), frozenset(sections))
+        services = {name: sections[section] for section in sections if (name := _named("services", section))}
+        return Profiles(self, config, _sections(self.credentials), services, frozenset(sections))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -62,6 +65,7 @@ class Profiles:
     files: SharedFiles
     config: Mapping[str, Section]
     credentials: Mapping[str, Section]
+    services: Mapping[str, Section] = field(default_factory=dict)
     sections: frozenset[str] = frozenset()
     """All sections of the config file, profiles or not."""
 
@@ -103,15 +107,18 @@ def _expanded(name: str, environment: Mapping[str, str]) -> Path:
 
 
 def _profile_name(section: str) -> str | None:
-    if section == DEFAULT:
-        return DEFAULT
-    if not section.startswith("profile"):
+    return DEFAULT if section == DEFAULT else _named("profile", section)
+
+
+def _named(kind: str, section: str) -> str | None:
+    """Return the name in a section `[KIND NAME]`."""
+    if not section.startswith(kind):
         return None
     try:
         words = shlex.split(section)
     except ValueError:
         return None
-    return words[1] if len(words) == 2 and words[0] == "profile" else None
+    return words[1] if len(words) == 2 and words[0] == kind else None
 
 
 def _sections(path: Path) -> dict[str, Section]:
@@ -122,12 +129,12 @@ def _sections(path: Path) -> dict[str, Section]:
         # In a container the home may well be another user's: what can't even be seen isn't there.
         if not is_there(path):
             return {}
-        raise ProviderFailed(f"{path} cannot be read: {exc.strerror}", lasting=True) from exc
+        raise FilesUnreadable(f"{path} cannot be read: {exc.strerror}") from exc
     except UnicodeDecodeError:
-        raise ProviderFailed(f"{path} is no UTF-8 text: save it as UTF-8", lasting=True) from None
+        raise FilesUnreadable(f"{path} is no UTF-8 text: save it as UTF-8") from None
     except configparser.Error as exc:
         # Not chained: the cause repeats the line.
-        raise ProviderFailed(f"{path}, {_fault(exc)}", lasting=True) from None
+        raise FilesUnreadable(f"{path}, {_fault(exc)}") from None
     return {name: dict(parser[name]) for name in parser.sections()}
 
 

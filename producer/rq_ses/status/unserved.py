@@ -1,0 +1,83 @@
+"""Queues with mails and without a worker: an app fills one, a worker serves another, and nobody says so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Final
+
+from redis import Redis
+
+from rq_ses import contract
+from rq_ses.plaintext import one_line
+
+QUEUES: Final = 500
+"""That are looked at; RQ's other queues are among them."""
+
+_LOOKED_AT: Final = 3
+"""Jobs of a queue; one of ours makes it one of mails."""
+
+_JOB_ID: Final = re.compile(rb"[0-9a-f]{32}")
+_DESCRIBED: Final = " → ".encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Unserved:
+    """A queue that no worker is at, and how many mails wait in it or are scheduled."""
+
+    queue: str
+    mails: int
+
+    @property
+    def remedy(self) -> str:
+        """The command that serves it."""
+        base = self.queue
+        for priority in contract.PRIORITIES:
+            base = base.removesuffix(f"-{priority}") if priority != "normal" else base
+        return f"rq-ses worker --queue {base}"
+
+    def __str__(self) -> str:
+        mails = "1 mail" if self.mails == 1 else f"{self.mails:,} mails"
+        return f"queue {self.queue} holds {mails} and no worker serves it"
+
+
+def unserved(connection: Redis, *, besides: Collection[str] = ()) -> tuple[Unserved, ...]:
+    """Return the queues of mails that no worker is at, by name, without those `besides`. Only read.
+
+    Raises redis.exceptions.RedisError: Redis is away, or refuses everything.
+    """
+    client: Any = connection
+    prefix = contract.queue_key("").encode()
+    keys = sorted(client.smembers(contract.QUEUES_KEY))[:QUEUES]
+    names = [key.removeprefix(prefix).decode("utf-8", "replace") for key in keys]
+    names = [name for name in names if name not in besides]
+    with client.pipeline(transaction=False) as pipeline:
+        for name in names:
+            queue, scheduled = contract.queue_key(name), contract.registry_key("scheduled", name)
+            pipeline.llen(queue).zcard(scheduled).smembers(contract.workers_key(name))
+            pipeline.lrange(queue, 0, _LOOKED_AT - 1).zrange(scheduled, 0, _LOOKED_AT - 1)
+        answers = iter(pipeline.execute(raise_on_error=False))
+    held: dict[str, tuple[int, list[bytes], list[bytes]]] = {}
+    for name in names:
+        waiting, scheduled, workers, *fronts = (next(answers) for _ in range(5))
+        mails = sum(count for count in (waiting, scheduled) if isinstance(count, int))
+        ids = [job for front in fronts if isinstance(front, list) for job in front if _JOB_ID.fullmatch(job)]
+        if mails and ids and isinstance(workers, set):
+            held[name] = mails, ids, sorted(workers)
+    with client.pipeline(transaction=False) as pipeline:
+        for _, ids, workers in held.values():
+            # The set keeps the name of one that was killed; its hash expires.
+            if workers:
+                pipeline.exists(*workers)
+            for job in ids:
+                pipeline.hget(contract.JOB_PREFIX.encode() + job, "description")
+        answers = iter(pipeline.execute(raise_on_error=False) if held else ())
+    found = []
+    for name, (mails, ids, workers) in held.items():
+        living = next(answers) if workers else 0
+        described = [next(answers) for _ in ids]
+        ours = any(isinstance(text, bytes) and _DESCRIBED in text for text in described)
+        if ours and living == 0:
+            found.append(Unserved(one_line(name, 100), mails))
+    return tuple(found)
