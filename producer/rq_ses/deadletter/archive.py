@@ -11,6 +11,7 @@ from redis import Redis
 
 from rq_ses import contract
 from rq_ses.batching import batches
+from rq_ses.deadletter.reader import RESULTS_PREFIX
 from rq_ses.deadletter.record import Row, read_record
 from rq_ses.plaintext import one_line
 
@@ -20,7 +21,6 @@ LINE_LIMIT: Final = 128 * 1024 * 1024
 BATCH: Final = 200
 BATCH_BYTES: Final = 4 * 1024 * 1024
 
-_RESULTS: Final = f"{contract.PREFIX}results:"
 _SCRATCH: Final = f"{contract.PREFIX}ses:scratch"
 
 
@@ -107,7 +107,7 @@ class Archive:
             contract.QUEUES_KEY,
             _SCRATCH,
         ]
-        args: list[Any] = [contract.JOB_PREFIX, _RESULTS, queue, contract.wake_channel(queue)]
+        args: list[Any] = [contract.JOB_PREFIX, RESULTS_PREFIX, queue, contract.wake_channel(queue)]
         args += [contract.KEY_FIELD, contract.RECIPIENTS_FIELD]
         for entry in batch:
             args += entry.fields

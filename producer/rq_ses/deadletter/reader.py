@@ -31,6 +31,8 @@ RESENT_FIELD: Final = "rq_ses_resent_at"
 DATA_ALONG: Final = 65_536
 """Bytes of a payload that comes with the rest of its mail; larger ones are fetched by themselves."""
 
+RESULTS_PREFIX: Final = f"{contract.PREFIX}results:"
+
 _Found = tuple[DeadLetter, bytes]
 
 
@@ -197,7 +199,7 @@ class Reader:
             score, job_id = page[-1].score, page[-1].job_id
 
     def _read(self, key: str, along: int, *where: str | bytes) -> list[Entry]:
-        args = [contract.JOB_PREFIX, RESENT_FIELD, PAGE_BYTES, PAGE, along, *where]
+        args = [contract.JOB_PREFIX, RESENT_FIELD, PAGE_BYTES, PAGE, along, RESULTS_PREFIX, *where]
         return list(entries(self._script(keys=[key], args=args)))
 
 
