@@ -86,7 +86,7 @@ _SERIALIZER: Final = (
 )
 _IMPORT: Final = (
     "The worker that took the mail could not import rq_ses_worker, so it was not sent: "
-    "install rq-ses with its extra `worker` where that one runs, or keep it off the mails' queue; then resend."
+    "install rq-ses with its extra `worker` there, or keep that worker off the mails' queue; then resend."
 )
 _SETTINGS: Final = (
     "The worker that took the mail has no usable settings, so it was not sent: give a `rq worker` the same "
@@ -286,6 +286,7 @@ _BY_CODE: Final[dict[str, str]] = {
     "SettingsError": _SETTINGS,
     "ImportError": _IMPORT,
     "ModuleNotFoundError": _IMPORT,
+    "AbandonedJobError": f"The stock `rq worker` that had the mail was killed. {_MAYBE}",
     # Ours: what an audit failed (rq_ses_worker.placement)
     "PayloadLost": "The job's data is gone from Redis, so it can't be resent: send the mail anew.",
     "ScheduleLost": "The mail is whole, but nothing says when it was to go: resend it if it still should.",
