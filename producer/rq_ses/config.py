@@ -21,10 +21,10 @@ import re
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from rq_ses.invalid import shown
+from rq_ses.textfile import read_text
 
 _TRANSPORT: Final = {
     "access_key_id": "aws_access_key_id",
@@ -56,9 +56,9 @@ def read_config(
     `names` are the settings [rq_ses] may hold; without `whole` they are all that is looked at.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = read_text(path)
     except (OSError, ValueError) as exc:
-        reason = (exc.strerror if isinstance(exc, OSError) else None) or "it is no UTF-8 text"
+        reason = (exc.strerror if isinstance(exc, OSError) else None) or str(exc)
         return Config(problems={"config": f"RQ_SES_CONFIG: {shown(path, 200)} cannot be read: {reason}"})
     return parse_config(text, path, environment, names, whole=whole)
 

@@ -10,11 +10,11 @@ from typing import Any, Literal
 import click
 from pydantic import Field
 from redis.exceptions import RedisError
-from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 
 from rq_ses import contract
 from rq_ses.cli.exits import INCOMPLETE, OK, UNAVAILABLE
+from rq_ses.cli.screen import console
 from rq_ses.plaintext import one_line
 from rq_ses.settings import ProducerSettings, load_settings
 from rq_ses_worker.audit import Audit, Report
@@ -100,7 +100,7 @@ def _progress() -> Progress:
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}: {task.fields[read]} jobs read"),
-        console=Console(stderr=True),
+        console=console(stderr=True),
         transient=True,
         disable=not sys.stderr.isatty(),
         # rich would print on stderr what goes to a file or a pipe.

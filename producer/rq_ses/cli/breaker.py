@@ -13,12 +13,12 @@ from typing import Any, Final
 import click
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from rq_ses import server
 from rq_ses.cli.exits import UNAVAILABLE
+from rq_ses.cli.screen import console
 from rq_ses.gate import REASON_LIMIT, GateState, close_breaker, open_breaker, read_gate
 from rq_ses.gatesettings import GateSettings, load_gate_settings
 from rq_ses.plaintext import one_line
@@ -151,7 +151,7 @@ def _print(state: GateState) -> None:
     table = Table.grid(padding=(0, 2))
     for name, value in _rows(state):
         table.add_row(name, Text(value))
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    console(piped=200).print(table)
 
 
 def _rows(state: GateState) -> Iterator[tuple[str, str]]:

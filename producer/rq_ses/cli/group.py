@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from rq_ses.cli import streams
 from rq_ses.cli.exits import SETTINGS, UNAVAILABLE
 from rq_ses.errors import OutboxUnavailable, SettingsError
 
@@ -17,6 +18,10 @@ _EXTRAS = {"worker": "worker", "audit": "worker", "doctor": "worker", "simulator
 
 class Commands(click.Group):
     """The commands of all that is installed, each imported when it is used: workers need no progress bar."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        streams.prepare()
+        return super().main(*args, **kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return sorted(point.name for point in _points())

@@ -12,6 +12,7 @@ import click
 
 from rq_ses.cli.exits import INCOMPLETE, OK
 from rq_ses.cli.letters import counted, progress, reached
+from rq_ses.textfile import NotText
 
 
 @click.command("import")
@@ -48,13 +49,16 @@ def import_(
         raise click.UsageError("--include-unknown goes with --resend")
     with _opened(file) as source, reached((), redis_url, config) as letters, progress() as bar:
         task = bar.add_task("importing", total=None)
-        result = letters.restore(
-            source,
-            resend=resend,
-            include_unknown=include_unknown,
-            on_problem=lambda number, problem: click.echo(f"line {number}: {problem}", err=True),
-            on_progress=lambda done: bar.update(task, completed=done.lines),
-        )
+        try:
+            result = letters.restore(
+                source,
+                resend=resend,
+                include_unknown=include_unknown,
+                on_problem=lambda number, problem: click.echo(f"line {number}: {problem}", err=True),
+                on_progress=lambda done: bar.update(task, completed=done.lines),
+            )
+        except NotText as exc:
+            raise click.UsageError(f"FILE: {file!r} can't be read: {exc}") from exc
     if as_json:
         click.echo(json.dumps(asdict(result)))
     parts = [f"{result.failed:,} put back as failed", f"{result.queued:,} queued"]
@@ -71,8 +75,6 @@ def import_(
 
 def _opened(name: str) -> BinaryIO:
     if name == "-":
-        if sys.stdin is None:
-            raise click.UsageError("FILE: standard input is closed: give a file")
         return sys.stdin.buffer
     try:
         return Path(name).open("rb")

@@ -7,20 +7,20 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 from redis.exceptions import RedisError
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from rq_ses import contract
 from rq_ses.cli.exits import UNAVAILABLE
+from rq_ses.cli.screen import console
 from rq_ses.deadletter import DeadLetters, Filter, Group, Groups
 from rq_ses.invalid import shown
 from rq_ses.plaintext import one_line
 from rq_ses.settings import load_producer_settings
+from rq_ses.textfile import NotText, decoded, read_text
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _AGE: Final = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*([smhd])")
@@ -147,7 +147,7 @@ def progress(total: int | None = None) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         *measure,
-        console=Console(stderr=True),
+        console=console(stderr=True),
         transient=True,
         disable=not sys.stderr.isatty(),
         # rich would print on stderr what goes to a file or a pipe.
@@ -248,14 +248,12 @@ def edits(texts: tuple[str, ...]) -> Mapping[str, Any]:
 
 def _read_ids(name: str) -> list[str]:
     try:
-        if name == "-":
-            text = sys.stdin.read() if sys.stdin else ""
-        else:
-            text = Path(name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) else "it is no UTF-8 text"
-        raise click.UsageError(f"--ids: {name!r} can't be read: {reason}") from exc
-    ids = [line.strip() for line in text.splitlines()]
+        text = decoded(sys.stdin.buffer.read()) if name == "-" else read_text(name)
+    except OSError as exc:
+        raise click.UsageError(f"--ids: {name!r} can't be read: {exc.strerror}") from exc
+    except NotText as exc:
+        raise click.UsageError(f"--ids: {name!r} can't be read: {exc}") from exc
+    ids = [line.strip() for line in text.split("\n")]
     for number, one in enumerate(ids, 1):
         if len(one) > _ID_LIMIT or " " in one:
             raise click.UsageError(f"--ids: line {number}: {shown(one)} is no job id: write one a line")

@@ -12,12 +12,13 @@ from typing import Any, Final
 import click
 from redis import Redis
 from redis.exceptions import RedisError
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
 from rq_ses import contract, server
 from rq_ses.cli.exits import INCOMPLETE, UNAVAILABLE
+from rq_ses.cli.screen import console
 from rq_ses.gatesettings import StatusSettings, load_status_settings
 from rq_ses.plaintext import one_line
 from rq_ses.settings import masked
@@ -109,7 +110,7 @@ def _show(reader: _Reader, sample: float, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(status_object(first, rates), allow_nan=False))
     else:
-        _console().print(screen(first, rates, title=reader.title))
+        console().print(screen(first, rates, title=reader.title))
     for line in first.refused:
         click.echo(f"Error: {line}: {_REMEDY}", err=True)
     if first.refused:
@@ -117,9 +118,9 @@ def _show(reader: _Reader, sample: float, *, as_json: bool) -> None:
 
 
 def _watch(reader: _Reader, pause: float, *, as_json: bool) -> None:
-    console = _console()
-    on_screen = sys.stdout.isatty() and not as_json
-    live = Live(console=console, screen=True, auto_refresh=False) if on_screen else None
+    drawn = console()
+    on_screen = drawn.is_terminal and not drawn.is_dumb_terminal and not as_json
+    live = Live(console=drawn, screen=True, auto_refresh=False) if on_screen else None
     shown: RenderableType = Text(reader.title)
     try:
         before = reader.read()
@@ -143,7 +144,7 @@ def _watch(reader: _Reader, pause: float, *, as_json: bool) -> None:
             if live:
                 live.update(shown, refresh=True)
             else:
-                console.print(shown)
+                drawn.print(shown)
     except KeyboardInterrupt:
         return
     finally:
@@ -166,7 +167,3 @@ def _tell(live: Live | None, text: Text, shown: RenderableType) -> None:
 
 def _away(exc: RedisError) -> str:
     return f"Redis did not answer ({one_line(f'{type(exc).__name__}: {exc}', 300)})"
-
-
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else 160)

@@ -14,6 +14,7 @@ from rq_ses.batching import batches
 from rq_ses.deadletter.reader import RESULTS_PREFIX
 from rq_ses.deadletter.record import Row, read_record
 from rq_ses.plaintext import one_line
+from rq_ses.textfile import read_lines
 
 LINE_LIMIT: Final = 128 * 1024 * 1024
 """Bytes of a line: the largest mail, even with most of its text in JSON's six-byte escapes."""
@@ -91,10 +92,10 @@ class Archive:
         resend: bool,
         include_unknown: bool,
     ) -> Iterator[Row]:
-        for number, line in _lines(source):
+        for number, line, _ in read_lines(source, limit=LINE_LIMIT):
             result.lines = number
             try:
-                yield read_record(line, resend=resend, include_unknown=include_unknown)
+                yield read_record(line or b"{", resend=resend, include_unknown=include_unknown)
             except ValueError as exc:
                 result.bad += 1
                 if on_problem:
@@ -119,17 +120,3 @@ class Archive:
             else:
                 result.failed += 1
                 result.unknown += entry.unknown
-
-
-def _lines(source: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    number = 0
-    while line := source.readline(LINE_LIMIT):
-        number += 1
-        whole = line.endswith(b"\n") or len(line) < LINE_LIMIT
-        if not whole:
-            while rest := source.readline(LINE_LIMIT):
-                if rest.endswith(b"\n"):
-                    break
-            line = b"{"
-        if line.strip():
-            yield number, line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line

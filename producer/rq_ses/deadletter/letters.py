@@ -179,6 +179,9 @@ class DeadLetters:
             include_unknown: with `resend`, also those that SES may have accepted.
             on_problem: called with the number of a line that can't be used, and why.
             on_progress: called after each step with what was done so far.
+
+        Raises:
+            rq_ses.textfile.NotText: (a ValueError) it isn't in UTF-8; nothing was touched.
         """
         return self._archive.restore(
             source,

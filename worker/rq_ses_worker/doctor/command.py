@@ -8,11 +8,11 @@ from typing import Annotated, Any, Final
 
 import click
 from pydantic import AfterValidator, AliasChoices, Field
-from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from rq_ses.address import bare, normalise
 from rq_ses.cli.exits import INCOMPLETE, OK, UNFIT
+from rq_ses.cli.screen import console
 from rq_ses.settings import ProducerSettings, load_settings
 from rq_ses_worker.doctor.checkup import Wishes, examine
 from rq_ses_worker.doctor.finding import Severity, worst
@@ -151,7 +151,7 @@ def doctor(
     if json_wanted:
         click.echo(as_json(findings))
     else:
-        show(findings, Console())
+        show(findings, console())
     sys.exit(EXITS[worst(findings)])
 
 
@@ -159,7 +159,7 @@ def _progress() -> Progress:
     return Progress(
         SpinnerColumn(),
         TextColumn("looking at {task.fields[groups]}"),
-        console=Console(stderr=True),
+        console=console(stderr=True),
         transient=True,
         disable=not sys.stderr.isatty(),
         redirect_stdout=False,

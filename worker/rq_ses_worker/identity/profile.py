@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from rq_ses.textfile import NotText, read_text
 from rq_ses_worker.identity.provider import ProviderFailed
 
 DEFAULT: Final = "default"
@@ -117,14 +118,14 @@ def _profile_name(section: str) -> str | None:
 def _sections(path: Path) -> dict[str, Section]:
     parser = configparser.RawConfigParser()
     try:
-        parser.read_string(path.read_text(encoding="utf-8-sig"), source=path.name)
+        parser.read_string(read_text(path), source=path.name)
     except OSError as exc:
         # In a container the home may well be another user's: what can't even be seen isn't there.
         if not is_there(path):
             return {}
         raise ProviderFailed(f"{path} cannot be read: {exc.strerror}", lasting=True) from exc
-    except UnicodeDecodeError:
-        raise ProviderFailed(f"{path} is no UTF-8 text: save it as UTF-8", lasting=True) from None
+    except NotText as exc:
+        raise ProviderFailed(f"{path} is no UTF-8 text: {exc}", lasting=True) from None
     except configparser.Error as exc:
         # Not chained: the cause repeats the line.
         raise ProviderFailed(f"{path}, {_fault(exc)}", lasting=True) from None

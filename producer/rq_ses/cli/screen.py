@@ -1,0 +1,79 @@
+"""What commands draw on: one console, whose size is never nothing, whatever the environment says of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType, RenderResult
+from rich.table import Table
+from rich.text import Text
+
+PIPED: Final = 160
+"""Columns where nobody looks at a terminal."""
+
+_NARROWEST: Final = 40
+_LOWEST: Final = 5
+
+
+class _Screen(Console):
+    """A console of a size that something fits on: rich takes COLUMNS=0 at its word, and prints nothing."""
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        width, height = super().size
+        return ConsoleDimensions(max(_NARROWEST, width), max(_LOWEST, height))
+
+    @size.setter
+    def size(self, new_size: tuple[int, int]) -> None:
+        Console.size.__set__(self, new_size)  # type: ignore[attr-defined]
+
+
+def console(*, stderr: bool = False, piped: int = PIPED) -> Console:
+    """Return a console for stdout or stderr; `piped` is its width where that is no terminal."""
+    environment = {name: text for name, text in os.environ.items() if not _is_no_size(name, text)}
+    drawn = _Screen(stderr=stderr, _environ=environment, soft_wrap=False)
+    if not drawn.is_terminal:
+        drawn.width = piped
+    return drawn
+
+
+def _is_no_size(name: str, text: str) -> bool:
+    # What rich would read as 0, or take a digit of another script for.
+    return name in ("COLUMNS", "LINES") and not (text.isascii() and text.isdigit() and int(text[:6]) > 0)
+
+
+class Fitting:
+    """Draws `wide` where it fits, and else `narrow`: a table's figures and ids must not be cut or broken."""
+
+    def __init__(self, wide: RenderableType, narrow: RenderableType) -> None:
+        self._wide = wide
+        self._narrow = narrow
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        needed = console.measure(self._wide, options=options.update(width=10_000)).maximum
+        yield self._wide if needed <= options.max_width else self._narrow
+
+
+class Row(NamedTuple):
+    """A lead that stands once, and a text whose further lines hang under its first."""
+
+    lead: str
+    text: str | Text
+    style: str = ""
+
+
+def tell(rows: Iterable[Row], to: Console) -> None:
+    """Print rows: on a terminal with hanging indents, words whole; elsewhere a line each, however long."""
+    for row in rows:
+        text = row.text if isinstance(row.text, Text) else Text(row.text, style=row.style)
+        if not to.is_terminal:
+            to.file.write(f"{row.lead}{text.plain}".rstrip() + "\n")
+            continue
+        table = Table.grid()
+        table.add_column(width=len(row.lead), no_wrap=True)
+        # Only what is longer than a line, such as an id on a narrow screen, is broken inside.
+        table.add_column(overflow="fold")
+        table.add_row(Text(row.lead), text)
+        to.print(table)
