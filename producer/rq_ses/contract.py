@@ -38,6 +38,9 @@ RESULT_TTL: Final = 86_400
 FAILURE_TTL: Final = 31_536_000
 """Seconds for which a failed mail is kept with its payload: RQ's own year."""
 
+CANCELED_TTL: Final = 86_400
+"""Seconds for which a canceled mail is kept, so that it can still be looked at."""
+
 OnUnknown = Literal["resend", "hold"]
 ON_UNKNOWN: Final[tuple[OnUnknown, ...]] = get_args(OnUnknown)
 """What may become of a mail that SES may have accepted."""

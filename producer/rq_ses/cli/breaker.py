@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rq_ses import server
+from rq_ses.cli import output
 from rq_ses.cli.exits import UNAVAILABLE
 from rq_ses.cli.screen import console
 from rq_ses.gate import REASON_LIMIT, GateState, close_breaker, open_breaker, read_gate
@@ -71,7 +72,7 @@ def show(*, as_json: bool, **options: Any) -> None:
     with _redis(settings) as connection:
         state = read_gate(connection, settings.account, settings.aws_region)
     if as_json:
-        click.echo(json.dumps(asdict(state), ensure_ascii=False))
+        output.echo(json.dumps(asdict(state), ensure_ascii=False))
     else:
         _print(state)
 
@@ -94,9 +95,9 @@ def open_(*, reason: str, **options: Any) -> None:
     with _redis(settings) as connection:
         used = _is_used(read_gate(connection, settings.account, settings.aws_region))
         open_breaker(connection, settings.account, settings.aws_region, one_line(reason, REASON_LIMIT))
-    click.echo(f"the breaker of {_name(settings)} is open: nothing is sent until it is closed", err=True)
+    output.echo(f"the breaker of {_name(settings)} is open: nothing is sent until it is closed", err=True)
     if not used:
-        click.echo("Warning: no worker has gone by it yet: check --account and --region", err=True)
+        output.echo("Warning: no worker has gone by it yet: check --account and --region", err=True)
 
 
 @breaker.command()
@@ -115,7 +116,7 @@ def close(**options: Any) -> None:
     settings = load_gate_settings(**options)
     with _redis(settings) as connection:
         was_open = close_breaker(connection, settings.account, settings.aws_region)
-    click.echo(
+    output.echo(
         f"the breaker of {_name(settings)} {'is' if was_open else 'was'} closed"
         + " already" * (not was_open),
         err=True,
@@ -131,11 +132,13 @@ def _redis(settings: GateSettings) -> Iterator[Redis]:
             yield connection
     except ResponseError as exc:
         text = "delete a key of the wrong type (WRONGTYPE), or give the user the right (NOPERM)"
-        click.echo(f"Error: Redis refused ({one_line(str(exc), 300)}): {text}", err=True)
+        output.echo(f"Error: Redis refused ({one_line(str(exc), 300)}): {text}", err=True)
         sys.exit(UNAVAILABLE)
     except RedisError as exc:
         reason = one_line(f"{type(exc).__name__}: {exc}", 300)
-        click.echo(f"Error: Redis did not answer ({reason}): check RQ_SES_REDIS_URL and the server", err=True)
+        output.echo(
+            f"Error: Redis did not answer ({reason}): check RQ_SES_REDIS_URL and the server", err=True
+        )
         sys.exit(UNAVAILABLE)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from typing import Final, NamedTuple
+import sys
+from collections.abc import Callable, Iterable
+from typing import IO, Final, NamedTuple, cast
 
 from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
+
+from rq_ses.cli import output
 
 PIPED: Final = 160
 """Columns where nobody looks at a terminal."""
@@ -30,10 +33,40 @@ class _Screen(Console):
         Console.size.__set__(self, new_size)  # type: ignore[attr-defined]
 
 
+class _Stream:
+    """stdout or stderr for rich, whose errors are noted and hinder nothing."""
+
+    def __init__(self, *, err: bool) -> None:
+        self._err = err
+        self._stream = sys.stderr if err else sys.stdout
+        self.encoding = getattr(self._stream, "encoding", "utf-8")
+
+    def write(self, text: str) -> int:
+        self._attempt(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._attempt(self._stream.flush)
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def _attempt(self, act: Callable[[], object]) -> None:
+        if output.broken(err=self._err):
+            return
+        try:
+            act()
+        except OSError as exc:
+            output.note_broken(exc, err=self._err)
+
+
 def console(*, stderr: bool = False, piped: int = PIPED) -> Console:
     """Return a console for stdout or stderr; `piped` is its width where that is no terminal."""
     environment = {name: text for name, text in os.environ.items() if not _is_no_size(name, text)}
-    drawn = _Screen(stderr=stderr, _environ=environment, soft_wrap=False)
+    drawn = _Screen(file=cast(IO[str], _Stream(err=stderr)), stderr=stderr, _environ=environment)
     if not drawn.is_terminal:
         drawn.width = piped
     return drawn

@@ -17,6 +17,7 @@ from rich.live import Live
 from rich.text import Text
 
 from rq_ses import contract, server
+from rq_ses.cli import output
 from rq_ses.cli.exits import INCOMPLETE, UNAVAILABLE
 from rq_ses.cli.screen import console
 from rq_ses.gatesettings import StatusSettings, load_status_settings
@@ -96,7 +97,7 @@ class _Reader:
             with self._connection:
                 yield
         except RedisError as exc:
-            click.echo(f"Error: {_away(exc)}: check RQ_SES_REDIS_URL and the server", err=True)
+            output.echo(f"Error: {_away(exc)}: check RQ_SES_REDIS_URL and the server", err=True)
             sys.exit(UNAVAILABLE)
 
 
@@ -108,11 +109,11 @@ def _show(reader: _Reader, sample: float, *, as_json: bool) -> None:
         before, first = first, reader.read()
         rates = rates_between(before, first)
     if as_json:
-        click.echo(json.dumps(status_object(first, rates), allow_nan=False))
+        output.echo(json.dumps(status_object(first, rates), allow_nan=False))
     else:
         console().print(screen(first, rates, title=reader.title))
     for line in first.refused:
-        click.echo(f"Error: {line}: {_REMEDY}", err=True)
+        output.echo(f"Error: {line}: {_REMEDY}", err=True)
     if first.refused:
         sys.exit(INCOMPLETE)
 
@@ -138,7 +139,7 @@ def _watch(reader: _Reader, pause: float, *, as_json: bool) -> None:
             rates = rates_between(before, after)
             before = after
             if as_json:
-                click.echo(json.dumps(status_object(after, rates), allow_nan=False))
+                output.echo(json.dumps(status_object(after, rates), allow_nan=False))
                 continue
             shown = _screen(after, rates, reader.title)
             if live:
@@ -162,7 +163,7 @@ def _tell(live: Live | None, text: Text, shown: RenderableType) -> None:
     if live:
         live.update(Group(text, shown), refresh=True)
     else:
-        click.echo(text.plain, err=True)
+        output.echo(text.plain, err=True)
 
 
 def _away(exc: RedisError) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from importlib.resources import files
 from itertools import islice
 from typing import Any, Final, NamedTuple
@@ -91,7 +92,8 @@ class Reader:
                 doesn't show it are looked at.
             since: pass over what was resent at that moment or later (epoch seconds of the server; 0: none).
         """
-        matcher = wanted.matcher()
+        now = datetime.fromtimestamp(now_of(self._connection), UTC) if wanted.needs_clock else None
+        matcher = wanted.matcher(now)
         need = payloads or wanted.needs_payload
         fits = matcher.fits_payload if wanted.needs_payload else None
         for queue, page in self._pages(wanted, along=DATA_ALONG if need or checked else 0):

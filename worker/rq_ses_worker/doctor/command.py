@@ -11,6 +11,7 @@ from pydantic import AfterValidator, AliasChoices, Field
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from rq_ses.address import bare, normalise
+from rq_ses.cli import output
 from rq_ses.cli.exits import INCOMPLETE, OK, UNFIT
 from rq_ses.cli.screen import console
 from rq_ses.settings import ProducerSettings, load_settings
@@ -139,7 +140,7 @@ def doctor(
         wanted = policy(
             region, sender=sender, account_id=account_id, raw=raw, configuration_set=configuration_set
         )
-        click.echo(json.dumps(wanted, indent=2))
+        output.echo(json.dumps(wanted, indent=2))
         sys.exit(OK)
     if raw or account_id or configuration_set:
         raise click.UsageError("--raw, --account-id and --configuration-set go with --policy")
@@ -149,7 +150,7 @@ def doctor(
         task = progress.add_task("looking at", total=None, groups="")
         findings = examine(settings, wishes, tell=lambda groups: progress.update(task, groups=groups))
     if json_wanted:
-        click.echo(as_json(findings))
+        output.echo(as_json(findings))
     else:
         show(findings, console())
     sys.exit(EXITS[worst(findings)])
