@@ -16,6 +16,7 @@ import click
 from rq_ses.cli import output
 from rq_ses.cli.exits import INCOMPLETE
 from rq_ses.cli.groups import (
+    Ages,
     group_object,
     letter_row,
     passed_over,
@@ -24,7 +25,6 @@ from rq_ses.cli.groups import (
     tell_groups,
     tell_missing,
     tell_rows,
-    when,
 )
 from rq_ses.cli.letters import choosing, chosen, reached, reaching
 from rq_ses.cli.screen import console, tell
@@ -141,7 +141,7 @@ def _show_one(letters: DeadLetters, job_id: str, *, as_json: bool) -> None:
     if as_json:
         output.echo(json.dumps(letter_object(letter)))
     else:
-        tell_rows(letter_rows(letter, lambda moment: when(moment, datetime.now(UTC))))
+        tell_rows(letter_rows(letter, Ages(datetime.now(UTC)).when))
 
 
 def _export(letters: DeadLetters, wanted: Filter, name: str, limit: int | None) -> None:

@@ -36,15 +36,36 @@ def tell_rows(labelled: Iterable[tuple[str | None, str]]) -> None:
 
 def _group_rows(group: Group, now: datetime) -> Iterator[Row]:
     yield Row(f"{group.count:>{_COUNT},}  ", _failure(group.code, group.cause))
-    span = when(group.oldest, now)
-    if group.newest != group.oldest:
-        span = f"{span} to {when(group.newest, now)}"
-    text = Text(f"failed {span}", style="dim")
+    text = Text(f"failed {_span(group, now)}", style="dim")
     if group.unknown:
         text.append(f"; {group.unknown:,} of them SES may have accepted", style="not dim yellow")
     yield Row(_UNDER, text)
     if hint := group.hint:
         yield Row(_UNDER, f"Hint: {one_line(hint, 1000)}", "italic")
+
+
+def _span(group: Group, now: datetime) -> str:
+    # The newest one first, so that an age that both have stands at the end.
+    ages = Ages(now)
+    newest = ages.when(group.newest)
+    return newest if group.newest == group.oldest else f"{ages.when(group.oldest)} to {newest}"
+
+
+class Ages:
+    """Puts moments into words, each with its distance from now, unless it is that of the one before."""
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+        self._told = ""
+
+    def when(self, moment: datetime | None) -> str:
+        """Return a moment in words."""
+        if moment is None:
+            return "at an unknown time"
+        distance = age((self._now - moment).total_seconds())
+        again, self._told = distance == self._told, distance
+        text = f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        return text if again else f"{text} ({distance})"
 
 
 def letter_row(letter: DeadLetter) -> Iterator[Row]:
@@ -106,14 +127,6 @@ def passed_over(found: Groups) -> list[str]:
     if found.foreign:
         lines.append(f"{counted(found.foreign, 'job that is no mail', 'jobs that are no mails')} passed over")
     return lines
-
-
-def when(moment: datetime | None, now: datetime) -> str:
-    """Return a moment with its distance from now."""
-    if moment is None:
-        return "at an unknown time"
-    distance = age((now - moment).total_seconds())
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC ({distance})"
 
 
 def preview(letters: DeadLetters, wanted: Filter) -> Groups:

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from rq_ses.cli import output
 from rq_ses.cli.exits import INCOMPLETE, UNAVAILABLE
-from rq_ses.cli.groups import tell_rows, when
+from rq_ses.cli.groups import Ages, tell_rows
 from rq_ses.mails import MailNotFound, Mails
 from rq_ses.mails.view import mail_object, mail_rows
 from rq_ses.plaintext import one_line
@@ -63,7 +63,7 @@ def show(*, job_id: str | None, key: str | None, as_json: bool, **options: str |
     if as_json:
         output.echo(json.dumps(mail_object(mail)))
     else:
-        tell_rows(mail_rows(mail, lambda moment: when(moment, mail.now)))
+        tell_rows(mail_rows(mail, Ages(mail.now).when))
 
 
 @click.command()

@@ -7,8 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import IO, Final, NamedTuple, cast
 
-from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType, RenderResult
-from rich.table import Table
+from rich.console import Console, ConsoleDimensions
 from rich.text import Text
 
 from rq_ses.cli import output
@@ -77,18 +76,6 @@ def _is_no_size(name: str, text: str) -> bool:
     return name in ("COLUMNS", "LINES") and not (text.isascii() and text.isdigit() and int(text[:6]) > 0)
 
 
-class Fitting:
-    """Draws `wide` where it fits, and else `narrow`: a table's figures and ids must not be cut or broken."""
-
-    def __init__(self, wide: RenderableType, narrow: RenderableType) -> None:
-        self._wide = wide
-        self._narrow = narrow
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        needed = console.measure(self._wide, options=options.update(width=10_000)).maximum
-        yield self._wide if needed <= options.max_width else self._narrow
-
-
 class Row(NamedTuple):
     """A lead that stands once, and a text whose further lines hang under its first."""
 
@@ -104,9 +91,9 @@ def tell(rows: Iterable[Row], to: Console) -> None:
         if not to.is_terminal:
             to.file.write(f"{row.lead}{text.plain}".rstrip() + "\n")
             continue
-        table = Table.grid()
-        table.add_column(width=len(row.lead), no_wrap=True)
         # Only what is longer than a line, such as an id on a narrow screen, is broken inside.
-        table.add_column(overflow="fold")
-        table.add_row(Text(row.lead), text)
-        to.print(table)
+        lines = text.wrap(to, max(1, to.width - len(row.lead)), overflow="fold")
+        for number, line in enumerate(lines or [Text()]):
+            line.rstrip()
+            lead = " " * len(row.lead) if number else row.lead
+            to.print(Text(lead, style="default").append_text(line) if lead.strip() or line else Text())

@@ -49,7 +49,11 @@ def letter_rows(
     yield _row("job", f"{one_line(letter.job_id, 100)} (queue {one_line(letter.queue, 100)})")
     yield _row("failed", when(letter.failed_at))
     attempts = "1 attempt" if letter.attempts == 1 else f"{letter.attempts} attempts"
-    first = f", the first {when(letter.first_attempt_at)}" if letter.first_attempt_at else ""
+    first = (
+        f", the first {when(letter.first_attempt_at)}"
+        if letter.first_attempt_at and letter.attempts > 1
+        else ""
+    )
     yield _row("attempts", f"{attempts}{first}")
     yield _row("may be accepted", "yes: SES may have it; see --include-unknown" if letter.unknown else "no")
     for number, line in enumerate(letter.error.splitlines()):

@@ -192,7 +192,8 @@ def _stands(queues: tuple[str, ...], places: list[list[Any]]) -> tuple[list[str]
     for queue, (position, *scores) in zip(queues, places, strict=True):
         if position is not None:
             ahead = position
-            stands.append(f"in queue {queue}, {position:,} ahead of it")
+            before = f"{position:,} ahead of it" if position else "at its front"
+            stands.append(f"in queue {queue}, {before}")
         for kind, score in zip(_REGISTRIES, scores, strict=True):
             if score is not None:
                 stands.append(f"in the {kind} registry")
