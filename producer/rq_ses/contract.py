@@ -39,7 +39,7 @@ FAILURE_TTL: Final = 31_536_000
 """Seconds for which a failed mail is kept with its payload: RQ's own year."""
 
 CANCELED_TTL: Final = 86_400
-"""Seconds for which a canceled mail is kept, so that it can still be looked at."""
+"""Seconds for which a canceled mail is kept, to be looked at; its key is free at once."""
 
 OnUnknown = Literal["resend", "hold"]
 ON_UNKNOWN: Final[tuple[OnUnknown, ...]] = get_args(OnUnknown)

@@ -1,4 +1,4 @@
--- enqueue: write jobs and their places in one step; a job that is there already is left as it is.
+-- enqueue: write jobs and their places in one step; a job that is taken care of already is left as it is.
 --
 -- KEYS  1 the set of queues   then for each queue, by priority: its list, its scheduled registry
 -- ARGV  1 prefix of job keys   2 "strict": a conflict refuses the whole batch, else ""   3 name of the key field
@@ -6,85 +6,179 @@
 --       then for each queue: its name, its wake channel
 --       then for each job: queue (1 = the first), id, data, description, due ("" = now, "+s" = in s seconds,
 --       else epoch seconds), key ("" or "DIGEST:NONCE"), number of recipients ("" = 1)
--- Reply one word a job: "enqueued", "ours" (an earlier try of this very call), "duplicate" (same key, same
---       message), "conflict" (same key, another message; nothing written for it, strict: for none)
+-- Reply one word a job: "enqueued" (by this call), "ours" (by an earlier try of this very call), "duplicate" (same
+--       key, same message), "conflict" (same key, another message; nothing written for it; strict: for none, and "refused" is what would have been)
+--
+-- That a job is there doesn't say that it is taken care of. One that is queued or scheduled, but stands in no place,
+-- gets one; one that was canceled or stopped frees its key, unless an attempt of it is still under way.
+-- Places are written first, hashes after: an id without a job is dropped by claim and promote, a job without a place
+-- would be lost. The first write is one that a server without memory refuses.
 
 local QUEUES = (#KEYS - 1) / 2
 local FIRST, WIDTH = 9 + 2 * QUEUES, 7
+local SEARCHED = 1000000
 local job_prefix, key_field, recipients_field, today = ARGV[1], ARGV[3], ARGV[4], ARGV[5]
+local prefix = string.sub(job_prefix, 1, -5)
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
 
-local function standing(id, key, earlier)
-  local known = earlier[id] or redis.call('HGET', job_prefix .. id, key_field)
+local queues = {}
+for place = 1, QUEUES do
+  queues[place] = { list = KEYS[2 * place], scheduled = KEYS[2 * place + 1], name = ARGV[7 + 2 * place],
+    channel = ARGV[8 + 2 * place], ready = {}, later = {} }
+end
+
+-- The queue a job was enqueued to: not always one of these.
+local function queue_of(origin, i)
+  if not origin or origin == '' then return queues[tonumber(ARGV[i])] end
+  for _, queue in ipairs(queues) do
+    if queue.name == origin then return queue end
+  end
+  queues[#queues + 1] = { list = prefix .. 'queue:' .. origin, scheduled = prefix .. 'scheduled:' .. origin,
+    name = origin, channel = prefix .. 'ses:wake:' .. origin, ready = {}, later = {} }
+  return queues[#queues]
+end
+
+local function registry(kind, queue) return prefix .. kind .. ':' .. queue.name end
+
+local function until_end(job)
+  local left = redis.call('PTTL', job)
+  return left < 0 and '+inf' or string.format('%.6f', now + left / 1000)
+end
+
+-- Entries of long lists are searched up to a bound in all; beyond it a job's word for being queued is taken.
+local function listed(queue, id)
+  queue.size = queue.size or redis.call('LLEN', queue.list)
+  SEARCHED = SEARCHED - queue.size
+  return SEARCHED < 0 or redis.call('LPOS', queue.list, id) or redis.call('LPOS', queue.list .. ':intermediate', id)
+end
+
+local function under_way(queue, id)
+  if not queue.leased then
+    queue.leased = {}
+    for _, member in ipairs(redis.call('ZRANGE', prefix .. 'ses:leases:' .. queue.name, 0, -1)) do
+      queue.leased[string.match(member, '^[^:]*')] = true
+    end
+  end
+  if queue.leased[id] then return true end
+  -- Those of RQ's own workers
+  local executions = redis.pcall('ZRANGE', prefix .. 'executions:' .. id, 0, -1)
+  if executions.err then return true end
+  for _, execution in ipairs(executions) do
+    if redis.call('EXISTS', prefix .. 'execution:' .. id .. ':' .. execution) == 1 then return true end
+  end
+  return false
+end
+
+local mends, freed = {}, {}
+
+local function mend(...) mends[#mends + 1] = { ... } end
+
+local function put(queue, due, id)
+  if due == '' then
+    queue.ready[#queue.ready + 1] = id
+  else
+    local score = string.sub(due, 1, 1) == '+' and string.format('%.6f', now + tonumber(due)) or due
+    queue.later[#queue.later + 1] = score
+    queue.later[#queue.later + 1] = id
+  end
+end
+
+local function compare(known, key)
   if key == '' or known == key then return 'ours' end
   if known and string.match(known, '^[^:]*') == string.match(key, '^[^:]*') then return 'duplicate' end
   return 'conflict'
 end
 
-if ARGV[2] == 'strict' then
-  local earlier = {}
-  local words, refused = {}, false
-  for i = FIRST, #ARGV, WIDTH do
-    local id, key = ARGV[i + 1], ARGV[i + 5]
-    if earlier[id] or redis.call('EXISTS', job_prefix .. id) == 1 then
-      words[#words + 1] = standing(id, key, earlier)
-      refused = refused or words[#words] == 'conflict'
-    else
-      words[#words + 1] = 'refused'
-      earlier[id] = key
+-- What a job that is there says to this call; nil if there is none, or it frees its key.
+local function standing(i, id, key)
+  local job = job_prefix .. id
+  local status, known, origin = unpack(redis.call('HMGET', job, 'status', key_field, 'origin'))
+  if not status and redis.call('EXISTS', job) == 0 then return nil end
+  local word, queue = compare(known, key), queue_of(origin, i)
+  if status == 'canceled' or status == 'stopped' then
+    if word == 'ours' or under_way(queue, id) then return word end
+    freed[i] = queue
+    return nil
+  end
+  if word == 'conflict' then return word end
+  if status == 'failed' then
+    local failed = registry('failed', queue)
+    if not redis.call('ZSCORE', failed, id) then mend('ZADD', failed, until_end(job), id) end
+  elseif status == 'queued' or status == 'scheduled' then
+    -- What was requeued by RQ's means may still have the time to live of a failed mail.
+    if redis.call('PTTL', job) >= 0 then mend('PERSIST', job) end
+    if not redis.call('ZSCORE', queue.scheduled, id) and not listed(queue, id) then
+      local due = status == 'scheduled' and ARGV[i + 4] or ''
+      put(queue, due, id)
+      if due == '' then mend('HSET', job, 'status', 'queued', 'enqueued_at', today) end
+      return 'enqueued'
     end
   end
-  if refused then return words end
+  return word
 end
 
-local queues = {}
-for place = 1, QUEUES do
-  queues[place] = { list = KEYS[2 * place], scheduled = KEYS[2 * place + 1], name = ARGV[7 + 2 * place],
-    channel = ARGV[8 + 2 * place], ready = {} }
-end
+local jobs, there = {}, 0
+for i = FIRST, #ARGV, WIDTH do jobs[#jobs + 1] = job_prefix .. ARGV[i + 1] end
+for at = 1, #jobs, 1000 do there = there + redis.call('EXISTS', unpack(jobs, at, math.min(at + 999, #jobs))) end
 
--- Were one of another type, the script would break off with half a batch written.
+local words, fresh, earlier, refused = {}, {}, {}, false
 for i = FIRST, #ARGV, WIDTH do
-  local queue = queues[tonumber(ARGV[i])]
-  if ARGV[i + 4] == '' then
-    queue.size = queue.size or redis.call('LLEN', queue.list)
-  elseif not queue.has_registry then
-    redis.call('ZCARD', queue.scheduled)
-    queue.has_registry = true
+  local id, key = ARGV[i + 1], ARGV[i + 5]
+  local word
+  if earlier[id] then word = compare(earlier[id], key) elseif there > 0 then word = standing(i, id, key) end
+  if not word then
+    word = 'enqueued'
+    fresh[#fresh + 1] = i
   end
+  if word == 'enqueued' then earlier[id] = key end
+  words[#words + 1] = word
+  refused = refused or word == 'conflict'
+end
+if refused and ARGV[2] == 'strict' then
+  for at, word in ipairs(words) do words[at] = word == 'enqueued' and 'refused' or word end
+  return words
 end
 
-local time = redis.call('TIME')
-local now = time[1] + time[2] / 1000000
-local words = {}
-
-for i = FIRST, #ARGV, WIDTH do
-  local place, id, data, description, due, key, recipients = unpack(ARGV, i, i + WIDTH - 1)
-  local job, queue = job_prefix .. id, queues[tonumber(place)]
-  if redis.call('EXISTS', job) == 1 then
-    words[#words + 1] = standing(id, key, {})
-  else
-    local later = due ~= ''
-    redis.call('HSET', job, 'created_at', today, 'status', later and 'scheduled' or 'queued', 'origin', queue.name,
-      'timeout', ARGV[6], 'result_ttl', ARGV[7], 'failure_ttl', ARGV[8], 'description', description, 'data', data)
-    if key ~= '' then redis.call('HSET', job, key_field, key) end
-    if recipients ~= '' then redis.call('HSET', job, recipients_field, recipients) end
-    if later then
-      local score = string.sub(due, 1, 1) == '+' and string.format('%.6f', now + tonumber(due)) or due
-      redis.call('ZADD', queue.scheduled, score, id)
-    else
-      redis.call('HSET', job, 'enqueued_at', today)
-      queue.ready[#queue.ready + 1] = id
-    end
-    words[#words + 1] = 'enqueued'
-  end
-end
-
+for _, i in ipairs(fresh) do put(queues[tonumber(ARGV[i])], ARGV[i + 4], ARGV[i + 1]) end
 for _, queue in ipairs(queues) do
-  if queue.size or queue.has_registry then redis.call('SADD', KEYS[1], queue.list) end
-  local ready = queue.ready
-  for i = 1, #ready, 1000 do
-    redis.call('RPUSH', queue.list, unpack(ready, i, math.min(i + 999, #ready)))
+  if #queue.ready + #queue.later > 0 then redis.call('SADD', KEYS[1], queue.list) end
+end
+for _, queue in ipairs(queues) do
+  local ready, later = queue.ready, queue.later
+  for at = 1, #ready, 1000 do
+    local last = math.min(at + 999, #ready)
+    queue.wakes = redis.call('RPUSH', queue.list, unpack(ready, at, last)) == last - at + 1 or queue.wakes
   end
-  if queue.size == 0 and #ready > 0 then redis.call('PUBLISH', queue.channel, '') end
+  for at = 1, #later, 1000 do
+    redis.call('ZADD', queue.scheduled, unpack(later, at, math.min(at + 999, #later)))
+  end
+end
+
+for _, i in ipairs(fresh) do
+  local place, id, data, description, due, key, recipients = unpack(ARGV, i, i + WIDTH - 1)
+  local job = job_prefix .. id
+  if freed[i] then redis.call('DEL', job, prefix .. 'results:' .. id) end
+  local fields = { 'created_at', today, 'status', due ~= '' and 'scheduled' or 'queued', 'origin',
+    queues[tonumber(place)].name, 'timeout', ARGV[6], 'result_ttl', ARGV[7], 'failure_ttl', ARGV[8], 'description',
+    description, 'data', data }
+  local n = #fields
+  if key ~= '' then n, fields[n + 1], fields[n + 2] = n + 2, key_field, key end
+  if recipients ~= '' then n, fields[n + 1], fields[n + 2] = n + 2, recipients_field, recipients end
+  if due == '' then n, fields[n + 1], fields[n + 2] = n + 2, 'enqueued_at', today end
+  redis.call('HSET', job, unpack(fields, 1, n))
+  if freed[i] then
+    redis.call('ZREM', registry('canceled', freed[i]), id)
+    redis.call('ZREM', registry('failed', freed[i]), id)
+  end
+end
+for _, command in ipairs(mends) do
+  if command[1] == 'HSET' then redis.call('HSET', unpack(command, 2)) end
+  if command[1] == 'PERSIST' then redis.call('PERSIST', command[2]) end
+  if command[1] == 'ZADD' then redis.call('ZADD', unpack(command, 2)) end
+end
+-- A wake-up that is refused costs a moment, no mail: all is written.
+for _, queue in ipairs(queues) do
+  if queue.wakes then redis.pcall('PUBLISH', queue.channel, '') end
 end
 return words

@@ -15,7 +15,7 @@ from rq_ses import Outbox, contract
 from rq_ses.gate import read_gate
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.mail import mail
-from support.outage import unavailable
+from support.outage import FickleSes, unavailable
 from support.ports import free_port
 from support.processes import KEY_ID, SECRET, TOKEN, run, running, worker_environment
 from support.waiting import wait_for
@@ -76,6 +76,44 @@ def test_an_outage_costs_no_mail_and_few_requests(redis: Redis, redis_url: str, 
         r"breaker open: \d+ failures in a row, the last: ServiceUnavailable.*; next probe in", log
     )
     assert re.search(r"breaker closed after \d+ s", log)
+
+
+RATES = [(50, 16), (300, 16), (1000, 16), (1000, 50)]
+"""Mails a second, and threads."""
+
+
+def attempts_ever(redis: Redis) -> int:
+    """Return how many attempts the mails remember that are not sent yet."""
+    metas = [redis.hget(key, "meta") for key in redis.scan_iter(f"{contract.JOB_PREFIX}*", count=1000)]
+    kept = [json.loads(meta) for meta in metas if meta]
+    return sum(meta["attempts"] for meta in kept if "transient" in meta)
+
+
+@pytest.mark.parametrize(("rate", "threads"), RATES)
+@pytest.mark.parametrize("kind", ["503", "refused"])
+@pytest.mark.timeout(OUTAGE + 120)
+def test_at_any_rate_an_outage_costs_few_requests(
+    redis: Redis, redis_url: str, tmp_path: Path, rate: int, threads: int, kind: str
+) -> None:
+    lasting = OUTAGE or 1.5
+    with FickleSes(latency=0.02 if threads > 16 else 0.0) as ses:
+        env = worker_environment(redis_url, ses.url, RQ_SES_MAX_SEND_RATE=str(rate))
+        addresses = [f"user{n}@example.com" for n in range(int(rate * 3 + 500))]
+        Outbox(redis_url).send_many([mail(address) for address in addresses])
+        with running(["worker", "--concurrency", str(threads)], env, tmp_path / "log") as worker:
+            wait_for(lambda: ses.taken >= rate, within=60)
+            ses.out = True
+            if kind == "refused":
+                ses.vanish()
+            wait_for(lambda: read_gate(redis, "default", "us-east-1").breaker != "closed")
+            time.sleep(lasting)
+            probes = worker.output.count("probing with job")
+            worker.stop()
+    asked = ses.refused if kind == "503" else attempts_ever(redis) + probes
+    print(f"{rate}/s, {threads} threads, {kind}: {asked} requests in {lasting:g} s")  # noqa: T201
+    # Two probes fall into 20 s, and none into less than five.
+    assert 8 <= asked <= (60 if OUTAGE else 58)
+    assert count(redis, "failed") == 0
 
 
 def test_a_paused_account_fails_what_is_in_flight_and_nothing_else(

@@ -72,7 +72,8 @@ def test_a_mail_is_tried_again_after_the_promised_delay_and_never_early(
     for delay, promised in zip(measured, delays, strict=True):
         assert promised <= delay < promised + LATE
     assert status(redis, job_id) == "finished"
-    assert fetch(redis, job_id).get_meta() == {"attempts": 2}
+    doubt = {"ambiguous": 1} if steps in ("drop", "html502") else {}
+    assert fetch(redis, job_id).get_meta() == {"attempts": 2, **doubt}
 
 
 def test_a_rejected_mail_stands_in_the_failed_registry_with_sess_words_and_can_be_requeued(
@@ -200,7 +201,7 @@ def test_the_mails_of_a_killed_worker_move_on_when_its_lease_runs_out(
         wait_for(lambda: all(ended(redis, job_id) for job_id in jobs))
     assert {status(redis, job_id) for job_id in jobs} == {"finished"}
     assert len(ses.mails) == 8
-    assert fetch(redis, jobs[0]).get_meta() == {"attempts": 2}
+    assert fetch(redis, jobs[0]).get_meta() == {"attempts": 2, "ambiguous": 1}
 
 
 def test_a_suspended_worker_claims_nothing_until_it_is_resumed(

@@ -13,7 +13,6 @@ from rq import Queue
 from rq.executions import Execution
 from rq.job import Job, JobStatus
 from rq.registry import (
-    CanceledJobRegistry,
     FailedJobRegistry,
     FinishedJobRegistry,
     ScheduledJobRegistry,
@@ -377,17 +376,28 @@ def test_a_late_retry_does_not_move_a_queued_copy(story: Story) -> None:
     assert story.places() == ["queue"]
 
 
-def test_a_mail_canceled_while_it_is_sent_stays_canceled_and_keeps_the_message_id(story: Story) -> None:
+def test_a_mail_canceled_while_it_is_sent_is_finished_if_ses_accepted_it(story: Story) -> None:
     story.enqueue()
     claim = story.claim()
     story.job().cancel()
-    assert story.settle([sent(claim.lease)]) == ["canceled"]
+    assert story.settle([sent(claim.lease)]) == ["accepted"]
     job = story.job()
-    assert job.get_status() == JobStatus.CANCELED
+    assert job.get_status() == JobStatus.FINISHED
     assert job.return_value() == {"message_id": "m-1"}
-    assert "SES accepted it" in job.get_meta()["note"]
-    assert CanceledJobRegistry(queue=story.queue).get_job_ids() == ["j1"]
+    assert job.get_meta()["note"] == "SES accepted it: it was canceled while it was being sent"
+    assert story.places() == ["finished"]
     assert story.redis.zcard(contract.leases_key("mail")) == 0
+
+
+def test_a_mail_canceled_while_it_is_sent_stays_canceled_if_ses_refused_it(story: Story) -> None:
+    for ending in (failed, lambda lease: retry(lease, 1), back):
+        story.enqueue()
+        claim = story.claim()
+        story.job().cancel()
+        assert story.settle([ending(claim.lease)]) == ["canceled"]
+        assert story.places() == ["canceled"]
+        assert story.redis.zcard(contract.leases_key("mail")) == 0
+        story.job().delete()
 
 
 def test_a_mail_deleted_while_it_is_sent_leaves_nothing_behind(story: Story) -> None:
@@ -440,3 +450,14 @@ def test_the_workers_counters_grow_only_while_it_is_registered(story: Story) -> 
     story.redis.hset("rq:worker:ours", "birth", "x")
     story.settle([sent(claims[1].lease), failed(claims[2].lease)])
     assert story.redis.hmget("rq:worker:ours", "successful_job_count", "failed_job_count") == [b"1", b"1"]
+
+
+def test_each_claim_and_each_promotion_tells_the_servers_time(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: 9e9)
+    for hear in (lambda: story.ours.claim(1), lambda: story.other.promote()):
+        hear()
+    seconds, microseconds = story.redis.time()
+    for lifecycle in (story.ours, story.other):
+        assert lifecycle.clock.now() == pytest.approx(seconds + microseconds / 1e6, abs=2)

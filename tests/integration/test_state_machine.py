@@ -173,7 +173,7 @@ class Lifetimes(RuleBasedStateMachine):
         [word] = self.lifecycles[attempt.worker].settle([ending], clock=time.monotonic())
         assert standing or word != "done", "an outcome was written without a lease"
         assert standing or ending.action == "sent" or word == "lost"
-        if word in ("done", "late"):
+        if word in ("done", "late", "accepted"):
             assert attempt.life == self.lives[lease.job_id], "an answer was written to another mail"
             if ending.action == "sent":
                 self.accepted.add(lease.job_id)

@@ -40,7 +40,7 @@ class Fleet:
     def started(self, name: str, *options: str, dies: tuple[str, int] | None = None) -> Process:
         """Start a worker and wait until it is at work."""
         process = self.start(name, *options, dies=dies)
-        wait_for(lambda: "started with PID" in process.output, what=f"{name} at work")
+        wait_for(lambda: "sending mails of" in process.output, what=f"{name} at work")
         return process
 
     def died(self, name: str, within: float = 20.0) -> None:

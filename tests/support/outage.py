@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
 
 
 class Unavailable(BaseHTTPRequestHandler):
@@ -52,3 +55,78 @@ def unavailable(port: int) -> Iterator[list[float]]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class Fickle(asyncio.Protocol):
+    """One connection to an SES that takes every mail, or answers 503, as its world says."""
+
+    def __init__(self, world: FickleSes) -> None:
+        self._world = world
+        self._seen = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: Any = transport
+        self._world.transports.add(transport)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self._world.transports.discard(self._transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._seen += data
+        head, end, body = self._seen.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)
+        if end and len(body) >= (int(length[1]) if length else 0):
+            self._seen = b""
+            asyncio.get_running_loop().call_later(
+                self._world.latency, self._answer, self._world.asked(head.startswith(b"POST"))
+            )
+
+    def _answer(self, answer: bytes) -> None:
+        self._transport.write(answer)
+
+
+class FickleSes:
+    """Takes mails until `out` is set, then answers 503 to each, and counts them: a context manager."""
+
+    def __init__(self, latency: float = 0.0) -> None:
+        self.latency, self.out = latency, False
+        self.taken = self.refused = 0
+        self.transports: set[asyncio.BaseTransport] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+
+    def asked(self, to_send: bool) -> bytes:
+        if to_send and self.out:
+            self.refused += 1
+            return _answer(b"503 Service Unavailable", b'{"message": "Out"}', b"ServiceUnavailable")
+        if not to_send:
+            return _answer(b"403 Forbidden", b'{"message": "No"}', b"AccessDeniedException")
+        self.taken += 1
+        return _answer(b"200 OK", b'{"MessageId": "m-%d"}' % self.taken)
+
+    def vanish(self) -> None:
+        """Refuse connections from now on, and break off those there are."""
+        asyncio.run_coroutine_threadsafe(self._vanish(), self._loop).result()
+
+    async def _vanish(self) -> None:
+        self._server.close()
+        for transport in list(self.transports):
+            transport.abort()  # type: ignore[attr-defined]
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        starting = self._loop.create_server(lambda: Fickle(self), "127.0.0.1", 0)
+        self._server = asyncio.run_coroutine_threadsafe(starting, self._loop).result()
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.vanish()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+def _answer(status: bytes, body: bytes, error: bytes = b"") -> bytes:
+    kind = b"x-amzn-ErrorType: %s\r\n" % error if error else b""
+    return b"HTTP/1.1 %s\r\n%sContent-Length: %d\r\n\r\n%s" % (status, kind, len(body), body)

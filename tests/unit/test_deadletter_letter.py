@@ -45,7 +45,20 @@ def test_what_the_worker_wrote_is_read() -> None:
 
 
 def test_every_field_of_the_workers_meta_is_known_here() -> None:
-    assert _OURS <= ATTEMPT_FIELDS
+    assert ATTEMPT_FIELDS | {"ambiguous", "consented"} == _OURS
+
+
+def test_a_mail_in_doubt_is_resent_with_its_doubt_and_consent_to_one_delivery_more() -> None:
+    letter = after(DOUBT, DOUBT, DOUBT)
+    assert json.loads(letter.fresh_meta()) == {"ambiguous": 3, "consented": 4}
+    again = read_letter(entry({"last_outcome": details(DOUBT), "ambiguous": 4, "consented": 4}), "mail")
+    assert json.loads(again.fresh_meta()) == {"ambiguous": 4, "consented": 5}
+
+
+def test_a_mail_whose_attempts_nobody_counted_is_in_doubt_once() -> None:
+    letter = read_letter(entry({}, "rq.exceptions.AbandonedJobError: gone"), "mail")
+    assert letter.unknown
+    assert json.loads(letter.fresh_meta()) == {"ambiguous": 1, "consented": 2}
 
 
 def test_a_fresh_meta_keeps_the_users_own() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from rq_ses_worker.gate import View
 from rq_ses_worker.leases import Leases
 from rq_ses_worker.lifecycle import Claim, Lease
 from rq_ses_worker.retry import RetryPolicy
+from rq_ses_worker.shift import Shift
 
 
 @dataclass
@@ -46,7 +46,6 @@ class Threads:
     count: int
     busy: int = 0
     ended_at: float = 0.0
-    held_until: float = 0.0
 
     @property
     def idle(self) -> int:
@@ -59,13 +58,13 @@ class Threads:
 class World:
     def __init__(self, queued: int, threads: int = 8) -> None:
         self.queue, self.threads, self.leases = Queue(queued), Threads(threads), Leases(30.0)
+        self.shift = Shift(self.leases)
         self.dispatcher = Dispatcher(
             self.queue,  # type: ignore[arg-type]
-            self.leases,
+            self.shift,
             self.threads,  # type: ignore[arg-type]
             settler=None,  # type: ignore[arg-type]
             policy=RetryPolicy(),
-            wake=threading.Event(),
         )
 
     def end(self, count: int) -> None:
@@ -78,7 +77,7 @@ class World:
     def step(self) -> list[int]:
         """Return what one round asks for."""
         before = len(self.queue.asked)
-        self.dispatcher._step(burst=False)
+        self.dispatcher._step(burst=None)
         return self.queue.asked[before:]
 
 

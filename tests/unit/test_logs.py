@@ -20,6 +20,7 @@ from rq_ses_worker.logs import SENT_LOGGER, Addresses, Form, configure, log_hand
 from rq_ses_worker.outcome import Outcome, RateLimited, Sent, Terminal, hinted, summary
 from rq_ses_worker.retry import History
 from rq_ses_worker.settler import Settler
+from rq_ses_worker.shift import Shift
 
 LOG = logging.getLogger("rq_ses_worker.test_logs")
 
@@ -159,7 +160,7 @@ class DoneLifecycle:
 
 
 def settle(*settlements: Settlement) -> None:
-    settler = Settler(DoneLifecycle(), Leases(30.0), queues=["mail-high", "mail"])  # type: ignore[arg-type]
+    settler = Settler(DoneLifecycle(), Shift(Leases(30.0)), queues=["mail-high", "mail"])  # type: ignore[arg-type]
     for settlement in settlements:
         settler.put(settlement)
     settler.start()

@@ -88,9 +88,7 @@ def ended(
     return probed(ending, before, policy, expires)
 
 
-@pytest.mark.parametrize(
-    "outcome", [BUSY, PAUSED, LIMITED, Transient(None, "ReadTimeout", "", ambiguous=True)]
-)
+@pytest.mark.parametrize("outcome", [BUSY, PAUSED, LIMITED])
 def test_a_probe_that_fails_puts_its_mail_back_as_it_was(outcome: Outcome) -> None:
     ending = ended(outcome, before=History(attempts=10, transient=9))
     assert (ending.action, ending.meta, ending.fields) == ("back", {}, {"fresh": 0})
@@ -106,8 +104,17 @@ def test_a_probe_that_decides_ends_like_any_attempt(outcome: Outcome, action: st
 def test_a_probes_mail_that_ses_may_have_is_held_if_so_told() -> None:
     lost = Transient(None, "ReadTimeout", "No answer.", ambiguous=True)
     ending = ended(lost, policy=RetryPolicy(on_unknown="hold"))
-    assert (ending.action, ending.meta["attempts"], ending.meta["mine"]) == ("failed", 2, 1)
+    assert (ending.action, ending.meta["attempts"], ending.meta["mine"]) == ("failed", 3, 1)
     assert ending.fields["exc"].startswith("outcome unknown: ReadTimeout: ")
+
+
+def test_a_probe_that_ses_may_have_accepted_counts_like_any_attempt() -> None:
+    lost = Transient(None, "ReadTimeout", "No answer.", ambiguous=True)
+    first = ended(lost, before=History())
+    assert (first.action, first.fields, first.meta["ambiguous"]) == ("retry", {"delay": 1.0}, 1)
+    third = ended(lost, before=History(attempts=2, transient=2, ambiguous=2))
+    assert (third.action, third.meta["ambiguous"]) == ("failed", 3)
+    assert third.fields["exc"].splitlines()[0].endswith("; SES may have accepted it 3 times")
 
 
 def test_a_probes_mail_whose_time_is_over_ends() -> None:

@@ -90,6 +90,7 @@ def test_a_workers_defaults_are_the_documented_ones(environment: Any) -> None:
         "give_up_after": 86400.0,
         "lease": 30.0,
         "on_unknown": "resend",
+        "max_doubtful": 3,
         "preflight": "refuse",
         "account": "default",
         "max_send_rate": "auto",

@@ -19,6 +19,7 @@ from rq_ses_worker.outcome import Outcome, Sent
 from rq_ses_worker.retry import RetryPolicy
 from rq_ses_worker.sending import Senders
 from rq_ses_worker.settler import Settler
+from rq_ses_worker.shift import Shift
 from support.mail import mail
 from support.waiting import wait_for
 
@@ -45,8 +46,9 @@ def sent(name: str, **meta: Any) -> Settlement:
 
 
 def test_an_outcome_that_cannot_be_written_keeps_no_other_from_it(caplog: pytest.LogCaptureFixture) -> None:
-    lifecycle, leases, rounds = PickyLifecycle(), Leases(30.0), threading.Semaphore(0)
-    settler = Settler(lifecycle, leases, settled=rounds.release)  # type: ignore[arg-type]
+    lifecycle, leases = PickyLifecycle(), Leases(30.0)
+    shift = Shift(leases)
+    settler = Settler(lifecycle, shift)  # type: ignore[arg-type]
     for name in ("a", "b", "c"):
         leases.add(lease(name), 0.0)
         settler.put(sent(name, **({"poison": 1} if name == "b" else {})))
@@ -59,7 +61,7 @@ def test_an_outcome_that_cannot_be_written_keeps_no_other_from_it(caplog: pytest
         "c": {"attempts": 3},
     }
     assert len(leases) == 0
-    assert rounds.acquire(blocking=False)
+    assert shift.wake.is_set()
 
 
 class CountingClient:
@@ -72,7 +74,7 @@ class CountingClient:
 
 
 def senders(leases: Leases, settled: list[Settlement], client: CountingClient) -> Senders:
-    return Senders(1, client, RetryPolicy(), leases, settle=settled.append, freed=lambda: None)
+    return Senders(1, client, RetryPolicy(), Shift(leases), settle=settled.append)
 
 
 def claim(name: str, data: bytes) -> Claim:
@@ -156,7 +158,8 @@ def test_at_the_end_mails_held_ready_go_back_and_what_is_being_sent_is_sent() ->
 
 def test_a_thread_that_has_another_mail_ready_calls_for_none() -> None:
     leases, settled, client, calls = Leases(1e9), [], SlowClient(), []
-    crew = Senders(1, client, RetryPolicy(), leases, settle=settled.append, freed=lambda: calls.append(1))
+    wake = SimpleNamespace(set=lambda: calls.append(1))
+    crew = Senders(1, client, RetryPolicy(), Shift(leases, wake=wake), settle=settled.append)  # type: ignore[arg-type]
     crew.start()
     for name in ("a", "b"):
         leases.add(lease(name), 0.0)
@@ -174,12 +177,8 @@ def test_a_batch_waits_for_others_while_it_is_small(
 ) -> None:
     lifecycle, leases = PickyLifecycle(), Leases(30.0)
     rounds: list[int] = []
-    settler = Settler(
-        lifecycle,  # type: ignore[arg-type]
-        leases,
-        settled=lambda: rounds.append(len(lifecycle.written)),
-        several=several,
-    )
+    wake = SimpleNamespace(set=lambda: rounds.append(len(lifecycle.written)))
+    settler = Settler(lifecycle, Shift(leases, wake=wake), several=several)  # type: ignore[arg-type]
     pauses: list[float] = []
 
     def arriving(seconds: float) -> None:

@@ -43,7 +43,7 @@ def test_a_worker_whose_leaving_fails_has_ended_well_all_the_same(
         raise RuntimeError("pubsub connection not set")
 
     worker = MailWorker(["mail"], connection=Redis(port=1), client=NoClient(), policy=RetryPolicy())
-    monkeypatch.setattr(worker, "_begin", lambda _level: True)
+    monkeypatch.setattr(worker, "_begin", lambda: True)
     monkeypatch.setattr(worker, "_beat", lambda: None)
     monkeypatch.setattr(worker, "teardown", teardown)
     worker.request_stop(signal.SIGTERM, None)

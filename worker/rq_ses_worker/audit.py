@@ -12,21 +12,23 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.resources import files
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from redis import Redis
+from redis.exceptions import ResponseError
 from rq.utils import utcformat
 
 from rq_ses import contract
 from rq_ses.jobdata import inflated_head
 from rq_ses.plaintext import one_line
+from rq_ses.serverclock import ServerClock
 from rq_ses_worker.idset import IdSet
-from rq_ses_worker.lifecycle import failed_fields
+from rq_ses_worker.lifecycle import SCRATCH, failed_fields, lua
 from rq_ses_worker.outcome import hinted
 from rq_ses_worker.placement import Placement, Repair, Verdict, judge, read_placement
 from rq_ses_worker.retry import Failed, History, RetryPolicy, decide, lost_worker
+from rq_ses_worker.sweep import Sweep
 from rq_ses_worker.task import JobRefused, Task, read_job
 
 BATCH: Final = 1000
@@ -54,6 +56,8 @@ class _Suspect(NamedTuple):
     job_id: bytes
     unlisted: bool = False
     """It is queued, and only missed in the list, which moves."""
+    expiring: bool = False
+    """It is to be sent, and has a time to live."""
 
 
 class Audit:
@@ -91,13 +95,14 @@ class Audit:
             contract.leases_key(queue),
             *self._registries.values(),
             f"{contract.PREFIX}workers:{queue}",
+            SCRATCH,
         ]
+        self._clock = ServerClock()
         self._prefixes = [
             contract.PREFIX + kind for kind in ("job:", "execution:", "executions:", "results:", "worker:")
         ]
-        self._script = connection.register_script(
-            files("rq_ses_worker").joinpath("lua", "audit.lua").read_text("utf-8")
-        )
+        self._script = connection.register_script(lua("typed", "audit"))
+        self._sweep = Sweep(connection, queue)
 
     def run(self, *, repair: bool = False) -> Iterator[Report]:
         """Yield what stands wrong; with `repair`, after it was mended where that is safe.
@@ -108,15 +113,28 @@ class Audit:
         known: set[bytes] = set()
         suspects = self._suspects()
         while batch := list(islice(suspects, SUSPECTS)):
-            fresh = [suspect for suspect in batch if suspect.job_id not in known]
+            fresh = [s for s in batch if s.job_id not in known and not s.expiring]
             for job_id, placement, seen, verdict in self._confirmed(fresh):
                 known.add(job_id)
                 done: str | None = ""
                 if repair and verdict.repair:
                     done = self._mend(job_id, placement, seen, verdict.repair)
                 if done is not None:
-                    name = one_line(job_id.decode("utf-8", "backslashreplace"), 100)
-                    yield Report(name, verdict.found, done)
+                    yield Report(_name(job_id), verdict.found, done)
+            expiring = [s.job_id for s in batch if s.expiring and s.job_id not in known]
+            known.update(expiring)
+            yield from self._expiring(expiring, repair=repair)
+
+    def _expiring(self, ids: Sequence[bytes], *, repair: bool) -> Iterator[Report]:
+        """Report those that would be gone before they are sent: RQ's requeue leaves the failure's time."""
+        statuses = self._fields(ids, "status")
+        ttls = self._ttls(ids)
+        if repair:
+            self._sweep.keep(ids)
+        for job_id, (status,), ttl in zip(ids, statuses, ttls, strict=True):
+            if ttl >= 0 and status in (b"queued", b"scheduled"):
+                found = f"{status.decode()}, but would expire in {ttl / 1000:.0f} s"
+                yield Report(_name(job_id), found, "it no longer expires" if repair else "")
 
     # What looks wrong at first sight
 
@@ -156,11 +174,11 @@ class Audit:
         self._waiting = waiting
 
     def _suspects_in(self, registry: str, members: Sequence[tuple[bytes, float]]) -> Iterator[bytes]:
-        now = time.time()
+        now = self._now()
         statuses = self._fields([member for member, _ in members], "status")
         for (job_id, score), (status,) in zip(members, statuses, strict=True):
             if status is None and registry in ("finished", "failed", "canceled") and score <= now + 60:
-                continue  # both have had their time; RQ's clean-up drops the entry
+                continue  # both have had their time; a worker's sweep drops the entry
             if _HOME.get((status or b"").decode("utf-8", "replace")) != registry:
                 yield job_id
 
@@ -168,13 +186,15 @@ class Audit:
         """Return those of these jobs of our queue that aren't where their status says."""
         ids = [job_id for job_id in ids if b":" not in job_id]
         resting: list[tuple[bytes, str]] = []
-        whole = self._have_data(ids)
-        for job_id, (origin, raw), has_data in zip(
-            ids, self._fields(ids, "origin", "status"), whole, strict=True
+        fields = self._fields(ids, "origin", "status")
+        for job_id, (origin, raw), has_data, ttl in zip(
+            ids, fields, self._have_data(ids), self._ttls(ids), strict=True
         ):
             if not self._is_ours(job_id, origin):
                 continue
             status = (raw or b"").decode("utf-8", "replace")
+            if status in ("queued", "scheduled") and ttl >= 0:
+                yield _Suspect(job_id, expiring=True)
             if status in ("started", "") or (status in ("queued", "scheduled") and not has_data):
                 yield _Suspect(job_id)
             elif status == "queued":
@@ -200,15 +220,22 @@ class Audit:
             for job_id in ids:
                 pipeline.hmget(contract.JOB_PREFIX.encode() + job_id, names)
             answers = pipeline.execute(raise_on_error=False)
-        # A key of another type is no job.
-        return [[None] * len(names) if isinstance(answer, Exception) else answer for answer in answers]
+        return [[None] * len(names) if _is_no_job(answer) else answer for answer in answers]
 
     def _have_data(self, ids: Sequence[bytes]) -> list[bool]:
         with self._connection.pipeline(transaction=False) as pipeline:
             for job_id in ids:
                 pipeline.hexists(contract.JOB_PREFIX.encode() + job_id, "data")
-            # A key that has become of another type meanwhile is no job.
-            return [answer is True for answer in pipeline.execute(raise_on_error=False)]
+            answers = pipeline.execute(raise_on_error=False)
+        return [not _is_no_job(answer) and bool(answer) for answer in answers]
+
+    def _ttls(self, ids: Sequence[bytes]) -> list[int]:
+        """Return milliseconds; -1 where a job doesn't expire, -2 where there is none."""
+        with self._connection.pipeline(transaction=False) as pipeline:
+            for job_id in ids:
+                pipeline.pttl(contract.JOB_PREFIX.encode() + job_id)
+            ttls: list[int] = pipeline.execute()
+        return ttls
 
     # What is wrong at the second
 
@@ -231,7 +258,14 @@ class Audit:
                 yield job_id, placement, seen, verdict
 
     def _judged(self, seen: bytes) -> Verdict | None:
-        return judge(read_placement(seen), datetime.now(UTC))
+        return judge(read_placement(seen), datetime.fromtimestamp(self._now(), UTC))
+
+    def _now(self) -> float:
+        """Return the server's time, for this host's may be wrong."""
+        if self._clock.age == float("inf"):
+            seconds, microseconds = self._connection.time()
+            self._clock.heard(seconds + microseconds / 1e6, time.monotonic())
+        return self._clock.now()
 
     def _look(self, ids: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
         for job_id in ids:
@@ -248,7 +282,7 @@ class Audit:
         order: dict[str, Any] = {
             "place": repair.place,
             "status": repair.status,
-            "now": utcformat(datetime.now(UTC)),
+            "now": utcformat(datetime.fromtimestamp(self._now(), UTC)),
             "origin": self._queue,
             "failure_ttl": contract.FAILURE_TTL,
         }
@@ -267,7 +301,7 @@ class Audit:
         executions = placement.started
         fresh = any(execution.ours and execution.id.endswith("1") for execution in executions)
         outcome = lost_worker(one_line(placement.worker, 100))
-        ended = time.time()
+        ended = self._now()
         history = History.from_meta(placement.meta, fresh=fresh).after(outcome, ended)
         task = self._task(job_id)
         policy = self._policy.for_mail(task.on_unknown) if task else self._policy
@@ -290,3 +324,16 @@ class Audit:
 def _chunks(items: Iterator[Any]) -> Iterator[list[Any]]:
     while chunk := list(islice(items, BATCH)):
         yield chunk
+
+
+def _name(job_id: bytes) -> str:
+    return one_line(job_id.decode("utf-8", "backslashreplace"), 100)
+
+
+def _is_no_job(answer: object) -> bool:
+    """Tell whether a key is of another type, and so no job; any other error is raised."""
+    if isinstance(answer, ResponseError) and str(answer).startswith("WRONGTYPE"):
+        return True
+    if isinstance(answer, Exception):
+        raise answer
+    return False

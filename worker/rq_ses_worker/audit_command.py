@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import click
 from pydantic import Field
@@ -17,7 +17,7 @@ from rq_ses.cli import output
 from rq_ses.cli.exits import INCOMPLETE, OK, UNAVAILABLE
 from rq_ses.cli.screen import console
 from rq_ses.plaintext import one_line
-from rq_ses.settings import ProducerSettings, load_settings
+from rq_ses.settings import Number, ProducerSettings, load_settings
 from rq_ses_worker.audit import Audit, Report
 from rq_ses_worker.retry import RetryPolicy
 from rq_ses_worker.worker import connect
@@ -28,6 +28,9 @@ class AuditSettings(ProducerSettings):
 
     on_unknown: Literal["resend", "hold"] = Field(
         "resend", description="What becomes of a mail that SES may have accepted."
+    )
+    max_doubtful: Annotated[int, Number] = Field(
+        3, ge=1, le=1_000_000, description="Deliveries of a mail in all that SES may have accepted."
     )
     config: str | None = Field(None, description="TOML file with settings.")
 
@@ -72,7 +75,7 @@ def audit(*, repair: bool, as_json: bool, wait: float, **options: Any) -> None:
     3 bad settings, 4 no Redis.
     """
     settings = load_audit_settings(**options)
-    policy = RetryPolicy(on_unknown=settings.on_unknown)
+    policy = RetryPolicy(on_unknown=settings.on_unknown, max_doubtful=settings.max_doubtful)
     found = open_ = 0
     try:
         with connect(settings.redis_url) as connection, _progress() as progress:

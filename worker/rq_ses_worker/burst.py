@@ -7,7 +7,6 @@ from typing import Final
 
 from redis import ConnectionPool, Redis
 from redis.exceptions import ResponseError
-from rq.worker import WorkerStatus
 
 from rq_ses import contract
 from rq_ses.message import Message
@@ -40,13 +39,11 @@ class _Sender:
 class BurstWorker(MailWorker):
     """A worker for any thread: it leaves the process's signal handlers and logging alone."""
 
-    def bootstrap(self, *_: object) -> None:
-        """Register. RQ would add log handlers, on streams that a test's end closes."""
-        self.register_birth()
-        self.set_state(WorkerStatus.STARTED)
+    def subscribe(self) -> None:
+        """Nobody sends commands to it: a thread less to wait for."""
 
     def unsubscribe(self) -> None:
-        """Nobody sends commands to it, so it hasn't subscribed: a thread less to wait for."""
+        """It hasn't subscribed."""
 
     def _install_signal_handlers(self) -> None:
         """Signals are the test runner's."""

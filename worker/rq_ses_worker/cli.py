@@ -6,18 +6,21 @@ import logging
 import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from rq_ses import contract
-from rq_ses.cli.exits import OK, UNFIT
+from rq_ses.cli.exits import DENIED, INCOMPLETE, OK, UNFIT
 from rq_ses.contract import PRIORITIES, Priority
 from rq_ses.errors import SettingsError
 from rq_ses_worker import events, logs
+from rq_ses_worker.denial import Denied
+from rq_ses_worker.drained import tell_burst
 from rq_ses_worker.identity.provider import CredentialsUnavailable
 from rq_ses_worker.identity.source import CredentialSource
 from rq_ses_worker.listening import read_listening
+from rq_ses_worker.parts import PartDied
 from rq_ses_worker.preflight import ServerUnfit, preflight
 from rq_ses_worker.settings import WorkerSettings, load_worker_settings
 from rq_ses_worker.supervisor import Supervisor
@@ -34,6 +37,12 @@ _LEVELS = ("debug", "info", "warning", "error")
 
 @click.command()
 @click.option("--burst", is_flag=True, help="Drain the queue, wait for what is scheduled, and exit.")
+@click.option(
+    "--max-wait",
+    type=click.FloatRange(min=0),
+    metavar="S",
+    help="With --burst: seconds to wait at most for what can't be sent yet (scheduled, breaker open).",
+)
 @click.option(
     "--concurrency", type=int, metavar="N", help="Mails sent at the same time [RQ_SES_CONCURRENCY]."
 )
@@ -72,6 +81,12 @@ _LEVELS = ("debug", "info", "warning", "error")
     "--on-unknown",
     type=click.Choice(["resend", "hold"]),
     help="What to do with a mail that SES may have accepted [RQ_SES_ON_UNKNOWN].",
+)
+@click.option(
+    "--max-doubtful",
+    type=int,
+    metavar="N",
+    help="Deliveries of a mail that SES may have accepted; then it is held [RQ_SES_MAX_DOUBTFUL].",
 )
 @click.option("--account", metavar="NAME", help="Name of the SES account [RQ_SES_ACCOUNT].")
 @click.option(
@@ -119,6 +134,7 @@ _LEVELS = ("debug", "info", "warning", "error")
 def worker(
     *,
     burst: bool,
+    max_wait: float | None,
     processes: int,
     name: str | None,
     log_level: str,
@@ -135,16 +151,20 @@ def worker(
     Examples:
       rq-ses worker
       rq-ses worker --concurrency 32 --region eu-west-1
-      rq-ses worker --burst
+      rq-ses worker --burst --max-wait 30
       rq-ses worker --processes 4 --metrics 0.0.0.0:9108
 
     With --processes, a process that dies is started anew. A burst ends although mails of a dead worker wait
     for its lease to run out, and at once while workers are suspended, the breaker is open by hand, or the
-    day's quota is used up; the next one sends them.
+    day's quota is used up; the next one sends them. It ends with a line that counts what was sent, what
+    failed, and what is left.
 
-    Exit codes: 0 stopped as told (or drained), 1 failed, 2 bad command line, 3 bad settings,
-    5 Redis would lose mails as it is set up.
+    Exit codes: 0 stopped as told (or drained), 1 a part of the worker has died, or mails of a burst failed,
+    2 bad command line, 3 bad settings, 5 Redis would lose mails as it is set up, 6 Redis refuses this user
+    a command (ACL).
     """
+    if max_wait is not None and not burst:
+        raise click.UsageError("--max-wait is for --burst")
     settings = load_worker_settings(**options)
     logs.configure(
         log_level, form=settings.log_format, addresses=settings.log_addresses, sent=settings.log_sent
@@ -153,8 +173,8 @@ def worker(
     credentials = settings.credentials()
     identify(credentials)
     names = contract.queue_names(settings.queue, priorities or PRIORITIES)
-    board = Board(processes) if settings.metrics else None
-    monitor = monitor_of(settings, board, names) if board else None
+    board = Board(processes) if settings.metrics or burst else None
+    monitor = monitor_of(settings, board, names) if board and settings.metrics else None
 
     def work(number: int) -> int:
         own_name = f"{name}-{number}" if name and processes > 1 else name
@@ -167,26 +187,36 @@ def worker(
                 priorities=priorities or PRIORITIES,
                 credentials=credentials,
                 tally=board.tallies[number - 1] if board else None,
-            ).work(burst=burst, logging_level=log_level)
+            ).work(burst=burst, max_wait=max_wait)
         except ServerUnfit as exc:
             for finding in exc.findings:
                 click.echo(f"Error: Redis: {finding.text}", err=True)
             click.echo("(RQ_SES_PREFLIGHT=warn starts all the same)", err=True)
             return UNFIT
+        except Denied as exc:
+            events.WORKER_DENIED.log(log, error=str(exc))
+            return DENIED
+        except PartDied:
+            return INCOMPLETE
         return OK
+
+    def end(code: int) -> NoReturn:
+        if burst and board and not tell_burst(board, settings.redis_url, names):
+            code = code or INCOMPLETE
+        sys.exit(code)
 
     if processes == 1:
         if monitor:
             monitor.start()
-        sys.exit(work(1))
+        end(work(1))
     supervisor = Supervisor(
         processes,
         work,
-        hopeless=frozenset({UNFIT}),
+        hopeless=frozenset({UNFIT, DENIED}),
         beside=monitor.serve if monitor else None,
         ended=lambda number: board.tallies[number - 1].leave() if board else None,
     )
-    sys.exit(supervisor.run())
+    end(supervisor.run())
 
 
 def monitor_of(settings: WorkerSettings, board: Board, queues: Sequence[str]) -> Monitor:

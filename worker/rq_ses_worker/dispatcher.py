@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,13 +18,15 @@ from redis.exceptions import RedisError
 
 from rq_ses.plaintext import one_line
 from rq_ses_worker import events
+from rq_ses_worker.denial import raise_if_denied
+from rq_ses_worker.gate import BREAKER_OPEN
 from rq_ses_worker.gatewatch import GateWatch
-from rq_ses_worker.leases import Leases
 from rq_ses_worker.lifecycle import Claim, Lifecycle, Overdue, Suspended
 from rq_ses_worker.outage import Outage
 from rq_ses_worker.retry import History, RetryPolicy, lost_worker
 from rq_ses_worker.sending import Senders, settlement, unsent
 from rq_ses_worker.settler import Settler
+from rq_ses_worker.shift import Shift
 from rq_ses_worker.tally import Tally
 from rq_ses_worker.task import JobRefused, Task, read_job
 
@@ -40,11 +41,11 @@ GATHER: Final = 0.001
 SOON: Final = 0.05
 """Seconds without a thread that became free after which no mail is held ready: it would only wait there."""
 
-RECOVERY: Final = 6.0
-"""Seconds after an outage in which living workers have surely renewed their leases, or settled."""
-
 GATE_LOOK: Final = 1.0
 """Seconds after which a closed gate is looked at again, however long it says: a hand may open it."""
+
+_UNTOUCHED: Final = BREAKER_OPEN - {"probe"} | {"asking"}
+"""Why a claim didn't even try to take a mail: whether Redis takes writes is unknown then."""
 
 SPARE: Final = 0.25
 """Mails held beyond one a thread, as a share of the threads: outcomes to be settled, and mails held ready."""
@@ -55,16 +56,35 @@ def several(threads: int) -> int:
     return max(1, int(threads * SPARE) // 2)
 
 
+class Burst:
+    """How long a burst waits for mails that can't be sent yet.
+
+    Args:
+        max_wait: seconds, all waiting together; None is for as long as it takes.
+    """
+
+    def __init__(self, max_wait: float | None = None) -> None:
+        self._max_wait = max_wait
+        self._until: float | None = None
+
+    def is_over(self, wait: float) -> bool:
+        """Tell, when nothing can be sent for `wait` seconds, whether that is longer than it waits."""
+        if self._max_wait is None:
+            return False
+        if self._until is None:
+            self._until = time.monotonic() + self._max_wait
+        return time.monotonic() + wait > self._until
+
+
 class Dispatcher:
     """Keeps the senders busy, promotes what is due, and ends the executions of dead workers.
 
     Args:
         lifecycle: the transitions.
-        leases: what this process holds.
+        shift: what the worker's threads share.
         senders: the threads that send.
         settler: takes the ends of overdue executions.
         policy: what becomes of these.
-        wake: set by others when there may be something to do.
         ask: called when this worker shall ask SES for the account's limits.
         tally: counts what is claimed, and feels the dispatcher's pulse.
     """
@@ -72,21 +92,21 @@ class Dispatcher:
     def __init__(
         self,
         lifecycle: Lifecycle,
-        leases: Leases,
+        shift: Shift,
         senders: Senders,
         settler: Settler,
         policy: RetryPolicy,
-        wake: threading.Event,
         *,
         ask: Callable[[], None] = lambda: None,
         tally: Tally | None = None,
     ) -> None:
         self._lifecycle = lifecycle
-        self._leases = leases
+        self._shift = shift
+        self._leases = shift.leases
         self._senders = senders
         self._settler = settler
         self._policy = policy
-        self._wake = wake
+        self._wake = shift.wake
         self._ask = ask
         self._tally = tally
         self._watch = GateWatch(lifecycle)
@@ -97,6 +117,7 @@ class Dispatcher:
         self._promote_at = 0.0
         self._reclaim_at = 0.0
         self._answered = 0.0
+        self._outage = Outage(log, "nothing is claimed meanwhile", shift.trouble)
         self._look_again_until = 0.0
         self._backlog_since = math.inf
         self._claimed_at = 0.0
@@ -108,31 +129,36 @@ class Dispatcher:
         """Claim no more; a signal handler may call it, so it sets nothing but a flag."""
         self._stopping = True
 
-    def run(self, *, burst: bool) -> None:
-        """Dispatch until `stop` is called, or in `burst` until nothing is queued, held, or scheduled."""
-        outage = Outage(log, "nothing is claimed meanwhile")
+    def run(self, *, burst: Burst | None = None) -> None:
+        """Dispatch until `stop` is called, or in a burst until that is over.
+
+        Raises:
+            Denied: Redis refuses this user a command.
+            PartDied: a thread of the worker has died.
+        """
         self._answered = time.monotonic()
         while not self._stopping:
+            self._shift.parts.check()
             if self._tally:
                 busy = self._senders.busy
                 self._tally.pulse(min(busy, self._senders.count), len(self._leases) - busy)
             try:
                 pause = self._step(burst)
             except RedisError as exc:
+                raise_if_denied(exc)
                 # A claim whose answer was lost may have been carried out, or be carried out later.
                 self._look_again_until = time.monotonic() + self._leases.length
-                outage.failed(exc)
+                self._outage.failed(exc)
                 self._pause(0.25)
                 continue
             self._answered = time.monotonic()
-            if outage.lasting:
-                outage.over()
+            self._outage.answered()
             if pause is None:
                 return
             if pause:
                 self._pause(pause)
 
-    def _step(self, burst: bool) -> float | None:
+    def _step(self, burst: Burst | None) -> float | None:
         """Do what is due; return the seconds to wait for something to happen (None: the burst is over)."""
         clock = time.monotonic()
         if clock < self._look_again_until:
@@ -148,7 +174,7 @@ class Dispatcher:
         if wanted <= 0:
             return POLL
         # Looked at after the idle threads: one that has become idle by a bad answer has set it before.
-        resting_until = max(self._closed_until, self._senders.held_until)
+        resting_until = max(self._closed_until, self._shift.brake.held_until)
         if clock < resting_until:
             return self._until(min(self._promote_at, resting_until))
         claims = self._claim(wanted)
@@ -158,7 +184,7 @@ class Dispatcher:
             self._backlog_since = min(self._backlog_since, self._claimed_at) if full else math.inf
             return 0.0
         self._backlog_since = math.inf
-        if burst and (claims is None or self._drained()):
+        if burst and (claims is None or self._drained(burst)):
             return None
         return self._until(min(self._promote_at, self._closed_until or math.inf))
 
@@ -169,6 +195,9 @@ class Dispatcher:
         before, and ours must be about to become free.
         """
         idle, room = self._senders.idle, self._most - len(self._leases)
+        begun = self._shift.brake.room(self._senders.busy)
+        if begun < math.inf:
+            return min(idle, room, int(begun))
         if clock - self._backlog_since < POLL or clock - self._senders.ended_at > SOON:
             return min(idle, room)
         wanted = min(idle + self._ready, room)
@@ -177,13 +206,18 @@ class Dispatcher:
     def _until(self, moment: float) -> float:
         return max(0.0, min(POLL, moment - time.monotonic()))
 
-    def _drained(self) -> bool:
+    def _drained(self, burst: Burst) -> bool:
         """Tell, after a claim that found nothing, whether nothing can follow from what we did."""
         view = self._lifecycle.view
+        if self._leases:
+            return False
         if view.waiting:
             # These may last for hours, or for ever.
-            return not self._leases and view.refusal in ("manual", "quota")
-        return not self._leases and self._lifecycle.promote() == (0, None)
+            return view.refusal in ("manual", "quota") or (
+                view.refusal in BREAKER_OPEN and burst.is_over(view.wait)
+            )
+        moved, pause = self._lifecycle.promote()
+        return not moved and (pause is None or burst.is_over(pause))
 
     def _claim(self, wanted: int) -> list[Claim] | None:
         """Claim for `wanted` threads; None while RQ's workers are suspended."""
@@ -199,12 +233,14 @@ class Dispatcher:
         if self.suspended:
             events.WORKER_RESUMED.log(log)
             self.suspended = False
+        if self._lifecycle.view.refusal not in _UNTOUCHED:
+            self._outage.over()
         if dropped:
             events.IDS_DROPPED.log(log, ids=dropped)
         for claim in claims:
             self._take(claim, clock)
         if self._tally and claims:
-            self._tally.claimed(claims, time.time())
+            self._tally.claimed(claims, self._shift.clock.now())
         self._obey()
         return claims
 
@@ -243,24 +279,25 @@ class Dispatcher:
             self._promote_at = clock + (POLL if pause is None else min(POLL, pause))
 
     def _reclaim(self) -> None:
+        # Who couldn't renew its lease while Redis refused must have had the time to do so since.
+        left = self._leases.recovery - self._shift.trouble.age
+        if left > 0:
+            self._reclaim_at = time.monotonic() + left
+            return
         overdue = self._lifecycle.reclaim()
         if time.monotonic() - self._answered > self._leases.length / 3:
-            self.reclaim_later()
+            self._shift.trouble.note()  # it answered late, or we were paused: so were others, perhaps
             return
         for found in overdue:
-            # What this process still holds, it will settle itself.
-            if found.lease not in self._leases:
+            # What this process still holds, it will settle itself; what it has found before, the settler has.
+            if found.lease not in self._leases and found.lease not in self._settler:
                 self._end_overdue(found)
         self._reclaim_at = time.monotonic() + min(1.0, self._leases.length / 10)
-
-    def reclaim_later(self) -> None:
-        """Leave those time who couldn't renew their leases either while Redis was away."""
-        self._reclaim_at = time.monotonic() + min(RECOVERY, self._leases.length)
 
     def _end_overdue(self, found: Overdue) -> None:
         """End an execution whose worker is lost: SES may or may not have accepted the mail."""
         outcome = lost_worker(found.worker)
-        ended = datetime.now(UTC)
+        ended = datetime.fromtimestamp(self._shift.clock.now(), UTC)
         history = History.from_meta(found.meta, fresh=found.lease.execution.endswith("1"))
         history = history.after(outcome, ended.timestamp())
         task = self._task_of(found)

@@ -69,13 +69,30 @@ MAIL_RECLAIMED: Final = Event("mail.reclaimed", WARNING, "job %(job_id)s: %(erro
 MAIL_ADOPTED: Final = Event("mail.adopted", INFO, "job %(job_id)s: claimed by a call whose answer was lost")
 MAIL_RAISED: Final = Event("mail.raised", ERROR, "job %(job_id)s: %(step)s raised")
 MAIL_UNSETTLED: Final = Event(
-    "mail.unsettled", ERROR, "job %(job_id)s: Redis is away, its outcome is not settled; reclaim will end it"
+    "mail.unsettled",
+    ERROR,
+    "job %(job_id)s: the worker ends, its outcome (%(action)s) is not settled; reclaim will end it",
+    ("error", "message_id", *_ATTEMPT, *_ANSWER),
+)
+MAIL_LEFT: Final = Event(
+    "mail.left", ERROR, "job %(job_id)s: the worker ends, and how its attempt ended is not known"
+)
+OUTCOME_SET_ASIDE: Final = Event(
+    "outcome.set_aside",
+    ERROR,
+    "job %(job_id)s: its outcome (%(action)s) can't be written and is set aside; reclaim will end it",
+    ("error", "message_id", *_ATTEMPT, *_ANSWER),
 )
 OUTCOMES_UNWRITABLE: Final = Event(
     "outcomes.unwritable", ERROR, "%(outcomes)d outcomes can't be written as they are"
 )
 IDS_DROPPED: Final = Event(
     "queue.ids_dropped", WARNING, "%(ids)d ids without a queued job were dropped from the queue"
+)
+MAILS_KEPT: Final = Event(
+    "queue.mails_kept",
+    WARNING,
+    "%(mails)d mails of %(queue)s would have expired before they were sent (requeued?); now they don't",
 )
 
 # The worker
@@ -97,6 +114,22 @@ WORKER_SUSPENDED: Final = Event(
 WORKER_RESUMED: Final = Event("worker.resumed", WARNING, "resumed")
 WORKER_DEAF: Final = Event("worker.deaf", ERROR, "listening for commands failed: %(error)s")
 WORKER_HEARTBEAT_FAILED: Final = Event("worker.heartbeat_failed", ERROR, "the heartbeat failed; it goes on")
+WORKER_UNSEEN: Final = Event(
+    "worker.unseen",
+    WARNING,
+    "Redis doesn't register the worker (%(error)s): RQ's tools don't show it, mails are sent all the same",
+)
+COMMAND_OBEYED: Final = Event("command.obeyed", INFO, "RQ's command %(command)s")
+COMMAND_REFUSED: Final = Event(
+    "command.refused", WARNING, "RQ's command %(command)s: %(answer)s", ("job_id",)
+)
+PART_DIED: Final = Event(
+    "worker.part_died", ERROR, "the worker's %(part)s has died; the worker ends, its mails go to others"
+)
+WORKER_DENIED: Final = Event("worker.denied", ERROR, "%(error)s; the worker ends")
+SWEEP_FAILED: Final = Event(
+    "worker.sweep_failed", ERROR, "the clean-up of registries failed (%(error)s); the next is in a minute"
+)
 WORKER_STOPPING: Final = Event("worker.stopping", INFO, "stopping: %(mails)d mails are being sent")
 WORKER_LEFT: Final = Event(
     "worker.left", WARNING, "Redis is away (%(error)s); the worker's registration expires by itself"
@@ -106,6 +139,11 @@ WORKER_LEAVING_FAILED: Final = Event(
 )
 CLAIM_LEFT: Final = Event(
     "worker.claim_left", WARNING, "Redis is away (%(error)s); what a lost claim took is left to reclaim"
+)
+BURST_ENDED: Final = Event(
+    "burst.ended",
+    INFO,
+    "burst over: %(sent)d sent, %(failed)d failed; %(scheduled)s scheduled, %(left)s left in the queue",
 )
 PROCESS_FAILED: Final = Event("process.failed", ERROR, "%(process)s failed")
 PROCESS_RESTARTED: Final = Event(
@@ -119,6 +157,7 @@ MONITOR_FAILED: Final = Event("monitor.failed", DEBUG, "a request to the monitor
 # Redis
 
 REDIS_AWAY: Final = Event("redis.away", ERROR, "Redis is away (%(error)s); %(meanwhile)s")
+REDIS_REFUSES: Final = Event("redis.refuses", ERROR, "Redis refuses (%(error)s); %(meanwhile)s")
 REDIS_BACK: Final = Event("redis.back", WARNING, "Redis is back after %(seconds).1f s")
 REDIS_UNFIT: Final = Event("redis.unfit", WARNING, "Redis: %(finding)s")
 

@@ -14,6 +14,10 @@ from rq_ses import contract
 Refusal = Literal["", "rate", "quota", "asking", "open", "manual", "probing", "probe"]
 """Why a claim handed out less than was wanted (lua/claim.lua)."""
 
+STREAK: Final = 24
+"""Failed attempts in a row that open the breaker whatever their share: of 1,000 mails a second, too, no more
+than 60 go out in an outage of 20 s, those under way and the probes included."""
+
 BREAKER_OPEN: Final[frozenset[Refusal]] = frozenset({"open", "manual", "probing", "probe"})
 
 
@@ -33,6 +37,11 @@ class GatePolicy:
     """From the opening to the first probe."""
     longest_probe: float = 60.0
     """Between two probes at most."""
+
+    @property
+    def streak(self) -> int:
+        """Failed attempts in a row that open the breaker, whatever their share of the latest."""
+        return max(STREAK, self.breaker_failures)
 
     @property
     def key(self) -> str:

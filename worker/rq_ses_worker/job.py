@@ -10,18 +10,22 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
+from redis.exceptions import RedisError
 from rq import Retry, get_current_job
+from rq.job import Job
 
 from rq_ses.contract import OnUnknown
+from rq_ses.serverclock import ServerClock
 from rq_ses_worker.outcome import Outcome, Sent, Terminal, hinted
-from rq_ses_worker.retry import Failed, History, RetryPolicy, decide, expired
+from rq_ses_worker.retry import Failed, History, RetryPolicy, decide, doubt_used_up, expired, lost_worker
 from rq_ses_worker.sending import result_of
 from rq_ses_worker.ses import SesClient
 from rq_ses_worker.settings import load_worker_settings
-from rq_ses_worker.task import JobRefused, Task, read_call
+from rq_ses_worker.task import JobRefused, read_call
 
 
 class SendFailed(Exception):
@@ -43,26 +47,50 @@ def send(
         SettingsError: the environment of the worker has no usable settings.
     """
     client, policy = _sender()
+    policy = policy.for_mail(on_unknown)
     job = get_current_job()
+    clock = _clock_of(job)
     stored = job.get_meta(refresh=False) if job else {}
     # A requeue by RQ keeps meta: what was final then starts anew now.
     history = History.from_stored(stored, fresh=bool(stored.get("final")))
+    outcome: Outcome
     try:
-        outcome, attempted = _attempt(
-            client, read_call([payload], {"expires": expires, "on_unknown": on_unknown})
-        )
+        task = read_call([payload], {"expires": expires, "on_unknown": on_unknown})
     except JobRefused as exc:
         raise SendFailed(hinted(str(exc), Terminal(code=exc.code))) from None
-    ended = time.time()
-    if attempted:
-        history = history.after(outcome, ended)
-    line, result = _ending(outcome, history, policy.for_mail(on_unknown), ended, expires)
-    if job:
-        job.meta = {**history.to_meta(outcome), **({"final": True} if line else {})}
-        job.save_meta()
+    if expires is not None and clock.now() >= expires:
+        outcome = expired()
+    elif history.room(policy) <= 0:
+        outcome = doubt_used_up(history)
+    else:
+        # A work horse may die at any moment from here on, so the doubt is there before the request leaves.
+        lost = lost_worker("")
+        _keep(job, history.after(lost, clock.now()).to_meta(lost))
+        outcome = client.send(task.message)
+        history = history.after(outcome, clock.now())
+    line, result = _ending(outcome, history, policy, clock.now(), expires)
+    # If Redis takes none, it is as if the answer had been lost.
+    with suppress(RedisError):
+        _keep(job, {**history.to_meta(outcome), **({"final": True} if line else {})})
     if line:
         raise SendFailed(line)
     return result
+
+
+def _keep(job: Job | None, meta: dict[str, Any]) -> None:
+    if job:
+        job.meta = meta
+        job.save_meta()
+
+
+def _clock_of(job: Job | None) -> ServerClock:
+    """Return the server's clock: that of the host may be wrong."""
+    clock = ServerClock()
+    if job:
+        began = time.monotonic()
+        seconds, microseconds = job.connection.time()
+        clock.heard(seconds + microseconds / 1e6, (began + time.monotonic()) / 2)
+    return clock
 
 
 def _ending(
@@ -76,12 +104,6 @@ def _ending(
         return hinted(decision.line, outcome), {}
     # RQ knows whole seconds, and would fail the job without a word at a bound of its own.
     return "", Retry(max=1_000_000, interval=max(1, math.ceil(decision.delay)))
-
-
-def _attempt(client: SesClient, task: Task) -> tuple[Outcome, bool]:
-    if task.expires is not None and time.time() >= task.expires:
-        return expired(), False
-    return client.send(task.message), True
 
 
 @cache

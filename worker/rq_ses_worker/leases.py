@@ -7,6 +7,8 @@ from typing import Final
 
 from rq_ses_worker.lifecycle import Lease
 
+_RECOVERY: Final = 6.0
+
 
 class Leases:
     """A table of leases and the moments (time.monotonic()) until which they surely stand.
@@ -18,6 +20,11 @@ class Leases:
     def __init__(self, length: float) -> None:
         self.length: Final = length
         self._until: dict[Lease, float] = {}
+
+    @property
+    def recovery(self) -> float:
+        """Seconds after trouble with Redis in which living workers have surely renewed their leases."""
+        return min(_RECOVERY, self.length)
 
     def __len__(self) -> int:
         return len(self._until)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import struct
+import time
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,11 +23,12 @@ from zlib import compress
 
 from redis import Redis
 from redis.commands.core import Script
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, RedisError
 from rq.utils import utcformat
 
 from rq_ses import contract
 from rq_ses.gate import GateState, read_gate
+from rq_ses.serverclock import ServerClock
 from rq_ses_worker import events
 from rq_ses_worker.account import Account
 from rq_ses_worker.gate import GatePolicy, View
@@ -46,11 +48,13 @@ _EXECUTION = f"{contract.PREFIX}execution:"
 _INDEX = f"{contract.PREFIX}executions:"
 _RESULTS = f"{contract.PREFIX}results:"
 _WORKER = f"{contract.PREFIX}worker:"
-_SCRATCH = f"{contract.PREFIX}ses:scratch"
+SCRATCH: Final = f"{contract.PREFIX}ses:scratch"
+"""A key of no meaning: scripts begin with its deletion, and make there what is then moved as a whole."""
+
 _RECEIPT_DATA = json.dumps([contract.JOB_FUNCTION, None, [], {}])
 _HEAD = struct.Struct(">BBBBIII")
 
-Word = Literal["done", "late", "lost", "canceled", "vanished", "broken"]
+Word = Literal["done", "late", "lost", "canceled", "accepted", "vanished", "broken"]
 
 
 class Suspended(Exception):
@@ -161,6 +165,8 @@ class Lifecycle:
         self._asks = "1" if asks else ""
         self.view = View()
         """What the last claim saw of the gate."""
+        self.clock: Final = ServerClock()
+        """The server's time, as each claim and promotion tells it."""
         self._count = 0
         self._leases_keys = [contract.leases_key(q) for q in queues]
         wip = [contract.registry_key("wip", q) for q in queues]
@@ -168,14 +174,16 @@ class Lifecycle:
         scheduled = [contract.registry_key("scheduled", q) for q in queues]
         finished = [contract.registry_key("finished", q) for q in queues]
         failed = [contract.registry_key("failed", q) for q in queues]
-        self._claim_keys = [contract.SUSPENDED_KEY, self._gate.key, *_flat(lists, wip, self._leases_keys)]
+        canceled = [contract.registry_key("canceled", q) for q in queues]
+        places = _flat(lists, wip, self._leases_keys)
+        self._claim_keys = [contract.SUSPENDED_KEY, self._gate.key, SCRATCH, *places]
         self._settle_keys = [
             _WORKER + worker_name,
-            _SCRATCH,
-            *_flat(lists, wip, self._leases_keys, scheduled, finished, failed),
+            SCRATCH,
+            *_flat(lists, wip, self._leases_keys, scheduled, finished, failed, canceled),
         ]
-        self._promote_keys = _flat(scheduled, lists)
-        self._renew_keys = _flat(wip, self._leases_keys)
+        self._promote_keys = [SCRATCH, *_flat(scheduled, lists)]
+        self._renew_keys = [SCRATCH, *_flat(wip, self._leases_keys)]
         self._scripts: dict[str, Any] = {name: _script(connection, name) for name in _SCRIPTS}
 
     def rename(self, worker_name: str) -> None:
@@ -194,22 +202,29 @@ class Lifecycle:
         first = self._count
         # Numbers are used up even if no answer comes: what was taken under them is found by `held`.
         self._count += wanted
-        args = [wanted, CLAIM_BYTES, self._worker_name, _now(), self._lease, GRACE, self._prefix, first]
+        args = [wanted, CLAIM_BYTES, self._worker_name, self._now(), self._lease, GRACE, self._prefix, first]
         args += [_JOB, _EXECUTION, _INDEX, contract.RECIPIENTS_FIELD, self._gate.rate_text, self._asks]
+        began = time.monotonic()
         reply = self._scripts["claim"](keys=self._claim_keys, args=args)
         if isinstance(reply, bytes):
             raise Suspended
-        dropped, blob, refusal, wait, waiting, ask, failures, openings = reply
+        dropped, blob, refusal, wait, waiting, ask, failures, openings, *moment = reply
+        self._hear(moment, began)
         self.view = View(refusal.decode(), wait / 1e6, bool(waiting), bool(ask), failures, openings)
         return list(self._read_claims(blob, first, probe=refusal == b"probe")), dropped
 
     def held(self) -> list[Lease]:
-        """Return the leases that belong to this process, as the server has them."""
+        """Return the leases under which this process may send, as the server has them.
+
+        One whose claim broke off before its execution had begun is left out: its mail may still be queued,
+        and another's by now; the lease runs out.
+        """
         found = []
         for queue, key in enumerate(self._leases_keys):
             for member in self._connection.zrange(key, 0, -1):
                 job_id, _, execution = member.decode("utf-8", "replace").partition(":")
-                if execution.startswith(self._prefix):
+                begun = f"{_EXECUTION}{job_id}:{execution}"
+                if execution.startswith(self._prefix) and self._connection.exists(begun):
                     found.append(Lease(queue, job_id, execution))
         return found
 
@@ -276,6 +291,7 @@ class Lifecycle:
             gate.first_probe,
             gate.longest_probe,
             gate.rate_text,
+            gate.streak,
         ]
         calls = [("settle", self._settle_keys, args), ("observe", [gate.key], observe_args)]
         with self._connection.pipeline(transaction=False) as pipeline:
@@ -284,7 +300,10 @@ class Lifecycle:
             replies = pipeline.execute(raise_on_error=False)
         for place, (name, keys, values) in enumerate(calls):
             if isinstance(replies[place], NoScriptError):
-                replies[place] = self._scripts[name](keys=keys, args=values)
+                try:
+                    replies[place] = self._scripts[name](keys=keys, args=values)
+                except RedisError as exc:
+                    replies[place] = exc
         if isinstance(replies[0], Exception):
             raise replies[0]
         if isinstance(replies[1], Exception):
@@ -297,7 +316,7 @@ class Lifecycle:
         limits: list[Any] = ["", -1, 0]
         if account is not None:
             limits = [account.max_send_rate, account.max_24_hour_send, account.sent_last_24_hours]
-        self._scripts["limits"](keys=[self._gate.key], args=[*limits, ask_again])
+        self._scripts["limits"](keys=[self._gate.key, SCRATCH], args=[*limits, ask_again])
 
     def gate_state(self) -> GateState:
         """Return the account's gate as it stands, for people."""
@@ -305,12 +324,23 @@ class Lifecycle:
 
     def promote(self, most: int = 1000) -> tuple[int, float | None]:
         """Queue what is due; return how many, and the seconds until the next (None: nothing is scheduled)."""
-        moved, pause = self._scripts["promote"](keys=self._promote_keys, args=[most, _now(), _JOB])
+        began = time.monotonic()
+        args = [most, self._now(), _JOB]
+        moved, pause, *moment = self._scripts["promote"](keys=self._promote_keys, args=args)
+        self._hear(moment, began)
         return moved, int(pause) / 1e6 if pause else None
+
+    def _now(self) -> str:
+        return str(utcformat(datetime.fromtimestamp(self.clock.now(), UTC)))
+
+    def _hear(self, moment: Sequence[bytes], began: float) -> None:
+        seconds, microseconds = moment
+        # The script looked at its clock somewhere between the call and the answer.
+        self.clock.heard(int(seconds) + int(microseconds) / 1e6, (began + time.monotonic()) / 2)
 
     def reclaim(self, most: int = 100) -> list[Overdue]:
         """Return executions whose lease ran out; end each by `settle` with `overdue`."""
-        found = self._scripts["reclaim"](keys=self._leases_keys, args=[most, _JOB])
+        found = self._scripts["reclaim"](keys=[SCRATCH, *self._leases_keys], args=[most, _JOB])
         overdue = []
         for queue, member, meta, worker in found:
             job_id, _, execution = member.decode().partition(":")
@@ -319,7 +349,7 @@ class Lifecycle:
 
     def renew(self, leases: Sequence[Lease]) -> list[Lease]:
         """Extend the leases that still stand, and return them."""
-        args: list[Any] = [self._lease, GRACE, _now(), _JOB, _EXECUTION, _INDEX]
+        args: list[Any] = [self._lease, GRACE, self._now(), _JOB, _EXECUTION, _INDEX]
         for lease in leases:
             args += (lease.queue, lease.job_id, lease.execution)
         lost = set(self._scripts["renew"](keys=self._renew_keys, args=args))
@@ -366,16 +396,14 @@ _GATED = frozenset({"claim", "observe", "limits"})
 
 
 def _script(connection: Redis, name: str) -> Script:
-    return connection.register_script((_lua("gate") if name in _GATED else "") + _lua(name))
+    return connection.register_script(lua("typed", *["gate"] * (name in _GATED), name))
 
 
-def _lua(name: str) -> str:
-    return files("rq_ses_worker").joinpath("lua", f"{name}.lua").read_text("utf-8")
+def lua(*names: str) -> str:
+    """Return the text of some of lua/*.lua, one behind the other."""
+    folder = files("rq_ses_worker").joinpath("lua")
+    return "\n".join(folder.joinpath(f"{name}.lua").read_text("utf-8") for name in names)
 
 
 def _flat(*columns: Sequence[str]) -> list[str]:
     return [key for row in zip(*columns, strict=True) for key in row]
-
-
-def _now() -> str:
-    return str(utcformat(datetime.now(UTC)))

@@ -12,7 +12,9 @@ from redis.exceptions import RedisError
 from rq_ses.plaintext import one_line
 from rq_ses_worker import events
 from rq_ses_worker.account import Account, AccountRefused
+from rq_ses_worker.denial import raise_if_denied
 from rq_ses_worker.outcome import Terminal
+from rq_ses_worker.parts import Parts
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ class Quota:
         oracle: asked for the account.
         learn: takes the account (None where it can't be had), and the seconds until it is asked again.
         told: called when the answer is in Redis.
+        parts: watches over its thread.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Quota:
         learn: Callable[[Account | None, float], None],
         *,
         told: Callable[[], None] = lambda: None,
+        parts: Parts | None = None,
     ) -> None:
         self._oracle = oracle
         self._learn = learn
@@ -54,7 +58,7 @@ class Quota:
         self._stopping = False
         self._known: tuple[float, float] | None = None
         self._complained = ""
-        self._thread = threading.Thread(target=self._work, name="quota", daemon=True)
+        self._thread = (parts or Parts()).thread("quota", self._work)
 
     def start(self) -> None:
         self._thread.start()
@@ -76,6 +80,7 @@ class Quota:
             try:
                 self._ask_once()
             except RedisError as exc:
+                raise_if_denied(exc)
                 events.LIMITS_UNKEPT.log(log, error=type(exc).__name__)
             except Exception:  # noqa: BLE001 - mails must go out whatever becomes of this
                 events.LIMITS_RAISED.log(log, trace=True)

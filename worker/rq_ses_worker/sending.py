@@ -10,22 +10,19 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
-from typing import Final, Literal, Protocol
+from typing import Literal, Protocol
 
 from rq_ses.message import Message
 from rq_ses.plaintext import one_line
 from rq_ses_worker import events
-from rq_ses_worker.leases import Leases
 from rq_ses_worker.lifecycle import Claim, Lease, Settlement, failed_fields, sent_fields
 from rq_ses_worker.outcome import Outcome, RateLimited, Sent, Terminal, Transient, hinted
-from rq_ses_worker.retry import Again, History, RetryPolicy, decide, expired
+from rq_ses_worker.retry import Again, History, RetryPolicy, decide, doubt_used_up, expired
 from rq_ses_worker.scope import scope
+from rq_ses_worker.shift import Shift
 from rq_ses_worker.task import JobRefused, read_job
 
 log = logging.getLogger(__name__)
-
-HOLD: Final = 1.0
-"""Seconds for which nothing is begun after an answer that concerns every mail: until the gate knows of it."""
 
 
 class Client(Protocol):
@@ -77,14 +74,11 @@ def settlement(
 def probed(ending: Settlement, history: History, policy: RetryPolicy, expires: float | None) -> Settlement:
     """Return the ending of a probe: one that failed through no fault of its mail puts it back as it was.
 
-    The attempt doesn't count: `history` is that before it. What SES may have accepted follows the policy, and
-    a mail whose time is over ends.
+    Such an attempt doesn't count: `history` is that before it. What SES may have accepted counts like any
+    attempt, and a mail whose time is over ends.
     """
     outcome = ending.outcome
-    if outcome is None or isinstance(outcome, Sent) or scope(outcome) == "healthy":
-        return ending
-    # Of a defect of ours nobody knows whether it was sent.
-    if isinstance(outcome, Terminal) and outcome.ambiguous:
+    if outcome is None or outcome.ambiguous or isinstance(outcome, Sent) or scope(outcome) == "healthy":
         return ending
     blamed: RateLimited | Transient
     if isinstance(outcome, Terminal):
@@ -100,6 +94,7 @@ def probed(ending: Settlement, history: History, policy: RetryPolicy, expires: f
 
 def unsent(lease: Lease) -> Settlement:
     """Return what puts a mail that nobody has begun to send to the front of its queue, as it was."""
+    # Nothing of it but the place is written, so the moment doesn't matter.
     return Settlement(lease, "back", datetime.now(UTC), {}, _as_it_was(lease))
 
 
@@ -120,9 +115,9 @@ class Senders:
         count: threads.
         client: shared by all of them.
         policy: what becomes of a mail that wasn't sent.
-        leases: checked before each attempt: a mail whose lease may have run out is left to others.
+        shift: its leases are checked before each attempt (a mail whose lease may have run out is left to
+            others), its brake, and its clock; woken whenever a thread has become idle, and nothing is ready.
         settle: takes each attempt's settlement.
-        freed: called whenever a thread has become idle, and nothing is ready for it.
     """
 
     def __init__(
@@ -130,28 +125,22 @@ class Senders:
         count: int,
         client: Client,
         policy: RetryPolicy,
-        leases: Leases,
+        shift: Shift,
         *,
         settle: Callable[[Settlement], None],
-        freed: Callable[[], None],
     ) -> None:
         self.count = count
         self._client = client
         self._policy = policy
-        self._leases = leases
+        self._shift = shift
         self._settle = settle
-        self._freed = freed
         self._claims: SimpleQueue[Claim | None] = SimpleQueue()
-        self.held_until = 0.0
-        """Moment (time.monotonic()) before which no mail should be begun."""
         self.ended_at = 0.0
         """Moment (time.monotonic()) at which a thread became free last."""
         self._submitted = 0
         self._ended = 0
         self._ending = threading.Lock()
-        self._threads = [
-            threading.Thread(target=self._work, name=f"sender-{n}", daemon=True) for n in range(count)
-        ]
+        self._threads = [shift.parts.thread(f"sender-{n}", self._work) for n in range(count)]
 
     @property
     def busy(self) -> int:
@@ -205,7 +194,7 @@ class Senders:
                 settled = replace(settled, probe=True)
             self._end(settled)
             if self.idle > 0:
-                self._freed()
+                self._shift.wake.set()
 
     def _end(self, settled: Settlement) -> None:
         self.ended_at = time.monotonic()
@@ -228,26 +217,27 @@ class Senders:
         else:
             policy, expires = policy.for_mail(task.on_unknown), task.expires
             to = task.message.to
-            if expires is not None and time.time() >= expires:
+            if expires is not None and self._shift.clock.now() >= expires:
                 outcome = expired()
-            elif not claim.probe and time.monotonic() < self.held_until:
+            elif history.room(policy) <= 0:
+                outcome = doubt_used_up(history)
+            elif not claim.probe and self._held():
                 return unsent(claim.lease)
-            elif not self._leases.stands(claim.lease, time.monotonic()):
+            elif not self._shift.leases.stands(claim.lease, time.monotonic()):
                 events.MAIL_DOUBTED.log(log, job_id=claim.lease.job_id)
                 return unsent(claim.lease)
             else:
                 outcome = self._send(task.message, claim.lease.job_id)
                 attempted = True
-                if not (claim.probe or isinstance(outcome, Sent)) and scope(outcome) == "account":
-                    self.held_until = time.monotonic() + HOLD
-                history = history.after(outcome, time.time())
+                self._shift.brake.ended(outcome, probe=claim.probe)
+                history = history.after(outcome, self._shift.clock.now())
         ended_clock = time.monotonic()
         ending = settlement(
             claim.lease,
             outcome,
             history,
             policy,
-            ended=datetime.now(UTC),
+            ended=self._now(),
             ended_clock=ended_clock,
             expires=expires,
             seconds=ended_clock - began,
@@ -255,6 +245,15 @@ class Senders:
             to=to,
         )
         return probed(ending, before, policy, expires) if claim.probe else ending
+
+    def _held(self) -> bool:
+        """Tell whether what was claimed a moment ago had better not be begun."""
+        brake = self._shift.brake
+        others = min(self.busy, self.count) - 1
+        return time.monotonic() < brake.held_until or brake.room(others) < 1
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._shift.clock.now(), UTC)
 
     def _send(self, message: Message, job_id: str) -> Outcome:
         try:
@@ -264,10 +263,9 @@ class Senders:
             return _internal_error(exc)
 
     def _defect(self, claim: Claim, exc: Exception) -> Settlement:
-        now = datetime.now(UTC)
-        return settlement(
-            claim.lease, _internal_error(exc), History(), self._policy, ended=now, ended_clock=0.0
-        )
+        outcome, ended = _internal_error(exc), self._now()
+        history = History.from_meta(claim.meta, fresh=claim.fresh).after(outcome, ended.timestamp())
+        return settlement(claim.lease, outcome, history, self._policy, ended=ended, ended_clock=0.0)
 
 
 def _internal_error(exc: Exception) -> Terminal:

@@ -189,6 +189,12 @@ class WorkerSettings(ProducerSettings):
         "resend",
         description="What becomes of a mail that SES may have accepted: sent again, or held as failed.",
     )
+    max_doubtful: Annotated[int, Number] = Field(
+        3,
+        ge=1,
+        le=1_000_000,
+        description="Deliveries of a mail in all that SES may have accepted; then it is held as failed.",
+    )
     preflight: Literal["refuse", "warn", "off"] = Field(
         "refuse",
         description="Whether a Redis that would lose mails is refused, or warned of, at a worker's start.",
@@ -317,7 +323,8 @@ class WorkerSettings(ProducerSettings):
             allow_http=self.allow_http,
             use_fips=self.use_fips,
             use_dualstack=self.use_dualstack,
-            pool_size=self.concurrency,
+            # GetAccount is asked beside them.
+            pool_size=self.concurrency + 1,
         )
 
     def policy(self) -> RetryPolicy:
@@ -330,6 +337,7 @@ class WorkerSettings(ProducerSettings):
             max_attempts=self.max_attempts,
             give_up_after=self.give_up_after,
             on_unknown=self.on_unknown,
+            max_doubtful=self.max_doubtful,
         )
 
     def gate(self) -> GatePolicy:

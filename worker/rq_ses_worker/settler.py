@@ -5,25 +5,23 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
-from typing import Any, Final
+from typing import Final
 
 from redis.exceptions import RedisError
 
-from rq_ses.address import bare
-from rq_ses.plaintext import one_line
 from rq_ses_worker import events
-from rq_ses_worker.leases import Leases
-from rq_ses_worker.lifecycle import Lifecycle, Settlement, Word
-from rq_ses_worker.logs import SENT_LOGGER
-from rq_ses_worker.outage import Outage
-from rq_ses_worker.outcome import Sent
+from rq_ses_worker.denial import raise_if_denied
+from rq_ses_worker.lifecycle import Lease, Lifecycle, Settlement
+from rq_ses_worker.outage import Outage, passes
+from rq_ses_worker.retry import without_others
+from rq_ses_worker.shift import Shift
 from rq_ses_worker.tally import Tally
+from rq_ses_worker.telling import Telling
 
 log = logging.getLogger(__name__)
-sent_log = logging.getLogger(SENT_LOGGER)
 
 GATHER: Final = 0.002
 """Seconds for which the first outcome of a batch waits for others, and again while these are few."""
@@ -32,7 +30,25 @@ PATIENCE: Final = 3
 """Times it waits for them at most."""
 
 BATCH: Final = 256
-_PAUSE = 0.25
+
+STRIKES: Final = 5
+"""Times an outcome alone can't be written, while others can, until it is set aside."""
+
+STRIPPED: Final = 3
+"""Times until it is tried without what users have put into its meta: the one part that isn't ours."""
+
+_PAUSE: Final = 0.25
+_LONGEST_PAUSE: Final = 5.0
+
+
+@dataclass(slots=True)
+class _Stubborn:
+    """An outcome that could not be written alone."""
+
+    settlement: Settlement
+    again_at: float
+    pause: float = _PAUSE
+    strikes: int = 1
 
 
 class Settler:
@@ -40,8 +56,7 @@ class Settler:
 
     Args:
         lifecycle: used by this thread alone.
-        leases: an execution leaves it once it is settled.
-        settled: called after each batch.
+        shift: an execution leaves its leases once it is settled, and the dispatcher is woken.
         tally: counts attempts and what was written.
         queues: names, for the log, in the order of the leases' places.
         several: outcomes that are worth a batch of their own.
@@ -50,22 +65,26 @@ class Settler:
     def __init__(
         self,
         lifecycle: Lifecycle,
-        leases: Leases,
+        shift: Shift,
         *,
-        settled: Callable[[], None] = lambda: None,
         tally: Tally | None = None,
         queues: Sequence[str] = (),
         several: int = 1,
     ) -> None:
         self._lifecycle = lifecycle
-        self._leases = leases
-        self._settled = settled
+        self._shift = shift
         self._tally = tally
-        self._queues = queues
+        self._telling = Telling(queues)
         self._several = several
         self._waiting: SimpleQueue[Settlement | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="settler", daemon=True)
+        self._open: dict[Lease, Settlement] = {}
+        self._stubborn: list[_Stubborn] = []
+        self._thread = shift.parts.thread("settler", self._work)
         self._cut = threading.Event()
+
+    def __contains__(self, lease: Lease) -> bool:
+        """Tell whether an outcome of this lease waits to be written."""
+        return lease in self._open
 
     @property
     def running(self) -> bool:
@@ -77,6 +96,7 @@ class Settler:
 
     def put(self, settlement: Settlement) -> None:
         """Take a settlement; it is written within a few milliseconds, or as soon as Redis is back."""
+        self._open[settlement.lease] = settlement
         self._waiting.put(settlement)
 
     def stop(self, timeout: float) -> bool:
@@ -84,7 +104,18 @@ class Settler:
         self._waiting.put(None)
         self._thread.join(timeout)
         self._cut.set()
-        return not self._thread.is_alive()
+        return not self._open
+
+    def log_unsettled(self) -> None:
+        """Log each outcome that is not written, in full: it stands nowhere else."""
+        for settlement in list(self._open.values()):
+            if not settlement.overdue:
+                events.MAIL_UNSETTLED.log(
+                    log,
+                    job_id=settlement.lease.job_id,
+                    action=settlement.action,
+                    **self._telling.whole(settlement),
+                )
 
     def _work(self) -> None:
         last = False
@@ -94,9 +125,15 @@ class Settler:
                 if self._tally:
                     self._tally.attempted(batch)
                 self._write(batch)
+            self._retry()
+        while self._stubborn and not self._cut.wait(_PAUSE):
+            self._retry()
 
     def _gather(self) -> tuple[list[Settlement], bool]:
-        first = self._waiting.get()
+        try:
+            first = self._waiting.get(timeout=self._patience)
+        except Empty:
+            return [], False
         if first is None:
             return [], True
         batch = [first]
@@ -114,104 +151,118 @@ class Settler:
             batch.append(settlement)
         return batch, False
 
+    @property
+    def _patience(self) -> float | None:
+        """Seconds until an outcome that could not be written is due again; None is no such."""
+        if not self._stubborn:
+            return None
+        return max(0.0, min(one.again_at for one in self._stubborn) - time.monotonic())
+
     def _write(self, batch: list[Settlement]) -> None:
-        outage = Outage(log, f"{len(batch)} outcomes wait to be settled")
-        while not self._cut.is_set():
-            clock = time.monotonic()
+        """Write a batch, for as long as it takes; what raises something unforeseen, each by itself."""
+        outage = Outage(log, f"{len(batch)} outcomes wait to be settled", self._shift.trouble)
+        while batch and not self._cut.is_set():
+            batch = self._sure(batch)
             try:
-                words = self._lifecycle.settle(batch, clock=clock)
+                self._settle(batch)
             except RedisError as exc:
+                raise_if_denied(exc)
+                if not passes(exc):
+                    self._write_singly(batch)
+                    return
                 outage.failed(exc)
                 self._cut.wait(_PAUSE)
-                continue
-            except Exception:  # noqa: BLE001 - a defect of ours must not keep the others from being settled
-                events.OUTCOMES_UNWRITABLE.log(log, trace=True, outcomes=len(batch))
-                if len(batch) > 1:
-                    for settlement in batch:
-                        self._write([settlement])
-                elif batch[0].meta.keys() - {"attempts"}:
-                    # What users and others put into meta is the one part that isn't ours.
-                    self._write([replace(batch[0], meta={"attempts": batch[0].meta.get("attempts", 0)})])
-                else:
-                    self._leases.drop(batch[0].lease)
-                    self._settled()
+            except Exception:  # noqa: BLE001 - it may pass, and must not keep the others from being settled
+                self._write_singly(batch)
                 return
-            outage.over()
-            if self._tally:
-                self._tally.settled(batch, words)
-            for settlement, word in zip(batch, words, strict=True):
-                self._leases.drop(settlement.lease)
-                self._tell(settlement, word)
-            self._settled()
+            else:
+                outage.over()
+                return
+
+    def _sure(self, batch: list[Settlement]) -> list[Settlement]:
+        """Leave out the ends of dead leases after trouble with Redis: their workers may live, and renew them.
+
+        Whoever is dead all the same is found again.
+        """
+        if self._shift.trouble.age >= self._shift.leases.recovery:
+            return batch
+        for settlement in batch:
+            if settlement.overdue:
+                self._open.pop(settlement.lease, None)
+        return [settlement for settlement in batch if not settlement.overdue]
+
+    def _settle(self, batch: list[Settlement]) -> None:
+        if not batch:
             return
+        words = self._lifecycle.settle(batch, clock=time.monotonic())
+        for settlement in batch:
+            self._shift.leases.drop(settlement.lease)
+            self._open.pop(settlement.lease, None)
+        self._shift.wake.set()
+        if self._tally:
+            self._tally.settled(batch, words)
+        for settlement, word in zip(batch, words, strict=True):
+            self._telling.settled(settlement, word)
 
-    def _tell(self, settlement: Settlement, word: Word) -> None:
-        job_id, action = settlement.lease.job_id, settlement.action
-        if word != "done":
-            about = self._about(settlement)
-            events.MAIL_CONTESTED.log(
+    def _write_singly(self, batch: list[Settlement]) -> None:
+        """Write each outcome by itself; what can't be written is tried again later."""
+        events.OUTCOMES_UNWRITABLE.log(log, trace=True, outcomes=len(batch))
+        failed = []
+        for settlement in batch:
+            try:
+                if settlement.lease in self._open:
+                    self._settle([settlement])
+            except RedisError as exc:
+                raise_if_denied(exc)
+                failed.append(settlement)
+            except Exception:  # noqa: BLE001 - told above
+                failed.append(settlement)
+        again_at = time.monotonic() + _PAUSE
+        self._stubborn += [_Stubborn(one, again_at) for one in failed]
+
+    def _retry(self) -> None:
+        """Try again what could not be written alone and is due."""
+        clock = time.monotonic()
+        for one in [one for one in self._stubborn if one.again_at <= clock]:
+            try:
+                for settlement in self._sure([one.settlement]):
+                    self._settle([settlement])
+            except RedisError as exc:
+                raise_if_denied(exc)
+                self._shift.trouble.note(exc)
+                self._strike(one, counts=not passes(exc) and self._others_pass())
+            except Exception:  # noqa: BLE001 - it is told when it is set aside
+                self._strike(one, counts=self._others_pass())
+            else:
+                self._stubborn.remove(one)
+
+    def _others_pass(self) -> bool:
+        """Tell whether outcomes can be written at all: what none can be is no defect of one."""
+        try:
+            self._lifecycle.settle([], clock=time.monotonic())
+        except Exception:  # noqa: BLE001 - that is the answer
+            return False
+        return True
+
+    def _strike(self, one: _Stubborn, *, counts: bool) -> None:
+        one.strikes += counts
+        if one.settlement.lease not in self._open:
+            self._stubborn.remove(one)  # written, and the rest of it failed
+        elif one.strikes >= STRIKES:
+            events.OUTCOME_SET_ASIDE.log(
                 log,
-                job_id=job_id,
-                action=action,
-                why=_MEANING[word],
-                word=word,
-                **about,
-                **_message_id(settlement),
+                trace=True,
+                job_id=one.settlement.lease.job_id,
+                action=one.settlement.action,
+                **self._telling.whole(one.settlement),
             )
-        elif action == "sent":
-            # Thousands a second: what nobody reads must cost nothing.
-            if sent_log.isEnabledFor(events.MAIL_SENT.level):
-                events.MAIL_SENT.log(
-                    sent_log, job_id=job_id, **_message_id(settlement), **self._about(settlement)
-                )
-        elif action == "back":
-            events.MAIL_BACK.log(log, job_id=job_id, queue=self._queue(settlement))
-        elif action == "retry":
-            delay = settlement.fields["delay"]
-            answer = _answer(settlement)
-            events.MAIL_RETRIED.log(
-                log, job_id=job_id, delay=delay, error=_cause(settlement), **self._about(settlement), **answer
-            )
+            self._stubborn.remove(one)
+            self._open.pop(one.settlement.lease, None)
+            # Not renewed any more: it ends like that of a worker that was lost.
+            self._shift.leases.drop(one.settlement.lease)
+            self._shift.wake.set()
         else:
-            error, _, hint = settlement.fields.get("exc", "").partition("\nHint: ")
-            answer = _answer(settlement)
-            events.MAIL_FAILED.log(
-                log, job_id=job_id, error=error, hint=hint, **self._about(settlement), **answer
-            )
-
-    def _queue(self, settlement: Settlement) -> str:
-        place = settlement.lease.queue
-        return self._queues[place] if place < len(self._queues) else ""
-
-    def _about(self, settlement: Settlement) -> dict[str, Any]:
-        to = [bare(recipient) for recipient in settlement.to]
-        return {
-            "queue": self._queue(settlement),
-            "attempt": settlement.meta.get("attempts"),
-            "to": to[0] + f" (+{len(to) - 1})" * (len(to) > 1) if to else None,
-        }
-
-
-_MEANING: Final = {
-    "late": "its lease had run out before; it is not sent again",
-    "lost": "it was settled before, or another worker has the job; nothing was written",
-    "canceled": "it was canceled while it was being sent; it stays canceled",
-    "vanished": "its job was deleted while it was being sent",
-    "broken": "one of its keys in Redis is not of RQ's type",
-}
-
-
-def _cause(settlement: Settlement) -> str:
-    last = settlement.meta.get("last_outcome", {})
-    return f"{last.get('code') or 'HTTP ' + str(last.get('status'))}: {last.get('message', '')}"
-
-
-def _answer(settlement: Settlement) -> dict[str, Any]:
-    last = settlement.meta.get("last_outcome", {})
-    return {name: last.get(name) for name in ("outcome", "code", "status", "request_id")}
-
-
-def _message_id(settlement: Settlement) -> dict[str, Any]:
-    outcome = settlement.outcome
-    message_id = outcome.message_id if isinstance(outcome, Sent) else None
-    return {"message_id": message_id and one_line(message_id, 120)}
+            if one.strikes == STRIPPED:
+                one.settlement = replace(one.settlement, meta=without_others(one.settlement.meta))
+            one.pause = min(2 * one.pause, _LONGEST_PAUSE)
+            one.again_at = time.monotonic() + one.pause

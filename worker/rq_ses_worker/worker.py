@@ -21,24 +21,30 @@ from typing import Any, Final, cast
 
 from redis import Redis
 from redis import exceptions as redis_errors
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from rq import worker_registration
-from rq.registry import FailedJobRegistry, FinishedJobRegistry
 from rq.utils import now, utcformat
 from rq.worker import BaseWorker, WorkerStatus
 
 from rq_ses import contract, server
+from rq_ses.plaintext import one_line
 from rq_ses_worker import events
 from rq_ses_worker.account import Account
-from rq_ses_worker.dispatcher import Dispatcher, several
+from rq_ses_worker.brake import Brake
+from rq_ses_worker.commands import obey
+from rq_ses_worker.denial import Denied, raise_if_denied
+from rq_ses_worker.dispatcher import Burst, Dispatcher, several
 from rq_ses_worker.gate import GatePolicy
 from rq_ses_worker.leases import Leases
 from rq_ses_worker.lifecycle import Lifecycle
-from rq_ses_worker.outage import Outage
+from rq_ses_worker.outage import Outage, out_of_memory, passes
+from rq_ses_worker.parts import PartDied
 from rq_ses_worker.quota import Oracle, Quota
 from rq_ses_worker.retry import RetryPolicy
 from rq_ses_worker.sending import Client, Senders
 from rq_ses_worker.settler import Settler
+from rq_ses_worker.shift import Shift
+from rq_ses_worker.sweep import Sweeper
 from rq_ses_worker.tally import Tally
 
 log = logging.getLogger(__name__)
@@ -100,32 +106,29 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
         self.hostname, self.pid = socket.gethostname(), os.getpid()
         self._check = check
         self._tally = tally
-        self._leases = Leases(lease)
         asks = hasattr(client, "get_account")
         gate = gate or GatePolicy(region=getattr(client, "region", "unknown"))
         self._traits = {"rq_ses_threads": concurrency, "rq_ses_account": f"{gate.account}:{gate.region}"}
         self._lifecycle = Lifecycle(connection, queues, self.name, token, lease, gate=gate, asks=asks)
-        self._wake = threading.Event()
-        self._quota = Quota(cast(Oracle, client), self._learn, told=self._wake.set) if asks else None
+        self._shift = Shift(Leases(lease), self._lifecycle.clock, Brake(gate.streak))
+        self._leases, self._wake = self._shift.leases, self._shift.wake
+        self._quota = (
+            Quota(cast(Oracle, client), self._learn, told=self._wake.set, parts=self._shift.parts)
+            if asks
+            else None
+        )
         self._closing = threading.Event()
+        self._sweeper = Sweeper(connection, queues, self._closing, self._shift.parts)
         self._settler = Settler(
-            self._lifecycle,
-            self._leases,
-            settled=self._wake.set,
-            tally=tally,
-            queues=list(queues),
-            several=several(concurrency),
+            self._lifecycle, self._shift, tally=tally, queues=list(queues), several=several(concurrency)
         )
-        self._senders = Senders(
-            concurrency, client, policy, self._leases, settle=self._settler.put, freed=self._wake.set
-        )
+        self._senders = Senders(concurrency, client, policy, self._shift, settle=self._settler.put)
         self._dispatcher = Dispatcher(
             self._lifecycle,
-            self._leases,
+            self._shift,
             self._senders,
             self._settler,
             policy,
-            self._wake,
             ask=self._quota.ask if self._quota else lambda: None,
             tally=tally,
         )
@@ -160,6 +163,10 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
             self.name = free
             self._lifecycle.rename(free)
 
+    def handle_payload(self, message: Any) -> None:
+        """Obey one of RQ's commands, or say why that can't be done."""
+        obey(message, self._leases)
+
     def subscribe(self) -> None:
         """Listen for RQ's commands, and for queues that were empty and no longer are."""
         self.pubsub = self.connection.pubsub()
@@ -190,36 +197,47 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
         signal.signal(signal.SIGINT, self.request_force_stop)
         signal.signal(signal.SIGTERM, self.request_force_stop)
 
-    def work(self, burst: bool = False, logging_level: str | None = None) -> bool:
+    def work(self, burst: bool = False, *, max_wait: float | None = None) -> bool:
         """Send until told to stop, or in `burst` until nothing is queued, being sent, or scheduled.
+
+        With `max_wait`, a burst waits no longer than these seconds for what can't be sent yet.
 
         Returns whether any job was handled.
 
         Raises:
+            Denied: Redis refuses this user what the worker needs.
+            PartDied: a thread of the worker has died; what could be settled is, the rest is left to reclaim.
             SystemExit: a second signal asked to end at once; what was being sent is left to reclaim.
         """
         self._install_signal_handlers()
         if self._tally:
             self._tally.enter()
-        if not self._begin(logging_level):
+        if not self._begin():
             if self._tally:
                 self._tally.leave()
             return False
-        heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        heart = self._shift.parts.thread("heartbeat", self._beat)
         self._settler.start()
         self._senders.start()
         if self._quota:
             self._quota.start()
         heart.start()
+        self._sweeper.start()
         if self._tally:
             self._tally.turn("working")
         try:
             try:
-                self._dispatcher.run(burst=burst)
-            except Exception:
+                self._dispatcher.run(burst=Burst(max_wait) if burst else None)
+            except (Denied, PartDied):
                 self._finish()
                 raise
+            except Exception as exc:
+                events.PART_DIED.log(log, trace=True, part="dispatcher")
+                self._finish()
+                raise PartDied("dispatcher") from exc
             self._finish()
+            # One that has died at the end has left something undone, too.
+            self._shift.parts.check()
         finally:
             self._closing.set()
             if self._quota:
@@ -229,24 +247,41 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
                 self._tally.leave()
         return self._dispatcher.handled > 0
 
-    def _begin(self, logging_level: str | None) -> bool:
-        outage = Outage(log, "the worker starts when it is back")
+    def _begin(self) -> bool:
+        outage = Outage(log, "the worker starts when it is back", self._shift.trouble)
         while not self._stop_requested:
             if self._tally:
                 self._tally.pulse()
             try:
                 if self._check:
                     self._check(self.connection)
-                self.bootstrap(logging_level)
+                self._register()
             except RedisError as exc:
+                raise_if_denied(exc)
                 outage.failed(exc)
-                self._dispatcher.reclaim_later()
                 self._wake.wait(0.25)
                 continue
             outage.over()
             self._tell_start()
             return True
         return False
+
+    def _register(self) -> None:
+        """Appear among RQ's workers, and listen for commands.
+
+        The former is for show, and the heartbeat mends it: a server without memory must still be drained, so
+        its refusal doesn't keep the worker from starting. One that takes no writes at all is waited for.
+        """
+        try:
+            self.register_birth()
+            self.set_state(WorkerStatus.STARTED)
+        except ResponseError as exc:
+            raise_if_denied(exc)
+            if passes(exc) and not out_of_memory(exc):
+                raise
+            events.WORKER_UNSEEN.log(log, error=one_line(str(exc), 300))
+        if not self.pubsub_thread:
+            self.subscribe()
 
     def _tell_start(self) -> None:
         events.WORKER_STARTED.log(
@@ -268,11 +303,12 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
             events.WORKER_STOPPING.log(log, mails=self._senders.busy)
         self._senders.stop()
         self._senders.join()
-        if not self._settler.stop(SHUTDOWN_SETTLE):
-            for lease in self._leases.held():
-                events.MAIL_UNSETTLED.log(log, job_id=lease.job_id)
-        else:
+        if self._settler.stop(SHUTDOWN_SETTLE):
             self._dispatcher.give_back()
+        self._settler.log_unsettled()
+        for lease in self._leases.held():
+            if lease not in self._settler:
+                events.MAIL_LEFT.log(log, job_id=lease.job_id)
 
     def _leave(self) -> None:
         try:
@@ -285,42 +321,44 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
     # The heartbeat, in a thread of its own
 
     def _beat(self) -> None:
-        outage = Outage(log, "leases can't be renewed meanwhile")
+        outage = Outage(log, "leases can't be renewed meanwhile", self._shift.trouble)
+        # What is for show has a word of its own: a server without memory refuses it, and renews leases.
+        unseen = Outage(log, "RQ's tools may not show this worker meanwhile")
         period = min(10.0, self._leases.length / 3)
         pause = 0.0
         while not self._closing.wait(pause):
+            if not self._shift.parts.whole:
+                return  # what it held shall move to others
             if self._tally and self._senders.running and self._settler.running:
                 self._tally.beat()
-            try:
-                self._beat_once()
-            except RedisError as exc:
-                outage.failed(exc)
-                pause = min(period, 0.25)
-            except Exception:  # noqa: BLE001 - leases must be renewed whatever else stands in Redis
-                events.WORKER_HEARTBEAT_FAILED.log(log, trace=True)
-                pause = period
-            else:
-                outage.over()
-                pause = period
+            done = self._tried(self._renew, outage) and self._tried(self._show, unseen)
+            pause = period if done else min(period, 0.25)
 
-    def _beat_once(self) -> None:
+    def _tried(self, step: Callable[[], None], outage: Outage) -> bool:
+        """Tell whether Redis did a step of the heartbeat."""
+        try:
+            step()
+        except RedisError as exc:
+            raise_if_denied(exc)
+            outage.failed(exc)
+            if not out_of_memory(exc):
+                self._shift.trouble.note(exc)
+            return False
+        except Exception:  # noqa: BLE001 - leases must be renewed whatever else stands in Redis
+            events.WORKER_HEARTBEAT_FAILED.log(log, trace=True)
+        else:
+            outage.over()
+        return True
+
+    def _renew(self) -> None:
         clock = time.monotonic()
-        held = self._leases.held()
-        if held:
+        if held := self._leases.held():
             self._leases.extend(self._lifecycle.renew(held), clock)
-        self._show(bool(held))
-        if self.should_run_maintenance_tasks:
-            self.last_cleaned_at = now()
-            self._clean()
 
-    def _show(self, busy: bool) -> None:
-        state = (
-            WorkerStatus.SUSPENDED
-            if self._dispatcher.suspended
-            else WorkerStatus.BUSY
-            if busy
-            else WorkerStatus.IDLE
-        )
+    def _show(self) -> None:
+        state = WorkerStatus.BUSY if self._leases.held() else WorkerStatus.IDLE
+        if self._dispatcher.suspended:
+            state = WorkerStatus.SUSPENDED
         with self.connection.pipeline() as pipeline:
             self.heartbeat(pipeline=pipeline)
             self.set_state(state, pipeline=pipeline)
@@ -332,14 +370,15 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
                 pipeline.hset(self.key, mapping=self.serialize())
                 worker_registration.register(self, pipeline)
                 pipeline.execute()
+        if self.should_run_maintenance_tasks:
+            self.last_cleaned_at = now()
+            self._clean()
 
     def _clean(self) -> None:
-        """Drop registry entries whose jobs have expired; never the started ones: those are reclaimed."""
+        """Drop names of workers that are gone; the queues' registries are swept by the server's clock."""
         for queue in self.queues:
             if queue.acquire_maintenance_lock():
                 try:
-                    for registry in (FinishedJobRegistry, FailedJobRegistry):
-                        registry(queue=queue).cleanup()
                     worker_registration.clean_worker_registry(queue)
                 finally:
                     queue.release_maintenance_lock()

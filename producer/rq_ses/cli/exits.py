@@ -19,3 +19,6 @@ UNAVAILABLE: Final = 4
 
 UNFIT: Final = 5
 """Redis would lose mails as it is set up (RQ_SES_PREFLIGHT), or the doctor found another error."""
+
+DENIED: Final = 6
+"""Redis refuses this user a command, a key or a channel (ACL); stderr says which."""

@@ -19,9 +19,13 @@ from rq_ses.hints import hint_for
 from rq_ses.message import Message
 
 ATTEMPT_FIELDS: Final = frozenset(
-    {"attempts", "rate_limited", "transient", "ambiguous", "first_attempt_at", "last_outcome", "final"}
+    {"attempts", "rate_limited", "transient", "first_attempt_at", "last_outcome", "final"}
 )
-"""What the worker keeps in a job's meta about its attempts; everything else there is the user's own."""
+"""What the worker keeps in a job's meta about its attempts, and forgets once it is resent.
+
+Not so `ambiguous`, how often SES may have accepted the mail, and `consented`, how many deliveries in all a
+person has consented to. Everything else there is the user's own.
+"""
 
 _EXC_LIMIT: Final = 65_536
 _TEXT_LIMIT: Final = 2000
@@ -99,8 +103,18 @@ class DeadLetter:
         return None if self.payload is None else self.payload.message()
 
     def fresh_meta(self) -> bytes:
-        """Return its meta without what the worker keeps there about attempts."""
-        return json.dumps({name: v for name, v in self.meta.items() if name not in ATTEMPT_FIELDS}).encode()
+        """Return the meta with which it is resent: only who resends what is in doubt may resend it at all."""
+        return json.dumps(fresh_meta(self.meta, consent=self.unknown)).encode()
+
+
+def fresh_meta(meta: Mapping[str, Any], *, consent: bool) -> dict[str, Any]:
+    """Return a mail's meta without its attempts, but with its doubt; with `consent` to one more delivery."""
+    fresh = {name: value for name, value in meta.items() if name not in ATTEMPT_FIELDS}
+    if consent:
+        # Where nobody counted, it was one at least.
+        doubt = max(1, _count(meta.get("ambiguous")))
+        fresh.update(ambiguous=doubt, consented=max(doubt + 1, _count(meta.get("consented"))))
+    return fresh
 
 
 def read_letter(entry: Entry, queue: str) -> DeadLetter:

@@ -15,7 +15,7 @@ from rq.utils import utcformat
 
 from rq_ses import contract
 from rq_ses.contract import YEARS, OnUnknown
-from rq_ses.deadletter.letter import ATTEMPT_FIELDS, DeadLetter, error_text
+from rq_ses.deadletter.letter import DeadLetter, error_text, fresh_meta
 from rq_ses.deadletter.payload import Payload, Unreadable
 from rq_ses.deadletter.reader import job_key
 from rq_ses.message import Message, explain
@@ -129,7 +129,7 @@ def read_record(line: bytes, *, resend: bool, include_unknown: bool) -> Row:
     if queued and problem:
         raise ValueError(problem)
     recipients = message.recipients if message else ()
-    meta = _meta(stored.meta, fresh=queued)
+    meta = _meta(fresh_meta(stored.meta, consent=stored.unknown) if queued else stored.meta)
     error = "" if queued else _error(stored.error)
     now = utcformat(datetime.now(UTC))
     options = stored.options.model_dump(exclude_none=True)
@@ -175,10 +175,9 @@ def _dumps(value: Mapping[str, Any]) -> bytes:
         raise ValueError("nested too deep") from exc
 
 
-def _meta(meta: Mapping[str, Any], *, fresh: bool) -> bytes:
-    kept = {name: value for name, value in meta.items() if not (fresh and name in ATTEMPT_FIELDS)}
+def _meta(meta: Mapping[str, Any]) -> bytes:
     try:
-        written = _dumps(_inert(kept))
+        written = _dumps(_inert(meta))
     except RecursionError as exc:
         raise ValueError("meta: nested too deep") from exc
     if len(written) > _META_LIMIT:

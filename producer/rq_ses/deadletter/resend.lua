@@ -7,8 +7,13 @@
 --       else "": data, description, number of recipients
 -- Reply one word a mail: "resent"; "gone" (no failed mail any more); "changed" (it failed anew since it was read)
 
+-- A mail's new place is written first, its old one goes last: broken off, it stands in both, and is queued or failed
+-- by its hash, to which claim, audit and the next resend keep.
+
 local failed, queue, queues = KEYS[1], KEYS[2], KEYS[3]
 local job_prefix, resent_field, recipients_field = ARGV[1], ARGV[5], ARGV[6]
+-- A server that takes no writes says so here; after it, memory is no reason to refuse the others.
+redis.call('ZREM', failed, '')
 local time = redis.call('TIME')
 local now = string.format('%d.%06d', time[1], time[2])
 local was_empty = redis.call('LLEN', queue) == 0
@@ -18,28 +23,34 @@ for i = 7, #ARGV, 6 do
   local id, ended_at, meta, data, description, recipients = unpack(ARGV, i, i + 5)
   local job, word = job_prefix .. id, 'gone'
   local found = redis.call('ZSCORE', failed, id) and redis.pcall('HMGET', job, 'status', 'ended_at')
+  -- A key of another type is no mail; any other error must not count as "gone".
+  if found and found.err and not string.find(found.err, 'WRONGTYPE', 1, true) then return found end
   if found and not found.err and found[1] == 'failed' then
     word = (found[2] or '') == ended_at and 'resent' or 'changed'
   end
   if word == 'resent' then
-    redis.call('ZREM', failed, id)
+    redis.call('RPUSH', queue, id)
+    redis.call('PERSIST', job)
     -- As RQ's requeue leaves it: a blank started_at tells the worker to count its attempts anew.
     local meta_field = meta ~= '' and 'meta' or resent_field
-    redis.call('HSET', job, 'status', 'queued', 'origin', ARGV[2], 'enqueued_at', ARGV[4], 'started_at', '',
-      'ended_at', '', 'worker_name', '', meta_field, meta, resent_field, now)
-    redis.call('HDEL', job, 'exc_info')
+    local fields = { 'status', 'queued', 'origin', ARGV[2], 'enqueued_at', ARGV[4], 'started_at', '', 'ended_at', '',
+      'worker_name', '', meta_field, meta, resent_field, now }
     if data ~= '' then
-      redis.call('HSET', job, 'data', data, 'description', description, recipients_field, recipients)
+      for _, field in ipairs({ 'data', data, 'description', description, recipients_field, recipients }) do
+        fields[#fields + 1] = field
+      end
     end
-    redis.call('PERSIST', job)
-    redis.call('RPUSH', queue, id)
+    redis.call('HSET', job, unpack(fields))
+    redis.call('HDEL', job, 'exc_info')
+    redis.call('ZREM', failed, id)
     resent = resent + 1
   end
   words[#words + 1] = word
 end
 
 if resent > 0 then
-  redis.call('SADD', queues, queue)
-  if was_empty then redis.call('PUBLISH', ARGV[3], '') end
+  -- For show, and to wake: all is written.
+  redis.pcall('SADD', queues, queue)
+  if was_empty then redis.pcall('PUBLISH', ARGV[3], '') end
 end
 return words

@@ -166,7 +166,7 @@ class Resending:
         args: list[Any] = [contract.JOB_PREFIX, queue, contract.wake_channel(queue)]
         args += [utcformat(datetime.now(UTC)), RESENT_FIELD, contract.RECIPIENTS_FIELD]
         for letter, edited in batch:
-            meta = letter.fresh_meta() if letter.meta else b""
+            meta = letter.fresh_meta() if letter.meta or letter.unknown else b""
             args += [raw_id(letter.job_id), letter.stamp, meta]
             args += [edited.data, edited.description, edited.recipients] if edited else ["", "", ""]
         for word in self._script(keys=keys, args=args):

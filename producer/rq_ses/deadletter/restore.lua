@@ -7,6 +7,7 @@
 --       exc_info, exc_string (as RQ's Result has it), timeout, result_ttl, failure_ttl, key ("": none), number
 --       of recipients
 -- Reply one word a mail: "restored", or "exists"
+--       Places are written first, hashes after: an id without a job is dropped by claim, or by audit.
 
 local failed, queue, queues, scratch = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local job_prefix, results_prefix = ARGV[1], ARGV[2]
@@ -14,6 +15,8 @@ local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 local was_empty = redis.call('LLEN', queue) == 0
 redis.call('ZCARD', failed)
+-- The first write is one that a server without memory refuses.
+redis.call('SADD', queues, queue)
 local queued, words = 0, {}
 
 local function keep(key, ttl)
@@ -27,17 +30,20 @@ for i = 7, #ARGV, 15 do
   if redis.call('EXISTS', job) == 1 then
     words[#words + 1] = 'exists'
   else
-    redis.call('HSET', job, 'created_at', created_at, 'enqueued_at', enqueued_at, 'started_at', '', 'ended_at', ended_at,
-      'status', status, 'origin', ARGV[3], 'timeout', timeout, 'result_ttl', result_ttl, 'failure_ttl', failure_ttl,
-      'description', description, 'data', data, 'meta', meta, 'worker_name', '', ARGV[6], recipients)
-    if key ~= '' then redis.call('HSET', job, ARGV[5], key) end
+    local ttl = tonumber(failure_ttl)
     if status == 'queued' then
       redis.call('RPUSH', queue, id)
       queued = queued + 1
     else
-      local ttl = tonumber(failure_ttl)
-      redis.call('HSET', job, 'exc_info', exc)
       redis.call('ZADD', failed, ttl < 0 and '+inf' or string.format('%.6f', now + ttl), id)
+    end
+    local fields = { 'created_at', created_at, 'enqueued_at', enqueued_at, 'started_at', '', 'ended_at', ended_at,
+      'status', status, 'origin', ARGV[3], 'timeout', timeout, 'result_ttl', result_ttl, 'failure_ttl', failure_ttl,
+      'description', description, 'data', data, 'meta', meta, 'worker_name', '', ARGV[6], recipients }
+    if key ~= '' then fields[#fields + 1], fields[#fields + 2] = ARGV[5], key end
+    if status == 'failed' then fields[#fields + 1], fields[#fields + 2] = 'exc_info', exc end
+    redis.call('HSET', job, unpack(fields))
+    if status == 'failed' then
       keep(job, ttl)
       -- A fresh stream takes 4 KB in advance; a copy of it takes what it holds.
       redis.call('DEL', scratch, results_prefix .. id)
@@ -50,6 +56,5 @@ for i = 7, #ARGV, 15 do
   end
 end
 
-redis.call('SADD', queues, queue)
-if was_empty and queued > 0 then redis.call('PUBLISH', ARGV[4], '') end
+if was_empty and queued > 0 then redis.pcall('PUBLISH', ARGV[4], '') end
 return words

@@ -1,12 +1,14 @@
--- audit: tell where one job stands, and put it where it belongs if it stands as it was last seen.
+-- audit: tell where one job stands, and put it where it belongs if it stands as it was last seen. (typed.lua)
 --
 -- KEYS  1 the queue's list   2 RQ's intermediate list   3 started registry   4 leases   5-9 scheduled, finished,
 --       failed, canceled and deferred registry   10 RQ's set of the queue's workers
+--       11 a scratch key
 -- ARGV  1 job id   2-6 prefixes of the keys of jobs, executions, a job's index of executions, results, workers
 --       7 what was last seen ("": only look)   8 JSON of the repair: place (queue, scheduled, finished, failed,
 --       canceled, deferred, or "": nowhere), status, now (RQ's date form), origin, failure_ttl (the default),
 --       and, where it has any: meta (JSON text), exc (a line), exc_string (as RQ's Result has it), data
 -- Reply { what is seen, "seen" or "moved" or "repaired" }; what is seen is a JSON list, read by placement.py
+--       The new place is written first, then the job, and the old places go last: broken off, it stands wrong still.
 
 local id, job_prefix, execution_prefix, index_prefix = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local results_prefix, worker_prefix = ARGV[5], ARGV[6]
@@ -23,7 +25,7 @@ local function executions(key)
   local found, members = {}, redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
   for i = 1, #members, 2 do
     if string.sub(members[i], 1, #id + 1) == id .. ':' then
-      local worker = redis.pcall('HGET', execution_prefix .. members[i], 'worker_name')
+      local worker = typed('HGET', execution_prefix .. members[i], 'worker_name')
       found[#found + 1] = { string.sub(members[i], #id + 2), tonumber(members[i + 1]) > now,
         type(worker) == 'string' and worker or '', type(worker) == 'string' and alive(worker) or false }
     end
@@ -31,9 +33,10 @@ local function executions(key)
   return found
 end
 
-local hash = redis.pcall('HMGET', job, 'status', 'started_at', 'worker_name', 'enqueued_at', 'meta')
-local exists = not hash.err and redis.call('EXISTS', job) == 1
-if hash.err then hash = {} end
+local hash = typed('HMGET', job, 'status', 'started_at', 'worker_name', 'enqueued_at', 'meta')
+local exists = hash and redis.call('EXISTS', job) == 1 or false
+local left = exists and redis.call('PTTL', job) or -1
+hash = hash or {}
 
 local registries = {}
 for place, name in ipairs(names) do
@@ -42,8 +45,8 @@ end
 
 local living, busy = 0, ''
 for _, key in ipairs(redis.call('SMEMBERS', KEYS[10])) do
-  local worker = redis.pcall('HMGET', key, 'birth', 'current_job')
-  if not worker.err and worker[1] then
+  local worker = typed('HMGET', key, 'birth', 'current_job')
+  if worker and worker[1] then
     living = living + 1
     if worker[2] == id then busy = string.sub(key, #worker_prefix + 1) end
   end
@@ -57,50 +60,61 @@ if ARGV[7] == '' then return { seen, 'seen' } end
 if ARGV[7] ~= seen then return { seen, 'moved' } end
 
 local repair = cjson.decode(ARGV[8])
-for place = 3, 4 do
-  for _, execution in ipairs(executions(KEYS[place])) do
-    redis.call('ZREM', KEYS[place], id .. ':' .. execution[1])
-    redis.call('DEL', execution_prefix .. id .. ':' .. execution[1])
-    redis.call('DEL', index_prefix .. id)
+redis.call('DEL', KEYS[11])
+
+local function failure_ttl()
+  local ttl = tonumber(redis.call('HGET', job, 'failure_ttl') or '') or repair.failure_ttl
+  if ttl ~= ttl or ttl > 1e10 then ttl = repair.failure_ttl end
+  return math.floor(ttl)
+end
+
+local function keep(key, ttl)
+  if ttl < 0 then redis.call('PERSIST', key) else redis.call('EXPIRE', key, ttl) end
+end
+
+local places = redis.call('LPOS', KEYS[1], id, 'COUNT', 0)
+local pushed = repair.place == 'queue' and #places == 0
+if pushed then redis.call('LPUSH', KEYS[1], id) end
+for place, name in ipairs(names) do
+  if name == repair.place and not redis.call('ZSCORE', KEYS[4 + place], id) then
+    local ttl = repair.exc and failure_ttl() * 1000 or left
+    redis.call('ZADD', KEYS[4 + place], ttl < 0 and '+inf' or string.format('%.6f', now + ttl / 1000), id)
   end
 end
+
+if repair.place ~= '' then
+  if repair.place == 'queue' or repair.place == 'scheduled' then redis.call('PERSIST', job) end
+  if repair.exc then
+    typed('XADD', results_prefix .. id, 'MAXLEN', 10, '*', 'worker_name', 'rq-ses audit', 'type', 2, 'exc_string',
+      repair.exc_string)
+  end
+  local fields = { 'status', repair.status, 'worker_name', '' }
+  for _, name in ipairs({ 'origin', 'meta', 'data' }) do
+    if repair[name] then fields[#fields + 1], fields[#fields + 2] = name, repair[name] end
+  end
+  if repair.exc then
+    for _, field in ipairs({ 'exc_info', repair.exc, 'ended_at', repair.now }) do fields[#fields + 1] = field end
+  end
+  if pushed then fields[#fields + 1], fields[#fields + 2] = 'enqueued_at', repair.now end
+  redis.call('HSET', job, unpack(fields))
+  if repair.exc then
+    for _, key in ipairs({ job, results_prefix .. id }) do keep(key, failure_ttl()) end
+  end
+end
+
 redis.call('LREM', KEYS[2], 0, id)
-if repair.place == 'queue' then
-  local places = redis.call('LPOS', KEYS[1], id, 'COUNT', 0)
-  if #places == 0 then redis.call('LPUSH', KEYS[1], id) end
-  if #places > 1 then redis.call('LREM', KEYS[1], 1 - #places, id) end
-else
+if repair.place ~= 'queue' then
   redis.call('LREM', KEYS[1], 0, id)
+elseif #places > 1 then
+  redis.call('LREM', KEYS[1], 1 - #places, id)
 end
 for place, name in ipairs(names) do
   if name ~= repair.place then redis.call('ZREM', KEYS[4 + place], id) end
 end
-if repair.place == '' then return { seen, 'repaired' } end
-
-redis.call('HSET', job, 'status', repair.status, 'worker_name', '')
-for _, name in ipairs({ 'origin', 'meta', 'data' }) do
-  if repair[name] then redis.call('HSET', job, name, repair[name]) end
-end
-if repair.exc then
-  local ttl = tonumber(redis.call('HGET', job, 'failure_ttl') or '') or repair.failure_ttl
-  if ttl ~= ttl or ttl > 1e10 then ttl = repair.failure_ttl end
-  redis.call('HSET', job, 'exc_info', repair.exc, 'ended_at', repair.now)
-  redis.call('XADD', results_prefix .. id, 'MAXLEN', 10, '*', 'worker_name', 'rq-ses audit', 'type', 2,
-    'exc_string', repair.exc_string)
-  for _, key in ipairs({ job, results_prefix .. id }) do
-    if ttl < 0 then redis.call('PERSIST', key) else redis.call('EXPIRE', key, math.floor(ttl)) end
-  end
-end
-if repair.place == 'queue' then
-  redis.call('PERSIST', job)
-  redis.call('HSET', job, 'enqueued_at', repair.now)
-elseif repair.place == 'scheduled' then
-  redis.call('PERSIST', job)
-end
-for place, name in ipairs(names) do
-  if name == repair.place and not redis.call('ZSCORE', KEYS[4 + place], id) then
-    local left = redis.call('PTTL', job)
-    redis.call('ZADD', KEYS[4 + place], left < 0 and '+inf' or string.format('%.6f', now + left / 1000), id)
+for place = 3, 4 do
+  for _, execution in ipairs(executions(KEYS[place])) do
+    redis.call('DEL', execution_prefix .. id .. ':' .. execution[1], index_prefix .. id)
+    redis.call('ZREM', KEYS[place], id .. ':' .. execution[1])
   end
 end
 return { seen, 'repaired' }

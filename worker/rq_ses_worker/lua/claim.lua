@@ -1,6 +1,7 @@
--- claim: take queued jobs, as far as the account's gate lets them pass, and lease each to one execution.
+-- claim: take queued jobs, as far as the account's gate lets them pass, and lease each to one execution. (typed.lua,
+-- gate.lua)
 --
--- KEYS  1 RQ's suspension flag   2 the account's hash (gate.lua)
+-- KEYS  1 RQ's suspension flag   2 the account's hash (gate.lua)   3 a scratch key
 --       then for each queue: its list, its started registry, its leases
 -- ARGV  1 jobs wanted   2 bytes of data after which to stop   3 worker name   4 now, in RQ's date form
 --       5 lease, s   6 grace, s: RQ's own clean-up of the started registry comes that much after the lease
@@ -8,13 +9,17 @@
 --       9-11 prefixes of the keys of jobs, executions, and a job's index of executions
 --       12 field of a job's hash with its number of recipients (1 without it)
 --       13 recipients a second ("": what SES says)   14 "1": this worker can ask SES for the account's limits
--- Reply "suspended", or { number of ids dropped, blob, word, microseconds, waiting, ask, troubled, opened }
+-- Reply "suspended", or { number of ids dropped, blob, word, microseconds, waiting, ask, troubled, opened, and the
+--       server's time: seconds, microseconds }
 --       blob: of each job a head (queue's place, 1 where RQ has blanked started_at (a new or requeued job), 1
 --       where it carries callbacks or webhooks, lengths of the rest) and id, data, meta, enqueued_at.
 --       An execution's id is the prefix, its number (counted on in the order of the blob) in eight hexadecimal digits, and the
 --       fresh digit.
 --       Dropped: an id that RQ wouldn't make, or whose hash is gone, isn't a job, or isn't queued (canceled,
 --       or in the list twice).
+--       A queue one of whose keys isn't of RQ's type is passed over; that is an error if nothing else was claimed.
+--       Ids leave their list last: broken off, it leaves leases that run out, and ids in the list that are started,
+--       or queued still. An execution has begun once its hash is there: what has none must not be sent.
 --       word: why less than wanted was handed out: "" (there was no more), rate, quota, asking (SES is being
 --       asked for the account's rate), open, manual, probing (the one probe is being made elsewhere), probe
 --       (the one job handed out is the probe); microseconds: how long that lasts; waiting: 1 if jobs wait
@@ -23,6 +28,8 @@
 
 local TURNS, ASK_AGAIN, ASKING, DAY_LOOK, PROBE_LOOK, LONGEST_WAIT = 8, 60, 2, 0.1, 0.25, 3600
 
+-- A server that takes no writes says so here; after it, memory is no reason to refuse the others.
+redis.call('DEL', KEYS[3])
 if redis.call('EXISTS', KEYS[1]) == 1 then return 'suspended' end
 
 local wanted, room = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -40,13 +47,18 @@ local function present(value) return value and value ~= '' end
 
 -- The account
 
-local account = redis.pcall('HMGET', KEYS[2], 'flow', 'state', 'fails', 'opened')
-if account.err then return no_hash(KEYS[2]) end
+local account = typed('HMGET', KEYS[2], 'flow', 'state', 'fails', 'opened')
+if not account then return no_hash(KEYS[2]) end
 unpack_flow(account[1])
 local mails_before, recipients_before = mails, recipients
 fixed = tonumber(ARGV[13]) or 0
 
-local places, lengths, looked_at = (#KEYS - 2) / 3, {}, {}
+local places, lengths, queues, spoilt = (#KEYS - 3) / 3, {}, {}, nil
+for place = 0, places - 1 do
+  -- ids: the next of the list, the one at `at` first, read but not taken; taken: how many before that are done with
+  queues[place] = { list = KEYS[4 + place * 3], started = KEYS[5 + place * 3], leases = KEYS[6 + place * 3],
+    ids = {}, at = 1, taken = 0, chunk = 0 }
+end
 local allowed = allowance(now)
 if allowed then tokens, filled_at = fill(allowed, now), now end
 -- What was sent a day ago no longer counts, so an older answer would close the gate for ever.
@@ -63,7 +75,7 @@ end
 local function under_way(probe, probe_until)
   local seconds = ahead(probe_until, now, 86400)
   for place = 0, places - 1 do
-    local standing = probe and redis.call('ZSCORE', KEYS[5 + place * 3], probe)
+    local standing = probe and typed('ZSCORE', queues[place].leases, probe)
     seconds = math.max(seconds, standing and tonumber(standing) - now or 0)
   end
   return seconds
@@ -98,7 +110,11 @@ end
 -- A queue more urgent than the last preferred goes before that, so that an urgent mail is always the next.
 
 if places > 1 then
-  for place = 0, places - 1 do lengths[place] = redis.call('LLEN', KEYS[3 + place * 3]) end
+  for place = 0, places - 1 do
+    local list = queues[place].list
+    lengths[place] = typed('LLEN', list)
+    if not lengths[place] then lengths[place], spoilt = 0, list end
+  end
 end
 
 local first, skipped = nil, false
@@ -136,46 +152,67 @@ local function refusal(weight)
   return 'rate', (math.max(1, math.min(wanted, burst_of(allowed) / 2)) - tokens) / allowed
 end
 
--- The next id of a queue; nil if it has none that may be taken now.
-local function pop(place)
-  local list = KEYS[3 + place * 3]
-  if not looked_at[place] then
-    -- Were one of these of another type, the script would break off with a job in its hands.
-    redis.call('ZCARD', KEYS[4 + place * 3])
-    redis.call('ZCARD', KEYS[5 + place * 3])
-    looked_at[place] = true
+-- Were one of these of another type, the script would break off with a job in its hands.
+local function usable(queue)
+  if queue.sound == nil then
+    local wrong = not typed('ZCARD', queue.started) and queue.started or not typed('ZCARD', queue.leases) and queue.leases
+    queue.sound, spoilt = not wrong, wrong or spoilt
   end
-  local id = redis.call('LPOP', list)
+  return queue.sound
+end
+
+-- The next id of a queue; nil if it has none that may be taken now. Second: it is the one behind that.
+local function look(place)
+  local queue = queues[place]
+  if queue.at > #queue.ids then
+    queue.chunk = math.min(1000, math.max(wanted, 2 * queue.chunk))
+    queue.ids, queue.at = typed('LRANGE', queue.list, queue.taken, queue.taken + queue.chunk - 1), 1
+    if not queue.ids then queue.ids, spoilt = {}, queue.list end
+    if #queue.ids == 0 or not usable(queue) then return nil end
+  end
+  local id = queue.ids[queue.at]
   if not probing or not id or id ~= last_probe then return id end
   -- A mail that fails whatever SES is like must not keep the breaker open: another is tried first.
-  local other = redis.call('LPOP', list)
-  if not other then
-    for elsewhere = 0, places - 1 do
-      if places > 1 and elsewhere ~= place and lengths[elsewhere] > 0 then other = '' end
-    end
+  local other = redis.call('LINDEX', queue.list, queue.taken + 1)
+  if other then return other, true end
+  for elsewhere = 0, places - 1 do
+    if places > 1 and elsewhere ~= place and lengths[elsewhere] > 0 then return nil end
   end
-  if not other then return id end
-  redis.call('LPUSH', list, id)
-  return other ~= '' and other or nil
+  return id
+end
+
+-- Be done with what `look` has found; the list is cut at the end.
+local function pass(queue, id, second)
+  if second then
+    queue.second = id
+  else
+    queue.at, queue.taken = queue.at + 1, queue.taken + 1
+  end
+end
+
+local function cut(queue)
+  if queue.second then redis.call('LREM', queue.list, 1, queue.second) end
+  if queue.taken > 0 then redis.call('LTRIM', queue.list, queue.taken, -1) end
+  queue.second, queue.taken = nil, 0
 end
 
 local function hand_out(place, id, hash, weight)
-  local job, leases, started = job_prefix .. id, KEYS[5 + place * 3], KEYS[4 + place * 3]
+  local job, queue = job_prefix .. id, queues[place]
   local fresh = present(hash[4]) and 0 or 1
   local execution = ARGV[7] .. string.format('%08x%d', number_of, fresh)
   local member = id .. ':' .. execution
-  if type(redis.pcall('ZADD', index_prefix .. id, started_end, execution)) == 'table' then
+  redis.call('PERSIST', job)
+  redis.call('ZADD', queue.leases, lease_end, member)
+  redis.call('ZADD', queue.started, started_end, member)
+  redis.call('HSET', job, 'status', 'started', 'started_at', today, 'last_heartbeat', today, 'worker_name', worker)
+  if not typed('ZADD', index_prefix .. id, started_end, execution) then
     redis.call('DEL', index_prefix .. id)
     redis.call('ZADD', index_prefix .. id, started_end, execution)
   end
-  redis.call('HSET', job, 'status', 'started', 'started_at', today, 'last_heartbeat', today, 'worker_name', worker)
-  redis.call('PERSIST', job)
-  redis.call('ZADD', started, started_end, member)
-  redis.call('ZADD', leases, lease_end, member)
+  redis.call('EXPIRE', index_prefix .. id, keep)
   redis.call('HSET', execution_prefix .. member, 'id', execution, 'job_id', id, 'created_at', born,
     'last_heartbeat', born, 'worker_name', worker)
   redis.call('EXPIRE', execution_prefix .. member, keep)
-  redis.call('EXPIRE', index_prefix .. id, keep)
 
   local data, meta = hash[2], hash[3] or ''
   local hooked = (present(hash[5]) or present(hash[6]) or present(hash[7]) or present(hash[8])) and 1 or 0
@@ -199,45 +236,42 @@ end
 while wanted > 0 and room > 0 do
   local passed_before, preferred_before, turn_before = passed, preferred, turn
   local place = next_place()
-  local id = place and pop(place)
+  local id, second
+  if place then id, second = look(place) end
   if not place or not id and places == 1 then break end
   if not id then
     lengths[place] = 0
   else
-    if places > 1 then lengths[place] = lengths[place] - 1 end
-    local hash = string.match(id, '^[%w_-]+$') and redis.pcall('HMGET', job_prefix .. id, 'status', 'data', 'meta',
+    local hash = string.match(id, '^[%w_-]+$') and typed('HMGET', job_prefix .. id, 'status', 'data', 'meta',
       'started_at', 'success_callback_name', 'failure_callback_name', 'stopped_callback_name', 'webhooks', ARGV[12],
       'enqueued_at')
-    if not hash or hash.err or hash[1] ~= 'queued' or not hash[2] then
-      dropped = dropped + 1
-      passed, preferred, turn = passed_before, preferred_before, turn_before
+    local dead = not hash or hash[1] ~= 'queued' or not hash[2]
+    local weight = not dead and hash[9] and math.min(50, math.max(1, tonumber(hash[9]) or 1)) or 1
+    local reason, seconds
+    if not dead then reason, seconds = refusal(weight) end
+    if dead or reason then passed, preferred, turn = passed_before, preferred_before, turn_before end
+    if reason then
+      if reason == 'rate' or places == 1 or place == first then
+        word, wait = reason, seconds
+        break
+      end
+      -- The turn of a heavy one may have to wait for hours: more urgent ones that are lighter go before it.
+      for lower = place, places - 1 do lengths[lower] = 0 end
+      skipped = true
     else
-      local weight = hash[9] and math.min(50, math.max(1, tonumber(hash[9]) or 1)) or 1
-      local reason, seconds = refusal(weight)
-      if reason then
-        redis.call('LPUSH', KEYS[3 + place * 3], id)
-        passed, preferred, turn = passed_before, preferred_before, turn_before
-        if reason == 'rate' or places == 1 or place == first then
-          word, wait = reason, seconds
-          break
-        end
-        -- The turn of a heavy one may have to wait for hours: more urgent ones that are lighter go before it.
-        for lower = place, places - 1 do lengths[lower] = 0 end
-        skipped = true
+      if places > 1 then lengths[place] = lengths[place] - 1 end
+      if dead then
+        dropped = dropped + 1
       else
         hand_out(place, id, hash, weight)
       end
+      pass(queues[place], id, second)
+      if dead and second then cut(queues[place]) end
     end
   end
 end
 
 if skipped and word == '' and wanted > 0 and room > 0 then word, wait = 'quota', DAY_LOOK end
-local waiting = 0
-if word ~= '' and word ~= 'probe' then
-  for place = 0, places - 1 do
-    if redis.call('LLEN', KEYS[3 + place * 3]) > 0 then waiting = 1 end
-  end
-end
 if word == 'quota' and ARGV[14] == '1' and ask_at > math.max(answered, refused) + ASK_AGAIN then
   -- The day is a rolling window: SES may have more to give in a minute.
   ask_at, changed = math.max(answered, refused) + ASK_AGAIN, true
@@ -253,8 +287,15 @@ if claimed > 0 then
   end
   changed = true
 end
--- A server without memory must still hand out what it holds.
-if changed and type(redis.pcall('HSET', KEYS[2], 'flow', packed_flow())) == 'table' then ask = 0 end
+if changed then redis.call('HSET', KEYS[2], 'flow', packed_flow()) end
+for place = 0, places - 1 do cut(queues[place]) end
+local waiting = 0
+if word ~= '' and word ~= 'probe' then
+  for place = 0, places - 1 do
+    if (typed('LLEN', queues[place].list) or 0) > 0 then waiting = 1 end
+  end
+end
+if spoilt and claimed == 0 then return redis.error_reply('WRONGTYPE ' .. spoilt .. ' is not of its type: delete it') end
 wait = math.min(LONGEST_WAIT, wait)
 return { dropped, table.concat(parts), word, math.ceil(wait * 1000000), waiting, ask, tonumber(account[3]) or 0,
-  tonumber(account[4]) or 0 }
+  tonumber(account[4]) or 0, time[1], time[2] }

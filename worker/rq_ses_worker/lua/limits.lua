@@ -1,12 +1,13 @@
--- limits: keep what SES told of the account's limits, or that it didn't.
+-- limits: keep what SES told of the account's limits, or that it didn't. (typed.lua)
 --
--- KEYS  1 the account's hash (gate.lua)
+-- KEYS  1 the account's hash (gate.lua)   2 a scratch key
 -- ARGV  1 recipients a second ("": SES didn't tell)   2 in 24 hours (below 0: any number)   3 sent of these
 --       4 seconds until SES is asked again
 -- Reply nothing
 
-local account = redis.pcall('HMGET', KEYS[1], 'flow')
-if account.err then return no_hash(KEYS[1]) end
+redis.call('DEL', KEYS[2])
+local account = typed('HMGET', KEYS[1], 'flow')
+if not account then return no_hash(KEYS[1]) end
 unpack_flow(account[1])
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000

@@ -1,0 +1,125 @@
+"""The clean-up of registries and times to live, by the server's clock: what is to be sent must not expire.
+
+It takes the place of the clean-up that RQ's registries make by a client's clock: a host whose clock is wrong
+would throw away other hosts' records.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from rq_ses import contract
+from rq_ses_worker import events
+from rq_ses_worker.denial import raise_if_denied
+from rq_ses_worker.lifecycle import SCRATCH, lua
+from rq_ses_worker.parts import Parts
+
+log = logging.getLogger(__name__)
+
+PERIOD: Final = 60.0
+"""Seconds between two sweeps."""
+
+CHUNK: Final = 500
+"""Entries a step looks at: less than a millisecond of the server."""
+
+BREATH: Final = 0.005
+"""Seconds between two steps: a long queue costs the server a tenth of its time for a few seconds a minute."""
+
+LOCK: Final = f"{contract.PREFIX}ses:sweep"
+"""Key of the one worker that sweeps this minute; it expires by itself."""
+
+_PLACES: Final = ("finished", "failed", "canceled", "scheduled", "list")
+
+
+class Sweep:
+    """Looks through the places of one queue's mails.
+
+    Args:
+        connection: any client.
+        queue: its name.
+    """
+
+    def __init__(self, connection: Redis, queue: str) -> None:
+        registries = [contract.registry_key(kind, queue) for kind in ("scheduled", "finished", "failed")]
+        canceled = contract.registry_key("canceled", queue)
+        self._keys = [SCRATCH, contract.queue_key(queue), *registries, canceled]
+        self._script: Any = connection.register_script(lua("typed", "sweep"))
+
+    def run(self, pause: Callable[[float], bool] = lambda _: False) -> int:
+        """Sweep once; return how many mails no longer expire. `pause` waits, and tells whether to stop.
+
+        Raises:
+            RedisError: the server is away; what was done is done, and it may simply be run again.
+        """
+        return sum(self._run_through(place, pause) for place in _PLACES)
+
+    def _run_through(self, place: str, pause: Callable[[float], bool]) -> int:
+        at = persisted = 0
+        while True:
+            read, at, kept = self._look(at, place)
+            persisted += kept
+            if read < CHUNK or pause(BREATH):
+                return persisted
+
+    def keep(self, job_ids: Sequence[bytes]) -> None:
+        """Take the time to live off those of these mails that are to be sent. Raises RedisError."""
+        for at in range(0, len(job_ids), CHUNK):
+            self._look(0, "jobs", *job_ids[at : at + CHUNK])
+
+    def _look(self, at: int, place: str, *job_ids: bytes) -> tuple[int, int, int]:
+        prefixes = [contract.JOB_PREFIX, f"{contract.PREFIX}results:"]
+        args = [*prefixes, contract.CANCELED_TTL, CHUNK, at, place, *job_ids]
+        read, at, kept = self._script(keys=self._keys, args=args)
+        return read, at, kept
+
+
+class Sweeper:
+    """Sweeps a worker's queues in a thread of its own, at its start and every minute, one worker at a time.
+
+    Args:
+        connection: any client.
+        queues: names.
+        closing: set when the worker ends.
+        parts: watches over its thread.
+    """
+
+    def __init__(
+        self,
+        connection: Redis,
+        queues: Sequence[str],
+        closing: threading.Event,
+        parts: Parts | None = None,
+    ) -> None:
+        self._connection: Any = connection
+        self._sweeps = {queue: Sweep(connection, queue) for queue in queues}
+        self._lock = f"{LOCK}:{','.join(queues)}"
+        self._closing = closing
+        self._thread = (parts or Parts()).thread("sweeper", self._work)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def _work(self) -> None:
+        while not self._closing.is_set():
+            try:
+                self.sweep()
+            except RedisError as exc:
+                raise_if_denied(exc)  # the heartbeat tells of all else
+            except Exception as exc:  # noqa: BLE001 - the next one may go well
+                events.SWEEP_FAILED.log(log, trace=True, error=type(exc).__name__)
+            self._closing.wait(PERIOD)
+
+    def sweep(self) -> None:
+        """Sweep, if no other worker of these queues has in the last minute. Raises RedisError."""
+        if not self._connection.set(self._lock, "", nx=True, px=int(PERIOD * 900)):
+            return
+        for queue, sweep in self._sweeps.items():
+            kept = sweep.run(self._closing.wait)
+            if kept:
+                events.MAILS_KEPT.log(log, mails=kept, queue=queue)
