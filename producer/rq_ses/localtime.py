@@ -17,24 +17,14 @@ def read_moment(text: str) -> datetime:
     """
     try:
         moment = datetime.fromisoformat(text)
-    except (ValueError, TypeError):
+        if moment.tzinfo is not None:
+            return moment
+        readings = [moment.replace(fold=fold).astimezone() for fold in (0, 1)]
+    except (ValueError, TypeError, OverflowError, OSError):  # the last ones: years beyond the host's clock
         raise ValueError(f"{text!r:.80} is no date and time: write {FORM}") from None
-    try:
-        return local_moment(moment) if moment.tzinfo is None else moment
-    except (OverflowError, OSError):  # years beyond what the host's clock knows
-        raise ValueError(f"{text!r:.80} is no date and time: write {FORM}") from None
-
-
-def local_moment(naive: datetime) -> datetime:
-    """Return a local time (of this host) with its offset.
-
-    Raises:
-        ValueError: clocks are put on over it, or back to it; both readings are named with their offsets.
-    """
-    readings = [naive.replace(fold=fold).astimezone() for fold in (0, 1)]
     if readings[0].utcoffset() == readings[1].utcoffset():
         return readings[0]
-    raise ValueError(_doubtful(naive, readings))
+    raise ValueError(_doubtful(moment, readings))
 
 
 def checked_moment(name: str, moment: datetime) -> datetime:
