@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from rq_ses.textfile import NotText, read_text
+
 DEFAULT: Final = "default"
 
 Section = Mapping[str, str]
@@ -124,14 +126,14 @@ def _named(kind: str, section: str) -> str | None:
 def _sections(path: Path) -> dict[str, Section]:
     parser = configparser.RawConfigParser()
     try:
-        parser.read_string(path.read_text(encoding="utf-8-sig"), source=path.name)
+        parser.read_string(read_text(path), source=path.name)
     except OSError as exc:
         # In a container the home may well be another user's: what can't even be seen isn't there.
         if not is_there(path):
             return {}
         raise FilesUnreadable(f"{path} cannot be read: {exc.strerror}") from exc
-    except UnicodeDecodeError:
-        raise FilesUnreadable(f"{path} is no UTF-8 text: save it as UTF-8") from None
+    except NotText as exc:
+        raise FilesUnreadable(f"{path} is no UTF-8 text: {exc}") from None
     except configparser.Error as exc:
         # Not chained: the cause repeats the line.
         raise FilesUnreadable(f"{path}, {_fault(exc)}") from None

@@ -22,11 +22,11 @@ import re
 import tomllib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from rq_ses import declared
 from rq_ses.invalid import shown
+from rq_ses.textfile import read_text
 
 _TRANSPORT: Final = {
     "access_key_id": "aws_access_key_id",
@@ -70,9 +70,9 @@ def read_config(
         others: the settings of others that [rq_ses] may hold, too; then the transport is left alone.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = read_text(path)
     except (OSError, ValueError) as exc:
-        reason = (exc.strerror if isinstance(exc, OSError) else None) or "it is no UTF-8 text"
+        reason = (exc.strerror if isinstance(exc, OSError) else None) or str(exc)
         return Config(problems={"config": f"RQ_SES_CONFIG: {shown(path, 200)} cannot be read: {reason}"})
     return parse_config(text, path, environment, names, others=others)
 

@@ -89,6 +89,16 @@ class GateState:
         return None if self.breaker == "closed" or self.since is None else max(0.0, self.now - self.since)
 
     @property
+    def quota_is_known(self) -> bool:
+        """Tell whether SES has told the day's quota lately: then one of None is no bound."""
+        return self.answered is not None and self.now - self.answered < _DAY
+
+    @property
+    def rate_is_known(self) -> bool:
+        """Tell whether SES, or a setting, has told a rate: then one of None is no bound."""
+        return self.answered is not None or self.max_send_rate is not None
+
+    @property
     def next_probe_in(self) -> float | None:
         """Seconds until a probe may be made; None if none is planned."""
         return None if self.next_probe is None else max(0.0, self.next_probe - self.now)
@@ -187,7 +197,8 @@ def _state(account: str, region: str, now: float, stored: Mapping[bytes, bytes])
 
     state = fields.get("state")
     breaker: Breaker = "open" if state == "open" else "half-open" if state == "half-open" else "closed"
-    ceiling = flow["fixed"] or flow["rate"] or None
+    # As in lua/gate.lua: SES tells an account without bound by a number below 0.
+    ceiling = next((rate for rate in (flow["fixed"], flow["rate"]) if rate > 0), None)
     quota = (flow["quota"] if now - flow["answered"] < _DAY else 0.0) or None
     claimed = flow["recipients"] - flow["counted"]
     probe = fields.get("probe", "").partition(":")[0]

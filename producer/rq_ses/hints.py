@@ -80,6 +80,19 @@ _TOO_LARGE: Final = (
 _SERVER: Final = f"SES or a server on the way to it failed. {_AWAY}"
 _CONFIGURATION: Final = "Run `rq-ses doctor` on the worker's host: it shows where the connection fails."
 
+_SERIALIZER: Final = (
+    "A `rq worker` without `--serializer json` took the mail and could not read it, so it was not sent: stop "
+    "that worker, run `rq-ses worker` (or give it the option), then resend."
+)
+_IMPORT: Final = (
+    "The worker that took the mail could not import rq_ses_worker, so it was not sent: "
+    "install rq-ses with its extra `worker` there, or keep that worker off the mails' queue; then resend."
+)
+_SETTINGS: Final = (
+    "The worker that took the mail has no usable settings, so it was not sent: give a `rq worker` the same "
+    "environment as `rq-ses worker` (the words above name what is wrong), then resend."
+)
+
 _BY_TEXT: Final = tuple(
     (re.compile(pattern, re.IGNORECASE), hint)
     for pattern, hint in (
@@ -270,6 +283,13 @@ _BY_CODE: Final[dict[str, str]] = {
         f"Its worker was killed, or away for longer than RQ_SES_LEASE, while it was sending. {_MAYBE}"
     ),
     "InternalError": f"A defect of rq-ses: please report it with the worker's log. {_MAYBE}",
+    # A stock `rq worker`, before it came to the mail
+    "DeserializationError": _SERIALIZER,
+    "UnpicklingError": _SERIALIZER,
+    "SettingsError": _SETTINGS,
+    "ImportError": _IMPORT,
+    "ModuleNotFoundError": _IMPORT,
+    "AbandonedJobError": f"The stock `rq worker` that had the mail was killed. {_MAYBE}",
     # Ours: what an audit failed (rq_ses_worker.placement)
     "PayloadLost": "The job's data is gone from Redis, so it can't be resent: send the mail anew.",
     "ScheduleLost": "The mail is whole, but nothing says when it was to go: resend it if it still should.",
@@ -293,6 +313,8 @@ def hint_for(code: str | None, message: str, status: int | None) -> str | None:
         for pattern, hint in _BY_TEXT:
             if pattern.search(text):
                 return hint
+    if code == "ValueError" and status is None and message.startswith("Invalid attribute name"):
+        return _IMPORT  # so RQ says that the job's function can't be imported
     if code is not None and code in _BY_CODE:
         return _BY_CODE[code]
     return None if status is None else _by_status(status)

@@ -9,6 +9,8 @@ Credentials are the primary's; the Sentinels' own stand in the query: sentinel_u
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlencode
@@ -33,6 +35,9 @@ from rq_ses.redisurl import check_redis_url
 SENTINEL_PORT: Final = 26379
 SENTINEL_TIMEOUT: Final = 1.0
 """Seconds after which the next Sentinel is asked."""
+
+BORROWED_TIMEOUT: Final = 5.0
+"""Seconds for a connection and for a command of a client that is made for a moment."""
 
 _SENTINEL_URL: Final = re.compile(
     r"(?P<scheme>rediss?)\+sentinel://(?:(?P<user>[^/?#@\s]*)@)?(?P<hosts>[^/?#@\s]+)"
@@ -149,6 +154,20 @@ def own_client(connection: Redis, *, socket_timeout: float, connect_timeout: flo
     if isinstance(pool, BlockingConnectionPool):
         return Redis.from_pool(BlockingConnectionPool(timeout=socket_timeout, **options))
     return Redis.from_pool(ConnectionPool(**options))
+
+
+@contextmanager
+def borrowed(connection: Redis) -> Iterator[Redis]:
+    """Use one of our clients as it is, and in place of any other its `own_client`, for a moment."""
+    if isinstance(connection, Redis) and _is_ours(connection.connection_pool.connection_class):
+        yield connection
+        return
+    with own_client(connection, socket_timeout=BORROWED_TIMEOUT, connect_timeout=BORROWED_TIMEOUT) as own:
+        yield own
+
+
+def _is_ours(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Patient)
 
 
 def server_time(connection: Redis) -> float:

@@ -79,7 +79,7 @@ def test_failed_mails_are_grouped_with_a_hint(redis: Redis, env: dict[str, str])
     ), done.stdout
     assert re.search(r" 1  ReadTimeout: .*\n.*; 1 of them SES may have accepted\n", done.stdout)
     assert " 1  AccessDeniedException: Not authorized\n" in done.stdout
-    assert done.stderr == "5 failed mails in 3 groups (mail-high, mail, mail-bulk)\n"
+    assert done.stderr == "5 failed mails in 3 groups, the largest first (mail-high, mail, mail-bulk)\n"
 
 
 def test_groups_lists_and_single_mails_are_printed_as_json(redis: Redis, env: dict[str, str]) -> None:
@@ -237,7 +237,10 @@ def test_named_mails_are_resent_with_changes(redis: Redis, env: dict[str, str], 
         (["--set", "sender=a@b.example", "--set", "sender=c@d.example"], "--set: 'sender' was given twice"),
         (["--set", "tags.a=1", "--set", "tags=1"], "--set: 'tags' was given twice"),
         (["--tag", "kind"], "--tag: 'kind' has no name or no '=': write NAME=VALUE"),
-        (["--older-than", "soon"], "'soon' is no length of time: write 45s, 30m, 2h or 3d"),
+        (
+            ["--older-than", "soon"],
+            "'soon' is no length of time and no moment: write 45s, 30m, 2h or 3d, or",
+        ),
         (["--rate", "0"], "--rate"),
         (["--limit", "0"], "--limit"),
         (["--ids", "/no/such"], "--ids: '/no/such' can't be read: No such file"),

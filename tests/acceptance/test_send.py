@@ -463,7 +463,7 @@ def test_closed_standard_input_is_a_usage_error(env: dict[str, str]) -> None:
         env=env, capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 2
-    assert "--jsonl: standard input is closed: give a file" in done.stderr
+    assert "standard input is closed: give a file" in done.stderr
 
 
 def test_an_empty_file_is_no_error(redis: Redis, env: dict[str, str]) -> None:

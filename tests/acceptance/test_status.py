@@ -55,7 +55,7 @@ def test_it_needs_neither_a_worker_nor_a_region(redis: Redis, redis_url: str, en
     done = run(["status", "--sample", "0"], env)
     assert (done.returncode, done.stderr) == (0, "")
     rows = [line.split() for line in done.stdout.splitlines()]
-    assert ["mail-high", "1", "0.0", "s", "0", "0", "-", "0"] in [
+    assert ["mail-high", "1", "0.0", "s", "0", "0", "-", "0", "0"] in [
         [*row[:2], "0.0", *row[3:]] for row in rows if row[:1] == ["mail-high"]
     ]
     assert "no worker is at these queues: rq-ses worker" in done.stdout

@@ -21,6 +21,7 @@ def run_on_terminal(
     stdout: IO[bytes] | None = None,
     columns: int = 100,
     rows: int = 40,
+    term: str = "xterm-256color",
 ) -> tuple[int, str]:
     """Run a command with stderr, and stdout unless given, on a terminal; return code and what it shows."""
     master, slave = pty.openpty()
@@ -28,7 +29,7 @@ def run_on_terminal(
     try:
         process = subprocess.Popen(
             command,
-            env={**env, "TERM": "xterm-256color"},
+            env={**env, "TERM": term},
             stdin=stdin,
             stdout=slave if stdout is None else stdout,
             stderr=slave,

@@ -10,11 +10,12 @@ from typing import Annotated, Any, Literal
 import click
 from pydantic import Field
 from redis.exceptions import RedisError
-from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 
 from rq_ses import contract
+from rq_ses.cli import output
 from rq_ses.cli.exits import INCOMPLETE, OK, UNAVAILABLE
+from rq_ses.cli.screen import console
 from rq_ses.plaintext import one_line
 from rq_ses.settings import Number, ProducerSettings, load_settings
 from rq_ses_worker.audit import Audit, Report
@@ -84,18 +85,20 @@ def audit(*, repair: bool, as_json: bool, wait: float, **options: Any) -> None:
                 for report in Audit(connection, queue, policy, wait=wait, tell=tell).run(repair=repair):
                     found += 1
                     open_ += not report.done
-                    click.echo(_json(report, queue) if as_json else _line(report))
+                    output.echo(_json(report, queue) if as_json else _line(report))
     except RedisError as exc:
         reason = one_line(f"{type(exc).__name__}: {exc}", 300)
-        click.echo(f"Error: Redis did not answer ({reason}): check RQ_SES_REDIS_URL and the server", err=True)
+        output.echo(
+            f"Error: Redis did not answer ({reason}): check RQ_SES_REDIS_URL and the server", err=True
+        )
         sys.exit(UNAVAILABLE)
     if not found:
-        click.echo(f"every job of {settings.queue} stands where it belongs", err=True)
+        output.echo(f"every job of {settings.queue} stands where it belongs", err=True)
     elif open_:
         advice = "" if repair else ": --repair puts them back"
-        click.echo(f"{found} found, {found - open_} repaired{advice}", err=True)
+        output.echo(f"{found} found, {found - open_} repaired{advice}", err=True)
     else:
-        click.echo(f"{found} found, all repaired", err=True)
+        output.echo(f"{found} found, all repaired", err=True)
     sys.exit(INCOMPLETE if open_ else OK)
 
 
@@ -103,7 +106,7 @@ def _progress() -> Progress:
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}: {task.fields[read]} jobs read"),
-        console=Console(stderr=True),
+        console=console(stderr=True),
         transient=True,
         disable=not sys.stderr.isatty(),
         # rich would print on stderr what goes to a file or a pipe.

@@ -13,12 +13,13 @@ from typing import Any, Final
 import click
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from rq_ses import server
+from rq_ses.cli import output
 from rq_ses.cli.exits import UNAVAILABLE
+from rq_ses.cli.screen import console
 from rq_ses.errors import SettingsError
 from rq_ses.gate import (
     REASON_LIMIT,
@@ -88,7 +89,7 @@ def show(*, as_json: bool, **options: Any) -> None:
     with _redis(settings) as connection:
         state = read_gate(connection, *_chosen(connection, settings))
     if as_json:
-        click.echo(json.dumps(asdict(state), ensure_ascii=False))
+        output.echo(json.dumps(asdict(state), ensure_ascii=False))
     else:
         _print(state)
 
@@ -111,7 +112,7 @@ def open_(*, reason: str, **options: Any) -> None:
     with _redis(settings) as connection:
         gate = _chosen(connection, settings)
         open_breaker(connection, *gate, one_line(reason, REASON_LIMIT))
-    click.echo(f"the breaker of {_name(gate)} is open: nothing is sent until it is closed", err=True)
+    output.echo(f"the breaker of {_name(gate)} is open: nothing is sent until it is closed", err=True)
 
 
 @breaker.command()
@@ -131,7 +132,7 @@ def close(**options: Any) -> None:
     with _redis(settings) as connection:
         gate = _chosen(connection, settings)
         was_open = close_breaker(connection, *gate)
-    click.echo(
+    output.echo(
         f"the breaker of {_name(gate)} {'is' if was_open else 'was'} closed" + " already" * (not was_open),
         err=True,
     )
@@ -146,11 +147,13 @@ def _redis(settings: GateSettings) -> Iterator[Redis]:
             yield connection
     except ResponseError as exc:
         text = "delete a key of the wrong type (WRONGTYPE), or give the user the right (NOPERM)"
-        click.echo(f"Error: Redis refused ({one_line(str(exc), 300)}): {text}", err=True)
+        output.echo(f"Error: Redis refused ({one_line(str(exc), 300)}): {text}", err=True)
         sys.exit(UNAVAILABLE)
     except RedisError as exc:
         reason = one_line(f"{type(exc).__name__}: {exc}", 300)
-        click.echo(f"Error: Redis did not answer ({reason}): check RQ_SES_REDIS_URL and the server", err=True)
+        output.echo(
+            f"Error: Redis did not answer ({reason}): check RQ_SES_REDIS_URL and the server", err=True
+        )
         sys.exit(UNAVAILABLE)
 
 
@@ -167,7 +170,7 @@ def _chosen(connection: Redis, settings: GateSettings) -> tuple[str, str]:
     if region is None:
         fit = [gate for gate in known if gate[0] == account or not settings.origin("account")]
         if len(fit) == 1:
-            click.echo(f"no region is set: the only account there is is {_name(fit[0])}", err=True)
+            output.echo(f"no region is set: the only account there is is {_name(fit[0])}", err=True)
             return fit[0]
         problem = f"AWS_REGION: is not set, and {'several accounts' if fit else 'no account'} could be meant"
     else:
@@ -188,7 +191,7 @@ def _print(state: GateState) -> None:
     table = Table.grid(padding=(0, 2))
     for name, value in _rows(state):
         table.add_row(name, Text(value))
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    console(piped=200).print(table)
 
 
 def _rows(state: GateState) -> Iterator[tuple[str, str]]:

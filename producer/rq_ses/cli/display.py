@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from rq_ses.cli.output import echo
+from rq_ses.cli.screen import console
 
 
 class Display:
@@ -33,7 +33,7 @@ class Display:
         # rich's own redirection would print on stderr what goes to stdout.
         self._progress = Progress(
             *columns,
-            console=Console(stderr=True),
+            console=console(stderr=True),
             transient=True,
             disable=not self._shown,
             redirect_stdout=False,

@@ -13,24 +13,25 @@ from typing import IO, Any
 
 import click
 
+from rq_ses.cli import output
 from rq_ses.cli.exits import INCOMPLETE
-from rq_ses.cli.letters import (
-    choosing,
-    chosen,
-    counted,
-    failure,
-    group_lines,
+from rq_ses.cli.groups import (
+    Ages,
     group_object,
-    missing,
+    letter_row,
     passed_over,
+    preview,
     progress,
-    reached,
-    reaching,
-    when,
+    tell_groups,
+    tell_missing,
+    tell_rows,
 )
-from rq_ses.deadletter import DeadLetter, DeadLetterNotFound, DeadLetters, Filter
-from rq_ses.deadletter.view import letter_lines, letter_object
-from rq_ses.plaintext import one_line
+from rq_ses.cli.letters import choosing, chosen, reached, reaching
+from rq_ses.cli.screen import console, tell
+from rq_ses.deadletter import DeadLetterNotFound, DeadLetters, Filter
+from rq_ses.deadletter.archive import Exported
+from rq_ses.deadletter.view import letter_object, letter_rows
+from rq_ses.figures import counted
 
 
 @click.command()
@@ -94,42 +95,40 @@ def failed(
 
 
 def _show_groups(letters: DeadLetters, wanted: Filter, *, as_json: bool) -> None:
-    with progress() as bar:
-        task = bar.add_task("reading", total=None)
-        found = letters.groups(wanted, on_progress=lambda number: bar.update(task, completed=number))
-    now = datetime.now(UTC)
-    for group in found:
-        if as_json:
-            click.echo(json.dumps(group_object(group)))
-        else:
-            click.echo("\n".join(group_lines(group, now)))
+    found = preview(letters, wanted)
+    if as_json:
+        for group in found:
+            output.echo(json.dumps(group_object(group)))
+    else:
+        tell_groups(found)
     for line in passed_over(found):
-        click.echo(line, err=True)
+        output.echo(line, err=True)
     mails = counted(found.count, "failed mail", "failed mails")
-    click.echo(f"{mails} in {counted(len(found), 'group', 'groups')} ({', '.join(letters.queues)})", err=True)
-    _tell_missing(wanted, found.count)
+    groups = counted(len(found), "group", "groups")
+    order = ", the largest first" if len(found) > 1 else ""
+    output.echo(f"{mails} in {groups}{order} ({', '.join(letters.queues)})", err=True)
+    _end(wanted, found.count)
 
 
 def _list(letters: DeadLetters, wanted: Filter, limit: int | None, *, as_json: bool) -> None:
     number = 0
+    screen = console()
     for letter in islice(letters.find(wanted), limit):
+        if as_json:
+            output.echo(json.dumps(letter_object(letter)))
+        else:
+            tell(letter_row(letter), screen)
+        if output.broken():
+            sys.exit(INCOMPLETE)  # looking changes nothing, and nobody looks any more
         number += 1
-        click.echo(json.dumps(letter_object(letter)) if as_json else _line(letter))
-    click.echo(counted(number, "failed mail", "failed mails"), err=True)
+    order = ", of each queue the one that failed first before the others" if number > 1 else ""
+    output.echo(f"{counted(number, 'failed mail', 'failed mails')}{order}", err=True)
     if not limit:
-        _tell_missing(wanted, number)
+        _end(wanted, number)
 
 
-def _line(letter: DeadLetter) -> str:
-    at = f"{letter.failed_at:%Y-%m-%d %H:%M:%S}" if letter.failed_at else "?"
-    doubt = " [SES may have accepted it]" if letter.unknown else ""
-    what = f"{one_line(letter.description, 130)} | {failure(letter.code, letter.message)}{doubt}"
-    return f"{one_line(letter.job_id, 100)}  {at}  {what}"
-
-
-def _tell_missing(wanted: Filter, seen: int) -> None:
-    if (count := missing(wanted, seen)) > 0:
-        click.echo(f"{counted(count, 'job id is', 'job ids are')} no failed mail's", err=True)
+def _end(wanted: Filter, seen: int) -> None:
+    if tell_missing(wanted, seen):
         sys.exit(INCOMPLETE)
 
 
@@ -137,26 +136,42 @@ def _show_one(letters: DeadLetters, job_id: str, *, as_json: bool) -> None:
     try:
         letter = letters.get(job_id)
     except DeadLetterNotFound as exc:
-        click.echo(f"Error: {exc}", err=True)
+        output.echo(f"Error: {exc}", err=True)
         sys.exit(INCOMPLETE)
     if as_json:
-        click.echo(json.dumps(letter_object(letter)))
+        output.echo(json.dumps(letter_object(letter)))
     else:
-        click.echo("\n".join(letter_lines(letter, lambda moment: when(moment, datetime.now(UTC)))))
+        tell_rows(letter_rows(letter, Ages(datetime.now(UTC)).when))
 
 
 def _export(letters: DeadLetters, wanted: Filter, name: str, limit: int | None) -> None:
-    with _created(name) as target, progress() as bar:
-        task = bar.add_task("writing", total=None)
-        result = letters.export(
-            target, wanted, limit=limit, on_progress=lambda done: bar.update(task, completed=done.exported)
+    result = Exported()
+    try:
+        with _created(name) as target, progress() as bar:
+            task = bar.add_task("writing", total=None)
+
+            def told(done: Exported) -> None:
+                nonlocal result
+                result = done
+                bar.update(task, completed=done.exported)
+
+            result = letters.export(target, wanted, limit=limit, on_progress=told)
+            target.flush()
+    except OSError as exc:
+        if name == "-":
+            output.note_broken(exc)
+        mails = counted(result.exported, "mail", "mails")
+        output.echo(
+            f"Error: --export: {name!r} can't be written: {exc.strerror}; it breaks off after about {mails}",
+            err=True,
         )
-    click.echo(f"{counted(result.exported, 'mail', 'mails')} written", err=True)
+        sys.exit(INCOMPLETE)
+    output.echo(f"{counted(result.exported, 'mail', 'mails')} written", err=True)
     if result.unreadable:
-        click.echo(f"{counted(result.unreadable, 'mail', 'mails')} can't be read and are left out", err=True)
+        output.echo(f"{counted(result.unreadable, 'mail', 'mails')} can't be read and are left out", err=True)
         sys.exit(INCOMPLETE)
     if not limit:
-        _tell_missing(wanted, result.exported)
+        _end(wanted, result.exported)
 
 
 @contextmanager
@@ -171,8 +186,5 @@ def _created(name: str) -> Iterator[IO[str]]:
         raise click.UsageError(f"--export: {name!r} is there already: give another name") from exc
     except OSError as exc:
         raise click.UsageError(f"--export: {name!r} can't be written: {exc.strerror}") from exc
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as target:
-            yield target
-    except OSError as exc:
-        raise click.ClickException(f"--export: {name!r} can't be written: {exc.strerror}") from exc
+    with os.fdopen(descriptor, "w", encoding="utf-8") as target:
+        yield target

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import click
 
-from rq_ses.cli.exits import SETTINGS, UNAVAILABLE
+from rq_ses.cli import output, streams
+from rq_ses.cli.exits import INCOMPLETE, OK, SETTINGS, UNAVAILABLE
 from rq_ses.declared import check_environment
 from rq_ses.errors import OutboxUnavailable, SettingsError
 
 _GROUP = "rq_ses.commands"
+_FULL = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
 _EXTRAS = {"worker": "worker", "audit": "worker", "doctor": "worker", "simulator": "simulator"}
 """The extra that brings a command's needs; any other command wants all of them."""
 
@@ -26,6 +29,16 @@ class Commands(click.Group):
 
     An RQ_SES_ variable that is no setting is refused before anything else: misspelt, it would do nothing.
     """
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        streams.prepare()
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as exc:  # help, which is printed before there is a command
+            if not _is_of_stdout(exc):
+                raise
+            output.note_broken(exc)
+            output.leave(OK)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return sorted(point.name for point in _points())
@@ -44,14 +57,28 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            super().invoke(ctx)
         except SettingsError as exc:
             for problem in exc.problems:
-                click.echo(f"Error: {problem}", err=True)
-            ctx.exit(SETTINGS)
+                output.echo(f"Error: {problem}", err=True)
+            output.leave(SETTINGS)
         except OutboxUnavailable as exc:
-            click.echo(f"Error: {exc}", err=True)
-            ctx.exit(UNAVAILABLE)
+            output.echo(f"Error: {exc}", err=True)
+            output.leave(UNAVAILABLE)
+        except click.exceptions.Exit as exc:
+            output.leave(exc.exit_code)
+        except SystemExit as exc:
+            output.leave(exc.code if isinstance(exc.code, int) else OK if exc.code is None else INCOMPLETE)
+        except OSError as exc:
+            if not _is_of_stdout(exc):
+                raise
+            output.note_broken(exc)
+        output.leave(OK)
+
+
+def _is_of_stdout(exc: OSError) -> bool:
+    """Tell whether it is click.echo's: an error of a full or broken stream, of no file that has a name."""
+    return exc.filename is None and exc.errno in _FULL
 
 
 def _points() -> list[EntryPoint]:

@@ -10,8 +10,12 @@ from typing import BinaryIO
 
 import click
 
+from rq_ses.cli import output
 from rq_ses.cli.exits import INCOMPLETE, OK
-from rq_ses.cli.letters import counted, progress, reached
+from rq_ses.cli.groups import progress
+from rq_ses.cli.letters import reached
+from rq_ses.figures import counted
+from rq_ses.textfile import NotText
 
 
 @click.command("import")
@@ -48,20 +52,23 @@ def import_(
         raise click.UsageError("--include-unknown goes with --resend")
     with _opened(file) as source, reached((), redis_url, config) as letters, progress() as bar:
         task = bar.add_task("importing", total=None)
-        result = letters.restore(
-            source,
-            resend=resend,
-            include_unknown=include_unknown,
-            on_problem=lambda number, problem: click.echo(f"line {number}: {problem}", err=True),
-            on_progress=lambda done: bar.update(task, completed=done.lines),
-        )
+        try:
+            result = letters.restore(
+                source,
+                resend=resend,
+                include_unknown=include_unknown,
+                on_problem=lambda number, problem: output.echo(f"line {number}: {problem}", err=True),
+                on_progress=lambda done: bar.update(task, completed=done.lines),
+            )
+        except NotText as exc:
+            raise click.UsageError(f"FILE: {file!r} can't be read: {exc}") from exc
     if as_json:
-        click.echo(json.dumps(asdict(result)))
+        output.echo(json.dumps(asdict(result)))
     parts = [f"{result.failed:,} put back as failed", f"{result.queued:,} queued"]
     parts += [f"{result.exists:,} there already", f"{counted(result.bad, 'bad line', 'bad lines')}"]
-    click.echo(", ".join(parts), err=True)
+    output.echo(", ".join(parts), err=True)
     if result.unknown:
-        click.echo(
+        output.echo(
             f"{counted(result.unknown, 'mail', 'mails')} not queued: SES may have accepted them "
             "(--include-unknown queues them, too)",
             err=True,
@@ -71,8 +78,6 @@ def import_(
 
 def _opened(name: str) -> BinaryIO:
     if name == "-":
-        if sys.stdin is None:
-            raise click.UsageError("FILE: standard input is closed: give a file")
         return sys.stdin.buffer
     try:
         return Path(name).open("rb")

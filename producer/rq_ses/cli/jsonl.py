@@ -25,6 +25,7 @@ from rq_ses.outbox import BATCH_MESSAGES, OnConflict, Outbox
 from rq_ses.plaintext import one_line
 from rq_ses.receipt import Receipt
 from rq_ses.submission import Submission
+from rq_ses.textfile import NotText
 
 BATCH_INPUT: Final = 2 * 1024 * 1024
 """Bytes of input after which a batch is full: so few that the outbox never splits it into several steps."""
@@ -64,7 +65,16 @@ def send_lines(
 
 @contextmanager
 def opened(name: str) -> Iterator[BinaryIO]:
-    """Open the file of that name, or standard input for "-". Raises click.UsageError."""
+    """Open the file of that name, or standard input for "-"; what can't be read is a click.UsageError."""
+    try:
+        with _source(name) as source:
+            yield source
+    except NotText as exc:
+        raise click.UsageError(f"--jsonl: {name!r} can't be read: {exc}") from exc
+
+
+@contextmanager
+def _source(name: str) -> Iterator[BinaryIO]:
     if name == "-":
         if sys.stdin is None:
             raise click.UsageError("--jsonl: standard input is closed: give a file")

@@ -6,21 +6,21 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 import click
 from redis.exceptions import RedisError
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from rq_ses import contract
+from rq_ses.cli import output
 from rq_ses.cli.exits import UNAVAILABLE
-from rq_ses.deadletter import DeadLetters, Filter, Group, Groups
+from rq_ses.deadletter import DeadLetters, Filter
 from rq_ses.invalid import shown
+from rq_ses.localtime import FORM, read_moment
 from rq_ses.plaintext import one_line
 from rq_ses.settings import load_producer_settings
+from rq_ses.textfile import NotText, decoded, read_text
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _AGE: Final = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*([smhd])")
@@ -29,17 +29,25 @@ _ID_LIMIT: Final = 300
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-class Age(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5
-    """A length of time: 45s, 30m, 2h, 3d."""
+class Since(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5
+    """How long ago something was (45s, 30m, 2h, 3d), or the moment (ISO 8601, local if it has no offset)."""
 
-    name = "age"
+    name = "since"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        if isinstance(value, timedelta):
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta | datetime:
+        if isinstance(value, timedelta | datetime):
             return value
         found = _AGE.fullmatch(str(value).strip())
-        if not found:
-            self.fail(f"{shown(value)} is no length of time: write 45s, 30m, 2h or 3d", param, ctx)
+        if found is None:
+            try:
+                return read_moment(str(value).strip())
+            except ValueError as exc:
+                form = (
+                    f"{shown(value)} is no length of time and no moment: write 45s, 30m, 2h or 3d, or {FORM}"
+                )
+                self.fail(form if "no date and time" in str(exc) else str(exc), param, ctx)
         seconds = float(found[1]) * _UNITS[found[2]]
         if seconds > contract.YEARS:
             self.fail(f"{shown(value)} is too long: give ten years at most", param, ctx)
@@ -57,8 +65,25 @@ def choosing(command: _Command) -> _Command:
             click.option("--recipient", metavar="ADDRESS", help="An address in to, cc or bcc."),
             click.option("--sender-domain", metavar="DOMAIN", help="Domain of the sender's address."),
             click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="Tag; may be repeated."),
-            click.option("--older-than", type=Age(), help="Failed so long ago or longer (30m, 2h, 3d)."),
-            click.option("--newer-than", type=Age(), help="Failed within this time (30m, 2h, 3d)."),
+            click.option(
+                "--older-than",
+                type=Since(),
+                metavar="AGE|MOMENT",
+                help="Failed so long ago or longer (30m, 2h, 3d), or by this moment (ISO 8601).",
+            ),
+            click.option(
+                "--newer-than",
+                type=Since(),
+                metavar="AGE|MOMENT",
+                help="Failed within this time (30m, 2h, 3d), or since this moment (ISO 8601).",
+            ),
+            click.option(
+                "--failed-between",
+                nargs=2,
+                type=Since(),
+                metavar="FROM TO",
+                help="Failed from the one (an age or a moment) to the other.",
+            ),
             click.option(
                 "--ids", "ids_file", metavar="FILE", help="File with a job id a line (- for standard input)."
             ),
@@ -94,13 +119,21 @@ def chosen(
     ids_file: str | None,
     codes: tuple[str, ...],
     tags: tuple[str, ...],
+    failed_between: tuple[timedelta | datetime, timedelta | datetime] | None = None,
     **rest: Any,
 ) -> Filter:
-    """Return the filter that the options make."""
+    """Return the filter that the options make. Raises click.UsageError."""
+    if failed_between:
+        if rest.get("older_than") is not None or rest.get("newer_than") is not None:
+            raise click.UsageError("--failed-between goes without --older-than and --newer-than")
+        rest["newer_than"], rest["older_than"] = failed_between
     ids: list[str] | None = None
     if job_ids or ids_file is not None:
         ids = [*job_ids, *(_read_ids(ids_file) if ids_file is not None else ())]
-    return Filter(codes=codes, tags=pairs("--tag", tags), ids=ids, **rest)
+    try:
+        return Filter(codes=codes, tags=pairs("--tag", tags), ids=ids, **rest)
+    except ValueError as exc:
+        raise click.UsageError(str(exc)) from exc
 
 
 def pairs(option: str, texts: tuple[str, ...]) -> dict[str, str]:
@@ -130,7 +163,7 @@ def reached(queues: tuple[str, ...], redis_url: str | None, config: str | None) 
         yield letters
     except RedisError as exc:
         reason = one_line(f"{type(exc).__name__}: {exc}", 300)
-        click.echo(
+        output.echo(
             f"Error: Redis did not answer ({reason}): "
             "check RQ_SES_REDIS_URL and the server, then run this again",
             err=True,
@@ -138,89 +171,6 @@ def reached(queues: tuple[str, ...], redis_url: str | None, config: str | None) 
         sys.exit(UNAVAILABLE)
     finally:
         letters.connection.close()
-
-
-def progress(total: int | None = None) -> Progress:
-    """Return a progress bar for stderr, drawn if that is a terminal; its task is to be added."""
-    measure = (SpinnerColumn(), TextColumn("{task.completed:,} read")) if total is None else (
-        BarColumn(), MofNCompleteColumn())  # fmt: skip
-    return Progress(
-        TextColumn("{task.description}"),
-        *measure,
-        console=Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-        # rich would print on stderr what goes to a file or a pipe.
-        redirect_stdout=sys.stdout.isatty(),
-    )
-
-
-def group_lines(group: Group, now: datetime) -> list[str]:
-    """Return a group as lines for a terminal."""
-    lines = [f"{group.count:>9,}  {failure(group.code, group.cause)}"]
-    span = when(group.oldest, now)
-    if group.newest != group.oldest:
-        span = f"{span} to {when(group.newest, now)}"
-    unknown = f"; {group.unknown:,} of them SES may have accepted" if group.unknown else ""
-    lines.append(f"{'':11}failed {span}{unknown}")
-    if hint := group.hint:
-        lines.append(f"{'':11}Hint: {one_line(hint, 1000)}")
-    return lines
-
-
-def group_object(group: Group) -> dict[str, Any]:
-    """Return a group as an object for JSON."""
-    return {
-        "code": group.code,
-        "cause": group.cause,
-        "count": group.count,
-        "unknown": group.unknown,
-        "oldest": group.oldest.isoformat() if group.oldest else None,
-        "newest": group.newest.isoformat() if group.newest else None,
-        "hint": group.hint,
-    }
-
-
-def passed_over(found: Groups) -> list[str]:
-    """Return lines about what isn't in the groups."""
-    lines = []
-    if found.gone:
-        lines.append(f"{counted(found.gone, 'entry', 'entries')} without a failed job passed over")
-    if found.foreign:
-        lines.append(f"{counted(found.foreign, 'job that is no mail', 'jobs that are no mails')} passed over")
-    return lines
-
-
-def failure(code: str, message: str) -> str:
-    """Return what went wrong on one inert line."""
-    head = one_line(code, 120)
-    text = one_line(message, 500)
-    return f"{head}: {text}" if text else head
-
-
-def when(moment: datetime | None, now: datetime) -> str:
-    """Return a moment with its distance from now."""
-    if moment is None:
-        return "at an unknown time"
-    seconds = int((now - moment).total_seconds())
-    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= length:
-            distance = f"{seconds // length} {unit} ago"
-            break
-    else:
-        distance = f"{max(0, seconds)} s ago"
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC ({distance})"
-
-
-def counted(number: int, one: str, many: str) -> str:
-    """Return a number with its noun."""
-    return f"{number:,} {one if number == 1 else many}"
-
-
-def missing(wanted: Filter, seen: int) -> int:
-    """Return how many of the named jobs are no dead letters; 0 where other filters may have left them out."""
-    plain = Filter(ids=wanted.ids)
-    return len(set(wanted.ids)) - seen if wanted.ids is not None and wanted == plain else 0
 
 
 def edits(texts: tuple[str, ...]) -> Mapping[str, Any]:
@@ -248,14 +198,12 @@ def edits(texts: tuple[str, ...]) -> Mapping[str, Any]:
 
 def _read_ids(name: str) -> list[str]:
     try:
-        if name == "-":
-            text = sys.stdin.read() if sys.stdin else ""
-        else:
-            text = Path(name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) else "it is no UTF-8 text"
-        raise click.UsageError(f"--ids: {name!r} can't be read: {reason}") from exc
-    ids = [line.strip() for line in text.splitlines()]
+        text = decoded(sys.stdin.buffer.read()) if name == "-" else read_text(name)
+    except OSError as exc:
+        raise click.UsageError(f"--ids: {name!r} can't be read: {exc.strerror}") from exc
+    except NotText as exc:
+        raise click.UsageError(f"--ids: {name!r} can't be read: {exc}") from exc
+    ids = [line.strip() for line in text.split("\n")]
     for number, one in enumerate(ids, 1):
         if len(one) > _ID_LIMIT or " " in one:
             raise click.UsageError(f"--ids: line {number}: {shown(one)} is no job id: write one a line")

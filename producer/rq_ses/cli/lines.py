@@ -10,6 +10,7 @@ from typing import Annotated, Any, BinaryIO, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from rq_ses import textfile
 from rq_ses.contract import YEARS
 from rq_ses.invalid import shown
 from rq_ses.localtime import FORM
@@ -69,29 +70,14 @@ class Line:
 def read_lines(source: BinaryIO, *, limit: int = LINE_LIMIT) -> Iterator[Line]:
     """Read JSON lines one by one; blank ones are passed over, bad ones come with their problem.
 
-    Of a line longer than `limit` bytes no more than that is ever in memory.
+    Of a line longer than `limit` bytes no more than that is ever in memory. Raises rq_ses.textfile.NotText,
+    before the first line, if the file is in another encoding than UTF-8.
     """
-    number = size = 0
-    while raw := source.readline(limit):
-        number += 1
-        size += len(raw)
-        if not raw.endswith(b"\n") and len(raw) == limit and (rest := _pass_over(source, limit)):
-            yield Line(number, size + rest, None, f"longer than {limit} bytes: SES takes no such mail")
-        elif raw.strip():
-            yield _read(number, size, raw)
+    for number, raw, size in textfile.read_lines(source, limit=limit):
+        if raw is None:
+            yield Line(number, size, None, f"longer than {limit} bytes: SES takes no such mail")
         else:
-            continue
-        size = 0
-
-
-def _pass_over(source: BinaryIO, limit: int) -> int:
-    """Read up to the end of the line, and return how many bytes that were."""
-    passed = 0
-    while piece := source.readline(limit):
-        passed += len(piece)
-        if piece.endswith(b"\n"):
-            break
-    return passed
+            yield _read(number, size, raw)
 
 
 def _read(number: int, size: int, raw: bytes) -> Line:

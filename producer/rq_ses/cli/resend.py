@@ -6,24 +6,16 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 
+from rq_ses.cli import output
 from rq_ses.cli.exits import INCOMPLETE, OK
-from rq_ses.cli.letters import (
-    choosing,
-    chosen,
-    counted,
-    edits,
-    group_lines,
-    missing,
-    progress,
-    reached,
-    reaching,
-)
+from rq_ses.cli.groups import may_ask, preview, progress, tell_groups, tell_missing
+from rq_ses.cli.letters import choosing, chosen, edits, reached, reaching
 from rq_ses.deadletter import DeadLetters, EditRefused, Filter, Groups, Resent
+from rq_ses.figures import counted
 
 
 @click.command()
@@ -83,10 +75,8 @@ def resend(
     Exit codes: 0 all was resent that may be, 1 some was not or it was interrupted, 2 bad command line,
     3 bad settings, 4 no Redis.
     """
-    if not (yes or dry_run or (sys.stdin is not None and sys.stdin.isatty() and ids_file != "-")):
-        raise click.UsageError(
-            "there is no terminal to ask on: give --yes, or --dry-run to see what it would do"
-        )
+    if not (yes or dry_run):
+        may_ask(ids_file)
     wanted, new = chosen(job_ids, ids_file=ids_file, **filters), edits(changes)
     with reached(queues, redis_url, config) as letters:
         try:
@@ -97,23 +87,23 @@ def resend(
                 _ask(found, count, include_unknown=include_unknown)
             if dry_run or not count:
                 _tell_unknown(0 if include_unknown else found.unknown)
-                absent = _tell_missing(wanted, found.count + found.gone + found.foreign)
+                absent = tell_missing(wanted, found.count + found.gone + found.foreign)
                 if not dry_run:
-                    click.echo("no failed mail to resend", err=True)
+                    output.echo("no failed mail to resend", err=True)
                     if as_json:
-                        click.echo(json.dumps(asdict(Resent(unknown=found.unknown))))
+                        output.echo(json.dumps(asdict(Resent(unknown=found.unknown))))
                 sys.exit(INCOMPLETE if absent else OK)
             result, whole = _resend(letters, wanted, new, limit, rate, count, include_unknown=include_unknown)
         except EditRefused as exc:
             raise click.UsageError("\n       ".join(f"--set {problem}" for problem in exc.problems)) from exc
     if as_json:
-        click.echo(json.dumps(asdict(result)))
-    click.echo(f"{counted(result.resent, 'mail', 'mails')} resent", err=True)
+        output.echo(json.dumps(asdict(result)))
+    output.echo(f"{counted(result.resent, 'mail', 'mails')} resent", err=True)
     left = _tell_left(result)
     _tell_unknown(result.unknown)
-    left = _tell_missing(wanted, found.count + found.gone + found.foreign) or left
+    left = tell_missing(wanted, found.count + found.gone + found.foreign) or left
     if not whole:
-        click.echo("interrupted: run it again to go on", err=True)
+        output.echo("interrupted: run it again to go on", err=True)
     sys.exit(INCOMPLETE if left or not whole else OK)
 
 
@@ -121,29 +111,23 @@ def _preview(
     letters: DeadLetters, wanted: Filter, new: Mapping[str, Any], limit: int | None, *, include_unknown: bool
 ) -> tuple[Groups, int]:
     """Return the groups that are meant and how many mails would be resent. Raises EditRefused."""
-    with progress() as bar:
-        task = bar.add_task("reading", total=None)
-        found = letters.groups(wanted, on_progress=lambda number: bar.update(task, completed=number))
-        if new:
-            letters.resend(wanted, limit=0, include_unknown=include_unknown, edits=new)
+    found = preview(letters, wanted)
+    if new:
+        letters.resend(wanted, limit=0, include_unknown=include_unknown, edits=new)
     count = found.count - (0 if include_unknown else found.unknown)
     return found, count if limit is None else min(count, limit)
 
 
 def _tell_plan(found: Groups, count: int, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"would_resend": count, "unknown": found.unknown}))
+        output.echo(json.dumps({"would_resend": count, "unknown": found.unknown}))
     else:
-        now = datetime.now(UTC)
-        for group in found:
-            click.echo("\n".join(group_lines(group, now)))
-    click.echo(f"{counted(count, 'mail', 'mails')} would be resent", err=True)
+        tell_groups(found)
+    output.echo(f"{counted(count, 'mail', 'mails')} would be resent", err=True)
 
 
 def _ask(found: Groups, count: int, *, include_unknown: bool) -> None:
-    now = datetime.now(UTC)
-    for group in found:
-        click.echo("\n".join(group_lines(group, now)), err=True)
+    tell_groups(found, err=True)
     _tell_unknown(0 if include_unknown else found.unknown)
     click.confirm(f"Resend {counted(count, 'mail', 'mails')}?", abort=True, err=True)
 
@@ -179,24 +163,17 @@ def _resend(
 
 def _tell_left(result: Resent) -> bool:
     if result.invalid:
-        click.echo(f"{counted(result.invalid, 'mail', 'mails')} left: no valid message", err=True)
+        output.echo(f"{counted(result.invalid, 'mail', 'mails')} left: no valid message", err=True)
     if result.again:
-        click.echo(f"{counted(result.again, 'mail', 'mails')} left: failed anew meanwhile", err=True)
+        output.echo(f"{counted(result.again, 'mail', 'mails')} left: failed anew meanwhile", err=True)
     return bool(result.invalid or result.again)
 
 
 def _tell_unknown(count: int) -> None:
     if count:
         mails = counted(count, "mail", "mails")
-        click.echo(
+        output.echo(
             f"{mails} left: SES may have accepted them (--include-unknown resends them, too; "
             "they may arrive twice)",
             err=True,
         )
-
-
-def _tell_missing(wanted: Filter, seen: int) -> bool:
-    count = missing(wanted, seen)
-    if count > 0:
-        click.echo(f"{counted(count, 'job id is', 'job ids are')} no failed mail's", err=True)
-    return count > 0

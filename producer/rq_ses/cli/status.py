@@ -12,12 +12,14 @@ from typing import Any, Final
 import click
 from redis import Redis
 from redis.exceptions import RedisError
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
 from rq_ses import contract, server
+from rq_ses.cli import output
 from rq_ses.cli.exits import INCOMPLETE, UNAVAILABLE
+from rq_ses.cli.screen import console
 from rq_ses.gatesettings import GateSettings, load_gate_settings
 from rq_ses.plaintext import one_line
 from rq_ses.redisurl import masked
@@ -95,7 +97,7 @@ class _Reader:
             with self._connection:
                 yield
         except RedisError as exc:
-            click.echo(f"Error: {_away(exc)}: check RQ_SES_REDIS_URL and the server", err=True)
+            output.echo(f"Error: {_away(exc)}: check RQ_SES_REDIS_URL and the server", err=True)
             sys.exit(UNAVAILABLE)
 
 
@@ -107,19 +109,19 @@ def _show(reader: _Reader, sample: float, *, as_json: bool) -> None:
         before, first = first, reader.read()
         rates = rates_between(before, first)
     if as_json:
-        click.echo(json.dumps(status_object(first, rates), allow_nan=False))
+        output.echo(json.dumps(status_object(first, rates), allow_nan=False))
     else:
-        _console().print(screen(first, rates, title=reader.title))
+        console().print(screen(first, rates, title=reader.title))
     for line in first.refused:
-        click.echo(f"Error: {line}: {_REMEDY}", err=True)
+        output.echo(f"Error: {line}: {_REMEDY}", err=True)
     if first.refused:
         sys.exit(INCOMPLETE)
 
 
 def _watch(reader: _Reader, pause: float, *, as_json: bool) -> None:
-    console = _console()
-    on_screen = sys.stdout.isatty() and not as_json
-    live = Live(console=console, screen=True, auto_refresh=False) if on_screen else None
+    drawn = console()
+    on_screen = drawn.is_terminal and not drawn.is_dumb_terminal and not as_json
+    live = Live(console=drawn, screen=True, auto_refresh=False) if on_screen else None
     shown: RenderableType = Text(reader.title)
     try:
         before = reader.read()
@@ -137,13 +139,13 @@ def _watch(reader: _Reader, pause: float, *, as_json: bool) -> None:
             rates = rates_between(before, after)
             before = after
             if as_json:
-                click.echo(json.dumps(status_object(after, rates), allow_nan=False))
+                output.echo(json.dumps(status_object(after, rates), allow_nan=False))
                 continue
             shown = _screen(after, rates, reader.title)
             if live:
                 live.update(shown, refresh=True)
             else:
-                console.print(shown)
+                drawn.print(shown)
     except KeyboardInterrupt:
         return
     finally:
@@ -161,12 +163,8 @@ def _tell(live: Live | None, text: Text, shown: RenderableType) -> None:
     if live:
         live.update(Group(text, shown), refresh=True)
     else:
-        click.echo(text.plain, err=True)
+        output.echo(text.plain, err=True)
 
 
 def _away(exc: RedisError) -> str:
     return f"Redis did not answer ({one_line(f'{type(exc).__name__}: {exc}', 300)})"
-
-
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else 160)

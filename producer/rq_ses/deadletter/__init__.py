@@ -8,10 +8,11 @@
     print(letters.resend(Filter(codes=["MessageRejected"]), limit=1000, rate=10))
 
 Looking never changes anything: RQ's registries are read without their methods, which clean up. The commands
-`rq-ses failed`, `resend` and `import` are made of this.
+`rq-ses failed`, `resend`, `discard` and `import` are made of this.
 """
 
 from rq_ses.deadletter.archive import Restored
+from rq_ses.deadletter.discarding import Discarded
 from rq_ses.deadletter.edits import EditRefused
 from rq_ses.deadletter.filter import Filter
 from rq_ses.deadletter.groups import Group, Groups
@@ -23,6 +24,7 @@ __all__ = [
     "DeadLetter",
     "DeadLetterNotFound",
     "DeadLetters",
+    "Discarded",
     "EditRefused",
     "Filter",
     "Group",

@@ -11,8 +11,10 @@ from redis import Redis
 
 from rq_ses import contract
 from rq_ses.batching import batches
+from rq_ses.deadletter.reader import RESULTS_PREFIX
 from rq_ses.deadletter.record import Row, read_record
 from rq_ses.plaintext import one_line
+from rq_ses.textfile import read_lines
 
 LINE_LIMIT: Final = 128 * 1024 * 1024
 """Bytes of a line: the largest mail, even with most of its text in JSON's six-byte escapes."""
@@ -20,7 +22,6 @@ LINE_LIMIT: Final = 128 * 1024 * 1024
 BATCH: Final = 200
 BATCH_BYTES: Final = 4 * 1024 * 1024
 
-_RESULTS: Final = f"{contract.PREFIX}results:"
 _SCRATCH: Final = f"{contract.PREFIX}ses:scratch"
 
 
@@ -91,10 +92,10 @@ class Archive:
         resend: bool,
         include_unknown: bool,
     ) -> Iterator[Row]:
-        for number, line in _lines(source):
+        for number, line, _ in read_lines(source, limit=LINE_LIMIT):
             result.lines = number
             try:
-                yield read_record(line, resend=resend, include_unknown=include_unknown)
+                yield read_record(line or b"{", resend=resend, include_unknown=include_unknown)
             except ValueError as exc:
                 result.bad += 1
                 if on_problem:
@@ -107,7 +108,7 @@ class Archive:
             contract.QUEUES_KEY,
             _SCRATCH,
         ]
-        args: list[Any] = [contract.JOB_PREFIX, _RESULTS, queue, contract.wake_channel(queue)]
+        args: list[Any] = [contract.JOB_PREFIX, RESULTS_PREFIX, queue, contract.wake_channel(queue)]
         args += [contract.KEY_FIELD, contract.RECIPIENTS_FIELD]
         for entry in batch:
             args += entry.fields
@@ -119,17 +120,3 @@ class Archive:
             else:
                 result.failed += 1
                 result.unknown += entry.unknown
-
-
-def _lines(source: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    number = 0
-    while line := source.readline(LINE_LIMIT):
-        number += 1
-        whole = line.endswith(b"\n") or len(line) < LINE_LIMIT
-        if not whole:
-            while rest := source.readline(LINE_LIMIT):
-                if rest.endswith(b"\n"):
-                    break
-            line = b"{"
-        if line.strip():
-            yield number, line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line

@@ -24,8 +24,9 @@ class Filter:
         recipient: an address in to, cc or bcc.
         sender_domain: domain of the sender's address.
         tags: tags of the message, by name.
-        older_than: seconds (or a timedelta) that have passed since it failed.
-        newer_than: seconds (or a timedelta) within which it failed.
+        older_than: seconds (or a timedelta) that have passed since it failed, by the server's clock; or the
+            moment (an aware datetime) by which it failed.
+        newer_than: likewise within which, or since when, it failed.
         ids: job ids.
     """
 
@@ -34,8 +35,8 @@ class Filter:
     recipient: str | None = None
     sender_domain: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
-    older_than: float | timedelta | None = None
-    newer_than: float | timedelta | None = None
+    older_than: float | timedelta | datetime | None = None
+    newer_than: float | timedelta | datetime | None = None
     ids: Collection[str] | None = None
 
     def __post_init__(self) -> None:
@@ -43,6 +44,19 @@ class Filter:
             raise TypeError(f"codes: {self.codes!r:.80} is one text: give a list of them")
         if isinstance(self.ids, str):
             raise TypeError(f"ids: {self.ids!r:.80} is one text: give a list of them")
+        now = datetime.now(UTC)
+        before, after = _ago("older_than", self.older_than, now), _ago("newer_than", self.newer_than, now)
+        if before is not None and after is not None and before < after:
+            first, last = (f"{moment:%Y-%m-%d %H:%M:%S %z}" for moment in (after, before))
+            raise ValueError(
+                f"nothing failed both after {first} and before {last}: "
+                "give the earlier moment as newer_than, the later one as older_than"
+            )
+
+    @property
+    def needs_clock(self) -> bool:
+        """Tell whether it matters what time it is."""
+        return self.older_than is not None or self.newer_than is not None
 
     @property
     def needs_payload(self) -> bool:
@@ -117,10 +131,16 @@ def _plain(tags: Mapping[str, Any]) -> dict[str, str]:
     return {name: value for name, value in tags.items() if isinstance(value, str)}
 
 
-def _ago(name: str, length: float | timedelta | None, now: datetime) -> datetime | None:
+def _ago(name: str, length: float | timedelta | datetime | None, now: datetime) -> datetime | None:
     if length is None:
         return None
+    if isinstance(length, datetime):
+        if length.tzinfo is None:
+            raise ValueError(f"{name}: {length.isoformat()} has no offset from UTC: give an aware datetime")
+        return length
     try:
         return now - (length if isinstance(length, timedelta) else timedelta(seconds=length))
     except (OverflowError, ValueError, TypeError) as exc:
-        raise ValueError(f"{name}: {length!r:.80} can't be used: give seconds or a timedelta") from exc
+        raise ValueError(
+            f"{name}: {length!r:.80} can't be used: give seconds, a timedelta or a datetime"
+        ) from exc

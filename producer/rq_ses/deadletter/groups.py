@@ -23,7 +23,7 @@ class Group:
 
     code: str
     cause: str
-    """SES's words with ADDRESS, ID and NUMBER in place of what differs; fit to be shown."""
+    """SES's words with ADDRESS, ID, NUMBER, NAME and TEXT in place of what differs; fit to be shown."""
     count: int
     unknown: int
     """How many of them SES may have accepted."""
@@ -81,7 +81,7 @@ class Tally:
 
     def add(self, letter: DeadLetter) -> None:
         """Count one."""
-        key = (letter.code, cause(letter.message))
+        key = (letter.code, cause(letter.message, letter.code))
         count = self._counts.get(key)
         if count is None:
             if len(self._counts) >= MOST:

@@ -6,6 +6,7 @@ import json
 import re
 import struct
 import zlib
+from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from rq_ses.deadletter.payload import Payload
+from rq_ses.deadletter.unsent import surely_unsent
 from rq_ses.hints import hint_for
 from rq_ses.message import Message
 
@@ -28,9 +30,11 @@ person has consented to. Everything else there is the user's own.
 _EXC_LIMIT: Final = 65_536
 _TEXT_LIMIT: Final = 2000
 _DEPTH: Final = 100
-_HEAD: Final = struct.Struct(">10I")
+_HEAD: Final = struct.Struct(">11I")
 _HINT: Final = "Hint:"
 _CODE: Final = re.compile(r"(?:[\w.]+\.)?([A-Za-z][A-Za-z0-9]{2,80}): (.*)")
+_BARE: Final = re.compile(r"(?:\w+\.)*([A-Z][A-Za-z0-9]{2,80})")
+"""The last line of a traceback whose exception has no text."""
 _LINE: Final = re.compile(r"(?:[\w.]+\.SendFailed: )?(?:outcome unknown: )?(.*)")
 _FACTS: Final = re.compile(r" \((?:HTTP \d+|request id [^()]*|SES may have accepted the mail)[^()]*\).*")
 _DOUBT: Final = "SES may have accepted the mail"
@@ -51,6 +55,8 @@ class Entry(NamedTuple):
     resent_at: bytes
     data: bytes = b""
     """Where it was asked for, and isn't too large to be sent along."""
+    result: bytes = b""
+    """The reason in RQ's newest result, as it stands there: where the hash has none, or one that RQ wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +120,8 @@ def fresh_meta(meta: Mapping[str, Any], *, consent: bool) -> dict[str, Any]:
 def read_letter(entry: Entry, queue: str) -> DeadLetter:
     """Return what an entry of the failed registry tells; never raises."""
     meta = _meta(entry.meta)
-    error = error_text(entry.exc_info).partition(f"\n{_HINT}")[0]
+    error = _result_text(entry.result) or error_text(entry.exc_info)
+    error = error.partition(f"\n{_HINT}")[0]
     last = meta.get("last_outcome")
     reported = isinstance(last, dict) and last.get("outcome") in ("rate_limited", "transient", "terminal")
     code, message, status, request_id = "", "", None, None
@@ -153,16 +160,14 @@ def read_letter(entry: Entry, queue: str) -> DeadLetter:
 
 def _unknown(meta: Mapping[str, Any], error: str, *, reported: bool) -> bool:
     """Tell whether SES may have the mail; any doubt counts."""
-    if not reported or _DOUBT in error:
-        return True
-    last = meta["last_outcome"]
-    if last.get("ambiguous") is not False:
+    last = meta["last_outcome"] if reported else None
+    if _DOUBT in error or (not surely_unsent(error) if last is None else last.get("ambiguous") is not False):
         return True
     transient, ambiguous = _count(meta.get("transient")), meta.get("ambiguous")
     if isinstance(ambiguous, int):
         return ambiguous > 0
     # Where nobody counted the attempts in doubt, an earlier one that broke off may have been one.
-    return transient > int(last.get("outcome") == "transient")
+    return transient > int(last is not None and last.get("outcome") == "transient")
 
 
 def _meta(raw: bytes) -> dict[str, Any]:
@@ -197,6 +202,14 @@ def error_text(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
 
 
+def _result_text(raw: bytes) -> str:
+    """Return the `exc_string` of an RQ result: base64 of deflated text, bounded; "" if it is none."""
+    try:
+        return zlib.decompressobj().decompress(b64decode(raw), _EXC_LIMIT).decode("utf-8", "replace")
+    except (ValueError, zlib.error):
+        return ""
+
+
 def _from_error(error: str) -> tuple[str, str]:
     """Return code and text of a line like `Code: text (HTTP 400, …)`, or of a traceback's last line."""
     lines = [line.strip() for line in error[-_TEXT_LIMIT:].splitlines()]
@@ -205,8 +218,10 @@ def _from_error(error: str) -> tuple[str, str]:
         return "Unknown", ""
     found = _LINE.fullmatch(lines[-1])
     line = _FACTS.sub("", found[1] if found else lines[-1])
-    named = _CODE.fullmatch(line)
-    return (named[1], named[2]) if named else ("Unknown", line)
+    if named := _CODE.fullmatch(line):
+        return named[1], named[2]
+    bare = _BARE.fullmatch(line) if len(lines) > 1 else None
+    return (bare[1], "") if bare else ("Unknown", line)
 
 
 def _text(value: object) -> str:

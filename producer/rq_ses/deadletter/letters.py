@@ -11,6 +11,7 @@ from redis import Redis
 
 from rq_ses import contract
 from rq_ses.deadletter.archive import Archive, Exported, Restored
+from rq_ses.deadletter.discarding import Discarded, Discarding
 from rq_ses.deadletter.filter import Filter
 from rq_ses.deadletter.groups import Groups, Tally
 from rq_ses.deadletter.letter import DeadLetter
@@ -19,7 +20,7 @@ from rq_ses.deadletter.record import record
 from rq_ses.deadletter.resending import Resending, Resent
 from rq_ses.errors import RqSesError
 from rq_ses.plaintext import one_line
-from rq_ses.server import connect
+from rq_ses.server import connect, own_client
 
 _SOCKET_TIMEOUT, _CONNECT_TIMEOUT = 30.0, 5.0
 _EVERY = Filter()
@@ -44,7 +45,7 @@ class DeadLetters:
 
     Args:
         redis_url: URL of the server, or of its Sentinels (see rq_ses.server).
-        connection: a redis-py client to use in place of `redis_url`.
+        connection: a redis-py client whose address is used in place of `redis_url`; it is left as it is.
         queues: names of RQ queues; by default `mail` with those of the other priorities.
     """
 
@@ -55,21 +56,22 @@ class DeadLetters:
         connection: Redis | None = None,
         queues: Sequence[str] = contract.queue_names(contract.DEFAULT_QUEUE),
     ) -> None:
-        if isinstance(redis_url, Redis):
+        if redis_url is not None and not isinstance(redis_url, str):
             redis_url, connection = None, redis_url
         if (redis_url is None) == (connection is None):
             raise ValueError("DeadLetters needs either a redis_url or a connection: give exactly one of them")
         if isinstance(queues, str) or not queues:
             raise ValueError(f"queues: {queues!r:.80} is no list of names: give one or more queues in a list")
-        if connection is None:
-            connection = connect(
-                str(redis_url), socket_timeout=_SOCKET_TIMEOUT, connect_timeout=_CONNECT_TIMEOUT
-            )
+        waits = {"socket_timeout": _SOCKET_TIMEOUT, "connect_timeout": _CONNECT_TIMEOUT}
+        connection = (
+            connect(str(redis_url), **waits) if connection is None else own_client(connection, **waits)
+        )
         self.connection: Redis = connection
         self.queues = tuple(dict.fromkeys(queues))
-        self._reader = Reader(connection, self.queues)
-        self._resending = Resending(connection, self._reader)
-        self._archive = Archive(connection)
+        self._reader = Reader(self.connection, self.queues)
+        self._resending = Resending(self.connection, self._reader)
+        self._discarding = Discarding(self.connection, self._reader)
+        self._archive = Archive(self.connection)
 
     def groups(self, wanted: Filter = _EVERY, *, on_progress: Callable[[int], None] | None = None) -> Groups:
         """Return the wanted dead letters counted by SES's code and cause; `on_progress` gets their number."""
@@ -133,6 +135,25 @@ class DeadLetters:
             on_progress=on_progress,
         )
 
+    def discard(
+        self,
+        wanted: Filter = _EVERY,
+        *,
+        limit: int | None = None,
+        on_progress: Callable[[Discarded], None] | None = None,
+    ) -> Discarded:
+        """Delete the wanted dead letters for good, with what they say; their keys are free.
+
+        Each is deleted in one step of Redis, and only if it still is the failed mail that was read: what
+        somebody has resent meanwhile stays. `export` keeps what they say.
+
+        Args:
+            wanted: which.
+            limit: how many at most; those that failed first are taken first.
+            on_progress: called after each step with what was done so far.
+        """
+        return self._discarding.run(wanted, limit=limit, on_progress=on_progress)
+
     def export(
         self,
         target: IO[str],
@@ -179,6 +200,9 @@ class DeadLetters:
             include_unknown: with `resend`, also those that SES may have accepted.
             on_problem: called with the number of a line that can't be used, and why.
             on_progress: called after each step with what was done so far.
+
+        Raises:
+            rq_ses.textfile.NotText: (a ValueError) it isn't in UTF-8; nothing was touched.
         """
         return self._archive.restore(
             source,

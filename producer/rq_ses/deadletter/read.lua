@@ -3,16 +3,17 @@
 -- KEYS  1 the queue's failed registry
 -- ARGV  1 prefix of job keys   2 name of the field that says when a mail was resent last
 --       3 bytes after which to stop   4 how many entries at most   5 bytes of `data` that are sent along at most
---       6 where to begin: "after" 7 a score and 8 an id ("" and "": at the beginning), or "ids" and ids from 7 on
--- Reply one blob, for many small replies cost the reader most of its time. An entry is ten numbers (unsigned, 32
+--       6 prefix of RQ's results
+--       7 where to begin: "after" 8 a score and 9 an id ("" and "": at the beginning), or "ids" and ids from 8 on
+-- Reply one blob, for many small replies cost the reader most of its time. An entry is eleven numbers (unsigned, 32
 --       bits, big-endian): the bytes of `data`, and the lengths of what follows them: id, score ("": not in the
 --       registry), status ("": no such job), ended_at, meta, exc_info (without a hint), description, when it was
---       resent last (epoch seconds), data ("": too large). Fewer entries than there are if the bytes were reached, but
---       one at least
+--       resent last (epoch seconds), data ("": too large), exc_string of RQ's newest result ("": not looked for, as
+--       our workers write both). Fewer entries than there are if the bytes were reached, but one at least
 
-local META, EXC, EXC_TAIL, DESCRIPTION = 65536, 16384, 4096, 4096
+local META, EXC, EXC_TAIL, DESCRIPTION, RESULT = 65536, 16384, 4096, 4096, 65536
 local registry, job_prefix, resent_field, most_bytes = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
-local count, along = tonumber(ARGV[4]), tonumber(ARGV[5])
+local count, along, results_prefix = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 
 -- Lua compares texts by the server's locale, Redis its members byte by byte.
 local function up_to(a, b)
@@ -36,13 +37,13 @@ local function rank_after(score, member)
 end
 
 local ids, scores = {}, {}
-if ARGV[6] == 'ids' then
-  for i = 7, #ARGV do
+if ARGV[7] == 'ids' then
+  for i = 8, #ARGV do
     ids[#ids + 1] = ARGV[i]
     scores[#scores + 1] = redis.call('ZSCORE', registry, ARGV[i]) or ''
   end
 else
-  local first = ARGV[7] == '' and 0 or rank_after(tonumber(ARGV[7]), ARGV[8])
+  local first = ARGV[8] == '' and 0 or rank_after(tonumber(ARGV[8]), ARGV[9])
   local found = redis.call('ZRANGE', registry, first, first + count - 1, 'WITHSCORES')
   for i = 1, #found, 2 do
     ids[#ids + 1] = found[i]
@@ -56,10 +57,19 @@ local function bounded(text, most, tail)
   return tail and string.sub(text, -tail) or ''
 end
 
+-- RQ writes a failure's reason into its newest result alone; what it leaves in the hash is empty, or older.
+local function result_of(id, exc)
+  if exc ~= '' and string.byte(exc) ~= 120 then return '' end
+  local found = redis.pcall('XREVRANGE', results_prefix .. id, '+', '-', 'COUNT', 1)
+  local fields, values = not found.err and found[1] and found[1][2] or {}, {}
+  for i = 1, #fields, 2 do values[fields[i]] = fields[i + 1] end
+  return values.type == '2' and bounded(values.exc_string, RESULT) or ''
+end
+
 local parts, bytes = {}, 0
 for i, id in ipairs(ids) do
   local key, size = job_prefix .. id, 0
-  local status, ended, meta, exc, description, resent, data = '', '', '', '', '', '', ''
+  local status, ended, meta, exc, description, resent, data, result = '', '', '', '', '', '', '', ''
   local found = scores[i] ~= ''
     and redis.pcall('HMGET', key, 'status', 'ended_at', 'meta', 'exc_info', 'description', resent_field)
   if found and not found.err then
@@ -69,15 +79,15 @@ for i, id in ipairs(ids) do
     -- The hint under it is as long again, and the reader knows it anyway.
     local hint = string.find(exc, '\nHint: ', 1, true)
     if hint then exc = string.sub(exc, 1, hint - 1) end
-    description = bounded(found[5], DESCRIPTION)
+    description, result = bounded(found[5], DESCRIPTION), result_of(id, exc)
     if size > 0 and size <= along then data = redis.call('HGET', key, 'data') end
   end
   local n = #parts
-  parts[n + 1] = struct.pack('>I4I4I4I4I4I4I4I4I4I4', size, #id, #scores[i], #status, #ended, #meta, #exc, #description,
-    #resent, #data)
+  parts[n + 1] = struct.pack('>I4I4I4I4I4I4I4I4I4I4I4', size, #id, #scores[i], #status, #ended, #meta, #exc, #description,
+    #resent, #data, #result)
   parts[n + 2], parts[n + 3], parts[n + 4], parts[n + 5], parts[n + 6] = id, scores[i], status, ended, meta
-  parts[n + 7], parts[n + 8], parts[n + 9], parts[n + 10] = exc, description, resent, data
-  bytes = bytes + #meta + #exc + #description + #data
+  parts[n + 7], parts[n + 8], parts[n + 9], parts[n + 10], parts[n + 11] = exc, description, resent, data, result
+  bytes = bytes + #meta + #exc + #description + #data + #result
   if bytes > most_bytes then break end
 end
 return table.concat(parts)

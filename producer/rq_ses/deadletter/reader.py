@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from importlib.resources import files
 from itertools import islice
 from typing import Any, Final, NamedTuple
@@ -30,6 +31,8 @@ RESENT_FIELD: Final = "rq_ses_resent_at"
 
 DATA_ALONG: Final = 65_536
 """Bytes of a payload that comes with the rest of its mail; larger ones are fetched by themselves."""
+
+RESULTS_PREFIX: Final = f"{contract.PREFIX}results:"
 
 _Found = tuple[DeadLetter, bytes]
 
@@ -89,7 +92,8 @@ class Reader:
                 doesn't show it are looked at.
             since: pass over what was resent at that moment or later (epoch seconds of the server; 0: none).
         """
-        matcher = wanted.matcher()
+        now = datetime.fromtimestamp(now_of(self._connection), UTC) if wanted.needs_clock else None
+        matcher = wanted.matcher(now)
         need = payloads or wanted.needs_payload
         fits = matcher.fits_payload if wanted.needs_payload else None
         for queue, page in self._pages(wanted, along=DATA_ALONG if need or checked else 0):
@@ -197,7 +201,7 @@ class Reader:
             score, job_id = page[-1].score, page[-1].job_id
 
     def _read(self, key: str, along: int, *where: str | bytes) -> list[Entry]:
-        args = [contract.JOB_PREFIX, RESENT_FIELD, PAGE_BYTES, PAGE, along, *where]
+        args = [contract.JOB_PREFIX, RESENT_FIELD, PAGE_BYTES, PAGE, along, RESULTS_PREFIX, *where]
         return list(entries(self._script(keys=[key], args=args)))
 
 

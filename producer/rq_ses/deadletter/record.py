@@ -102,7 +102,8 @@ def record(connection: Any, letter: DeadLetter, payload: Payload) -> dict[str, A
             "status": letter.http_status,
             "request_id": letter.request_id,
         },
-        "error": error_text(error or b""),
+        # The hash may have none, or an older one (read.lua).
+        "error": written if (written := error_text(error or b"")).startswith(letter.error) else letter.error,
         "created_at": created,
         "enqueued_at": enqueued,
         **terms,

@@ -1,4 +1,4 @@
-"""One dead letter whole, as lines for a terminal and as an object for JSON."""
+"""One dead letter whole, as rows for a terminal and as an object for JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from rq_ses.deadletter.payload import Unreadable
 from rq_ses.message import Message, explain
 from rq_ses.plaintext import one_line
 
-_LABEL: Final = 18
 _LINE: Final = 2000
 
 
@@ -40,16 +39,25 @@ def letter_object(letter: DeadLetter) -> dict[str, Any]:
     return found
 
 
-def letter_lines(letter: DeadLetter, when: Callable[[datetime | None], str]) -> Iterator[str]:
-    """Yield a dead letter as inert lines; `when` puts moments into words."""
+def letter_rows(
+    letter: DeadLetter, when: Callable[[datetime | None], str]
+) -> Iterator[tuple[str | None, str]]:
+    """Yield a dead letter as labels and inert lines; `when` puts moments into words.
+
+    A line whose label is "" goes on with what is above it; one whose label is None is of the mail's text.
+    """
     yield _row("job", f"{one_line(letter.job_id, 100)} (queue {one_line(letter.queue, 100)})")
     yield _row("failed", when(letter.failed_at))
     attempts = "1 attempt" if letter.attempts == 1 else f"{letter.attempts} attempts"
-    first = f", the first {when(letter.first_attempt_at)}" if letter.first_attempt_at else ""
+    first = (
+        f", the first {when(letter.first_attempt_at)}"
+        if letter.first_attempt_at and letter.attempts > 1
+        else ""
+    )
     yield _row("attempts", f"{attempts}{first}")
     yield _row("may be accepted", "yes: SES may have it; see --include-unknown" if letter.unknown else "no")
     for number, line in enumerate(letter.error.splitlines()):
-        yield _row("" if number else "SES's answer", line)
+        yield _row("" if number else "SES's answer" if letter.reported else "reason", line)
     if letter.hint:
         yield _row("hint", letter.hint)
     try:
@@ -63,18 +71,19 @@ def letter_lines(letter: DeadLetter, when: Callable[[datetime | None], str]) -> 
         if message is None:
             yield _row("not valid", "its payload can't be read")
         else:
-            yield from _message_lines(message)
+            yield from _message_rows(message)
             options = letter.payload.options if letter.payload else {}
             if "on_unknown" in options:
                 yield _row("on unknown", str(options["on_unknown"]))
             if isinstance(expires := options.get("expires"), int | float) and 0 < expires < 1e11:
                 yield _row("expires", f"{datetime.fromtimestamp(expires, UTC):%Y-%m-%d %H:%M:%S} UTC")
             if message.text:
-                yield ""
-                yield from (one_line(line, _LINE) for line in message.text.splitlines())
+                yield None, ""
+                for line in message.text.splitlines():
+                    yield None, one_line(line, _LINE)
 
 
-def _message_lines(message: Message) -> Iterator[str]:
+def _message_rows(message: Message) -> Iterator[tuple[str, str]]:
     yield _row("from", message.sender)
     for label, addresses in (
         ("to", message.to),
@@ -99,5 +108,5 @@ def _message_lines(message: Message) -> Iterator[str]:
             yield _row(label, f"{len(body):,} characters")
 
 
-def _row(label: str, value: str) -> str:
-    return f"{label:<{_LABEL}}{one_line(value, _LINE)}".rstrip()
+def _row(label: str, value: str) -> tuple[str, str]:
+    return label, one_line(value, _LINE)

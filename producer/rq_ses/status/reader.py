@@ -18,6 +18,7 @@ from redis.exceptions import ResponseError
 from rq_ses import contract
 from rq_ses.gate import GateState, read_gate
 from rq_ses.plaintext import one_line
+from rq_ses.server import borrowed
 from rq_ses.status.snapshot import CurrentMail, QueueState, Snapshot, WorkerState
 from rq_ses.status.unserved import Unserved, unserved
 
@@ -53,7 +54,7 @@ def read_snapshot(
     """Return how everything stands.
 
     Args:
-        connection: any client that doesn't decode.
+        connection: a client; another than those of rq_ses.server is not used itself, but its address.
         queues: their names, the most urgent first.
         account: name and region of the gate to read beside those that workers name.
         mails: how many of the mails that are being sent to describe.
@@ -62,7 +63,13 @@ def read_snapshot(
     Raises:
         redis.exceptions.RedisError: Redis is away, or refuses everything.
     """
-    client: Any = connection
+    with borrowed(connection) as client:
+        return _snapshot(client, queues, account, mails, workers=workers)
+
+
+def _snapshot(
+    client: Any, queues: Sequence[str], account: tuple[str, str] | None, mails: int, *, workers: bool
+) -> Snapshot:
     with client.pipeline(transaction=False) as pipeline:
         pipeline.time().exists(contract.SUSPENDED_KEY).smembers(_WORKERS_KEY)
         for queue in queues:
@@ -73,8 +80,8 @@ def read_snapshot(
     now = int(clock[0]) + int(clock[1]) / 1e6
     refused = _refused(suspended, keys, about_queues, queues)
     parts = [about_queues[at : at + _PER_QUEUE] for at in range(0, len(about_queues), _PER_QUEUE)]
-    fronts = [_listed(part[4]) for part in parts]
-    leases = [_listed(part[6]) for part in parts] if workers else [[] for _ in parts]
+    fronts = [_listed(part[5]) for part in parts]
+    leases = [_listed(part[7]) for part in parts] if workers else [[] for _ in parts]
     names = sorted(keys)[:WORKERS] if workers and isinstance(keys, set) else []
 
     with client.pipeline(transaction=False) as pipeline:
@@ -106,19 +113,20 @@ def read_snapshot(
         queues=states,
         workers=ours,
         other_workers=sum(worker is not None for worker in found) - len(ours),
-        gates=tuple(filter(None, (_gate(connection, *gate, refused) for gate in chosen))),
+        gates=tuple(filter(None, (_gate(client, *gate, refused) for gate in chosen))),
         mails=_described(client, current[:mails]),
-        unserved=_unserved(connection, refused) if workers else (),
+        unserved=_unserved(client, refused) if workers else (),
+        served=tuple(sorted({f"{w.account}:{w.region}" for w in found if w and w.account})),
         refused=tuple(f"{what}: {words}" for what, words in refused.items()),
     )
 
 
-_PER_QUEUE: Final = 7
+_PER_QUEUE: Final = 8
 
 
 def _ask_about_queue(pipeline: Any, queue: str) -> None:
     pipeline.llen(contract.queue_key(queue))
-    for kind in ("wip", "scheduled", "failed"):
+    for kind in ("wip", "scheduled", "failed", "canceled"):
         pipeline.zcard(contract.registry_key(kind, queue))
     pipeline.lrange(contract.queue_key(queue), 0, FRONT - 1)
     pipeline.zrange(contract.registry_key("scheduled", queue), 0, 0, withscores=True)
@@ -139,7 +147,7 @@ def _refused(
 
 
 def _queue(name: str, part: Sequence[Any], enqueued: Sequence[Any], now: float) -> QueueState:
-    queued, started, scheduled, failed, _, first, _ = part
+    queued, started, scheduled, failed, canceled, _, first, _ = part
     ages = [now - moment for moment in map(_moment, enqueued) if moment is not None]
     oldest = 0.0 if queued == 0 else max(0.0, *ages) if ages else None
     due = first[0][1] - now if isinstance(first, list) and first else None
@@ -151,6 +159,7 @@ def _queue(name: str, part: Sequence[Any], enqueued: Sequence[Any], now: float) 
         failed=_count(failed),
         oldest=oldest,
         next_due=max(0.0, due) if due is not None and math.isfinite(due) else None,
+        canceled=_count(canceled),
     )
 
 

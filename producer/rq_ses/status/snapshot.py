@@ -21,6 +21,7 @@ class QueueState:
     """Seconds for which the oldest mail at the queue's front has been queued; 0 if there is none."""
     next_due: float | None
     """Seconds until the first scheduled mail is due; None if none is."""
+    canceled: int | None = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,5 +77,7 @@ class Snapshot:
     """Held for longest first; no more than were asked for."""
     unserved: tuple[Unserved, ...] = ()
     """Queues of mails, these or others, that no worker is at."""
+    served: tuple[str, ...] = ()
+    """Accounts that living workers send through, whatever their queues: `NAME:REGION`."""
     refused: tuple[str, ...] = ()
     """What Redis refused to tell, and in which words: a key of another type, or a right that is missing."""

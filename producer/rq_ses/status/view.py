@@ -8,16 +8,22 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from rq_ses.figures import counted, duration, figure, rate
 from rq_ses.gate import GateState
 from rq_ses.status.rates import Rates
 from rq_ses.status.snapshot import QueueState, Snapshot, WorkerState
 
 SHOWN_WORKERS: Final = 20
 """Workers that have a row each; beyond, a host has one."""
+
+UNKNOWN: Final = "not known: SES hasn't told it"
+"""What isn't known of an account, as told from what has no bound."""
 
 SILENT: Final = 30.0
 """Seconds without a heartbeat after which a worker is marked; ours beat every ten at least."""
@@ -53,8 +59,14 @@ def screen(snapshot: Snapshot, rates: Rates | None, *, title: str) -> Renderable
     ]
     if snapshot.suspended:
         parts.append(Text("suspended: nothing is claimed until `rq resume`", style="bold yellow"))
-    parts += [_queues(snapshot.queues), *_unserved(snapshot)]
-    parts += [*(_account(gate) for gate in snapshot.gates)]
+    parts += [
+        _queues(snapshot.queues),
+        *_unserved(snapshot),
+        *(
+            _account(gate, served=f"{gate.account}:{gate.region}" in snapshot.served)
+            for gate in snapshot.gates
+        ),
+    ]
     if not snapshot.gates:
         parts.append(Text("no account is known yet: name one by --region", style="dim"))
     if rates is not None:
@@ -65,20 +77,29 @@ def screen(snapshot: Snapshot, rates: Rates | None, *, title: str) -> Renderable
     return Group(parts[0], *(part for some in parts[1:] for part in (Text(), some)))
 
 
-def _queues(queues: Sequence[QueueState]) -> Table:
-    table = _table("queue", "queued", "oldest", "sending", "scheduled", "next due", "failed")
+def _queues(queues: Sequence[QueueState]) -> RenderableType:
+    table = _table("queue", "queued", "oldest", "sending", "scheduled", "next due", "failed", "canceled")
+    lines = []
     for queue in queues:
         failed = _count(queue.failed)
+        oldest = _duration(queue.oldest) if queue.queued else Text("-")
+        due = Text("-") if queue.next_due is None else _duration(queue.next_due)
+        counts = [_count(one) for one in (queue.queued, queue.started, queue.scheduled, queue.canceled)]
+        queued, started, scheduled, canceled = counts
         table.add_row(
             Text(queue.name),
-            _count(queue.queued),
-            _duration(queue.oldest) if queue.queued else Text("-"),
-            _count(queue.started),
-            _count(queue.scheduled),
-            Text("-") if queue.next_due is None else _duration(queue.next_due),
+            queued,
+            oldest,
+            started,
+            scheduled,
+            due,
             Text(failed.plain, style="red") if queue.failed else failed,
+            canceled,
         )
-    return table
+        waits = f"{queued} queued{f' (oldest {oldest})' if queue.queued else ''}, {started} sending"
+        later = f"{scheduled} scheduled{'' if queue.next_due is None else f' (next due in {due})'}"
+        lines.append(_under(queue.name, f"{waits}, {later}, {failed} failed, {canceled} canceled"))
+    return Fitting(table, Group(*lines))
 
 
 def _unserved(snapshot: Snapshot) -> Iterator[Text]:
@@ -89,27 +110,26 @@ def _unserved(snapshot: Snapshot) -> Iterator[Text]:
             yield Text(f"{one}: {one.remedy}", style="bold yellow")
 
 
-def _account(gate: GateState) -> Table:
+def _account(gate: GateState, *, served: bool) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_row(Text("account"), Text(f"{gate.account} in {gate.region}"))
-    for name, text, style in _account_lines(gate):
+    for name, text, style in _account_lines(gate, served=served):
         table.add_row(Text(name), Text(text, style=style))
     return table
 
 
-def _account_lines(gate: GateState) -> Iterator[tuple[str, str, str]]:
+def _account_lines(gate: GateState, *, served: bool) -> Iterator[tuple[str, str, str]]:
     if gate.breaker == "closed":
         yield "breaker", "closed", "green"
     else:
         yield "breaker", f"{gate.breaker}{', by hand' if gate.manual else ''}{_since(gate)}", "bold red"
         yield "", gate.reason or "no reason was given", ""
-        yield "", _next_probe(gate), ""
-    rate = "any number of recipients a second" if gate.rate is None else f"{gate.rate:g} recipients a second"
-    yield "send rate", f"{gate.rate_in_use:.1f} in use of {rate}", ""
+        yield "", _next_probe(gate, served=served), ""
+    yield "send rate", f"{gate.rate_in_use:,.1f} in use of {_rate(gate)}", ""
     if gate.max_send_rate is not None and gate.rate is not None and gate.rate < gate.max_send_rate:
-        yield "", f"lowered after a 429 from {gate.max_send_rate:g}", "yellow"
+        yield "", f"lowered after a 429 from {figure(gate.max_send_rate)}", "yellow"
     if gate.quota is None or gate.quota_left is None:
-        yield "day", "no bound, or not known", ""
+        yield "day", "no bound" if gate.quota_is_known else UNKNOWN, ""
     else:
         used_up = "" if gate.quota_left else "bold red"
         yield "day", f"{gate.quota_left:,.0f} of {gate.quota:,.0f} recipients left", used_up
@@ -120,9 +140,17 @@ def _since(gate: GateState) -> str:
     return "" if seconds is None else f" for {_duration(seconds)}"
 
 
-def _next_probe(gate: GateState) -> str:
+def _rate(gate: GateState) -> str:
+    if gate.rate is not None:
+        return rate(gate.rate)
+    return "no bound" if gate.rate_is_known else f"a rate {UNKNOWN}"
+
+
+def _next_probe(gate: GateState, *, served: bool) -> str:
     if gate.manual:
         return "no probes: rq-ses breaker close"
+    if not served:
+        return "no probes: no worker of this account runs"
     if gate.probe:
         return f"probing with job {gate.probe}"
     seconds = gate.next_probe_in
@@ -155,40 +183,58 @@ def _workers(snapshot: Snapshot, rates: Rates | None) -> RenderableType:
     if len(workers) > SHOWN_WORKERS:
         return Group(title, _hosts(workers, by_worker))
     table = _table("worker", "host", "state", "mails", "threads", "a second", "sent", "failed", "heartbeat")
+    lines = []
     for worker in workers:
         late = worker.silent is None or worker.silent > SILENT
+        beat = "?" if worker.silent is None else f"{_duration(worker.silent)} ago"
+        threads = "-" if worker.threads is None else f"{worker.threads:,}"
+        pace = f"{by_worker[worker.name]:,.1f}" if worker.name in by_worker else "-"
+        host = worker.host if worker.pid is None else f"{worker.host} ({worker.pid})"
         table.add_row(
             Text(worker.name),
-            Text(worker.host if worker.pid is None else f"{worker.host} ({worker.pid})"),
+            Text(host),
             Text(worker.state),
             Text(f"{worker.current:,}"),
-            Text("-" if worker.threads is None else f"{worker.threads:,}"),
-            Text(f"{by_worker[worker.name]:,.1f}" if worker.name in by_worker else "-"),
+            Text(threads),
+            Text(pace),
             Text(f"{worker.sent:,}"),
             Text(f"{worker.failed:,}"),
-            Text(f"{_duration(worker.silent)} ago", style="red" if late else ""),
+            Text(beat, style="red" if late else ""),
         )
-    return Group(title, table)
+        lines.append(
+            _under(
+                worker.name,
+                f"on {host}, {worker.state}, {_plural(worker.current, 'mail')}, {threads} threads, "
+                f"{pace} a second, {worker.sent:,} sent, {worker.failed:,} failed, heartbeat {beat}",
+            )
+        )
+    return Group(title, Fitting(table, Group(*lines)))
 
 
-def _hosts(workers: Sequence[WorkerState], by_worker: dict[str, float]) -> Table:
+def _hosts(workers: Sequence[WorkerState], by_worker: dict[str, float]) -> RenderableType:
     table = _table("host", "workers", "busy", "mails", "a second", "sent", "failed")
+    lines = []
     for host in sorted({worker.host for worker in workers}):
         here = [worker for worker in workers if worker.host == host]
-        table.add_row(
-            Text(host),
-            Text(f"{len(here):,}"),
-            Text(f"{sum(worker.state == 'busy' for worker in here):,}"),
-            Text(f"{sum(worker.current for worker in here):,}"),
-            Text(f"{sum(by_worker.get(worker.name, 0.0) for worker in here):,.1f}"),
-            Text(f"{sum(worker.sent for worker in here):,}"),
-            Text(f"{sum(worker.failed for worker in here):,}"),
+        busy = f"{sum(worker.state == 'busy' for worker in here):,}"
+        mails = sum(worker.current for worker in here)
+        pace = f"{sum(by_worker.get(worker.name, 0.0) for worker in here):,.1f}"
+        sent = f"{sum(worker.sent for worker in here):,}"
+        failed = f"{sum(worker.failed for worker in here):,}"
+        table.add_row(*map(Text, (host, f"{len(here):,}", busy, f"{mails:,}", pace, sent, failed)))
+        lines.append(
+            _under(
+                host,
+                f"{_plural(len(here), 'worker')}, {busy} busy, {_plural(mails, 'mail')}, {pace} a second, "
+                f"{sent} sent, {failed} failed",
+            )
         )
-    return table
+    return Fitting(table, Group(*lines))
 
 
-def _mails(snapshot: Snapshot) -> Table:
+def _mails(snapshot: Snapshot) -> RenderableType:
     table = _table("being sent", "queue", "worker", "for", "mail")
+    lines: list[RenderableType] = [Text("being sent", style="dim")]
     for mail in snapshot.mails:
         table.add_row(
             Text(mail.job_id),
@@ -197,16 +243,35 @@ def _mails(snapshot: Snapshot) -> Table:
             _duration(mail.seconds),
             Text(mail.description),
         )
-    return table
+        since = _duration(mail.seconds)
+        lines.append(
+            _under(mail.job_id, f"{mail.description} (queue {mail.queue}, {mail.worker}, for {since})")
+        )
+    return Fitting(table, Group(*lines))
+
+
+def _under(head: str, text: str) -> RenderableType:
+    """Return a name on a line of its own, so that it stays whole, and what is said of it under it."""
+    return Group(Text(head, overflow="fold"), Padding(Text(text, overflow="fold"), (0, 0, 0, 4)))
+
+
+class Fitting:
+    """Draws `wide` where it fits, and else `narrow`: figures must not be cut, nor ids broken."""
+
+    def __init__(self, wide: RenderableType, narrow: RenderableType) -> None:
+        self._wide = wide
+        self._narrow = narrow
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        needed = Measurement.get(console, options.update(max_width=10_000), self._wide).maximum
+        yield self._wide if needed <= options.max_width else self._narrow
 
 
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for place, name in enumerate(columns):
-        # On a narrow terminal words go on in a second line; figures must stay whole.
-        is_text = place == 0 or name in ("host", "mail", "queue", "worker")
-        is_figure = not is_text and name != "state"
-        table.add_column(name, justify="right" if is_figure else "left", overflow="fold", no_wrap=not is_text)
+        is_text = place == 0 or name in ("host", "mail", "queue", "worker", "state")
+        table.add_column(name, justify="left" if is_text else "right", overflow="fold", no_wrap=True)
     return table
 
 
@@ -217,11 +282,8 @@ def _count(number: int | None) -> Text:
 def _duration(seconds: float | None) -> Text:
     if seconds is None:
         return Text("?")
-    for size, name in ((172_800, "d"), (7200, "h"), (120, "min")):
-        if seconds >= size:
-            return Text(f"{seconds / {'d': 86_400, 'h': 3600, 'min': 60}[name]:.0f} {name}")
-    return Text(f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s")
+    return Text(duration(seconds))
 
 
 def _plural(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return counted(number, noun, f"{noun}s")

@@ -23,6 +23,7 @@ from rich.live import Live
 from rich.text import Text
 from rq import Worker
 
+from rq_ses.cli.screen import console
 from rq_ses.outbox import Outbox
 from rq_ses.submission import Submission
 from rq_ses_worker.demo import tables
@@ -73,10 +74,7 @@ def demo(*, keep: bool) -> None:
     with _interruptible():
         directory = Path(tempfile.mkdtemp(prefix="rq-ses-demo-"))
         try:
-            console = Console()
-            if not console.is_terminal:
-                console.width = WIDTH
-            as_scripted = _run(directory, console)
+            as_scripted = _run(directory, console(piped=WIDTH))
         finally:
             if keep:
                 click.echo(f"data and logs: {directory}")

@@ -8,11 +8,12 @@ from typing import Annotated, Any, Final
 
 import click
 from pydantic import AfterValidator, AliasChoices, Field
-from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from rq_ses.address import bare, normalise
+from rq_ses.cli import output
 from rq_ses.cli.exits import INCOMPLETE, OK, UNFIT
+from rq_ses.cli.screen import console
 from rq_ses.gatesettings import REGIONS, GateSettings
 from rq_ses.settings import load_settings
 from rq_ses_worker.doctor.checkup import Wishes, examine
@@ -139,7 +140,7 @@ def doctor(
         wanted = policy(
             region, sender=sender, account_id=account_id, raw=raw, configuration_set=configuration_set
         )
-        click.echo(json.dumps(wanted, indent=2))
+        output.echo(json.dumps(wanted, indent=2))
         sys.exit(OK)
     if raw or account_id or configuration_set:
         raise click.UsageError("--raw, --account-id and --configuration-set go with --policy")
@@ -149,9 +150,9 @@ def doctor(
         task = progress.add_task("looking at", total=None, groups="")
         findings = examine(settings, wishes, tell=lambda groups: progress.update(task, groups=groups))
     if json_wanted:
-        click.echo(as_json(findings))
+        output.echo(as_json(findings))
     else:
-        show(findings, Console())
+        show(findings, console())
     sys.exit(EXITS[worst(findings)])
 
 
@@ -159,7 +160,7 @@ def _progress() -> Progress:
     return Progress(
         SpinnerColumn(),
         TextColumn("looking at {task.fields[groups]}"),
-        console=Console(stderr=True),
+        console=console(stderr=True),
         transient=True,
         disable=not sys.stderr.isatty(),
         redirect_stdout=False,

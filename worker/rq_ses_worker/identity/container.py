@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
+from rq_ses.textfile import NotText, read_text
 from rq_ses_worker.endpoint import is_loopback, masked
 from rq_ses_worker.identity.exchange import NoReply, exchange
 from rq_ses_worker.identity.provider import Grant, NotConfigured, ProviderFailed, grant
@@ -68,12 +68,12 @@ class ContainerEndpoint:
         if path:
             try:
                 # Read each time: EKS replaces it.
-                token = Path(path).read_text(encoding="utf-8").strip()
+                token = read_text(path).strip()
             except OSError as exc:
                 raise ProviderFailed(
                     f"{TOKEN_FILE} {path} cannot be read: {exc.strerror}", lasting=True
                 ) from exc
-            except UnicodeDecodeError:
+            except NotText:
                 raise ProviderFailed(f"{TOKEN_FILE} {path} is no text", lasting=True) from None
         else:
             token = self._environment.get(TOKEN, "")

@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 from xml.parsers import expat
 
+from rq_ses.textfile import NotText, read_text
 from rq_ses_worker.credentials import Credentials
 from rq_ses_worker.endpoint import secure_url
 from rq_ses_worker.identity.endpoints import Endpoint
@@ -104,12 +104,12 @@ class WebIdentity:
                 lasting=True,
             )
         try:
-            token = Path(self._token_file).read_text(encoding="utf-8").strip()
+            token = read_text(self._token_file).strip()
         except OSError as exc:
             raise ProviderFailed(
                 f"the token file {self._token_file} cannot be read: {exc.strerror}", lasting=True
             ) from exc
-        except UnicodeDecodeError:
+        except NotText:
             raise ProviderFailed(f"the token file {self._token_file} is no text", lasting=True) from None
         if not token:
             raise ProviderFailed(f"the token file {self._token_file} is empty")

@@ -1,0 +1,120 @@
+"""`rq-ses show` and `rq-ses cancel`: one mail by its job id or key, whatever its state."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import click
+from redis.exceptions import RedisError
+
+from rq_ses.cli import output
+from rq_ses.cli.exits import INCOMPLETE, UNAVAILABLE
+from rq_ses.cli.groups import Ages, tell_rows
+from rq_ses.mails import MailNotFound, Mails
+from rq_ses.mails.view import mail_object, mail_rows
+from rq_ses.plaintext import one_line
+from rq_ses.settings import load_producer_settings
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _naming(command: _Command) -> _Command:
+    """Give a command what names one mail, and where it is."""
+    for option in reversed(
+        (
+            click.argument("job_id", required=False),
+            click.option("--key", metavar="KEY", help="The idempotency key it was sent under."),
+            click.option("--json", "as_json", is_flag=True, help="Print an object of JSON."),
+            click.option(
+                "--queue", metavar="NAME", help="RQ queue, with those of all priorities [RQ_SES_QUEUE]."
+            ),
+            click.option("--redis-url", metavar="URL", help="Redis server [RQ_SES_REDIS_URL]."),
+            click.option("--config", metavar="FILE", help="TOML file with settings [RQ_SES_CONFIG]."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@_naming
+def show(*, job_id: str | None, key: str | None, as_json: bool, **options: str | None) -> None:
+    """Show one mail whatever its state: where it stands, its attempts, how the last one ended.
+
+    JOB_ID is what `rq-ses send` printed; --key names the mail as the app did. Looking changes nothing.
+
+    \b
+    Examples:
+      rq-ses show 5f0c9d1e2b3a4c5d6e7f8091a2b3c4d5
+      rq-ses show --key order-4711-shipped
+      rq-ses show --key order-4711-shipped --json | jq -r .status
+
+    In JSON what isn't known is null, and moments are in ISO 8601.
+
+    Exit codes: 0 shown, 1 nothing is known of it, 2 bad command line, 3 bad settings, 4 no Redis.
+    """
+    _check(job_id, key)
+    with _reached(**options) as mails:
+        mail = mails.show(job_id, key=key)
+    if as_json:
+        output.echo(json.dumps(mail_object(mail)))
+    else:
+        tell_rows(mail_rows(mail, Ages(mail.now).when))
+
+
+@click.command()
+@_naming
+def cancel(*, job_id: str | None, key: str | None, as_json: bool, **options: str | None) -> None:
+    """Cancel one mail that waits, queued or scheduled: nobody will send it, and its key is free.
+
+    JOB_ID is what `rq-ses send` printed; --key names the mail as the app did. What is being sent can't be
+    called back, and what has ended stays as it is; the command says so. A canceled mail can be looked at for
+    a day.
+
+    \b
+    Examples:
+      rq-ses cancel 5f0c9d1e2b3a4c5d6e7f8091a2b3c4d5
+      rq-ses cancel --key order-4711-reminder
+
+    Exit codes: 0 it was canceled, 1 it was not, or nothing is known of it, 2 bad command line,
+    3 bad settings, 4 no Redis.
+    """
+    _check(job_id, key)
+    with _reached(**options) as mails:
+        done = mails.cancel(job_id, key=key)
+    if as_json:
+        found = {"job_id": done.job_id, "canceled": done.canceled, "was": done.before.status}
+        output.echo(json.dumps({**found, "reason": done.reason}))
+    word = "canceled" if done.canceled else "not canceled"
+    output.echo(f"job {done.job_id} {word}: {done.reason}", err=True)
+    if not done.canceled:
+        sys.exit(INCOMPLETE)
+
+
+def _check(job_id: str | None, key: str | None) -> None:
+    if (job_id is None) == (key is None):
+        raise click.UsageError("name the mail by JOB_ID or by --key: give exactly one of them")
+
+
+@contextmanager
+def _reached(*, queue: str | None, redis_url: str | None, config: str | None) -> Iterator[Mails]:
+    """Open a queue's mails; end the program when Redis doesn't answer, or doesn't know the mail."""
+    settings = load_producer_settings(config=config, redis_url=redis_url, queue=queue)
+    mails = Mails(settings.redis_url, queue=settings.queue)
+    try:
+        yield mails
+    except MailNotFound as exc:
+        output.echo(f"Error: {exc}", err=True)
+        sys.exit(INCOMPLETE)
+    except RedisError as exc:
+        reason = one_line(f"{type(exc).__name__}: {exc}", 300)
+        output.echo(
+            f"Error: Redis did not answer ({reason}): check RQ_SES_REDIS_URL and the server", err=True
+        )
+        sys.exit(UNAVAILABLE)
+    finally:
+        mails.connection.close()

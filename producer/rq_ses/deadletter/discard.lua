@@ -1,0 +1,25 @@
+-- discard: delete failed mails, each only if it still is the failed mail that was read.
+--
+-- KEYS  1 the failed registry
+-- ARGV  1 prefix of job keys   2 prefix of result keys
+--       then for each mail: id, the ended_at that was read
+-- Reply one word a mail: "discarded"; "gone" (no failed mail any more); "changed" (it failed anew since it was read)
+
+local failed, job_prefix, results_prefix = KEYS[1], ARGV[1], ARGV[2]
+local words = {}
+
+for i = 3, #ARGV, 2 do
+  local id, ended_at = ARGV[i], ARGV[i + 1]
+  local job, word = job_prefix .. id, 'gone'
+  local found = redis.call('ZSCORE', failed, id) and redis.pcall('HMGET', job, 'status', 'ended_at')
+  if found and not found.err and found[1] == 'failed' then
+    word = (found[2] or '') == ended_at and 'discarded' or 'changed'
+  end
+  if word == 'discarded' then
+    -- The registry last: an entry without a job is dropped by anybody, a job without one would be put back.
+    redis.call('DEL', job, results_prefix .. id)
+    redis.call('ZREM', failed, id)
+  end
+  words[#words + 1] = word
+end
+return words

@@ -1,0 +1,24 @@
+-- cancel: take a mail that waits out of its queue or registry, so that nobody will send it.
+--
+-- KEYS  1 the job's hash   2 the canceled registry of its queue   then for each of our queues: its list, its
+--       scheduled registry
+-- ARGV  1 its id   2 now, in RQ's date form   3 seconds for which it is kept, canceled
+-- Reply 1 or 0: whether it was canceled   2 the status it had ("": no such job)
+
+local job, id, ttl = KEYS[1], ARGV[1], tonumber(ARGV[3])
+local found = redis.pcall('HGET', job, 'status')
+local status = type(found) == 'string' and found or ''
+if status ~= 'queued' and status ~= 'scheduled' then return { 0, status } end
+
+-- On a full server the first write must be one that frees; and if the script is broken off, a canceled job that
+-- stands in the queue is dropped there, where one that is queued and stands nowhere would be put back.
+redis.call('ZREM', KEYS[2], id)
+local time = redis.call('TIME')
+redis.call('HSET', job, 'status', 'canceled', 'ended_at', ARGV[2], 'worker_name', '')
+redis.call('EXPIRE', job, ttl)
+redis.call('ZADD', KEYS[2], time[1] + ttl, id)
+for i = 3, #KEYS, 2 do
+  redis.call('LREM', KEYS[i], 0, id)
+  redis.call('ZREM', KEYS[i + 1], id)
+end
+return { 1, status }
