@@ -26,7 +26,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails
 
 from rq_ses import address, headertext
-from rq_ses.attachment import Attachment
+from rq_ses.attachment import FROM_JSON, Attachment
 from rq_ses.frozen import EMPTY, FrozenMapping
 from rq_ses.invalid import explain, shown
 
@@ -121,6 +121,14 @@ class Message(BaseModel):
     def recipients(self) -> tuple[str, ...]:
         """Return the addresses of to, cc and bcc, without display names."""
         return tuple([address.bare(one) for one in (*self.to, *self.cc, *self.bcc)])
+
+    @classmethod
+    def from_payload(cls, fields: Mapping[str, Any]) -> Self:
+        """Return the message whose fields json.loads has read: the contents of attachments are base64.
+
+        From JSON text it is `model_validate_json`. Raises pydantic.ValidationError.
+        """
+        return cls.model_validate(fields, context=FROM_JSON)
 
     def to_payload(self) -> bytes:
         """Return the message as compact JSON in UTF-8; equal messages give equal bytes."""

@@ -67,6 +67,7 @@ def jobs(redis: Redis) -> int:
 def test_every_flag_reaches_the_message(redis: Redis, env: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "bill.pdf").write_bytes(b"%PDF-\x00\xff")
     (tmp_path / "data.tar.gz").write_bytes(b"\x1f\x8b")
+    (tmp_path / "rows.xlsx").write_bytes(b"PK")
     (tmp_path / "body.txt").write_text("\ufeffGrüße\n", "utf-8")
     (tmp_path / "body.html").write_text("<p>Grüße</p>\n", "utf-8")
     done = run(
@@ -78,6 +79,7 @@ def test_every_flag_reaches_the_message(redis: Redis, env: dict[str, str], tmp_p
             "--header", "X-Order: 47:11", "--header", "X-Empty-Not:   a  ", "--tag", "shop=north",
             "--tag", "kind=bill", "--configuration-set", "transactional",
             "--attach", str(tmp_path / "bill.pdf"), "--attach", str(tmp_path / "data.tar.gz"),
+            "--attach", str(tmp_path / "rows.xlsx"),
         ],
         env,
     )  # fmt: skip
@@ -103,6 +105,11 @@ def test_every_flag_reaches_the_message(redis: Redis, env: dict[str, str], tmp_p
                 Attachment(filename="bill.pdf", content_type="application/pdf", content=b"%PDF-\x00\xff"),
                 Attachment(
                     filename="data.tar.gz", content_type="application/octet-stream", content=b"\x1f\x8b"
+                ),
+                Attachment(
+                    filename="rows.xlsx",
+                    content_type="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+                    content=b"PK",
                 ),
             ),
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mimetypes
 import re
 import sys
 from collections.abc import Sequence
@@ -224,8 +223,6 @@ def _pairs(option: str, texts: Sequence[str], separator: str, form: str) -> dict
 
 
 def _attachment(path: Path) -> Attachment:
-    kind, encoding = mimetypes.guess_type(path.name)
-    content_type = "application/octet-stream" if kind is None or encoding else kind
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
@@ -234,7 +231,7 @@ def _attachment(path: Path) -> Attachment:
     if len(content) > MAX_BYTES:
         raise click.UsageError(f"--attach: {str(path)!r} is larger than any mail may be: send a link to it")
     try:
-        return Attachment(filename=path.name, content_type=content_type, content=content)
+        return Attachment(filename=path.name, content=content)
     except ValidationError as exc:
         raise click.UsageError(f"--attach: {str(path)!r}: {'; '.join(explain(exc))}") from exc
 
