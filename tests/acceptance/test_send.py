@@ -137,6 +137,24 @@ def test_a_mail_from_the_command_line_reaches_ses(
     assert fetch(redis, done.stdout.strip()).return_value() == {"message_id": accepted.message_id}
 
 
+def test_a_local_part_in_quotes_reaches_ses_and_is_shown(
+    redis: Redis, ses: SimulatorServer, worker_env: dict[str, str]
+) -> None:
+    address = '"abc..def"@docomo.example'
+    named = 'Anna <"anna b"@x.example>'
+    done = run(["send", *MAIL, "--to", address, "--cc", named, "--reply-to", address], worker_env)
+    assert done.returncode == 0, done.stderr
+    assert run(["worker", "--burst"], worker_env).returncode == 0
+    [accepted] = ses.mails
+    assert accepted.recipients == ("anna@example.com", address, '"anna b"@x.example')
+    assert (accepted.letter.to[1], accepted.letter.cc, accepted.letter.reply_to) == (
+        address,
+        (named,),
+        (address,),
+    )
+    assert fetch(redis, done.stdout.strip()).description == "anna@example.com (+2) → Hi"
+
+
 def test_the_body_may_come_from_standard_input(redis: Redis, env: dict[str, str]) -> None:
     done = run(["send", *MAIL[:-2], "--text-file", "-"], env, stdin="from a pipe\n")
     assert task(redis, done.stdout.strip()).message.text == "from a pipe\n"
