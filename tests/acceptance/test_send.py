@@ -347,7 +347,7 @@ BAD_LINES: dict[str, tuple[str | bytes, str]] = {
     "several problems": (row("nobody", subject="a\nb"), "; subject: 'a\\nb' holds a line break"),
     "an unknown field": (
         row(recipient="x"),
-        "recipient: is not a field: remove it, or look for a misspelling",
+        "recipient: is not a field: did you mean to?",
     ),
     "at and delay": (row(at="2099-01-01T00:00:00Z", delay=1), "at and delay: both were given: give one of"),
     "expired before": (

@@ -23,3 +23,14 @@ def test_an_attachment_in_a_line_is_base64() -> None:
     refused = read(attachments=[{"filename": "note.txt", "content": "plain words"}])
     assert refused.submission is None
     assert refused.problem.startswith("attachments[0].content: is not base64 (")
+
+
+def test_an_unknown_field_of_a_line_is_told_its_name() -> None:
+    line = read(to="Ann", **{"from": "a@example.com", "idempotency_key": "k"})
+    assert line.submission is None
+    for problem in (
+        "from: is not a field: did you mean sender?",
+        "idempotency_key: is not a field: did you mean key, a term of sending",
+        "write local@domain or Name <local@domain>",
+    ):
+        assert problem in line.problem

@@ -45,6 +45,16 @@ def test_the_attachments_of_a_queue_that_an_older_build_filled_are_read_from_bas
     assert (attachment.content, attachment.content_type) == (b"Hello", "text/plain")
 
 
+def test_an_unknown_field_of_a_payload_is_told_its_name() -> None:
+    payload = {name: value for name, value in PAYLOAD.items() if name != "sender"} | {"from": "Ann"}
+    reason = refusal(data(args=(payload,))).reason
+    assert "from: is not a field: did you mean sender?" in reason
+    # The failed registry is printed as HTML by others.
+    assert (
+        "write local@domain or Name ‹local@domain›" in refusal(data(args=({**PAYLOAD, "to": "Ann"},))).reason
+    )
+
+
 def test_a_wish_for_doubt_is_read() -> None:
     assert read_job(data(kwargs={"on_unknown": "hold"})).on_unknown == "hold"
     assert "on_unknown" in refusal(data(kwargs={"on_unknown": "maybe"})).reason
