@@ -54,6 +54,13 @@ class Attachment(BaseModel):
 
     With a `content_id` it is inline, and HTML shows it as `<img src="cid:THE_ID">`. A type that isn't given
     is the one that the file's name tells, the same on every machine. Raises pydantic.ValidationError.
+
+    Attributes:
+        filename (str): the name that the recipient sees; 1 to 255 characters.
+        content (bytes): what is in the file; `text.encode()` of a text, `path.read_bytes()` of a file.
+        content_type (str): a MIME type, with parameters or without; 78 characters at most.
+        content_id (str | None): what HTML calls it; 1 to 78 printable ASCII characters, each once in a message.
+        description (str | None): one line of 1 to 1,000 characters.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

@@ -93,9 +93,22 @@ _ConfigurationSet = Annotated[str, Strict(), AfterValidator(headertext.configura
 class Message(BaseModel):
     """One mail, immutable and hashable.
 
-    `to`, `cc`, `bcc` and `reply_to` take a list of addresses or a single one, 50 recipients in all; at least
-    one of `text` and `html` must be given. Domains are kept in their ASCII form. Raises
+    Addresses are `local@domain` or `Name <local@domain>`; domains are kept in their ASCII form. Raises
     pydantic.ValidationError, whose problems `explain` puts into words.
+
+    Attributes:
+        sender (str): one address.
+        to (tuple[str, ...]): a list of addresses or a single one; 1 to 50 in `to`, `cc` and `bcc` together.
+        cc (tuple[str, ...]): recipients of a copy.
+        bcc (tuple[str, ...]): recipients of a blind copy.
+        reply_to (tuple[str, ...]): where answers go.
+        subject (str): one line.
+        text (str | None): the plain text; at least one of `text` and `html` must be given.
+        html (str | None): the same as HTML.
+        headers (Mapping[str, str]): 15 at most, of printable ASCII; none that SES or a field sets.
+        tags (Mapping[str, str]): for SES's events; 1 to 256 ASCII letters, digits, `_` and `-` each.
+        configuration_set (str | None): the name of one; 1 to 64 such characters.
+        attachments (tuple[Attachment, ...]): the whole message has 40 MB at most, these counted in base64.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
