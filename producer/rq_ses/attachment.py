@@ -59,7 +59,7 @@ class Attachment(BaseModel):
         filename (str): the name that the recipient sees; 1 to 255 characters.
         content (bytes): what is in the file; `text.encode()` of a text, `path.read_bytes()` of a file.
         content_type (str): a MIME type, with parameters or without; 78 characters at most.
-        content_id (str | None): what HTML calls it; 1 to 78 printable ASCII characters, each once in a message.
+        content_id (str | None): what HTML calls it; 1 to 78 printable ASCII characters, each once a mail.
         description (str | None): one line of 1 to 1,000 characters.
     """
 
