@@ -332,7 +332,7 @@ def test_the_reference_has_every_setting_every_command_and_every_public_name(sit
     for shown in (Message, Attachment, Submission, ProducerSettings):
         entry = python.partition(f'id="rq_ses.{shown.__name__}"')[2].partition("doc-object doc-class")[0]
         for field in _fields(shown):
-            assert f"<code>{field}</code>" in entry, f"{shown.__name__}.{field}"
+            assert f'title="rq_ses.{shown.__name__}.{field}">{field}<' in entry, f"{shown.__name__}.{field}"
 
 
 def test_a_browser_finds_pages_by_the_search_and_asks_nobody_else(site: Path, page: Page) -> None:
