@@ -50,7 +50,7 @@ def create_app() -> Flask:
             return render_template_string(PAGE, problems=explain(exc)), 422
         try:
             # The key makes it one mail, whatever a double click or a second try does.
-            receipt = outbox.send(message, key=f"welcome:{email}", priority="high")
+            receipt = outbox.send(message, key=f"welcome:{email}", priority="high", on_conflict="keep")
         except OutboxUnavailable:
             return render_template_string(PAGE, problems=["Please try again in a minute."]), 503
         return render_template_string(PAGE, job_id=receipt.job_id), 200

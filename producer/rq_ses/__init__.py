@@ -8,7 +8,8 @@ from rq_ses.errors import (
     SettingsError,
 )
 from rq_ses.message import Attachment, Message, explain
-from rq_ses.outbox import Outbox, Receipt
+from rq_ses.outbox import Outbox
+from rq_ses.receipt import Receipt
 from rq_ses.settings import ProducerSettings
 from rq_ses.submission import Submission
 

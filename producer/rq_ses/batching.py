@@ -20,15 +20,21 @@ Reply = TypeVar("Reply")
 
 
 def batches(items: Iterable[Item], *, most: int, most_bytes: int) -> Iterator[list[Item]]:
-    """Yield lists of at most `most` items and `most_bytes` bytes; a larger item has a list of its own."""
+    """Yield lists of at most `most` items and `most_bytes` bytes; a larger item has a list of its own.
+
+    A list of `most` is yielded before the next item is asked for.
+    """
     batch: list[Item] = []
     size = 0
     for item in items:
-        if batch and (len(batch) == most or size + item.size > most_bytes):
+        if batch and size + item.size > most_bytes:
             yield batch
             batch, size = [], 0
         batch.append(item)
         size += item.size
+        if len(batch) == most:
+            yield batch
+            batch, size = [], 0
     if batch:
         yield batch
 

@@ -20,8 +20,6 @@ MARK: Final = f"{contract.PREFIX}ses:durable"
 """Key that every durable call writes; see `Durability.call`."""
 
 _MARK_SECONDS: Final = 60
-_SHARE: Final = 0.8
-"""Of a connection's socket time-out that the server may take to answer; the rest is the network's."""
 
 
 class Durability:
@@ -32,7 +30,8 @@ class Durability:
     alone, which is logged.
 
     Args:
-        connection: the client the script was registered with.
+        connection: the client the script was registered with; one that waits for an answer for longer than
+            `timeout`.
         script: what is run.
         replicas: number of replicas that must hold the write.
         timeout: seconds to wait for the disk, and for the replicas.
@@ -46,8 +45,7 @@ class Durability:
         self._connection = connection
         self._script = script
         self._replicas = replicas
-        socket_timeout = connection.connection_pool.connection_kwargs.get("socket_timeout")
-        self._timeout = min(timeout, _SHARE * socket_timeout) if socket_timeout else timeout
+        self._timeout = timeout
         self._disk: bool | None = None
 
     def check(self) -> None:

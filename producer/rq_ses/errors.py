@@ -3,8 +3,12 @@
     RqSesError
     ├── SettingsError         one or more settings are missing or wrong; all are named at once
     ├── IdempotencyConflict   the key was used before, for another message
-    ├── OutboxUnavailable     Redis could not be reached in time; nothing is known to be enqueued
+    ├── OutboxUnavailable     Redis could not be reached in time, or refuses; what was sent is in doubt
+    ├── SendManyInterrupted   the iterable given to send_many raised
+    │   └── UnusableMessage   an element of it can't be used (a ValueError, too)
     └── DurabilityUnconfirmed enqueued, but not known to be on disk or with the replicas (durable=True)
+
+Each carries `receipts`: what the call that raised has enqueued all the same, batch by batch.
 
 A message that isn't valid raises pydantic.ValidationError where it is built (see rq_ses.message).
 """
@@ -15,11 +19,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rq_ses.outbox import Receipt
+    from rq_ses.receipt import Receipt
 
 
 class RqSesError(Exception):
     """Base of every error this package raises by itself."""
+
+    receipts: tuple[Receipt, ...] = ()
+    """Receipts of what the call that raised has enqueued for certain, in order."""
+
+    results: tuple[Receipt | IdempotencyConflict | ValueError, ...] = ()
+    """What try_send_many knew of its first messages when it raised."""
 
 
 class SettingsError(RqSesError, ValueError):
@@ -43,20 +53,47 @@ class IdempotencyConflict(RqSesError):
 
 
 class OutboxUnavailable(RqSesError, ConnectionError):
-    """Raised when Redis didn't take the messages in time; `job_ids` may or may not be enqueued.
+    """Raised when Redis didn't take the messages in time, or refuses; `job_ids` may or may not be enqueued.
 
-    Sending again with the same `key` is always safe.
+    Sending again with the same `key` is always safe. `remedy` is empty for what may pass by itself.
     """
 
-    def __init__(self, job_ids: Sequence[str], waited: float, reason: str) -> None:
+    def __init__(self, job_ids: Sequence[str], waited: float, reason: str, remedy: str = "") -> None:
         self.job_ids = tuple(job_ids)
         self.waited = waited
         self.reason = reason
-        count = "1 message" if len(self.job_ids) == 1 else f"{len(self.job_ids)} messages"
+        self.remedy = remedy
+        count = len(self.job_ids)
+        what = "1 message" if count == 1 else f"{count} messages" if count else "a question for its time"
+        if remedy:
+            super().__init__(f"Redis refused {what} ({reason}): {remedy}")
+            return
+        within = f"within {waited:.1f} s" if waited >= 0.05 else "at once"
         super().__init__(
-            f"Redis did not take {count} within {waited:.1f} s ({reason}): "
-            "check RQ_SES_REDIS_URL and the server, then send again, with a key if it must not go out twice"
+            f"Redis did not take {what} {within} ({reason}): check RQ_SES_REDIS_URL and the server, "
+            "then send again, with a key if it must not go out twice "
+            "(RQ_SES_ENQUEUE_TIMEOUT says how long it is tried)"
         )
+
+
+class SendManyInterrupted(RqSesError):
+    """Raised when what `send_many` was given can't be gone on with; `__cause__` is what its iterable raised.
+
+    `receipts` are those of the messages before that which are enqueued: the first ones, so go on after them.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+    def __str__(self) -> str:
+        count = len(self.receipts)
+        enqueued = "nothing is" if not count else "1 message is" if count == 1 else f"{count} messages are"
+        return f"{self.reason} ({enqueued} enqueued)"
+
+
+class UnusableMessage(SendManyInterrupted, ValueError):
+    """Raised when an element of what `send_many` was given is no message, or its terms can't be used."""
 
 
 class DurabilityUnconfirmed(RqSesError):
@@ -67,7 +104,7 @@ class DurabilityUnconfirmed(RqSesError):
     """
 
     def __init__(self, receipts: Sequence[Receipt], reason: str) -> None:
-        self.receipts = tuple(receipts)
+        self.receipts: tuple[Receipt, ...] = tuple(receipts)
         self.reason = reason
         count = len(self.receipts)
         what = (

@@ -4,41 +4,44 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib.resources import files
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 from redis import Redis
-from redis import exceptions as redis_errors
 from rq.utils import utcformat
 
 from rq_ses import contract
 from rq_ses.batching import batches, in_turn
 from rq_ses.durability import Durability
-from rq_ses.errors import DurabilityUnconfirmed, IdempotencyConflict, OutboxUnavailable
+from rq_ses.errors import (
+    DurabilityUnconfirmed,
+    IdempotencyConflict,
+    RqSesError,
+    SendManyInterrupted,
+    UnusableMessage,
+)
+from rq_ses.insistence import Insistence
 from rq_ses.message import Message
-from rq_ses.plaintext import one_line
-from rq_ses.server import connect
+from rq_ses.receipt import Receipt
+from rq_ses.server import connect, own_client
 from rq_ses.submission import OnUnknown, Priority, Seconds, Submission, checked_key
+
+__all__ = ["BATCH_BYTES", "BATCH_MESSAGES", "ON_CONFLICT", "OnConflict", "Outbox", "Receipt"]
 
 BATCH_MESSAGES = 500
 BATCH_BYTES = 4 * 1024 * 1024
-_RETRIED = (redis_errors.ConnectionError, redis_errors.TimeoutError, redis_errors.ReadOnlyError)
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+ENQUEUE_TIMEOUT: Final = 2.0
 _SOCKET_TIMEOUT, _CONNECT_TIMEOUT = 5.0, 2.0
 
+OnConflict = Literal["raise", "keep"]
+ON_CONFLICT: Final[tuple[OnConflict, ...]] = get_args(OnConflict)
+"""What to do about a key that stands for another message."""
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What `send` returns: the job that carries the mail, and whether it was there before."""
-
-    job_id: str
-    duplicate: bool = False
+Result = Receipt | IdempotencyConflict | ValueError
 
 
 class _Entry(NamedTuple):
@@ -66,6 +69,11 @@ class _Wait:
         if self.doubt and receipts:
             raise DurabilityUnconfirmed(receipts, self.doubt)
 
+    def tell(self, exc: RqSesError) -> None:
+        """Let an error that ends the call for another reason tell of the doubt, too."""
+        if self.doubt and exc.receipts and not isinstance(exc, DurabilityUnconfirmed):
+            exc.add_note(f"durability of what is enqueued is not confirmed: {self.doubt}")
+
 
 class Outbox:
     """Enqueue messages for the workers of one queue, or rather of its priorities' three (docs/redis.md).
@@ -76,15 +84,19 @@ class Outbox:
     Args:
         redis_url: URL of the server, or of its Sentinels (see rq_ses.server).
         queue: name of the RQ queue of normal mails; QUEUE-high and QUEUE-bulk hold those of other priority.
-        connection: a redis-py client to use in place of `redis_url`.
+        connection: a redis-py client (redis.Redis) in place of `redis_url`. It is left as it is: the Outbox
+            makes a pool of its own to the same server, without the client's retries and time-outs.
         result_ttl: seconds for which the receipt of a sent mail is kept (-1: for ever); at least a minute
             more than `enqueue_timeout`, so that a call whose answer was lost finds what it has done.
         failure_ttl: seconds for which a failed mail is kept (-1: for ever).
-        enqueue_timeout: seconds for which a call tries again while Redis is away; one that hangs may add the
-            time-out of a socket: as much again, at most 5 s.
+        enqueue_timeout: seconds for which a call tries again while Redis is away. After a call that ended so,
+            those that follow have a quarter of a second to find Redis, until it is back.
         durable_replicas: replicas that must hold what a durable call has written; 0 waits for the disk alone.
-        durable_timeout: seconds a durable call waits for either; of a `connection` with a shorter socket
-            time-out, as long as that allows.
+        durable_timeout: seconds a durable call waits for either, beyond `enqueue_timeout`.
+
+    Raises:
+        ValueError: an argument can't be used.
+        TypeError: `connection` is no client of one server.
     """
 
     def __init__(
@@ -95,11 +107,11 @@ class Outbox:
         connection: Redis | None = None,
         result_ttl: int = contract.RESULT_TTL,
         failure_ttl: int = contract.FAILURE_TTL,
-        enqueue_timeout: float = 10.0,
+        enqueue_timeout: float = ENQUEUE_TIMEOUT,
         durable_replicas: int = 0,
         durable_timeout: float = 5.0,
     ) -> None:
-        if isinstance(redis_url, Redis):
+        if redis_url is not None and not isinstance(redis_url, str):
             redis_url, connection = None, redis_url
         if (redis_url is None) == (connection is None):
             raise ValueError("Outbox needs either a redis_url or a connection: give exactly one of them")
@@ -107,19 +119,21 @@ class Outbox:
             self.queue = contract.checked_queue(queue)
         except ValueError as exc:
             raise ValueError(f"queue: {exc}") from exc
-        if connection is None:
-            # Trying again is ours, bounded by enqueue_timeout: redis-py's own retries would multiply it.
-            url, quick = str(redis_url), min(_CONNECT_TIMEOUT, enqueue_timeout)
-            connection = connect(
-                url, socket_timeout=min(_SOCKET_TIMEOUT, enqueue_timeout), connect_timeout=quick
-            )
-            patient = connect(url, socket_timeout=2 * durable_timeout, connect_timeout=quick)
-        else:
-            patient = connection
-        self.connection: Redis = connection
-        self._timeout = enqueue_timeout
+        if not isinstance(enqueue_timeout, int | float) or not 0 < enqueue_timeout <= contract.YEARS:
+            raise ValueError(f"enqueue_timeout: {enqueue_timeout!r:.80} is out of range: give seconds > 0")
+        # Trying again is ours, bounded by enqueue_timeout: redis-py's own retries would multiply it.
+        durable = durable_timeout * (2 if durable_replicas else 1)
+        quick, patience = min(_CONNECT_TIMEOUT, enqueue_timeout), min(_SOCKET_TIMEOUT, enqueue_timeout)
+        self.connection, patient = (
+            own_client(connection, socket_timeout=seconds, connect_timeout=quick)
+            if connection is not None
+            else connect(str(redis_url), socket_timeout=seconds, connect_timeout=quick)
+            for seconds in (patience, patience + durable)
+        )
+        self._insistence = Insistence(self.connection, enqueue_timeout)
+        self._beyond = durable
         lua = files("rq_ses").joinpath("enqueue.lua").read_text("utf-8")
-        self._script = connection.register_script(lua)
+        self._script = self.connection.register_script(lua)
         self._durability = Durability(
             patient, patient.register_script(lua), replicas=durable_replicas, timeout=durable_timeout
         )
@@ -142,6 +156,7 @@ class Outbox:
         on_unknown: OnUnknown | None = None,
         priority: Priority = "normal",
         durable: bool = False,
+        on_conflict: OnConflict = "raise",
     ) -> Receipt:
         """Enqueue one message and return its Receipt.
 
@@ -152,76 +167,128 @@ class Outbox:
                 The first call's terms stand, whatever the other arguments say later.
             at: aware datetime before which it is not sent.
             delay: seconds (or a timedelta) for which it is not sent; by the server's clock.
-            expires: aware datetime, or seconds from now, after which it is failed rather than sent.
+            expires: aware datetime, or seconds from now, after which it is failed rather than sent; by the
+                server's clock, too.
             on_unknown: what becomes of it when SES may have accepted it: "resend" or "hold"; by default what
                 the worker's settings say.
             priority: "high" is claimed before "normal", that before "bulk"; see docs/rate.md.
             durable: return only when the server's disk, and `durable_replicas`, have it (docs/redis.md).
+            on_conflict: what to do if `key` stands for another message: "raise", or "keep" that one and
+                return its Receipt with `conflict=True`; this message is not sent then.
 
         Raises:
             IdempotencyConflict: `key` stands for another message.
-            OutboxUnavailable: Redis didn't answer within `enqueue_timeout`.
+            OutboxUnavailable: Redis didn't answer within `enqueue_timeout`, or refuses, which says why.
             DurabilityUnconfirmed: with `durable`: it is enqueued, but not confirmed within `durable_timeout`;
                 or, without a receipt, the server can't confirm anything and nothing was enqueued.
             ValueError: an argument is unusable; nothing was enqueued.
         """
-        submission = Submission(message, key, at, delay, expires, on_unknown, priority)
-        return self.send_many([submission], durable=durable)[0]
+        keep = _keep(on_conflict)
+        wait = _Wait(durable)
+        entry = self._entry(Submission(message, key, at, delay, expires, on_unknown, priority))
+        receipt = _receipt(entry, self._enqueue([entry], wait=wait, strict=not keep)[0], keep=keep)
+        wait.end([receipt])
+        return receipt
 
-    def send_many(self, messages: Iterable[Message | Submission], *, durable: bool = False) -> list[Receipt]:
+    def send_many(
+        self,
+        messages: Iterable[Message | Submission],
+        *,
+        durable: bool = False,
+        on_conflict: OnConflict = "raise",
+    ) -> list[Receipt]:
         """Enqueue messages in batches, each batch one atomic step, and return their Receipts in order.
+
+        Each error has the Receipts of the batches before it in `receipts`: those messages are enqueued.
 
         Raises:
             IdempotencyConflict: a key stands for another message; of its batch nothing is enqueued.
             OutboxUnavailable: Redis didn't answer in time; `job_ids` are those of the batch in doubt.
             DurabilityUnconfirmed: with `durable`: all are enqueued, but a batch was not confirmed in time.
-            ValueError: an argument is unusable; of its batch nothing is enqueued.
+            SendManyInterrupted: `messages` itself raised (`__cause__`); of its batch nothing is enqueued.
+            UnusableMessage: an element is no message, or its terms can't be used; likewise, and a ValueError.
         """
+        keep = _keep(on_conflict)
         receipts: list[Receipt] = []
         wait = _Wait(durable)
-        entries = (self._entry(message) for message in messages)
-        for batch, words in self._enqueued(entries, wait, strict=True):
-            for entry, word in zip(batch, words, strict=True):
-                if word == "conflict":
-                    raise IdempotencyConflict(entry.key or "", entry.job_id)
-                receipts.append(Receipt(entry.job_id, duplicate=word == "duplicate"))
+        try:
+            for batch, words in self._enqueued(self._entries(messages), wait, strict=not keep):
+                found = [_receipt(entry, word, keep=keep) for entry, word in zip(batch, words, strict=True)]
+                receipts += found
+        except RqSesError as exc:
+            exc.receipts = tuple(receipts)
+            wait.tell(exc)
+            raise
         wait.end(receipts)
         return receipts
 
     def try_send_many(
-        self, messages: Iterable[Message | Submission], *, durable: bool = False
-    ) -> list[Receipt | IdempotencyConflict | ValueError]:
+        self,
+        messages: Iterable[Message | Submission],
+        *,
+        durable: bool = False,
+        on_conflict: OnConflict = "raise",
+    ) -> list[Result]:
         """Enqueue what can be, and let the error of what can't stand in the place of its Receipt.
+
+        Each error it raises has in `results` what stands for the first messages, as far as that is certain,
+        and their Receipts in `receipts`.
 
         Raises:
             OutboxUnavailable: as `send_many` does.
-            DurabilityUnconfirmed: as `send_many` does, with the receipts of what is enqueued.
+            DurabilityUnconfirmed: as `send_many` does.
+            SendManyInterrupted: `messages` itself raised (`__cause__`).
         """
+        keep = _keep(on_conflict)
         wait = _Wait(durable)
-        results: list[Receipt | IdempotencyConflict | ValueError] = []
+        results: list[Result] = []
         places: list[int] = []
+        done = 0
 
         def usable() -> Iterator[_Entry]:
-            for message in messages:
+            for message in _drawn(messages):
                 try:
                     entry = self._entry(message)
                 except ValueError as exc:
                     results.append(exc)
+                except TypeError as exc:
+                    raise UnusableMessage(str(exc)) from exc
                 else:
                     places.append(len(results))
                     results.append(Receipt(entry.job_id))
                     yield entry
 
-        place = iter(places)
-        for batch, words in self._enqueued(usable(), wait, strict=False):
-            for entry, word in zip(batch, words, strict=True):
-                at = next(place)
-                if word == "conflict":
-                    results[at] = IdempotencyConflict(entry.key or "", entry.job_id)
-                elif word == "duplicate":
-                    results[at] = Receipt(entry.job_id, duplicate=True)
-        wait.end([result for result in results if isinstance(result, Receipt)])
+        try:
+            for batch, words in self._enqueued(usable(), wait, strict=False):
+                for entry, word in zip(batch, words, strict=True):
+                    try:
+                        results[places[done]] = _receipt(entry, word, keep=keep)
+                    except IdempotencyConflict as exc:
+                        results[places[done]] = exc
+                    done += 1
+            wait.end(_receipts(results))
+        except RqSesError as exc:
+            exc.results = tuple(results[: places[done]] if done < len(places) else results)
+            exc.receipts = tuple(_receipts(exc.results))
+            wait.tell(exc)
+            raise
         return results
+
+    def server_time(self) -> float:
+        """Return the server's time (epoch seconds), by which terms are reckoned; asked once a minute at most.
+
+        Raises:
+            OutboxUnavailable: Redis didn't answer within `enqueue_timeout`.
+        """
+        return self._insistence.now()
+
+    def _entries(self, messages: Iterable[Message | Submission]) -> Iterator[_Entry]:
+        for message in _drawn(messages):
+            try:
+                entry = self._entry(message)
+            except (ValueError, TypeError) as exc:
+                raise UnusableMessage(str(exc)) from exc
+            yield entry
 
     def _entry(self, item: Message | Submission) -> _Entry:
         submission = item if isinstance(item, Submission) else Submission(item)
@@ -235,7 +302,7 @@ class Outbox:
         else:
             job_id = contract.keyed_job_id(self.queue, checked_key(key))
             mark = f"{contract.digest(payload)}:{os.urandom(8).hex()}"
-        data = contract.encode_job(payload, submission.options())
+        data = contract.encode_job(payload, submission.options(self.server_time))
         recipients = message.recipients
         description = contract.description(recipients, message.subject)
         weight = str(len(recipients)) if len(recipients) > 1 else ""
@@ -254,39 +321,47 @@ class Outbox:
         args += (*self._job_fields, *self._queues)
         for entry in batch:
             args += entry.fields
-        words = self._insist(args, wait, [entry.job_id for entry in batch])
+        beyond = self._beyond if wait.wanted else 0.0
+        call = partial(self._call, args, wait)
+        words = self._insistence.call(call, [entry.job_id for entry in batch], beyond=beyond)
         return [word.decode() if isinstance(word, bytes) else word for word in words]
 
-    def _insist(self, args: list[Any], wait: _Wait, job_ids: list[str]) -> list[Any]:
-        started = time.monotonic()
-        pause = _FIRST_PAUSE
-        while True:
-            try:
-                return self._call(args, wait)
-            except redis_errors.AuthenticationError as exc:
-                raise OutboxUnavailable(job_ids, time.monotonic() - started, _reason(exc)) from exc
-            except _RETRIED as exc:
-                waited = time.monotonic() - started
-                if waited + pause > self._timeout:
-                    raise OutboxUnavailable(job_ids, waited, _reason(exc)) from exc
-                time.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
-            except redis_errors.RedisError as exc:
-                raise OutboxUnavailable(job_ids, time.monotonic() - started, _reason(exc)) from exc
-
     def _call(self, args: list[Any], wait: _Wait) -> list[Any]:
-        try:
-            if not wait.wanted:
-                return list(self._script(keys=self._keys, args=args))
-            self._durability.check()
-            words, wait.doubt = self._durability.call(self._keys, args)
-        except redis_errors.ResponseError as exc:
-            if not str(exc).startswith("NOREPLICAS"):
-                raise
-            # min-replicas-to-write: so a primary refuses that is just being replaced.
-            raise redis_errors.ConnectionError(str(exc)) from exc
+        if not wait.wanted:
+            return list(self._script(keys=self._keys, args=args))
+        self._durability.check()
+        words, wait.doubt = self._durability.call(self._keys, args)
         return words
 
 
-def _reason(exc: Exception) -> str:
-    return one_line(f"{type(exc).__name__}: {exc}", 200)
+def _keep(on_conflict: OnConflict) -> bool:
+    if on_conflict not in ON_CONFLICT:
+        raise ValueError(
+            f"on_conflict: {on_conflict!r:.80} can't be used: give one of {', '.join(ON_CONFLICT)}"
+        )
+    return on_conflict == "keep"
+
+
+def _receipt(entry: _Entry, word: str, *, keep: bool) -> Receipt:
+    if word != "conflict":
+        return Receipt(entry.job_id, duplicate=word == "duplicate")
+    if not keep:
+        raise IdempotencyConflict(entry.key or "", entry.job_id)
+    return Receipt(entry.job_id, duplicate=True, conflict=True)
+
+
+def _receipts(results: Iterable[Result]) -> list[Receipt]:
+    return [result for result in results if isinstance(result, Receipt)]
+
+
+def _drawn(messages: Iterable[Message | Submission]) -> Iterator[Message | Submission]:
+    """Yield what an iterable holds. Raises SendManyInterrupted from what it raises."""
+    iterator = iter(messages)
+    while True:
+        try:
+            message = next(iterator)
+        except StopIteration:
+            return
+        except Exception as exc:
+            raise SendManyInterrupted(f"what gave the messages raised {type(exc).__name__}: {exc}") from exc
+        yield message

@@ -15,11 +15,19 @@ from urllib.parse import parse_qsl, unquote, urlencode
 
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.connection import ConnectionPool, SSLConnection, parse_url
+from redis.client import Pipeline
+from redis.connection import BlockingConnectionPool, ConnectionPool, SSLConnection, parse_url
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import ReadOnlyError
 from redis.retry import Retry
-from redis.sentinel import Sentinel
+from redis.sentinel import (
+    Sentinel,
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
+
+from rq_ses.patience import Patient
 
 SENTINEL_PORT: Final = 26379
 SENTINEL_TIMEOUT: Final = 1.0
@@ -90,19 +98,114 @@ def connect(redis_url: str, *, socket_timeout: float, connect_timeout: float) ->
     options: dict[str, Any] = {
         "socket_timeout": socket_timeout,
         "socket_connect_timeout": connect_timeout,
-        "socket_keepalive": True,
     }
+    if not redis_url.startswith("unix:"):
+        options["socket_keepalive"] = True
     if not is_sentinel_url(redis_url):
         pool = ConnectionPool.from_url(redis_url, **options, retry=_never())
-        pool.connection_class = type("Connection", (_Moving, pool.connection_class), {})
+        pool.connection_class = _ours(pool.connection_class)
         return Redis.from_pool(pool)
     found = read_sentinel_url(redis_url)
-    waits = {"socket_timeout": SENTINEL_TIMEOUT, "socket_connect_timeout": SENTINEL_TIMEOUT}
-    sentinel = Sentinel(
-        found.sentinels, sentinel_kwargs={**waits, "retry": _never(), **found.sentinel_options}
-    )
-    primary: Redis = sentinel.master_for(found.service, **{**options, "retry": _never(), **found.options})
+    sentinel = _bounded(Sentinel(found.sentinels, sentinel_kwargs=found.sentinel_options))
+    plain = {**options, "retry": _never(), **found.options}
+    kind = SentinelManagedSSLConnection if plain.pop("ssl", False) else SentinelManagedConnection
+    primary: Redis = sentinel.master_for(found.service, **plain, connection_class=_ours(kind))
     return primary
+
+
+def own_client(connection: Redis, *, socket_timeout: float, connect_timeout: float) -> Redis:
+    """Return a client like that of `connect` to where a client that was handed over leads.
+
+    Address, credentials, TLS, database and Sentinels are its own; it is left as it is. Its retries and
+    time-outs aren't taken over (redis-py 8 repeats each command ten times, 5 s each), nor that it decodes.
+
+    Raises:
+        TypeError: it is no client of one server.
+        ValueError: it is one of Sentinels' replicas.
+    """
+    _check(connection)
+    pool: Any = connection.connection_pool
+    kept = {name: value for name, value in pool.connection_kwargs.items() if not _of_its_pool(name)}
+    options: dict[str, Any] = {
+        **kept,
+        **_PLAIN,
+        **({"legacy_responses": True} if "legacy_responses" in kept else {}),
+        "socket_timeout": socket_timeout,
+        "socket_connect_timeout": connect_timeout,
+        "retry": _never(),
+        "connection_class": _ours(pool.connection_class),
+        "max_connections": pool.max_connections,
+    }
+    if "host" in kept:
+        # A server that is being moved stands in the way of its own name for a while (redis-py 8).
+        options["host"] = pool.connection_kwargs.get("orig_host_address") or kept["host"]
+    if isinstance(pool, SentinelConnectionPool):
+        if not pool.is_master:
+            raise ValueError("connection: its server is a replica: give Sentinel(...).master_for(SERVICE)")
+        own = SentinelConnectionPool(pool.service_name, _bounded(pool.sentinel_manager), **options)
+        return Redis.from_pool(own)
+    if isinstance(pool, BlockingConnectionPool):
+        return Redis.from_pool(BlockingConnectionPool(timeout=socket_timeout, **options))
+    return Redis.from_pool(ConnectionPool(**options))
+
+
+def server_time(connection: Redis) -> float:
+    """Ask the server for its time (epoch seconds), the one clock that all hosts share.
+
+    Raises:
+        redis.exceptions.RedisError: it could not be asked.
+    """
+    client: Any = connection
+    seconds, microseconds = client.time()
+    return int(seconds) + int(microseconds) / 1e6
+
+
+_PLAIN: Final[dict[str, Any]] = {
+    "decode_responses": False,
+    "encoding": "utf-8",
+    "encoding_errors": "strict",
+    "retry_on_error": [],
+    "retry_on_timeout": False,
+}
+"""What scripts and payloads need: bytes as they are; and no trying again but ours."""
+
+
+def _of_its_pool(name: str) -> bool:
+    return name.startswith(("maint", "orig_", "oss_")) or name in ("connection_pool", "himport_registry")
+
+
+def _check(connection: Any) -> None:
+    kind = f"{type(connection).__module__}.{type(connection).__qualname__}"
+    if isinstance(connection, Redis) and not isinstance(connection, Pipeline):
+        return
+    remedy = "give a redis.Redis, or a URL as redis_url"
+    if any(base.__name__ == "RedisCluster" for base in type(connection).__mro__):
+        remedy = (
+            "rq-ses changes several keys in one step: give a redis.Redis of a single server, or of Sentinels"
+        )
+    elif any("asyncio" in base.__module__ for base in type(connection).__mro__):
+        remedy = "it is asyncio's: give a redis.Redis, and call from a thread (asyncio.to_thread)"
+    raise TypeError(f"connection: a {kind} can't be used: {remedy}")
+
+
+def _bounded(manager: Sentinel) -> Sentinel:
+    """Return one like `manager` whose Sentinels are each asked once, and briefly."""
+    own = Sentinel([], manager.min_other_sentinels, sentinel_kwargs={})
+    own.sentinels = [
+        own_client(one, socket_timeout=SENTINEL_TIMEOUT, connect_timeout=SENTINEL_TIMEOUT)
+        for one in manager.sentinels
+    ]
+    # redis-py 6 and later; before, there is none.
+    own._force_master_ip = getattr(manager, "_force_master_ip", None)
+    return own
+
+
+def _ours(kind: Any) -> Any:
+    """Return a connection class with what ours have: they know a replica, and the size of what they write."""
+    if not isinstance(kind, type) or issubclass(kind, Patient):
+        return kind
+    managed = issubclass(kind, SentinelManagedConnection)  # it knows a replica already
+    return type("Connection", (Patient, kind) if managed else (_Moving, Patient, kind), {})
 
 
 class _Moving:

@@ -7,6 +7,10 @@ attempt was) is reckoned and judged by the server's TIME alone.
 from __future__ import annotations
 
 import time
+from typing import Final
+
+_SLEPT: Final = 1.0
+"""Seconds by which the wall clock runs from the monotonic one when it is set, or the host has slept."""
 
 
 class ServerClock:
@@ -18,17 +22,29 @@ class ServerClock:
     def __init__(self) -> None:
         self._offset: float | None = None
         self._heard_at = float("-inf")
+        self._apart = 0.0
 
     @property
     def age(self) -> float:
         """Seconds since the server was heard last; infinity if it never was."""
         return time.monotonic() - self._heard_at
 
+    def fresh(self, seconds: float) -> bool:
+        """Tell whether the server was heard within `seconds`, by both clocks of this host.
+
+        The monotonic one stands still while the host sleeps, or a function's environment is frozen.
+        """
+        return self.age <= seconds and abs(_apart() - self._apart) < _SLEPT
+
     def heard(self, seconds: float, at: float) -> None:
         """Note that the server's TIME was `seconds` when time.monotonic() was about `at`."""
-        self._offset, self._heard_at = seconds - at, at
+        self._offset, self._heard_at, self._apart = seconds - at, at, _apart()
 
     def now(self) -> float:
         """Return the server's time (epoch seconds); this host's own until the server has been heard."""
         offset = self._offset
         return time.time() if offset is None else time.monotonic() + offset
+
+
+def _apart() -> float:
+    return time.time() - time.monotonic()

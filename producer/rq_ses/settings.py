@@ -122,7 +122,7 @@ class ProducerSettings(BaseSettings):
         contract.FAILURE_TTL, ge=1, le=YEARS, description="Seconds for which a failed mail is kept."
     )
     enqueue_timeout: Annotated[float, Number] = Field(
-        10.0,
+        2.0,
         gt=0,
         le=3600,
         allow_inf_nan=False,

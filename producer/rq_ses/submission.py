@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from rq_ses.contract import ON_UNKNOWN, PRIORITIES, YEARS, OnUnknown, Priority
+from rq_ses.localtime import checked_moment
 from rq_ses.message import Message
 
 __all__ = ["KEY_LIMIT", "OnUnknown", "Priority", "Seconds", "Submission", "checked_key", "is_unicode"]
@@ -56,16 +57,41 @@ class Submission:
             )
         return PRIORITIES.index(self.priority)
 
-    def options(self) -> dict[str, Any]:
-        """Return the job function's options. Raises ValueError if one can't be used."""
+    def options(self, now: Callable[[], float]) -> dict[str, Any]:
+        """Return the job function's options. Raises ValueError if one can't be used.
+
+        `now` tells the server's time (epoch seconds); it is asked only where there is an expiry.
+        """
         options: dict[str, Any] = {}
         if self.expires is not None:
-            options["expires"] = _expiry(self.expires)
+            options["expires"] = self._expiry(self.expires, now)
         if self.on_unknown is not None:
             if self.on_unknown not in ON_UNKNOWN:
                 raise ValueError(f"on_unknown: {self.on_unknown!r:.80} can't be used: give resend or hold")
             options["on_unknown"] = self.on_unknown
         return options
+
+    def _expiry(self, expires: datetime | Seconds, now: Callable[[], float]) -> float:
+        """Return when it expires (epoch seconds), which is after it is due."""
+        absolute = isinstance(expires, datetime)
+        length = _epoch("expires", expires) if isinstance(expires, datetime) else _seconds("expires", expires)
+        delay = None if self.delay is None else _seconds("delay", self.delay)
+        server = now()
+        moment = length if absolute else server + length
+        if moment <= server:
+            if not absolute:
+                raise ValueError(f"expires: {expires!r} seconds leave no time to send it: give more")
+            raise ValueError(
+                f"expires: {_shown(moment)} is past: it is {_shown(server)} by the server's clock: "
+                "give a moment to come"
+            )
+        name, due = ("at", _epoch("at", self.at)) if self.at is not None else ("delay", server + (delay or 0))
+        if due >= moment:
+            raise ValueError(
+                f"expires: {_shown(moment)} is not after {_shown(due)}, when it is due ({name}): "
+                "let it expire later, or be due earlier"
+            )
+        return round(moment, 6)
 
 
 def checked_key(key: str) -> str:
@@ -83,21 +109,12 @@ def is_unicode(text: str) -> bool:
     return True
 
 
-def _expiry(expires: datetime | Seconds) -> float:
-    if isinstance(expires, datetime):
-        moment = _epoch("expires", expires)
-        if moment <= time.time():
-            raise ValueError(f"expires: {expires.isoformat()} is past: give a moment to come")
-        return moment
-    return round(time.time() + _seconds("expires", expires), 6)
-
-
 def _epoch(name: str, moment: datetime) -> float:
     if not isinstance(moment, datetime):
         raise TypeError(f"{name}: {moment!r:.80} is no datetime: give an aware datetime")
     if moment.tzinfo is None:
         raise ValueError(f"{name}: {moment.isoformat()} has no time zone: give an aware datetime")
-    return moment.timestamp()
+    return checked_moment(name, moment).timestamp()
 
 
 def _seconds(name: str, length: Seconds) -> float:
@@ -108,3 +125,7 @@ def _seconds(name: str, length: Seconds) -> float:
     if not 0 <= length <= YEARS:
         raise ValueError(f"{name}: {length!r:.80} is out of range: give 0 to {YEARS} seconds")
     return float(length)
+
+
+def _shown(epoch: float) -> str:
+    return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="seconds")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -26,6 +27,8 @@ from rq_ses_worker.task import Task, read_job
 from support.mail import fetch, mail, status
 from support.processes import PATIENCE, environment, run
 from support.terminal import run_on_terminal
+from support.valkey import url, valkey
+from support.waiting import wait_for
 
 MAIL = ("--from", "Shop <shop@example.com>", "--to", "anna@example.com", "--subject", "Hi", "--text", "Hello")
 COMMAND = (sys.executable, "-m", "rq_ses", "send")
@@ -352,7 +355,7 @@ BAD_LINES: dict[str, tuple[str | bytes, str]] = {
     "at and delay": (row(at="2099-01-01T00:00:00Z", delay=1), "at and delay: both were given: give one of"),
     "expired before": (
         row(expires="2020-01-01T00:00:00Z"),
-        "expires: '2020-01-01T00:00:00Z' is past: give a",
+        "expires: 2020-01-01T00:00:00+00:00 is past: it is ",
     ),
     "expires below zero": (row(expires=-1), "expires: -1 is out of range: give 0 to 315360000 seconds"),
     "expires never": (row(expires=10**400), "expires: a huge number is out of range: give 0 to 315360000 s"),
@@ -493,15 +496,187 @@ def test_an_empty_file_is_no_error(redis: Redis, env: dict[str, str]) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"0 enqueued, 0 not\n")
 
 
-def test_who_reads_the_ids_may_leave_early(redis: Redis, env: dict[str, str], tmp_path: Path) -> None:
-    file = tmp_path / "mails.jsonl"
-    file.write_text(f"{row()}\n" * 3000)
-    done = subprocess.run(
-        ["sh", "-c", '"$@" | head -n 1', "sh", *COMMAND, "--jsonl", str(file)],
+# Output that breaks, and Ctrl-C
+
+
+def piped(command: str, arguments: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run `rq-ses send` in the place of "$@" of a shell's command; its exit code stands last on stderr."""
+    return subprocess.run(
+        ["sh", "-c", command, "sh", *COMMAND, *arguments],
         env=env, capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
-    assert re.fullmatch(r"[0-9a-f]{32}\n", done.stdout)
-    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ('{ "$@"; echo "code $?" >&2; } | head -n 1', "Broken pipe"),
+        ('"$@" >/dev/full; echo "code $?" >&2', "No space left on device"),
+    ],
+)
+def test_ids_that_nobody_can_read_change_nothing_about_what_is_enqueued(
+    redis: Redis, env: dict[str, str], tmp_path: Path, command: str, reason: str
+) -> None:
+    file = tmp_path / "mails.jsonl"
+    file.write_text(f"{row()}\n" * 3000)
+    done = piped(command, ["--jsonl", str(file)], env)
+    assert done.stderr.splitlines() == [
+        f"Error: standard output can't be written ({reason}): going on without it",
+        "3000 enqueued, 0 not",
+        "code 1",
+    ]
+    assert redis.llen("rq:queue:mail") == 3000
+    assert re.fullmatch(r"([0-9a-f]{32}\n)?", done.stdout)
+
+
+def test_reports_that_nobody_can_read_change_nothing_about_what_is_enqueued(
+    redis: Redis, env: dict[str, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "mails.jsonl"
+    file.write_text(f"{row()}\nnonsense\n" * 1200)
+    done = piped('"$@" 2>/dev/full; echo "code $?" >&2', ["--jsonl", str(file)], env)
+    assert done.stderr == "code 1\n"
+    assert len(done.stdout.split()) == redis.llen("rq:queue:mail") == 1200
+
+
+def test_one_mail_whose_id_cannot_be_written_is_told_as_enqueued(redis: Redis, env: dict[str, str]) -> None:
+    done = piped('"$@" >/dev/full', [*MAIL], env)
+    [job_id] = (key.decode() for key in redis.lrange("rq:queue:mail", 0, -1))
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "Error: standard output can't be written (No space left on device): going on without it",
+        f"enqueued as job {job_id}",
+    ]
+
+
+def interruptible(command: list[str], env: dict[str, str], stdout: Any) -> subprocess.Popen[bytes]:
+    # However this run was started: from a script's background SIGINT is ignored, and children inherit that.
+    return subprocess.Popen(
+        command, env=env, stdin=subprocess.PIPE, stdout=stdout, stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+
+
+def test_an_interrupt_says_what_was_enqueued_and_where_to_go_on(
+    redis: Redis, env: dict[str, str], tmp_path: Path
+) -> None:
+    with (
+        (tmp_path / "ids").open("wb") as ids,
+        interruptible([*COMMAND, "--jsonl", "-"], env, ids) as process,
+    ):
+        assert process.stdin is not None
+        process.stdin.write(f"{row()}\n".encode() * 600 + b"nonsense\n")
+        process.stdin.flush()
+        wait_for(lambda: redis.llen("rq:queue:mail") == 500)
+        wait_for(lambda: (tmp_path / "ids").stat().st_size == 500 * 33)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert stderr.decode().splitlines() == ["500 enqueued, 0 not", "interrupted: go on at line 501"]
+    assert redis.llen("rq:queue:mail") == 500
+
+
+def test_an_interrupt_while_redis_hangs_is_told_with_the_lines_in_doubt(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    with valkey(tmp_path) as server:
+        env = {**env, "RQ_SES_REDIS_URL": url(server), "RQ_SES_ENQUEUE_TIMEOUT": "600"}
+        server._process.send_signal(signal.SIGSTOP)
+        try:
+            with interruptible([*COMMAND, "--jsonl", "-"], env, subprocess.PIPE) as process:
+                assert process.stdin is not None
+                process.stdin.write(f"{row()}\n".encode() * 3)
+                process.stdin.close()
+                process.stdin = None
+                wait_for(lambda: connected(process.pid, server.port))
+                # The first is held until the batch is counted, the next one isn't.
+                process.send_signal(signal.SIGINT)
+                wait_for(lambda: interrupted(process), within=PATIENCE)
+                _, stderr = process.communicate(timeout=PATIENCE)
+        finally:
+            server._process.send_signal(signal.SIGCONT)
+    assert process.returncode == 1
+    assert stderr.decode().splitlines()[-2:] == [
+        "0 enqueued, 0 not; lines 1 to 3 may be enqueued or not",
+        "interrupted: go on at line 1",
+    ]
+
+
+def connected(pid: int, port: int) -> bool:
+    found = subprocess.run(["cat", f"/proc/{pid}/net/tcp"], capture_output=True, text=True, check=True).stdout
+    return any(
+        line.split()[2].endswith(f":{port:04X}") and line.split()[3] == "01"
+        for line in found.splitlines()[1:]
+    )
+
+
+def interrupted(process: subprocess.Popen[bytes]) -> bool:
+    """Interrupt it, and see whether it ends: two signals in one moment are one to Python."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(2)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+# Terms that can't be meant
+
+
+@pytest.mark.parametrize(
+    ("option", "moment", "readings"),
+    [
+        ("--at", "2027-03-28T02:30", ("2027-03-28T01:30:00+01:00", "2027-03-28T03:30:00+02:00")),
+        ("--at", "2027-10-31T02:30", ("2027-10-31T02:30:00+02:00", "2027-10-31T02:30:00+01:00")),
+        ("--expires", "2027-03-28T02:30", ("2027-03-28T01:30:00+01:00", "2027-03-28T03:30:00+02:00")),
+    ],
+)
+def test_a_local_time_that_is_none_or_two_is_refused_with_both(
+    redis: Redis, env: dict[str, str], option: str, moment: str, readings: tuple[str, str]
+) -> None:
+    done = run(["send", *MAIL, option, moment], {**env, "TZ": "Europe/Berlin"})
+    assert done.returncode == 2
+    assert all(reading in done.stderr for reading in readings)
+    assert jobs(redis) == 0
+    done = run(["send", *MAIL, option, readings[0]], {**env, "TZ": "Europe/Berlin"})
+    assert (done.returncode, jobs(redis)) == (0, 1)
+
+
+def test_a_local_time_is_told_with_its_offset(env: dict[str, str]) -> None:
+    terms = ["--at", "2030-01-01T09:00", "--expires", "2030-07-01T09:00"]
+    done = run(["send", *MAIL, *terms], {**env, "TZ": "Europe/Berlin"})
+    assert done.stderr == "not before 2030-01-01T09:00:00+01:00\nexpires 2030-07-01T09:00:00+02:00\n"
+
+
+@pytest.mark.parametrize("strict", [[], ["--strict"]])
+def test_a_mail_that_would_expire_before_it_is_due_is_refused(
+    redis: Redis, env: dict[str, str], strict: list[str]
+) -> None:
+    done = run(["send", *MAIL, "--delay", "3600", "--expires", "60"], env)
+    assert done.returncode == 2
+    assert re.search(r"--expires: \S+ is not after \S+, when it is due \(delay\)", done.stderr)
+    lines = sent(row(at="2090-01-01T00:00:00Z", expires=60), env, *strict)
+    assert lines.returncode == 1
+    assert lines.stderr.startswith(b"line 1: expires: ")
+    assert b"2090-01-01T00:00:00+00:00, when it is due (at)" in lines.stderr
+    assert jobs(redis) == 0
+
+
+def test_a_mail_under_a_key_of_another_may_be_kept(redis: Redis, env: dict[str, str]) -> None:
+    first = run(["send", *MAIL, "--key", "k"], env)
+    kept = run(["send", *MAIL, "--cc", "c@example.com", "--key", "k", "--on-conflict", "keep"], env)
+    assert (kept.returncode, kept.stdout) == (0, first.stdout)
+    assert kept.stderr == "another mail is enqueued under this key and kept; this one is not sent\n"
+    lines = f"{row(key='k')}\n{row()}\n"
+    for options in ([], ["--strict"]):
+        done = sent(lines, env, "--on-conflict", "keep", *options)
+        assert done.returncode == 0
+        assert done.stdout.decode().split()[0] == first.stdout.strip()
+        assert done.stderr.decode().splitlines() == [
+            "line 1: key 'k' stands for another message, which is kept",
+            "2 enqueued (1 of them earlier, under their keys), 0 not",
+        ]
+    assert jobs(redis) == 3
 
 
 # The progress bar

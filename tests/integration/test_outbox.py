@@ -197,7 +197,7 @@ def test_a_key_is_remembered_for_a_day_even_if_receipts_are_not_kept(redis: Redi
     claims, _ = lifecycle.claim(2)
     sent = [Settlement(c.lease, "sent", datetime.now(UTC), {}, sent_fields({})) for c in claims]
     lifecycle.settle(sent, clock=0)
-    assert redis.ttl(contract.JOB_PREFIX + plain.job_id) == pytest.approx(70, abs=5)
+    assert redis.ttl(contract.JOB_PREFIX + plain.job_id) == pytest.approx(62, abs=5)
     assert redis.ttl(contract.JOB_PREFIX + keyed.job_id) > 86_390
     assert outbox.send(mail(), key="k").duplicate
 

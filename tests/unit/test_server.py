@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from fakeredis import FakeAsyncRedis, FakeRedis
+from redis import BlockingConnectionPool, ConnectionPool, Redis, UnixDomainSocketConnection
+from redis.asyncio import Redis as AsyncRedis
+from redis.backoff import ConstantBackoff
+from redis.cluster import RedisCluster
+from redis.connection import SSLConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.sentinel import SentinelConnectionPool
+from redis.retry import Retry
+from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from rq_ses.errors import SettingsError
-from rq_ses.server import connect, is_sentinel_url, read_sentinel_url
+from rq_ses.server import connect, is_sentinel_url, own_client, read_sentinel_url
 from rq_ses.settings import load_producer_settings
 
 
@@ -80,3 +89,107 @@ def test_without_any_sentinel_there_is_no_connection() -> None:
         pytest.raises(RedisConnectionError),
     ):
         client.ping()
+
+
+def owned(connection: Any) -> Redis:
+    return own_client(connection, socket_timeout=1.5, connect_timeout=0.5)
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        ({}, {"host": "localhost", "port": 6379, "db": 0}),
+        ({"host": "::1", "port": 7000, "db": 3, "username": "app", "password": "p#w"}, {}),
+        ({"protocol": 2, "client_name": "shop", "health_check_interval": 7}, {}),
+        ({"unix_socket_path": "/run/redis.sock", "password": "pw"}, {"path": "/run/redis.sock"}),
+        ({"ssl": True, "ssl_ca_certs": "/ca.pem", "ssl_check_hostname": False}, {}),
+    ],
+)
+def test_a_client_of_our_own_keeps_where_a_handed_one_leads_and_neither_its_waits_nor_its_decoding(
+    options: dict[str, Any], kept: dict[str, Any]
+) -> None:
+    plain = {name: value for name, value in options.items() if name not in ("ssl", "unix_socket_path")}
+    handed = Redis(
+        **options,
+        decode_responses=True,
+        encoding="latin-1",
+        socket_timeout=60,
+        max_connections=7,
+        retry=Retry(ConstantBackoff(1), 10),
+        retry_on_error=[RedisConnectionError],
+    )
+    before = dict(handed.connection_pool.connection_kwargs)
+    pool = owned(handed).connection_pool
+    found = pool.connection_kwargs
+    for name, value in {**plain, **kept}.items():
+        assert found[name] == value, name
+    assert (found["socket_timeout"], found["socket_connect_timeout"]) == (1.5, 0.5)
+    assert (found["decode_responses"], found["encoding"]) == (False, "utf-8")
+    assert found["retry"].get_retries() == 0
+    assert not found["retry_on_error"]
+    assert pool.max_connections == 7
+    assert issubclass(pool.connection_class, SSLConnection) == bool(options.get("ssl"))
+    assert issubclass(pool.connection_class, UnixDomainSocketConnection) == ("unix_socket_path" in options)
+    assert handed.connection_pool.connection_kwargs == before
+    assert pool.make_connection() is not None
+
+
+def test_a_client_of_our_own_asks_the_same_sentinels_but_only_briefly() -> None:
+    theirs = Sentinel(
+        [("one", 26379), ("two", 26380)],
+        sentinel_kwargs={"password": "s", "socket_timeout": 60},
+        min_other_sentinels=1,
+    )
+    pool: Any = owned(theirs.master_for("m", password="p", db=2, ssl=True)).connection_pool
+    assert isinstance(pool, SentinelConnectionPool)
+    assert (pool.service_name, pool.connection_kwargs["password"], pool.connection_kwargs["db"]) == (
+        "m",
+        "p",
+        2,
+    )
+    assert issubclass(pool.connection_class, SSLConnection)
+    assert pool.sentinel_manager.min_other_sentinels == 1
+    asked = [client.connection_pool.connection_kwargs for client in pool.sentinel_manager.sentinels]
+    assert [(one["host"], one["port"], one["password"]) for one in asked] == [
+        ("one", 26379, "s"),
+        ("two", 26380, "s"),
+    ]
+    assert all(one["socket_timeout"] == 1 and one["retry"].get_retries() == 0 for one in asked)
+
+
+def test_a_pool_whose_connections_are_waited_for_is_one_that_waits_no_longer_than_a_command() -> None:
+    pool: Any = owned(
+        Redis(connection_pool=BlockingConnectionPool(max_connections=2, timeout=60))
+    ).connection_pool
+    assert isinstance(pool, BlockingConnectionPool)
+    assert (pool.max_connections, pool.timeout) == (2, 1.5)
+
+
+def test_a_client_of_our_own_sees_the_data_of_a_fakeredis() -> None:
+    fake = FakeRedis(decode_responses=True)
+    own = owned(fake)
+    own.set("x", "é" * 300_000)
+    assert fake.get("x") == "é" * 300_000
+    assert own.getrange("x", 0, 1) == "é".encode()
+
+
+@pytest.mark.parametrize(
+    ("connection", "remedy"),
+    [
+        (RedisCluster.__new__(RedisCluster), "a single server, or of Sentinels"),
+        (AsyncRedis(), "asyncio's: give a redis.Redis"),
+        (FakeAsyncRedis(), "asyncio's: give a redis.Redis"),
+        (Redis().pipeline(), "Pipeline can't be used: give a redis.Redis"),
+        (ConnectionPool(), "ConnectionPool can't be used: give a redis.Redis"),
+        ("redis://127.0.0.1:6379/0", "or a URL as redis_url"),
+        (None, "or a URL as redis_url"),
+    ],
+)  # fmt: skip
+def test_what_is_no_client_of_one_server_is_refused_with_what_to_give(connection: Any, remedy: str) -> None:
+    with pytest.raises(TypeError, match=remedy):
+        owned(connection)
+
+
+def test_a_client_of_replicas_is_refused() -> None:
+    with pytest.raises(ValueError, match="give Sentinel"):
+        owned(Sentinel([("one", 1)]).slave_for("m"))

@@ -58,7 +58,7 @@ def test_a_producer_needs_no_setting() -> None:
         "queue": "mail",
         "result_ttl": 86400,
         "failure_ttl": 31536000,
-        "enqueue_timeout": 10.0,
+        "enqueue_timeout": 2.0,
         "durable_replicas": 0,
         "durable_timeout": 5.0,
     }

@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import BinaryIO, Self
 
-import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
+
+from rq_ses.cli.output import echo
 
 
 class Display:
@@ -60,14 +61,14 @@ class Display:
         if self._shared:
             self._print(text)
         else:
-            click.echo(text)
+            echo(text)
 
     def note(self, text: str) -> None:
         """Print on stderr."""
         if self._shown:
             self._print(text)
         else:
-            click.echo(text, err=True)
+            echo(text, err=True)
 
     def _print(self, text: str) -> None:
         self._progress.console.print(Text(text), soft_wrap=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, BinaryIO, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from rq_ses.contract import YEARS
 from rq_ses.invalid import shown
+from rq_ses.localtime import FORM
 from rq_ses.message import Message, explain
 from rq_ses.plaintext import one_line
 from rq_ses.submission import KEY_LIMIT, OnUnknown, Priority, Submission
@@ -19,16 +20,14 @@ from rq_ses.submission import KEY_LIMIT, OnUnknown, Priority, Submission
 LINE_LIMIT: Final = 128 * 1024 * 1024
 """Bytes of a line: the largest mail, even with most of its text in JSON's six-byte escapes."""
 
-_FORM: Final = "2026-05-31T09:00:00+02:00"
-
 
 def _moment(value: Any) -> datetime:
     try:
         moment = datetime.fromisoformat(value)
     except (ValueError, TypeError):
-        raise ValueError(f"{shown(value)} is no date and time: write {_FORM}") from None
+        raise ValueError(f"{shown(value)} is no date and time: write {FORM}") from None
     if moment.tzinfo is None:
-        raise ValueError(f"{shown(value)} has no offset from UTC: write {_FORM}")
+        raise ValueError(f"{shown(value)} has no offset from UTC: write {FORM}")
     return moment
 
 
@@ -37,10 +36,7 @@ def _expiry(value: Any) -> datetime | float:
         if not 0 <= value <= YEARS:
             raise ValueError(f"{shown(value)} is out of range: give 0 to {YEARS} seconds")
         return float(value)
-    moment = _moment(value)
-    if moment <= datetime.now(UTC):
-        raise ValueError(f"{shown(value)} is past: give a moment to come")
-    return moment
+    return _moment(value)
 
 
 class _Terms(BaseModel):

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NoReturn
 
 import click
 from pydantic import ValidationError
 
-from rq_ses.cli.exits import INCOMPLETE
+from rq_ses.cli.exits import INCOMPLETE, OK
+from rq_ses.cli.output import broken, echo, leave
 from rq_ses.contract import ON_UNKNOWN, PRIORITIES, YEARS, OnUnknown, Priority
 from rq_ses.errors import DurabilityUnconfirmed, IdempotencyConflict
+from rq_ses.localtime import read_moment
 from rq_ses.message import MAX_BYTES, Attachment, Message, explain
-from rq_ses.outbox import Outbox
+from rq_ses.outbox import ON_CONFLICT, OnConflict, Outbox
+from rq_ses.receipt import Receipt
 from rq_ses.settings import load_producer_settings
 from rq_ses.submission import Submission, is_unicode
 
@@ -47,10 +49,9 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # generic since click 
             except ValueError:
                 pass
         try:
-            moment = datetime.fromisoformat(value)
-            return moment.astimezone() if moment.tzinfo is None else moment
-        except (ValueError, OverflowError):
-            self.fail(f"{value!r} is no date and time: write 2026-05-31T09:00:00+02:00", param, ctx)
+            return read_moment(value)
+        except ValueError as exc:
+            self.fail(str(exc), param, ctx)
 
 
 @click.command()
@@ -88,6 +89,12 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # generic since click 
     help="What to do if SES may have accepted it [the worker's].",
 )
 @click.option("--priority", type=click.Choice(PRIORITIES), default=None, help="How urgent it is [normal].")
+@click.option(
+    "--on-conflict",
+    type=click.Choice(ON_CONFLICT),
+    default="raise",
+    help="What to do if the key stands for another mail: fail, or keep that one and not send this [raise].",
+)
 @click.option("--jsonl", metavar="FILE", help="Send a Message of each line of JSON (- for standard input).")
 @click.option("--strict", is_flag=True, help="With --jsonl: send nothing if a line is bad.")
 @click.option(
@@ -101,6 +108,7 @@ def send(
     jsonl: str | None,
     strict: bool,
     durable: bool,
+    on_conflict: OnConflict,
     config: str | None,
     redis_url: str | None,
     queue: str | None,
@@ -135,13 +143,13 @@ def send(
         durable_timeout=settings.durable_timeout,
     )
     if submission is not None:
-        _send_one(outbox, submission, durable=durable)
+        _send_one(outbox, submission, durable=durable, on_conflict=on_conflict)
     else:
         # Here, for what draws its progress bar takes longer to import than a mail to enqueue.
         from rq_ses.cli.jsonl import opened, send_lines
 
         with opened(str(jsonl)) as source:
-            sys.exit(send_lines(outbox, source, strict=strict, durable=durable))
+            leave(send_lines(outbox, source, strict=strict, durable=durable, on_conflict=on_conflict))
 
 
 def _option(name: str) -> str:
@@ -236,19 +244,35 @@ def _attachment(path: Path) -> Attachment:
         raise click.UsageError(f"--attach: {str(path)!r}: {'; '.join(explain(exc))}") from exc
 
 
-def _send_one(outbox: Outbox, submission: Submission, *, durable: bool) -> None:
+def _send_one(outbox: Outbox, submission: Submission, *, durable: bool, on_conflict: OnConflict) -> NoReturn:
     try:
-        receipt = outbox.send_many([submission], durable=durable)[0]
+        [result] = outbox.try_send_many([submission], durable=durable, on_conflict=on_conflict)
     except DurabilityUnconfirmed as exc:
         for unconfirmed in exc.receipts:
-            click.echo(unconfirmed.job_id)
-        click.echo(f"Error: {exc}", err=True)
-        sys.exit(INCOMPLETE)
-    except IdempotencyConflict as exc:
-        click.echo(f"Error: {exc}", err=True)
-        sys.exit(INCOMPLETE)
-    except ValueError as exc:
-        raise click.UsageError(_by_option([str(exc)])) from exc
-    if receipt.duplicate:
-        click.echo("already enqueued under this key", err=True)
-    click.echo(receipt.job_id)
+            _tell(unconfirmed, submission)
+        echo(f"Error: {exc}", err=True)
+        leave(INCOMPLETE)
+    except KeyboardInterrupt:
+        echo("interrupted: the mail may be enqueued or not; the same --key never sends it twice", err=True)
+        leave(INCOMPLETE)
+    if isinstance(result, Receipt):
+        _tell(result, submission)
+        leave(OK)
+    if isinstance(result, IdempotencyConflict):
+        echo(f"Error: {result}", err=True)
+        leave(INCOMPLETE)
+    raise click.UsageError(_by_option([str(result)])) from result
+
+
+def _tell(receipt: Receipt, submission: Submission) -> None:
+    if receipt.conflict:
+        echo("another mail is enqueued under this key and kept; this one is not sent", err=True)
+    elif receipt.duplicate:
+        echo("already enqueued under this key", err=True)
+    else:
+        for word, moment in (("not before", submission.at), ("expires", submission.expires)):
+            if isinstance(moment, datetime):
+                echo(f"{word} {moment.isoformat()}", err=True)
+    echo(receipt.job_id)
+    if broken():
+        echo(f"enqueued as job {receipt.job_id}", err=True)

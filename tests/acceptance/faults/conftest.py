@@ -32,7 +32,7 @@ def redis(server: DurableValkey) -> Iterator[Redis]:
 
 @pytest.fixture
 def outbox(server: DurableValkey) -> Outbox:
-    return Outbox(server.url)
+    return Outbox(server.url, enqueue_timeout=30)
 
 
 @pytest.fixture

@@ -1,0 +1,106 @@
+"""Asking the server again and again while it is away, for as long as the caller gave, and no longer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from rq_ses.errors import OutboxUnavailable
+from rq_ses.patience import ending_within
+from rq_ses.refusal import read_refusal
+from rq_ses.server import server_time
+from rq_ses.serverclock import ServerClock
+
+QUICK: Final = 0.25
+"""Seconds that a call has which finds the server as an earlier one left it: away."""
+
+CLOCK_AGE: Final = 60.0
+"""Seconds for which the server's time is carried on here before it is asked anew."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+
+_away: set[tuple[str, float]] = set()
+"""Servers, with the seconds they are waited for, that the last call of this process found away."""
+
+Answer = TypeVar("Answer")
+
+
+class Insistence:
+    """Makes calls to a server that may be away for a while. Threads may share it.
+
+    Args:
+        connection: a client that doesn't try again by itself.
+        timeout: seconds for which a call is tried again.
+    """
+
+    def __init__(self, connection: Redis, timeout: float) -> None:
+        self._connection = connection
+        self._timeout = timeout
+        self._clock = ServerClock()
+        self._server = _address(connection), timeout
+
+    def call(
+        self, attempt: Callable[[], Answer], job_ids: Sequence[str] = (), *, beyond: float = 0.0
+    ) -> Answer:
+        """Return what `attempt` returns at last.
+
+        After a call that ended in vain, those that follow have QUICK seconds to find the server and make one
+        attempt, until one succeeds: an app whose Redis is away shall not keep every caller waiting.
+
+        Args:
+            attempt: it must change nothing when it is repeated.
+            job_ids: what it enqueues, for the error.
+            beyond: seconds that an attempt may take in addition.
+
+        Raises:
+            OutboxUnavailable: the server stayed away, or refuses for a reason that doesn't pass.
+        """
+        started = time.monotonic()
+        quick = self._server in _away
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                if quick:
+                    with ending_within(min(QUICK, self._timeout)):
+                        self._ask_time()
+                with ending_within(self._timeout - (time.monotonic() - started) + beyond):
+                    answer = attempt()
+            except RedisError as exc:
+                refusal = read_refusal(exc)
+                waited = time.monotonic() - started
+                if not refusal.passes:
+                    raise OutboxUnavailable(job_ids, waited, refusal.reason, refusal.remedy) from exc
+                if quick or waited + pause > self._timeout:
+                    _away.add(self._server)
+                    still = ", as in an earlier call" if quick else ""
+                    raise OutboxUnavailable(job_ids, waited, refusal.reason + still) from exc
+                time.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            else:
+                _away.discard(self._server)
+                return answer
+
+    def now(self) -> float:
+        """Return the server's time (epoch seconds), asked at most once a minute.
+
+        Raises:
+            OutboxUnavailable: as `call` does.
+        """
+        if not self._clock.fresh(CLOCK_AGE):
+            self.call(self._ask_time)
+        return self._clock.now()
+
+    def _ask_time(self) -> None:
+        asked = time.monotonic()
+        seconds = server_time(self._connection)
+        self._clock.heard(seconds, (asked + time.monotonic()) / 2)
+
+
+def _address(connection: Redis) -> str:
+    pool = connection.connection_pool
+    parts = {"service": getattr(pool, "service_name", None), **pool.connection_kwargs}
+    return "/".join(str(parts.get(name, "")) for name in ("service", "host", "port", "path"))

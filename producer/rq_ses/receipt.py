@@ -1,0 +1,20 @@
+"""What stands for a mail that is enqueued."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What `send` returns: the job that carries the mail, and whether it was there before.
+
+    Attributes:
+        job_id: RQ's id of the job.
+        duplicate: an earlier call under the same key enqueued it; this one changed nothing.
+        conflict: that earlier call's message differs from this one's, which is not sent (on_conflict="keep").
+    """
+
+    job_id: str
+    duplicate: bool = False
+    conflict: bool = False
