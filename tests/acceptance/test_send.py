@@ -233,6 +233,10 @@ BAD_FLAGS = {
     "a delay for ever": (["--delay", "1e300"], "'--delay': 1e+300 is not in the range"),
     "a delay that is none": (["--delay", "nan"], "--delay: nan is out of range: give 0 to 315360000 seconds"),
     "expired before": (["--expires", "2020-01-01T00:00:00Z"], "--expires: 2020-01-01T00:00:00+00:00 is past"),
+    "a date that is a number": (
+        ["--expires", "20260601"],
+        "'20260601' is a date as well as seconds: write 2026-06-01, or 20260601.0",
+    ),
     "expires below zero": (
         ["--expires", "-1"],
         "--expires: -1.0 is out of range: give 0 to 315360000 seconds",

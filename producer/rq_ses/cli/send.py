@@ -32,6 +32,10 @@ _OPTIONS: Final = {
 """Options that are called otherwise than the field of the message or the parameter they fill."""
 
 
+_DAY: Final = re.compile(r"((?:19|20)\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
+"""A date in ISO 8601's basic form, which is also a number."""
+
+
 class Moment(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5
     """An ISO 8601 date and time, local if it has no offset; or, where it is allowed, seconds from now."""
 
@@ -44,6 +48,9 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # generic since click 
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> datetime | float:
         if self._seconds:
+            if day := _DAY.fullmatch(str(value)):
+                readings = f"{'-'.join(day.groups())}, or {value}.0"
+                self.fail(f"{value!r} is a date as well as seconds: write {readings}", param, ctx)
             try:
                 return float(value)
             except ValueError:
