@@ -35,7 +35,7 @@ def take(browser: Browser, images: Path) -> None:
         _send(ses, stack)
         for name, (show, height) in _PICTURES.items():
             with opened_page(browser) as page:
-                page.set_viewport_size({"width": 1100, "height": height})
+                page.set_viewport_size({"width": 1200, "height": height})
                 show(page, ses.url)
                 picture = page.screenshot(animations="disabled")
             if len(picture) > LIMIT:

@@ -1,7 +1,8 @@
 """E-mail addresses as SES takes them: `local@domain` or `Name <local@domain>`, in ASCII once rendered.
 
-The local part must be ASCII and the domain becomes punycode (SES v2 API, SendEmail: EmailAddress). A display
-name stays as it was written, quotes included, until it is rendered as an atom, quoted string or encoded word.
+The local part must be ASCII and the domain becomes punycode (SES v2 API, SendEmail: EmailAddress). A local
+part in quotes (`"abc..def"@docomo.example`, RFC 5321, 4.1.2) keeps them where it needs them. A display name
+stays as it was written, quotes included, until it is rendered as an atom, quoted string or encoded word.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ NAME_LIMIT: Final = 256
 """Characters of a display name; ours, SES's own limit is on the header's line."""
 
 _TEXT_LIMIT: Final = 1024
+_LOCAL_LIMIT: Final = 64
+"""Octets before the @, quotes and escapes included (RFC 5321, 4.5.3.1.1)."""
+
 _REMEDY: Final = "write local@domain or Name <local@domain>"
 
 _DEVELOPMENT: Final = frozenset({"invalid", "local", "localhost"})
@@ -36,6 +40,13 @@ _DOT: Final = re.compile(r"[.\u3002\uff0e\uff61]")
 """The dot and those that IDNA takes for one (RFC 3490, section 3.1)."""
 
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_QUOTED_LOCAL: Final = re.compile(r'< *"(?:[^"\\]|\\.)*"@[^<>@"]*>\Z')
+"""An address in angle brackets with a quoted local part, which may hold angle brackets itself."""
+
+_ODD_DOTS: Final = re.compile(r"(?=\.|[^@]*\.\.|[^@]*\.\Z)[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,62}")
+"""What is an atom but for where its dots stand: real at some carriers, and valid in quotes."""
+
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{1,63}")
 _ESCAPED: Final = re.compile(r"\\(.)")
 _ATOMS: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
 _ENCODED_WORD: Final = 45
@@ -52,7 +63,7 @@ def normalise(text: str) -> str:
 
 def bare(address: str) -> str:
     """Return `local@domain` of a normalised address."""
-    return address[address.rindex("<") + 1 : -1] if address[-1] == ">" else address
+    return address[_opening(address) + 1 : -1] if address[-1] == ">" else address
 
 
 def encoded(address: str) -> str:
@@ -78,7 +89,12 @@ def _normalise(text: str) -> str:
     try:
         valid = _valid(address)
     except EmailNotValidError as exc:
-        raise ValueError(f"{shown(text)} is not an e-mail address ({_reason(exc)}): {_remedy(text)}") from exc
+        remedy = _remedy(text, local, domain)
+        raise ValueError(f"{shown(text)} is not an e-mail address ({_reason(exc)}): {remedy}") from exc
+    if valid.rindex("@") > _LOCAL_LIMIT:
+        raise ValueError(
+            f"{shown(text)} has more than {_LOCAL_LIMIT} characters before the @, quotes included: {_REMEDY}"
+        )
     return f"{name} <{valid}>" if name else valid
 
 
@@ -88,7 +104,9 @@ def _valid(address: str) -> str:
     last = last.lower()
     if last in _DEVELOPMENT:
         return _valid(f"{rest}.test").removesuffix("test") + last
-    valid = validate_email(address, check_deliverability=False, test_environment=True, strict=True)
+    valid = validate_email(
+        address, check_deliverability=False, test_environment=True, strict=True, allow_quoted_local=True
+    )
     return f"{valid.ascii_local_part}@{valid.ascii_domain}"
 
 
@@ -96,12 +114,15 @@ def _split(text: str) -> tuple[str, str]:
     """Return the display name as written, and the address."""
     if not text.endswith(">") or "<" not in text:
         return "", text
-    start = text.rindex("<")
+    start = _opening(text)
     name = text[:start].strip(" ")
     if len(name) > NAME_LIMIT:
         raise ValueError(f"{shown(name)} is too long for a display name: use {NAME_LIMIT} characters at most")
     # Without its quotes such a name is rather a list of addresses, or an address cut in two.
-    if not _QUOTED.fullmatch(name) and ("<" in name or ">" in name or ("@" in name and "," in name)):
+    odd = "<" in name or ">" in name or ("@" in name and "," in name)
+    # Before a local part in quotes a quote that is left open could be the beginning of either.
+    odd = odd or ('"' in _QUOTED.sub("", name) and text.endswith('"', 0, text.rindex("@")))
+    if odd and not _QUOTED.fullmatch(name):
         raise ValueError(
             f"{shown(text)} is not one e-mail address: give several as a list, "
             'or put the name into quotes: "Name" <local@domain>'
@@ -109,14 +130,23 @@ def _split(text: str) -> tuple[str, str]:
     return ("" if not _written(name).strip(" ") else name), text[start + 1 : -1].strip(" ")
 
 
+def _opening(text: str) -> int:
+    """Return where the angle bracket of the address stands, in a text that ends with one."""
+    quoted = _QUOTED_LOCAL.search(text) if '"@' in text else None
+    return quoted.start() if quoted else text.rindex("<")
+
+
 def _written(name: str) -> str:
     quoted = _QUOTED.fullmatch(name)
     return _ESCAPED.sub(r"\1", quoted[1]) if quoted else name
 
 
-def _remedy(text: str) -> str:
-    several = text.count("@") > 1 and ("," in text or ";" in text)
-    return "give several addresses as a list" if several else _REMEDY
+def _remedy(text: str, local: str = "", domain: str = "") -> str:
+    if text.count("@") > 1 and ("," in text or ";" in text):
+        return "give several addresses as a list"
+    if _ODD_DOTS.fullmatch(local) and _HOST.fullmatch(domain):
+        return f'if it is really spelled so, write it in quotes: "{local}"@{domain}'
+    return _REMEDY
 
 
 def _reason(exc: EmailNotValidError) -> str:
@@ -126,7 +156,7 @@ def _reason(exc: EmailNotValidError) -> str:
 
 @lru_cache(maxsize=4096)
 def _encoded(address: str) -> str:
-    start = address.rindex("<")
+    start = _opening(address)
     name = _written(address[:start].strip(" "))
     if not name.isascii():
         words = " ".join(f"=?UTF-8?B?{b64encode(piece).decode()}?=" for piece in _pieces(name))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import mimetypes
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from functools import cache
 from typing import Annotated, Any, Final
 
 from pydantic import (
@@ -16,23 +14,29 @@ from pydantic import (
     Field,
     PlainSerializer,
     Strict,
+    ValidationInfo,
     model_validator,
 )
 
 from rq_ses import headertext
+from rq_ses.filetype import UNKNOWN, filetype
 
-_UNKNOWN_TYPE: Final = "application/octet-stream"
+FROM_JSON: Final = object()
+"""The context of a validation whose fields were read from JSON, where content can only be base64."""
 
 
-def _bytes(value: Any) -> Any:
+def _bytes(value: Any, info: ValidationInfo) -> Any:
     if isinstance(value, str):
+        # Text and base64 look alike ("Hello123" is both), so where it comes from decides, and not its looks.
+        if info.mode != "json" and info.context is not FROM_JSON:
+            raise ValueError(
+                "is a str: give bytes, such as text.encode() or path.read_bytes() (base64 is for JSON alone)"
+            )
         try:
             return b64decode(value, validate=True)
         except ValueError as exc:
             # Not chained: nothing of the content may get out.
-            raise ValueError(
-                f"is a string but not base64 ({_why(exc)}): give bytes, or standard base64 on one line"
-            ) from None
+            raise ValueError(f"is not base64 ({_why(exc)}): give standard base64 on one line") from None
     return bytes(value) if isinstance(value, bytearray | memoryview) else value
 
 
@@ -46,10 +50,17 @@ def _base64(content: bytes) -> str:
 
 
 class Attachment(BaseModel):
-    """One file: in Python its content is bytes, in JSON a string in standard base64.
+    """One file: in Python its content is bytes and never a str, in JSON a string in standard base64.
 
-    With a `content_id` it is inline, and HTML shows it as `<img src="cid:THE_ID">`. The type is guessed from
-    the file's name if it isn't given. Raises pydantic.ValidationError.
+    With a `content_id` it is inline, and HTML shows it as `<img src="cid:THE_ID">`. A type that isn't given
+    is the one that the file's name tells, the same on every machine. Raises pydantic.ValidationError.
+
+    Attributes:
+        filename (str): the name that the recipient sees; 1 to 255 characters.
+        content (bytes): what is in the file; `text.encode()` of a text, `path.read_bytes()` of a file.
+        content_type (str): a MIME type, with parameters or without; 78 characters at most.
+        content_id (str | None): what HTML calls it; 1 to 78 printable ASCII characters, each once a mail.
+        description (str | None): one line of 1 to 1,000 characters.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -68,16 +79,5 @@ class Attachment(BaseModel):
         # The default, "", is never a value: so the type stands in every payload, and is guessed only once.
         if isinstance(fields, Mapping) and fields.get("content_type") is None:
             name = fields.get("filename")
-            return {**fields, "content_type": _guessed(name) if isinstance(name, str) else _UNKNOWN_TYPE}
+            return {**fields, "content_type": filetype(name) if isinstance(name, str) else UNKNOWN}
         return fields
-
-
-def _guessed(name: str) -> str:
-    kind, encoding = _known_types().guess_type("/" + name.rpartition("/")[2])
-    return _UNKNOWN_TYPE if kind is None or encoding else kind
-
-
-@cache
-def _known_types() -> mimetypes.MimeTypes:
-    # Python's own table alone: the same message is the same on every machine.
-    return mimetypes.MimeTypes()

@@ -1,4 +1,4 @@
-"""Validation errors in words: one line for each problem, fit for a terminal, a log or the failed registry."""
+"""Validation errors in words: one line for each problem, fit for a terminal or a log."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from rq_ses import suggestion
 from rq_ses.plaintext import one_line
 
 _PROBLEMS_LIMIT: Final = 50
@@ -17,9 +18,8 @@ _CONFIDENTIAL: Final = frozenset({"text", "html", "content"})
 
 _REMEDIES: Final = {
     "missing": "is missing: give it",
-    "extra_forbidden": "is not a field: remove it, or look for a misspelling",
     "string_type": "is not a string: give text",
-    "bytes_type": "is not bytes: give bytes, or a string in base64",
+    "bytes_type": "is not bytes: give the bytes of a file, such as path.read_bytes()",
     "dict_type": "is not a mapping: give names and values",
     "mapping_type": "is not a mapping: give names and values",
     "model_type": "is not a mapping: give an object with the fields by name",
@@ -28,9 +28,15 @@ _REMEDIES: Final = {
 
 
 def explain(error: ValidationError) -> list[str]:
-    """Return a line for each problem: the field, the value (bounded; never a body's) and the remedy."""
+    """Return a line for each problem: the field, the value (bounded; never a body's) and the remedy.
+
+    Values stand in it as they are, `Name <local@domain>` and all: escape a line before it stands in HTML.
+    """
     problems = error.errors(include_url=False)
-    lines = [one_line(f"{_place(p['loc'])}: {_problem(p)}", _LINE_LIMIT) for p in problems[:_PROBLEMS_LIMIT]]
+    lines = [
+        one_line(f"{_place(p['loc'])}: {_problem(p, error.title)}", _LINE_LIMIT, markup=True)
+        for p in problems[:_PROBLEMS_LIMIT]
+    ]
     if len(problems) > _PROBLEMS_LIMIT:
         lines.append(f"and {len(problems) - _PROBLEMS_LIMIT} more problems")
     return lines
@@ -68,20 +74,31 @@ def _name(part: int | str) -> str:
     return part if isinstance(part, str) and part.isidentifier() and len(part) <= 60 else shown(part)
 
 
-def _problem(problem: ErrorDetails) -> str:
+def _problem(problem: ErrorDetails, model: str) -> str:
     kind = problem["type"]
     if kind == "value_error":
         return str(problem["ctx"]["error"])
     if kind == "json_invalid":
         return f"is not JSON: {problem['ctx']['error']}"
     value = _value(problem)
-    if kind in ("missing", "extra_forbidden"):
+    if kind == "extra_forbidden":
+        return f"is not a field: {_remedy(problem['loc'], model)}"
+    if kind == "missing":
         return _REMEDIES[kind]
     if kind in ("string_type", "string_unicode") and isinstance(problem["input"], str | bytes | bytearray):
         return f"{value} is not Unicode text: remove lone surrogates, and decode bytes first"
     if kind in _REMEDIES:
         return f"{value} {_REMEDIES[kind]}"
     return f"{value} cannot be used: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
+
+
+def _remedy(location: Sequence[int | str], model: str) -> str:
+    name = str(location[-1])
+    if model == "Attachment" or (model == "Message" and location[0] == "attachments"):
+        return suggestion.remedy(name, attachment=True)
+    if model == "Message":
+        return suggestion.remedy(name, attachment=False)
+    return "remove it, or look for a misspelling"
 
 
 def _value(problem: ErrorDetails) -> str:

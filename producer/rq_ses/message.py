@@ -26,7 +26,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails
 
 from rq_ses import address, headertext
-from rq_ses.attachment import Attachment
+from rq_ses.attachment import FROM_JSON, Attachment
 from rq_ses.frozen import EMPTY, FrozenMapping
 from rq_ses.invalid import explain, shown
 
@@ -93,9 +93,22 @@ _ConfigurationSet = Annotated[str, Strict(), AfterValidator(headertext.configura
 class Message(BaseModel):
     """One mail, immutable and hashable.
 
-    `to`, `cc`, `bcc` and `reply_to` take a list of addresses or a single one, 50 recipients in all; at least
-    one of `text` and `html` must be given. Domains are kept in their ASCII form. Raises
+    Addresses are `local@domain` or `Name <local@domain>`; domains are kept in their ASCII form. Raises
     pydantic.ValidationError, whose problems `explain` puts into words.
+
+    Attributes:
+        sender (str): one address.
+        to (tuple[str, ...]): a list of addresses or a single one; 1 to 50 in `to`, `cc` and `bcc` together.
+        cc (tuple[str, ...]): recipients of a copy.
+        bcc (tuple[str, ...]): recipients of a blind copy.
+        reply_to (tuple[str, ...]): where answers go.
+        subject (str): one line.
+        text (str | None): the plain text; at least one of `text` and `html` must be given.
+        html (str | None): the same as HTML.
+        headers (Mapping[str, str]): 15 at most, of printable ASCII; none that SES or a field sets.
+        tags (Mapping[str, str]): for SES's events; 1 to 256 ASCII letters, digits, `_` and `-` each.
+        configuration_set (str | None): the name of one; 1 to 64 such characters.
+        attachments (tuple[Attachment, ...]): the whole message has 40 MB at most, these counted in base64.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -121,6 +134,14 @@ class Message(BaseModel):
     def recipients(self) -> tuple[str, ...]:
         """Return the addresses of to, cc and bcc, without display names."""
         return tuple([address.bare(one) for one in (*self.to, *self.cc, *self.bcc)])
+
+    @classmethod
+    def from_payload(cls, fields: Mapping[str, Any]) -> Self:
+        """Return the message whose fields json.loads has read: the contents of attachments are base64.
+
+        From JSON text it is `model_validate_json`. Raises pydantic.ValidationError.
+        """
+        return cls.model_validate(fields, context=FROM_JSON)
 
     def to_payload(self) -> bytes:
         """Return the message as compact JSON in UTF-8; equal messages give equal bytes."""

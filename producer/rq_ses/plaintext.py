@@ -15,11 +15,16 @@ _RISKY = re.compile(r"[<>&]|[^ -~]")
 _SPACES = re.compile(r"\s+")
 
 
-def one_line(text: str, limit: int) -> str:
-    """Return `text` as one line of at most `limit` characters without control characters or markup."""
+def one_line(text: str, limit: int, *, markup: bool = False) -> str:
+    """Return `text` as one line of at most `limit` characters without control characters or markup.
+
+    With `markup` its `<`, `>` and `&` stay, for a terminal, where an address may be copied; such a line has
+    to be escaped before it stands in HTML.
+    """
     if _RISKY.search(text):
         text = "".join(" " if unicodedata.category(c) in _INVISIBLE else c for c in text[: 4 * limit])
-        text = _ENTITY.sub("＆", text.translate(_BRACKETS))
+        if not markup:
+            text = _ENTITY.sub("＆", text.translate(_BRACKETS))
     text = _SPACES.sub(" ", text).strip()
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 

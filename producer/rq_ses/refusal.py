@@ -77,6 +77,8 @@ _REMEDIES: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
         (r"WRONG_VERSION_NUMBER", "the server speaks no TLS there: write redis:// in RQ_SES_REDIS_URL"),
     )
 )
+_ELSE: Final = "check RQ_SES_REDIS_URL and the server"
+
 _DENIALS: Final = ("NOPERM", "ACL failure in script", "The user executing the script can't")
 """Redis 7 and Valkey let a script's refusal begin with ERR, Redis 6.2 gives it words of its own."""
 

@@ -59,6 +59,15 @@ class ProducerSettings(BaseSettings):
     """What an app needs to enqueue mails; each setting is read from RQ_SES_ and its name in capitals.
 
     Raises pydantic.ValidationError; `load_producer_settings` puts its problems into words.
+
+    Attributes:
+        redis_url (str): Redis server: redis://, rediss://, unix://, or redis+sentinel://.
+        queue (str): RQ queue of the mails.
+        result_ttl (int): seconds for which the receipt of a sent mail is kept.
+        failure_ttl (int): seconds for which a failed mail is kept.
+        enqueue_timeout (float): seconds for which enqueueing is tried again while Redis is away.
+        durable_replicas (int): replicas that must hold a mail sent with durable=True.
+        durable_timeout (float): seconds for which durable=True waits for the disk, and for the replicas.
     """
 
     model_config = SettingsConfigDict(

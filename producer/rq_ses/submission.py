@@ -21,7 +21,17 @@ Seconds = float | timedelta
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One message with the terms of its own that Outbox.send takes."""
+    """One message with the terms of its own that Outbox.send takes.
+
+    Attributes:
+        message (Message): what to send.
+        key (str | None): idempotency key; the same key and message are enqueued once.
+        at (datetime | None): aware datetime before which it is not sent; or
+        delay (float | timedelta | None): seconds from now for which it is not sent.
+        expires (datetime | float | timedelta | None): after that it is failed rather than sent.
+        on_unknown (str | None): "resend" or "hold", if SES may have accepted it; else what the worker's says.
+        priority (str): "high", "normal" or "bulk".
+    """
 
     message: Message
     key: str | None = None

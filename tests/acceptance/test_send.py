@@ -70,6 +70,7 @@ def jobs(redis: Redis) -> int:
 def test_every_flag_reaches_the_message(redis: Redis, env: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "bill.pdf").write_bytes(b"%PDF-\x00\xff")
     (tmp_path / "data.tar.gz").write_bytes(b"\x1f\x8b")
+    (tmp_path / "rows.xlsx").write_bytes(b"PK")
     (tmp_path / "body.txt").write_text("\ufeffGrüße\n", "utf-8")
     (tmp_path / "body.html").write_text("<p>Grüße</p>\n", "utf-8")
     done = run(
@@ -81,6 +82,7 @@ def test_every_flag_reaches_the_message(redis: Redis, env: dict[str, str], tmp_p
             "--header", "X-Order: 47:11", "--header", "X-Empty-Not:   a  ", "--tag", "shop=north",
             "--tag", "kind=bill", "--configuration-set", "transactional",
             "--attach", str(tmp_path / "bill.pdf"), "--attach", str(tmp_path / "data.tar.gz"),
+            "--attach", str(tmp_path / "rows.xlsx"),
         ],
         env,
     )  # fmt: skip
@@ -107,6 +109,11 @@ def test_every_flag_reaches_the_message(redis: Redis, env: dict[str, str], tmp_p
                 Attachment(
                     filename="data.tar.gz", content_type="application/octet-stream", content=b"\x1f\x8b"
                 ),
+                Attachment(
+                    filename="rows.xlsx",
+                    content_type="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+                    content=b"PK",
+                ),
             ),
         }
     )
@@ -131,6 +138,24 @@ def test_a_mail_from_the_command_line_reaches_ses(
     }
     assert simple["Attachments"][0]["RawContent"] == "MSDigqw="
     assert fetch(redis, done.stdout.strip()).return_value() == {"message_id": accepted.message_id}
+
+
+def test_a_local_part_in_quotes_reaches_ses_and_is_shown(
+    redis: Redis, ses: SimulatorServer, worker_env: dict[str, str]
+) -> None:
+    address = '"abc..def"@docomo.example'
+    named = 'Anna <"anna b"@x.example>'
+    done = run(["send", *MAIL, "--to", address, "--cc", named, "--reply-to", address], worker_env)
+    assert done.returncode == 0, done.stderr
+    assert run(["worker", "--burst"], worker_env).returncode == 0
+    [accepted] = ses.mails
+    assert accepted.recipients == ("anna@example.com", address, '"anna b"@x.example')
+    assert (accepted.letter.to[1], accepted.letter.cc, accepted.letter.reply_to) == (
+        address,
+        (named,),
+        (address,),
+    )
+    assert fetch(redis, done.stdout.strip()).description == "anna@example.com (+2) → Hi"
 
 
 def test_the_body_may_come_from_standard_input(redis: Redis, env: dict[str, str]) -> None:
@@ -208,6 +233,10 @@ BAD_FLAGS = {
     "a delay for ever": (["--delay", "1e300"], "'--delay': 1e+300 is not in the range"),
     "a delay that is none": (["--delay", "nan"], "--delay: nan is out of range: give 0 to 315360000 seconds"),
     "expired before": (["--expires", "2020-01-01T00:00:00Z"], "--expires: 2020-01-01T00:00:00+00:00 is past"),
+    "a date that is a number": (
+        ["--expires", "20260601"],
+        "'20260601' is a date as well as seconds: write 2026-06-01, or 20260601.0",
+    ),
     "expires below zero": (
         ["--expires", "-1"],
         "--expires: -1.0 is out of range: give 0 to 315360000 seconds",
@@ -325,7 +354,7 @@ BAD_LINES: dict[str, tuple[str | bytes, str]] = {
     "several problems": (row("nobody", subject="a\nb"), "; subject: 'a\\nb' holds a line break"),
     "an unknown field": (
         row(recipient="x"),
-        "recipient: is not a field: remove it, or look for a misspelling",
+        "recipient: is not a field: did you mean to?",
     ),
     "at and delay": (row(at="2099-01-01T00:00:00Z", delay=1), "at and delay: both were given: give one of"),
     "expired before": (

@@ -72,6 +72,22 @@ def test_what_the_fast_path_takes_of_near_misses_the_library_takes_as_it_is(
         ("Ann <ann@example.com>", "Ann <ann@example.com>"),
         ("Ann<ann@EXAMPLE.com>", "Ann <ann@example.com>"),
         ("ann@müller.example", "ann@xn--mller-kva.example"),
+        ('"abc..def"@docomo.example', '"abc..def"@docomo.example'),
+        ('".abc."@DOCOMO.example', '".abc."@docomo.example'),
+        ('"a b"@Müller.example', '"a b"@xn--mller-kva.example'),
+        ('"a@b"@x.example', '"a@b"@x.example'),
+        ('"a, b; (c) <d> [e]:"@x.example', '"a, b; (c) <d> [e]:"@x.example'),
+        ('"a\\"b\\\\c"@x.example', '"a\\"b\\\\c"@x.example'),
+        ('"needs.none"@x.example', "needs.none@x.example"),
+        ('"a\\bc "@x.example', '"abc "@x.example'),
+        ('<"a b"@x.example>', '"a b"@x.example'),
+        ('Ann <"abc..def"@Docomo.example>', 'Ann <"abc..def"@docomo.example>'),
+        ('Jörg < "a <b> c"@x.example >', 'Jörg <"a <b> c"@x.example>'),
+        ('"Lee, Ann <x>" <"a <b"@x.example>', '"Lee, Ann <x>" <"a <b"@x.example>'),
+        ('Dwayne "The Rock" J. <"a b"@x.example>', 'Dwayne "The Rock" J. <"a b"@x.example>'),
+        ('"a <" <"@b"@x.example>', '"a <" <"@b"@x.example>'),
+        ('"' + "a " * 31 + '"@x.example', '"' + "a " * 31 + '"@x.example'),
+        ("ann+tag/x=y@x.example", "ann+tag/x=y@x.example"),
         ("Jörg Müller <j@Müller.example>", "Jörg Müller <j@xn--mller-kva.example>"),
         ("ann@xn--mller-kva.example", "ann@xn--mller-kva.example"),
         ("o'neil!#$%&*/=?^`{|}~@example.com", "o'neil!#$%&*/=?^`{|}~@example.com"),
@@ -114,7 +130,23 @@ def test_an_address_is_kept_as_written_with_an_ascii_domain(text: str, normal: s
         "a@.local",
         "a@b.onion",
         "a@10.in-addr.arpa",
-        '"a b"@example.com',
+        '"jörg"@example.com',
+        '""@example.com',
+        '"a"b"@example.com',
+        '"a@example.com',
+        'a"b"@example.com',
+        '"a".b@example.com',
+        '"a\\"@example.com',
+        '"a\tb"@example.com',
+        '"a\r\nBcc: x@y.zz"@example.com',
+        '"a b"@',
+        '"a b"@b',
+        '"a b" @example.com',
+        '"' + "a " * 31 + 'b"@example.com',
+        '"A" "B <" <"a <b"@example.com>',
+        '"N <" <"@example.com>',
+        'x@y.zz <z> <"a b"@example.com>',
+        "abc.@example.com",
         "jörg@example.com",
         "a@exa mple.com",
         "a" * 65 + "@example.com",
@@ -156,10 +188,51 @@ def test_several_addresses_in_one_string_are_to_be_given_as_a_list(text: str) ->
         normalise(text)
 
 
+@pytest.mark.parametrize("local", ["abc..def", "abc.", ".abc", "a...b.c"])
+def test_dots_in_odd_places_are_to_be_put_into_quotes(local: str) -> None:
+    with pytest.raises(ValueError, match="write it in quotes: ") as caught:
+        normalise(f"Ann <{local}@docomo.example>")
+    remedy = str(caught.value).rpartition("quotes: ")[2]
+    assert remedy == f'"{local}"@docomo.example'
+    assert normalise(remedy) == remedy
+
+
+QUOTABLE = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=30)
+
+
+@given(QUOTABLE, st.none() | NAMES)
+@example('"> <', None)
+@example("@", '"N <"')
+@example(">, <x@y.zz", "Ann")
+def test_any_quoted_local_part_stands_in_a_header_as_the_one_address_it_is(
+    local: str, name: str | None
+) -> None:
+    quoted = '"' + local.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    try:
+        normal = normalise(f"{quoted}@x.example" if name is None else f"{name} <{quoted}@x.example>")
+    except ValueError:
+        # A name may be unfit, a local part in quotes isn't.
+        assert name is not None
+        return
+    assert normalise(normal) == normal
+    assert bare(normal) in (f"{quoted}@x.example", f"{local}@x.example", f"{local.lower()}@x.example")
+    header = HEADERS("To", encoded(normal))
+    assert not header.defects
+    (one,) = header.addresses
+    assert (one.username, one.domain) == (local if local in one.username else local.lower(), "x.example")
+
+
 @given(st.text(max_size=60))
 @example("@\u3002.cc")
 def test_any_text_is_normalised_for_good_or_refused(text: str) -> None:
-    for candidate in (text, f"{text}@example.com", f"a@{text}.com", f"{text} <a@example.com>"):
+    for candidate in (
+        text,
+        f"{text}@example.com",
+        f'"{text}"@example.com',
+        f"a@{text}.com",
+        f"{text} <a@example.com>",
+        f'{text} <"a b"@example.com>',
+    ):
         try:
             normal = normalise(candidate)
         except ValueError:
@@ -180,6 +253,9 @@ def test_any_text_is_normalised_for_good_or_refused(text: str) -> None:
         ('Dwayne "The Rock" J. <a@example.com>', '"Dwayne \\"The Rock\\" J." <a@example.com>'),
         ("Ann (work) <a@example.com>", '"Ann (work)" <a@example.com>'),
         ("a@example.com <a@example.com>", '"a@example.com" <a@example.com>'),
+        ('"a b"@example.com', '"a b"@example.com'),
+        ('Lee, Ann <"a <b"@example.com>', '"Lee, Ann" <"a <b"@example.com>'),
+        ('Größe <"a..b"@example.com>', '=?UTF-8?B?R3LDtsOfZQ==?= <"a..b"@example.com>'),
         ("Größe <a@example.com>", "=?UTF-8?B?R3LDtsOfZQ==?= <a@example.com>"),
         ("=?UTF-8?Q?Gr=C3=B6=C3=9Fe?= <a@example.com>", "=?UTF-8?Q?Gr=C3=B6=C3=9Fe?= <a@example.com>"),
     ],

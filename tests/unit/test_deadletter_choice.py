@@ -45,6 +45,8 @@ def payload(**fields: Any) -> Payload:
     [
         (f"{UNVERIFIED}a@b.example", f"{UNVERIFIED}ADDRESS"),
         (f"{UNVERIFIED}a@b.example, c+d@e.example, example.com", f"{UNVERIFIED}ADDRESS, example.com"),
+        (f'{UNVERIFIED}"a..b c"@d.example, e@f.example', f"{UNVERIFIED}ADDRESS"),
+        ('Invalid: "Ann" <"a\\"@b"@c.example>.', 'Invalid: "Ann" ‹ADDRESS›.'),
         (f"{UNVERIFIED}a@b.example, Some.On…", f"{UNVERIFIED}ADDRESS"),
         ("Invalid: <a@b.example>.", "Invalid: ‹ADDRESS›."),
         ("worker host.0f1e2d3c4b5a69788796a5b4c3d2e1f0 was lost", "worker NAME was lost"),
@@ -135,6 +137,18 @@ def test_a_filter_looks_at_the_mail(wanted: Filter, fits: bool) -> None:
     one = payload(sender="S <s@shop.example>", cc=["C <copy@example.com>"], tags={"campaign": "may"})
     assert wanted.needs_payload
     assert wanted.matcher(NOW).fits_payload(one) is fits
+
+
+def test_a_filter_takes_addresses_as_a_message_does() -> None:
+    one = payload(sender="S <s@müller.example>", cc=['C <"a..b c"@x.example>', "ann@bücher.example"])
+    for wanted in (
+        Filter(recipient='"A..b C"@X.example'),
+        Filter(recipient="Ann <ann@Bücher.example>"),
+        Filter(recipient="ann@xn--bcher-kva.example"),
+        Filter(sender_domain="Müller.example"),
+        Filter(sender_domain="@xn--mller-kva.example"),
+    ):
+        assert wanted.matcher(NOW).fits_payload(one)
 
 
 @pytest.mark.parametrize("broken", [None, 7, [7, None], {"a": []}, "nobody", "<", ">", ""])

@@ -319,6 +319,7 @@ def test_an_account_in_order_and_one_without_a_limit_are_fine() -> None:
             "anna+x@a.example.com",
             ("anna+x@a.example.com", "anna@a.example.com", "a.example.com", "example.com"),
         ),
+        ('"a+b c"@example.com', ('"a+b c"@example.com', "example.com")),
         ("example.com", ("example.com",)),
         (
             "a@x.y.example.co.uk",

@@ -4,6 +4,7 @@ import copy
 import json
 import pickle
 from base64 import b64encode
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from rq_ses import Submission, suggestion
 from rq_ses.message import MAX_BYTES, Attachment, Message, explain
 
 FIELDS: dict[str, Any] = {"sender": "a@example.com", "to": "b@example.com", "subject": "Hi", "text": "Hello"}
@@ -78,7 +80,7 @@ def test_a_payload_is_read_back_to_an_equal_message(fields: dict[str, Any]) -> N
     payload = message.to_payload()
     for again in (
         Message.model_validate_json(payload),
-        Message.model_validate(json.loads(payload)),
+        Message.from_payload(json.loads(payload)),
         Message.model_validate(message.model_dump()),
         copy.deepcopy(message),
         pickle.loads(pickle.dumps(message)),
@@ -158,7 +160,7 @@ def test_a_message_that_is_nothing_but_a_body_does_not_show_it() -> None:
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"to": ["foo"]}, "to[0]: 'foo' is not an e-mail address: write local@domain or Name ‹local@domain›"),
+        ({"to": ["foo"]}, "to[0]: 'foo' is not an e-mail address: write local@domain or Name <local@domain>"),
         ({"sender": "foo\nBcc: x@y.zz"}, "sender: 'foo\\nBcc: x@y.zz' holds a line break"),
         ({"sender": 5}, "sender: 5 is not a string"),
         ({"to": {"a": 1}}, "to: a mapping is not a list of addresses"),
@@ -207,10 +209,10 @@ def test_a_message_that_is_nothing_but_a_body_does_not_show_it() -> None:
             "attachments[0].filename: 'a\\r\\nb' holds a line break",
         ),
         ({"attachments": [attach(filename="x" * 256)]}, "attachments[0].filename: "),
-        ({"attachments": [attach(content="YQ")]}, "attachments[0].content: is a string but not base64"),
-        ({"attachments": [attach(content="YWJ\nj")]}, "attachments[0].content: is a string but not base64"),
-        ({"attachments": [attach(content="_-_-")]}, "attachments[0].content: is a string but not base64"),
-        ({"attachments": [attach(content="ä")]}, "attachments[0].content: is a string but not base64"),
+        (
+            {"attachments": [attach(content="Hello123")]},
+            "attachments[0].content: is a str: give bytes, such as text.encode() or path.read_bytes()",
+        ),
         ({"attachments": [attach(content=None)]}, "attachments[0].content: the NoneType value is not bytes"),
         ({"attachments": [{"filename": "a"}]}, "attachments[0].content: is missing: give it"),
         (
@@ -220,7 +222,7 @@ def test_a_message_that_is_nothing_but_a_body_does_not_show_it() -> None:
         ({"attachments": [attach(content_type="a/b\n")]}, "attachments[0].content_type: "),
         ({"attachments": [attach(content_type="")]}, "attachments[0].content_type: "),
         ({"attachments": [attach(content_type="a/b;" + "c" * 78)]}, "attachments[0].content_type: "),
-        ({"attachments": [attach(content_id="<a>")]}, "attachments[0].content_id: '‹a›' is not a content id"),
+        ({"attachments": [attach(content_id="<a>")]}, "attachments[0].content_id: '<a>' is not a content id"),
         ({"attachments": [attach(content_id="x" * 79)]}, "attachments[0].content_id: "),
         ({"attachments": [attach(description="x" * 1001)]}, "attachments[0].description: "),
         (
@@ -278,6 +280,81 @@ def test_thousands_of_problems_are_told_in_few_lines() -> None:
     assert lines[-1] == "and 9950 more problems"
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("from", "sender"), ("from_", "sender"), ("from_email", "sender"), ("FromEmailAddress", "sender"),
+        ("Source", "sender"), ("sendr", "sender"), ("body", "text"), ("message", "text"), ("plain", "text"),
+        ("TextBody", "text"), ("html_body", "html"), ("htmlBody", "html"), ("html_message", "html"),
+        ("recipients", "to"), ("recipient", "to"), ("ToAddresses", "to"), ("to_emails", "to"), ("To", "to"),
+        ("BCC", "bcc"), ("bcc_addresses", "bcc"), ("CcAddresses", "cc"), ("Reply-To", "reply_to"),
+        ("replyTo", "reply_to"), ("title", "subject"), ("subjekt", "subject"), ("files", "attachments"),
+        ("attachement", "attachments"), ("attachment", "attachments"), ("extra_headers", "headers"),
+        ("EmailTags", "tags"), ("tag", "tags"), ("ConfigurationSetName", "configuration_set"),
+    ],
+)  # fmt: skip
+def test_an_unknown_field_that_is_called_so_elsewhere_is_told_its_name(name: str, meant: str) -> None:
+    line = f"{name if name.isidentifier() else repr(name)}: is not a field: did you mean {meant}?"
+    assert problem(**{name: "x"}) == line
+    for read in (Message.from_payload, lambda fields: Message.model_validate_json(json.dumps(fields))):
+        with pytest.raises(ValidationError) as caught:
+            read({**FIELDS, name: "x"})
+        assert explain(caught.value) == [line]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("name", "filename"), ("file_name", "filename"), ("FileName", "filename"), ("data", "content"),
+        ("RawContent", "content"), ("mimetype", "content_type"), ("mime_type", "content_type"),
+        ("type", "content_type"), ("cid", "content_id"), ("Content-ID", "content_id"),
+        ("desciption", "description"),
+    ],
+)  # fmt: skip
+def test_so_is_one_of_an_attachment(name: str, meant: str) -> None:
+    remedy = f": is not a field: did you mean {meant}?"
+    with pytest.raises(ValidationError) as caught:
+        Attachment(**attach(**{name: "x"}))
+    (line,) = explain(caught.value)
+    assert line.endswith(remedy)
+    line = problem(attachments=[attach(**{name: "x"})])
+    assert line.startswith("attachments[0]")
+    assert line.endswith(remedy)
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("key", "give it to Outbox.send or to a Submission, beside the message"),
+        ("delay", "give it to Outbox.send or to a Submission, beside the message"),
+        ("idempotency_key", "did you mean key, a term of sending (Outbox.send, Submission, a line of JSON)?"),
+        ("send_at", "did you mean at, a term of sending (Outbox.send, Submission, a line of JSON)?"),
+        ("countdown", "did you mean delay, a term of sending (Outbox.send, Submission, a line of JSON)?"),
+        ("priorty", "did you mean priority, a term of sending (Outbox.send, Submission, a line of JSON)?"),
+        ("X-Campaign", "did you mean a header, headers={'X-Campaign': …}?"),
+        ("surprise", f"remove it, or give one of {', '.join(Message.model_fields)}"),
+    ],
+)
+def test_what_is_no_field_at_all_is_told_where_it_goes(name: str, remedy: str) -> None:
+    assert problem(**{name: "x"}).endswith(f": is not a field: {remedy}")
+
+
+def test_suggestions_name_fields_and_terms_that_exist_and_none_that_is_one() -> None:
+    assert list(suggestion._MESSAGE) == list(Message.model_fields)
+    assert list(suggestion._ATTACHMENT) == list(Attachment.model_fields)
+    assert [*suggestion._TERMS] == [name.name for name in fields(Submission) if name.name != "message"]
+    for known in (suggestion._MESSAGE, suggestion._ATTACHMENT, suggestion._TERMS):
+        others = [other for listed in known.values() for other in listed.split()]
+        assert sorted({*others} & {*known}) == []
+        assert len(others) == len({*others})
+
+
+def test_the_remedy_of_an_address_can_be_copied() -> None:
+    assert "Name <local@domain>" in problem(to="Ann ann@example.com")
+    assert problem(sender="Ann <x>").startswith("sender: 'Ann <x>' is not an e-mail address")
+    assert 'put the name into quotes: "Name" <local@domain>' in problem(to="A <x> B <a@b.cc>")
+
+
 def test_a_huge_field_name_or_value_gives_a_short_line() -> None:
     assert len(problem(**{"x" * 1_000_000: 1})) < 400
     assert len(problem(sender="x" * 1_000_000)) < 400
@@ -308,25 +385,42 @@ def test_an_attachment_is_bytes_in_python_and_base64_in_json() -> None:
     assert text == b64encode(content).decode()
     assert "+" in text
     assert "/" in text
-    assert Attachment(filename="a", content=text).content == content
+    assert Attachment.model_validate_json(attachment.model_dump_json()) == attachment
     assert Attachment(filename="a", content=bytearray(b"x")).content == b"x"
-    assert Attachment(filename="a", content="").content == b""
 
 
 @pytest.mark.parametrize(
-    ("filename", "kind"),
-    [
-        ("report.pdf", "application/pdf"),
-        ("a.b/C.PNG", "image/png"),
-        ("backup.tar.gz", "application/octet-stream"),
-        ("noextension", "application/octet-stream"),
-        (".bashrc", "application/octet-stream"),
-        ("data:text/html,x", "application/octet-stream"),
-        ("http://[::1", "application/octet-stream"),
-    ],
+    "text", ["Hello123", "SGVsbG8=", "", "YWJj", "plain words", "ä", "name,total\n1,2\n"]
 )
-def test_the_type_of_an_attachment_is_guessed_from_its_name(filename: str, kind: str) -> None:
-    assert Attachment(filename=filename, content=b"").content_type == kind
+def test_a_str_is_never_the_content_of_an_attachment_whatever_it_looks_like(text: str) -> None:
+    fields = {"filename": "note.txt", "content": text}
+    message = {**FIELDS, "attachments": [fields]}
+    for build in (
+        lambda: Attachment(**fields),  # type: ignore[arg-type]
+        lambda: Attachment.model_validate(fields),
+        lambda: Message(**message),
+        lambda: Message.model_validate(message),
+        lambda: Message.model_validate(message, context={"any": "other"}),
+    ):
+        with pytest.raises(ValidationError) as caught:
+            build()
+        (line,) = explain(caught.value)
+        assert line.endswith("content: is a str: give bytes, such as text.encode() or path.read_bytes() "
+                             "(base64 is for JSON alone)")  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["YQ", "YWJ\nj", "_-_-", "ä", "plain words"])
+def test_what_is_not_base64_in_json_is_refused(text: str) -> None:
+    fields = {**FIELDS, "attachments": [attach(content=text)]}
+    for read in (
+        lambda: Message.from_payload(fields),
+        lambda: Message.model_validate_json(json.dumps(fields)),
+    ):
+        with pytest.raises(ValidationError) as caught:
+            read()
+        (line,) = explain(caught.value)
+        assert line.startswith("attachments[0].content: is not base64 (")
+        assert line.endswith("): give standard base64 on one line")
 
 
 def test_a_given_type_is_not_guessed_again_from_the_queue() -> None:

@@ -169,6 +169,29 @@ def test_a_message_without_to_names_only_what_it_has(recipients: str) -> None:
     assert send_email_request(message)["Destination"] == {name: ["b@example.com"]}
 
 
+def test_quoted_local_parts_stand_in_every_place_of_a_request() -> None:
+    odd = '"abc..def"@Docomo.example'
+    kept = '"abc..def"@docomo.example'
+    message = Message(
+        sender=f"Jörg <{odd}>",
+        to=[odd, f"Lee, Ann <{odd}>"],
+        cc='"a b"@x.example',
+        bcc=odd,
+        reply_to=f"Ann <{odd}>",
+        subject="x",
+        text="x",
+    )
+    request = send_email_request(Message.from_payload(json.loads(message.to_payload())))
+    assert request["FromEmailAddress"] == f"=?UTF-8?B?SsO2cmc=?= <{kept}>"
+    assert request["Destination"] == {
+        "ToAddresses": [kept, f'"Lee, Ann" <{kept}>'],
+        "CcAddresses": ['"a b"@x.example'],
+        "BccAddresses": [kept],
+    }
+    assert request["ReplyToAddresses"] == [f"Ann <{kept}>"]
+    assert message.recipients == (kept, kept, '"a b"@x.example', kept)
+
+
 def test_the_same_message_always_gives_the_same_bytes() -> None:
     one = Message(**FIELDS, tags={"b": "1", "a": "2"})
     again = Message.model_validate_json(one.to_payload())

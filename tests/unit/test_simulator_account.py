@@ -21,6 +21,11 @@ def _accepted(account: Account, times: list[float], recipients: int = 1) -> list
     return answers
 
 
+def test_one_identity_is_not_taken_for_a_list_of_letters() -> None:
+    with pytest.raises(TypeError, match=r"verified: 'example.com' is one text: give a list of them"):
+        Options(verified="example.com")
+
+
 def test_a_burst_of_a_quarter_second_passes_and_then_the_rate() -> None:
     account = Account(Options(rate=20))
     assert _accepted(account, [100.0] * 7) == [True] * 5 + [False] * 2

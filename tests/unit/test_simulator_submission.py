@@ -149,6 +149,8 @@ def test_an_address_that_cannot_be_one_is_refused(address: str, message: str) ->
 
 def test_quoted_local_parts_and_names_are_addresses() -> None:
     assert bare_address('"a b"@example.com') == '"a b"@example.com'
+    assert bare_address('"abc..def"@docomo.example') == '"abc..def"@docomo.example'
+    assert bare_address('Anna <"a <b\\" c"@example.com>') == '"a <b\\" c"@example.com'
     assert bare_address(" Anna Bell <anna@example.com> ") == "anna@example.com"
     assert bare_address("a.b+c@xn--exmple-cua.com") == "a.b+c@xn--exmple-cua.com"
 

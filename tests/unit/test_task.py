@@ -36,6 +36,25 @@ def test_what_the_producer_encodes_is_read_back() -> None:
     assert read_job(contract.encode_job(message.to_payload(), {"expires": 5.5})) == Task(message, 5.5)
 
 
+def test_the_attachments_of_a_queue_that_an_older_build_filled_are_read_from_base64() -> None:
+    payload = {
+        **PAYLOAD,
+        "attachments": [{"filename": "note.txt", "content": "SGVsbG8=", "content_type": "text/plain"}],
+    }
+    (attachment,) = read_job(data(args=(payload,))).message.attachments
+    assert (attachment.content, attachment.content_type) == (b"Hello", "text/plain")
+
+
+def test_an_unknown_field_of_a_payload_is_told_its_name() -> None:
+    payload = {name: value for name, value in PAYLOAD.items() if name != "sender"} | {"from": "Ann"}
+    reason = refusal(data(args=(payload,))).reason
+    assert "from: is not a field: did you mean sender?" in reason
+    # The failed registry is printed as HTML by others.
+    assert (
+        "write local@domain or Name ‹local@domain›" in refusal(data(args=({**PAYLOAD, "to": "Ann"},))).reason
+    )
+
+
 def test_a_wish_for_doubt_is_read() -> None:
     assert read_job(data(kwargs={"on_unknown": "hold"})).on_unknown == "hold"
     assert "on_unknown" in refusal(data(kwargs={"on_unknown": "maybe"})).reason

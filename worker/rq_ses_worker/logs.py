@@ -26,7 +26,7 @@ SENT_LOGGER: Final = "rq_ses_worker.sent"
 
 _UNPRINTABLE: Final = re.compile("\x1b\\[[0-9;]*m|[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _ADDRESS: Final = re.compile(
-    r"""(?:"(?P<quoted>[^"\r\n]{1,200})"|(?P<local>[^\s"'`<>‹›(),;:@\[\]=]{1,300}))"""
+    r"""(?:"(?P<quoted>(?:[^"\\\r\n]|\\.){1,200}|[^"\r\n]{1,200})"|(?P<local>[^\s"'`<>‹›(),;:@\[\]=]{1,300}))"""
     r"""@(?P<domain>\[[0-9A-Fa-f.:]{2,60}\]|[^\s"'`<>‹›(),;:@\[\]]+)"""
 )
 _HIDDEN: Final = "(address)"

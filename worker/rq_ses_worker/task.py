@@ -83,7 +83,7 @@ def read_call(args: Any, kwargs: Any) -> Task:
     if on_unknown not in (None, *ON_UNKNOWN):
         raise JobRefused("InvalidMessage", f"on_unknown: {on_unknown!r:.80} is neither resend nor hold")
     try:
-        return Task(Message.model_validate(payload), expires, on_unknown)
+        return Task(Message.from_payload(payload), expires, on_unknown)
     except ValidationError as exc:
         raise JobRefused("InvalidMessage", "; ".join(explain(exc))) from exc
     except RecursionError as exc:

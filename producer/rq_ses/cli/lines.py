@@ -91,7 +91,7 @@ def _read(number: int, size: int, raw: bytes) -> Line:
     problems: list[str] = []
     message = agreed = None
     try:
-        message = Message.model_validate(fields)
+        message = Message.from_payload(fields)
     except ValidationError as exc:
         problems += explain(exc)
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mimetypes
 import re
 from collections.abc import Sequence
 from datetime import datetime
@@ -32,6 +31,10 @@ _OPTIONS: Final = {
 """Options that are called otherwise than the field of the message or the parameter they fill."""
 
 
+_DAY: Final = re.compile(r"((?:19|20)\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
+"""A date in ISO 8601's basic form, which is also a number."""
+
+
 class Moment(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5
     """An ISO 8601 date and time, local if it has no offset; or, where it is allowed, seconds from now."""
 
@@ -44,6 +47,9 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # generic since click 
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> datetime | float:
         if self._seconds:
+            if day := _DAY.fullmatch(str(value)):
+                readings = f"{'-'.join(day.groups())}, or {value}.0"
+                self.fail(f"{value!r} is a date as well as seconds: write {readings}", param, ctx)
             try:
                 return float(value)
             except ValueError:
@@ -222,8 +228,6 @@ def _pairs(option: str, texts: Sequence[str], separator: str, form: str) -> dict
 
 
 def _attachment(path: Path) -> Attachment:
-    kind, encoding = mimetypes.guess_type(path.name)
-    content_type = "application/octet-stream" if kind is None or encoding else kind
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
@@ -232,7 +236,7 @@ def _attachment(path: Path) -> Attachment:
     if len(content) > MAX_BYTES:
         raise click.UsageError(f"--attach: {str(path)!r} is larger than any mail may be: send a link to it")
     try:
-        return Attachment(filename=path.name, content_type=content_type, content=content)
+        return Attachment(filename=path.name, content=content)
     except ValidationError as exc:
         raise click.UsageError(f"--attach: {str(path)!r}: {'; '.join(explain(exc))}") from exc
 

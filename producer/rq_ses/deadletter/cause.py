@@ -14,6 +14,8 @@ OWN_WORDS: Final = frozenset({"InvalidMessage", "JobRefused"})
 _LIMIT: Final = 500
 _NOT: Final = r"\s@,;:()<>\[\]\"'‹›"
 _ADDRESS: Final = re.compile(rf"[^{_NOT}]++@[^{_NOT}…]*[^{_NOT}….]")
+_QUOTED_LOCAL: Final = re.compile(r'\\?"(?:[^"\\]|\\.){1,80}"@' + rf"[^{_NOT}…]*[^{_NOT}….]")
+"""An address whose local part is in quotes, which may hold spaces."""
 _ID: Final = re.compile(r"(?<![\w-])(?=[\w-]{0,200}\d)[\w-]{16,200}(?![\w-])")
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?")
 _NUMBER: Final = re.compile(r"(?<![\w-])\d+(?:[.,:]\d+)*(?![\w-])")
@@ -37,6 +39,8 @@ def cause(message: str, code: str = "") -> str:
     text = _WORKER.sub("worker NAME was lost", text)
     text = _QUOTED.sub("TEXT", text) if code in OWN_WORDS else _VALUE.sub("Value TEXT at '", text)
     text = text[:_LIMIT]
+    if '"@' in text:
+        text = _QUOTED_LOCAL.sub("ADDRESS", text)
     if "@" in text:
         # Word by word: the pattern is slow on all that is no address.
         words = text.split(" ")

@@ -74,8 +74,9 @@ class Matcher:
     def __init__(self, wanted: Filter, now: datetime) -> None:
         self._codes = {code.casefold() for code in wanted.codes}
         self._text = (wanted.text or "").casefold()
-        self._recipient = _bare(wanted.recipient or "")
-        self._domain = (wanted.sender_domain or "").casefold().removeprefix("@")
+        self._recipient = _bare(_normal(wanted.recipient or ""))
+        domain = (wanted.sender_domain or "").removeprefix("@")
+        self._domain = _bare(_normal(f"a@{domain}")).rpartition("@")[2] if domain else ""
         self._tags = dict(wanted.tags)
         self._before = _ago("older_than", wanted.older_than, now)
         self._after = _ago("newer_than", wanted.newer_than, now)
@@ -114,6 +115,14 @@ class Matcher:
             tags = fields.get("tags")
             return isinstance(tags, Mapping) and self._tags.items() <= _plain(tags).items()
         return True
+
+
+def _normal(text: str) -> str:
+    """Return an address as messages hold it, its domain in ASCII; what is none, as it is."""
+    try:
+        return address.normalise(text)
+    except ValueError:
+        return text
 
 
 def _bare(text: str) -> str:

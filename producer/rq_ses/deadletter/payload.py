@@ -30,7 +30,7 @@ class Payload:
     def message(self) -> Message:
         """Return the message. Raises pydantic.ValidationError, or Unreadable."""
         try:
-            return Message.model_validate(self.fields)
+            return Message.from_payload(self.fields)
         except RecursionError as exc:
             raise Unreadable("the payload is nested too deep") from exc
 

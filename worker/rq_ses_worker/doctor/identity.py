@@ -28,7 +28,10 @@ def candidates(address: str) -> tuple[str, ...]:
     https://docs.aws.amazon.com/ses/latest/dg/creating-identities.html
     """
     local, _, domain = address.rpartition("@")
-    found = [address, f"{local.partition('+')[0]}@{domain}"] if local else []
+    found = [address] if local else []
+    # In quotes a + is a letter like any other.
+    if local and not local.startswith('"'):
+        found.append(f"{local.partition('+')[0]}@{domain}")
     labels = domain.split(".")
     found += [".".join(labels[place:]) for place in range(max(1, min(len(labels) - 1, _PARENTS)))]
     return tuple(dict.fromkeys(found))

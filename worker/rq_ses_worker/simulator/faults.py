@@ -47,7 +47,9 @@ _MEANT_AS_STEP: Final = re.compile(
     r"[0-9]|(?:html[0-9]|quota|throttle|reject|paused|suspended|slow|drop|reset)(?:[^a-z]|$)"
 )
 _SEPARATORS: Final = re.compile(r"[+,\s]+")
-_ADDRESS: Final = re.compile(r"[^\s\x00-\x1f\x7f]{1,320}@[^\s\x00-\x1f\x7f@]{1,255}")
+_ADDRESS: Final = re.compile(
+    r"""(?:[^\s\x00-\x1f\x7f]{1,320}|"[^"\x00-\x1f\x7f]{1,318}")@[^\s\x00-\x1f\x7f@]{1,255}"""
+)
 _MAX_STEPS: Final = 1000
 _FOREVER: Final = frozenset({"reject", "paused", "suspended"})
 

@@ -52,6 +52,8 @@ class Options:
     def __post_init__(self) -> None:
         if not self.credentials or not all(c.access_key_id and c.secret_access_key for c in self.credentials):
             raise ValueError("credentials: at least one access key id with its secret is needed")
+        if isinstance(self.verified, str):
+            raise TypeError(f"verified: {self.verified!r} is one text: give a list of them")
         if not self.region:
             raise ValueError("region: must not be empty")
         if self.error_shape not in get_args(ErrorShape):

@@ -24,6 +24,8 @@ MAX_BYTES: Final = 41_943_040
 _LISTS: Final = ("ToAddresses", "CcAddresses", "BccAddresses")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _LOCAL: Final = re.compile(r"[^\s()<>\[\]:;@\\,\"]+")
+_QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)+"')
+_BRACKETED: Final = re.compile(r'<\s*(?P<quoted>"(?:[^"\\]|\\.)*"@[^<>@"]*)>\Z')
 _DOMAIN: Final = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
 _HEADER_NAME: Final = re.compile(r"[!-9;-@A-~]{1,126}")
 _HEADER_VALUE: Final = re.compile(r"[ -~]{1,995}")
@@ -80,13 +82,14 @@ def bare_address(text: str) -> str:
         raise _bad("Address contains non-ASCII characters")
     address = text.strip()
     if address.endswith(">"):
-        address = address[:-1].rpartition("<")[2].strip()
+        quoted = _BRACKETED.search(address)
+        address = (quoted["quoted"] if quoted else address[:-1].rpartition("<")[2]).strip()
     local, at, domain = address.rpartition("@")
     if not at or not domain:
         raise _bad("Missing final '@domain'")
     if not local:
         raise _bad("Missing local name")
-    if not _LOCAL.fullmatch(local) and not (len(local) > 2 and local[0] == local[-1] == '"'):
+    if not _LOCAL.fullmatch(local) and not _QUOTED.fullmatch(local):
         raise _bad("Local address contains control or whitespace")
     if not _DOMAIN.fullmatch(domain):
         raise _bad("Domain contains illegal character")

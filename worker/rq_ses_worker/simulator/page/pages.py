@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from rq_ses_worker.simulator import faults
 from rq_ses_worker.simulator.call import Call, Unfit
@@ -39,6 +40,9 @@ _POLICY: Final = (
     "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _ADDRESS_LIMIT: Final = 400
+_LONG_WORD: Final = 28
+"""Characters of a word that may be broken anywhere: no column is made wide enough for a longer one."""
+
 _HTML: Final = "text/html; charset=utf-8"
 _HERE: Final = Path(__file__).parent
 _STATIC: Final = {
@@ -260,10 +264,27 @@ def _static(name: str) -> Shown:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+    )
+    environment.filters["long"] = _long
+    environment.filters["breakable"] = _breakable
+    return environment
+
+
+def _long(text: str) -> str:
+    """Return the attribute of an element whose text has a word that may be broken."""
+    return Markup(' class="long"') if any(len(word) > _LONG_WORD for word in text.split()) else ""
+
+
+def _breakable(text: str, at: str, *, before: bool = False) -> Markup:
+    """Return text whose long words are rather broken after (or before) `at` than elsewhere."""
+    joint = Markup("<wbr>") + at if before else at + Markup("<wbr>")
+    return Markup(" ").join(
+        escape(word) if len(word) <= _LONG_WORD else joint.join(map(escape, word.split(at)))
+        for word in text.split(" ")
     )

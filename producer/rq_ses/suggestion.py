@@ -1,0 +1,86 @@
+"""What was meant by a field that a message or an attachment doesn't have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Final
+
+_LIMIT: Final = 60
+_CLOSE: Final = 0.8
+
+_MESSAGE: Final = {
+    "sender": "from from_ from_email from_address from_addr from_addresses from_email_address from_name "
+    "mail_from sender_email sender_address source author envelope_from envelope_sender",
+    "to": "recipient recipients recipient_list recipient_email recipients_email receiver receivers rcpt "
+    "rcpt_to mail_to email emails to_email to_emails to_address to_addresses to_addrs destination "
+    "destinations address addresses",
+    "cc": "cc_email cc_emails cc_address cc_addresses cc_recipients carbon_copy copy copies",
+    "bcc": "bcc_email bcc_emails bcc_address bcc_addresses bcc_recipients blind_copy blind_carbon_copy",
+    "reply_to": "replyto reply reply_email reply_to_email reply_to_address reply_to_addresses answer_to",
+    "subject": "title topic headline",
+    "text": "body content message plain plaintext plain_text plain_body text_body text_content text_plain "
+    "body_text body_plain txt",
+    "html": "html_body html_content html_message html_text text_html body_html markup",
+    "headers": "header extra_headers custom_headers additional_headers x_headers list_unsubscribe "
+    "list_unsubscribe_post in_reply_to references",
+    "tags": "tag email_tags message_tags labels categories category metadata",
+    "configuration_set": "configset config_set configuration configuration_set_name ses_configuration_set",
+    "attachments": "attachment attach attached file files inline inlines images",
+}
+_ATTACHMENT: Final = {
+    "filename": "name file_name path filepath file_path title",
+    "content": "data body bytes raw raw_content base64 payload file value",
+    "content_type": "type mimetype mime_type mime media_type subtype file_type",
+    "content_id": "cid id inline disposition content_disposition contentid",
+    "description": "content_description comment",
+}
+_TERMS: Final = {
+    "key": "idempotency_key idempotency_token dedup_key dedup_id unique unique_key",
+    "at": "send_at when eta schedule schedule_at scheduled_at scheduled_for deliver_at",
+    "delay": "countdown wait send_in delay_seconds delivery_delay",
+    "expires": "expire expiry expires_at expires_in expiration valid_until ttl deadline",
+    "on_unknown": "on_doubt unknown in_doubt",
+    "priority": "prio importance urgency x_priority",
+}
+
+
+def _by_other_name(fields: Mapping[str, str]) -> dict[str, str]:
+    return {other: field for field, others in fields.items() for other in (field, *others.split())}
+
+
+_MESSAGE_NAMES: Final = _by_other_name(_MESSAGE)
+_ATTACHMENT_NAMES: Final = _by_other_name(_ATTACHMENT)
+_TERM_NAMES: Final = _by_other_name(_TERMS)
+_HEADER: Final = re.compile(r"[A-Z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)+")
+
+
+def remedy(name: str, *, attachment: bool) -> str:
+    """Return what to do about the unknown field `name` of a message, or of an attachment."""
+    word = _plain(name)
+    fields, names = (_ATTACHMENT, _ATTACHMENT_NAMES) if attachment else (_MESSAGE, _MESSAGE_NAMES)
+    if meant := names.get(word):
+        return f"did you mean {meant}?"
+    if not attachment and word in _TERMS:
+        return "give it to Outbox.send or to a Submission, beside the message"
+    if not attachment and (term := _TERM_NAMES.get(word)):
+        return _term(term)
+    if not attachment and len(name) <= _LIMIT and _HEADER.fullmatch(name):
+        return f"did you mean a header, headers={{{name!r}: …}}?"
+    if word and (close := get_close_matches(word, names, n=1, cutoff=_CLOSE)):
+        return f"did you mean {names[close[0]]}?"
+    if not attachment and word and (close := get_close_matches(word, _TERM_NAMES, n=1, cutoff=_CLOSE)):
+        return _term(_TERM_NAMES[close[0]])
+    return f"remove it, or give one of {', '.join(fields)}"
+
+
+def _term(name: str) -> str:
+    return f"did you mean {name}, a term of sending (Outbox.send, Submission, a line of JSON)?"
+
+
+def _plain(name: str) -> str:
+    """Return `FromEmailAddress`, `Reply-To` and `reply to` in the form of our fields; long names empty."""
+    if len(name) > _LIMIT:
+        return ""
+    return re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()).strip("_")
