@@ -1,8 +1,9 @@
 """The worker's HTTP server: /metrics, /healthz and /readyz, for Prometheus and for whoever runs the worker.
 
 It answers strangers on a network: few at a time, each for a few seconds, no secret and no address among the
-answers. Whatever they do, /healthz has room: it asks nobody, and who sends a request is never behind those who
-only hold a connection. It stands in a thread of a worker, or, beside several worker processes, in a process of its own.
+answers. Whatever they do, /healthz has room: it asks nobody, and who sends a request is never behind those
+who only hold a connection. It stands in a thread of a worker, or, beside several worker processes, in a
+process of its own.
 """
 
 from __future__ import annotations
