@@ -123,10 +123,8 @@ def nothing_is_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """Give the tests a home of their own, and end and name what still runs when all of them are through."""
     mark = uuid.uuid4().hex
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("PIP_CACHE_DIR", "PIP_CONFIG_FILE"):
-            kept = _of_pip(name)
-            if kept and name not in os.environ:
-                patch.setenv(name, str(kept))
+        for name, place in _of_pip().items():
+            patch.setenv(name, str(place))
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
             patch.delenv(name, raising=False)
@@ -142,14 +140,15 @@ def nothing_is_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator
         pytest.fail("left running by the tests:\n" + "\n".join(left), pytrace=False)
 
 
-def _of_pip(name: str) -> Path | None:
-    """Return where the user's home has pip's cache or settings, which tests that install something keep."""
+def _of_pip() -> dict[str, Path]:
+    """Return where the user's home has pip's cache and settings, which tests that install something keep."""
     home = Path.home()
-    places = {
-        "PIP_CACHE_DIR": [Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "pip"],
-        "PIP_CONFIG_FILE": [
-            Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config") / "pip" / "pip.conf",
-            home / ".pip" / "pip.conf",
-        ],
-    }
-    return next((place for place in places[name] if place.exists()), None)
+    cache, config = (
+        Path(os.environ.get(f"XDG_{kind}_HOME") or home / name) / "pip"
+        for kind, name in (("CACHE", ".cache"), ("CONFIG", ".config"))
+    )
+    found = {"PIP_CACHE_DIR": cache}
+    files = [file for file in (config / "pip.conf", home / ".pip" / "pip.conf") if file.exists()]
+    if files:
+        found["PIP_CONFIG_FILE"] = files[0]
+    return {name: place for name, place in found.items() if name not in os.environ}
