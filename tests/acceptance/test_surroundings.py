@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from support.documents import DOCS
 from support.processes import PATIENCE, running_module
 from support.waiting import wait_for
 
@@ -126,6 +127,19 @@ def test_a_server_that_a_script_started_obeys_sigint_as_rqs_own_does(
     with running_module(["-c", AS_A_BACKGROUND_JOB, *arguments], worker_env, tmp_path / "log") as process:
         wait_for(lambda: says in process.output)
         assert process.stop(signal.SIGINT) == 0
+
+
+ROW = re.compile(r"^\| (.+) \| (.+) \| (.+) \| `([\w/]+\.py)::(test_\w+)` \|$", re.MULTILINE)
+
+
+def test_each_row_about_the_software_around_names_a_test_that_is_there() -> None:
+    text = (DOCS / "surroundings.md").read_text()
+    rows = ROW.findall(text)
+    lines = [line for line in text.splitlines() if line.startswith("|") and "---" not in line]
+    assert len(rows) == len([line for line in lines if not line.startswith("| behaviour")]) >= 15
+    for *_, file, name in rows:
+        assert f"\ndef {name}(" in (TESTS / file).read_text(), (file, name)
+    assert all(re.search(r"\d|the same", version) for _, version, *_ in rows)
 
 
 def _lives(pid: int) -> bool:
