@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -122,3 +123,16 @@ def test_no_number_that_lua_has_written_has_lost_digits(
     ]
     assert len(texts) > 20
     assert [text for text in texts if re.search(r"\d\.?\d*e\+\d\d", text)] == []
+
+
+def test_a_long_list_unsubscribe_reaches_ses_as_it_is(
+    redis_url: str, ses: SimulatorServer, worker_env: dict[str, str]
+) -> None:
+    url = f"<https://shop.example/unsubscribe?token={'a' * 200}>"
+    headers = {"List-Unsubscribe": url, "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+    Outbox(redis_url).send(mail(headers=headers))
+    assert run(["worker", "--burst"], worker_env).returncode == 0
+    [sent] = ses.mails
+    assert json.loads(sent.body)["Content"]["Simple"]["Headers"] == [
+        {"Name": name, "Value": value} for name, value in headers.items()
+    ]
