@@ -1,5 +1,5 @@
 # make demo: see it work. make test: every test. Both need Python >= 3.11 and nothing else.
-.PHONY: demo test check format bench docs screenshots clean
+.PHONY: demo test test-background check format bench docs screenshots clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -33,6 +33,14 @@ demo: $(VENV)/.demo
 test: $(VENV)/.dev
 	@scripts/chromium.sh
 	$(BIN)/pytest -n auto --dist loadfile
+
+# What signals reach and terminals show, in the surroundings that a script's background job has.
+BACKGROUND := tests/unit/test_deadletter_interrupts.py tests/integration/test_deadletter.py \
+	tests/integration/test_simulator.py tests/acceptance/test_dead_letters.py tests/acceptance/test_status.py \
+	tests/acceptance/test_demo.py tests/acceptance/test_send.py tests/acceptance/test_surroundings.py
+
+test-background: $(VENV)/.dev
+	scripts/in_background.sh -n auto --dist loadfile $(BACKGROUND)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

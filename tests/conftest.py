@@ -10,6 +10,8 @@ from rq_ses_worker.simulator.server import SimulatorServer
 from support.processes import KEY_ID, SECRET, TOKEN, worker_environment
 from support.valkey import client, url, valkey
 
+pytest_plugins = ["support.surroundings"]
+
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:

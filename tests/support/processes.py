@@ -39,7 +39,8 @@ def run(
     """Run `rq-ses` to its end and return what it printed and its exit code."""
     return subprocess.run(
         [sys.executable, "-m", "rq_ses", *arguments],
-        env=dict(env), input=stdin, capture_output=True, text=True, timeout=PATIENCE, check=False,
+        env=dict(env), capture_output=True, text=True, timeout=PATIENCE, check=False,
+        **({"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}),
     )  # fmt: skip
 
 
@@ -50,8 +51,9 @@ class Process:
         self.log = log
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, *arguments], env=dict(env), stdout=output, stderr=output
-            )
+                [sys.executable, *arguments],
+                env=dict(env), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            )  # fmt: skip
 
     @property
     def pid(self) -> int:

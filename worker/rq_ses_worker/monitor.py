@@ -1,7 +1,9 @@
 """The worker's HTTP server: /metrics, /healthz and /readyz, for Prometheus and for whoever runs the worker.
 
 It answers strangers on a network: few at a time, each for a few seconds, no secret and no address among the
-answers. It stands in a thread of a worker, or, beside several worker processes, in a process of its own.
+answers. Whatever they do, /healthz has room: it asks nobody, and who sends a request is never behind those
+who only hold a connection. It stands in a thread of a worker, or, beside several worker processes, in a
+process of its own.
 """
 
 from __future__ import annotations
@@ -24,11 +26,14 @@ from rq_ses_worker.vitals import ailments, hindrances
 
 log = logging.getLogger(__name__)
 
-MOST: Final = 16
-"""Connections at a time; one more is refused, unless the oldest has had time enough."""
+MOST: Final = 32
+"""Connections whose request is still to be read; for one more the oldest is closed."""
+
+ROOM: Final = 8
+"""Requests at a time to a page that asks Redis; one more is answered with 503."""
 
 ENOUGH: Final = 5.0
-"""Seconds a connection may do nothing, and after which it may have to make room for another."""
+"""Seconds a connection may do nothing."""
 
 _HEAD_LIMIT: Final = 16 * 1024
 """Bytes of a request that are read; http.server alone would take megabytes."""
@@ -52,9 +57,9 @@ class Monitor:
         self._board = board
         self._shared = shared
         self._pages: dict[str, Callable[[], Page]] = {
-            "/metrics": self._metrics,
+            "/metrics": _bounded(self._metrics),
             "/healthz": self._healthz,
-            "/readyz": self._readyz,
+            "/readyz": _bounded(self._readyz),
         }
         try:
             self._server = _Server(listening, self._pages)
@@ -111,15 +116,29 @@ def _verdict(troubles: Sequence[str]) -> Page:
     return (503 if troubles else 200), _PLAIN, ("\n".join(troubles or ["ok"]) + "\n").encode()
 
 
+def _bounded(page: Callable[[], Page]) -> Callable[[], Page]:
+    room = threading.Semaphore(ROOM)
+
+    def bounded() -> Page:
+        if not room.acquire(blocking=False):
+            return 503, _PLAIN, b"too many requests at a time\n"
+        try:
+            return page()
+        finally:
+            room.release()
+
+    return bounded
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     allow_reuse_address = True
-    request_queue_size = 32
+    request_queue_size = 128
 
     def __init__(self, listening: Listening, pages: dict[str, Callable[[], Page]]) -> None:
         self.pages = pages
-        self._open: dict[int, tuple[socket.socket, float]] = {}
+        self._unread: dict[int, socket.socket] = {}
         self._changing = threading.Lock()
         self.address_family = socket.AF_INET6 if ":" in listening.host else socket.AF_INET
         super().__init__((listening.host, listening.port), _Handler)
@@ -131,26 +150,22 @@ class _Server(ThreadingHTTPServer):
         self.server_address = self.socket.getsockname()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        clock = time.monotonic()
         with self._changing:
-            full = len(self._open) >= MOST
-            if full:
-                key, (oldest, since) = next(iter(self._open.items()))
-                if clock - since >= ENOUGH:
-                    del self._open[key]
-                    full = False
-                    with contextlib.suppress(OSError):
-                        oldest.shutdown(socket.SHUT_RDWR)
-            if not full:
-                self._open[id(request)] = (request, clock)
-        if full:
-            self.shutdown_request(request)
-        else:
-            super().process_request(request, client_address)
+            if len(self._unread) >= MOST:
+                oldest = self._unread.pop(next(iter(self._unread)))
+                with contextlib.suppress(OSError):
+                    oldest.shutdown(socket.SHUT_RDWR)
+            self._unread[id(request)] = request
+        super().process_request(request, client_address)
+
+    def read(self, request: Any) -> bool:
+        """Tell that a request was read to its end; False if it had to make room."""
+        with self._changing:
+            return self._unread.pop(id(request), None) is not None
 
     def shutdown_request(self, request: Any) -> None:
         with self._changing:
-            self._open.pop(id(request), None)
+            self._unread.pop(id(request), None)
         super().shutdown_request(request)
 
     def handle_error(self, _request: Any, _client_address: Any) -> None:
@@ -191,6 +206,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer()
 
     def _answer(self) -> None:
+        if not self.server.read(self.request):
+            return
         page = self.server.pages.get(self.path.partition("?")[0])
         status, kind, body = page() if page else (404, _PLAIN, b"/metrics /healthz /readyz\n")
         self.send_response(status)

@@ -86,8 +86,12 @@ def demo(*, keep: bool) -> None:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let a signal end the block by an exception, so that it cleans up; further ones can't disturb that."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    """Let a signal end the block by an exception, so that it cleans up; further ones can't disturb that.
+
+    One that is ignored, as nohup and a script's background jobs have it, stays so.
+    """
+    wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = [number for number in wanted if signal.getsignal(number) is not signal.SIG_IGN]
 
     def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
         for each in numbers:
