@@ -16,7 +16,7 @@ from redis.exceptions import ResponseError
 from rq_ses import Outbox, contract
 from rq_ses.gate import _FLOW, _FLOW_NAMES, GateState, close_breaker, open_breaker, read_gate
 from rq_ses_worker.account import Account
-from rq_ses_worker.gate import GatePolicy
+from rq_ses_worker.gate import STREAK, GatePolicy
 from rq_ses_worker.lifecycle import Claim, Lifecycle, Settlement, Word, failed_fields, sent_fields
 from rq_ses_worker.outcome import Outcome, RateLimited, Sent, Terminal, Transient
 from support.mail import mail, status
@@ -424,6 +424,26 @@ def test_a_few_failures_among_very_many_good_ends_do_not_open_it(account: Story)
     account.passes(3)
     account.fails(1)
     assert account.gate.breaker == "open"
+
+
+def test_a_streak_that_is_long_enough_opens_it_whatever_went_well_a_second_ago(account: Story) -> None:
+    account.enqueue(700)
+    for _ in range(6):
+        claims, _ = account.ours.claim(100)
+        account.end(claims, *[SENT] * 100)
+    account.fails(STREAK - 1)
+    assert account.gate.breaker == "closed"
+    account.fails(1)
+    assert account.gate.breaker == "open"
+    assert account.gate.reason.startswith(f"{STREAK} failures in a row")
+
+
+def test_one_domain_that_fails_for_good_among_others_does_not_open_it(account: Story) -> None:
+    account.enqueue(400)
+    for _ in range(40):
+        claims, _ = account.ours.claim(10)
+        account.end(claims, *[BUSY] * 3, SENT, *[BUSY] * 2, SENT, BUSY, SENT, SENT)
+    assert account.gate.breaker == "closed"
 
 
 def test_a_probe_is_one_mail_over_all_workers(account: Story) -> None:

@@ -1,7 +1,8 @@
 """A worker that is killed (or stopped) at a named point: `dying_worker.py POINT PASSAGE worker [OPTIONS]`.
 
 It is the ordinary command, with a fuse laid at one method from outside. When the point is passed for the
-n-th time, the process gets SIGKILL from itself: no handler, no `finally`, no flushing.
+n-th time, the process gets SIGKILL from itself: no handler, no `finally`, no flushing. At `…-raises` a
+thread gets an exception in its stead.
 """
 
 from __future__ import annotations
@@ -15,9 +16,15 @@ from collections.abc import Callable
 from typing import Any
 
 from rq_ses.cli import main
+from rq_ses_worker.dispatcher import Dispatcher
 from rq_ses_worker.lifecycle import Lifecycle
 from rq_ses_worker.outcome import Sent
+from rq_ses_worker.quota import Quota
+from rq_ses_worker.sending import Senders
 from rq_ses_worker.ses import SesClient
+from rq_ses_worker.settler import Settler
+from rq_ses_worker.sweep import Sweeper
+from rq_ses_worker.worker import MailWorker
 
 
 class Fuse:
@@ -151,6 +158,24 @@ def after_reclaim(fuse: Fuse) -> None:
     _lay(Lifecycle, "settle", wrap)
 
 
+class Unforeseen(BaseException):
+    """What no part of the worker expects."""
+
+
+def raises_in(owner: type, name: str) -> Callable[[Fuse], None]:
+    """Raise the unforeseen in a method of one of the worker's threads."""
+
+    def lay(fuse: Fuse) -> None:
+        def wrap(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            if fuse.passed():
+                raise Unforeseen
+            return call(*args, **kwargs)
+
+        _lay(owner, name, wrap)
+
+    return lay
+
+
 POINTS: dict[str, Callable[[Fuse], None]] = {
     "after-claim": after_claim,
     "stops-after-claim": stops_after_claim,
@@ -161,6 +186,12 @@ POINTS: dict[str, Callable[[Fuse], None]] = {
     "during-promote": during_promote,
     "during-reclaim": during_reclaim,
     "after-reclaim": after_reclaim,
+    "settler-raises": raises_in(Settler, "_write"),
+    "sender-raises": raises_in(Senders, "_end"),
+    "heartbeat-raises": raises_in(MailWorker, "_renew"),
+    "quota-raises": raises_in(Quota, "_ask_once"),
+    "sweeper-raises": raises_in(Sweeper, "sweep"),
+    "dispatcher-raises": raises_in(Dispatcher, "_step"),
 }
 
 

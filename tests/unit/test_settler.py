@@ -6,13 +6,18 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from redis.exceptions import DataError, NoPermissionError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeout
 
+from rq_ses_worker import events
 from rq_ses_worker import settler as settler_module
+from rq_ses_worker.denial import Denied
 from rq_ses_worker.leases import Leases
 from rq_ses_worker.lifecycle import Claim, Lease, Settlement, Word, sent_fields
 from rq_ses_worker.outcome import Outcome, Sent
@@ -192,3 +197,104 @@ def test_a_batch_waits_for_others_while_it_is_small(
     assert settler.stop(5.0)
     assert rounds[0] == batch
     assert set(pauses) == {settler_module.GATHER}
+
+
+class ShakyLifecycle(PickyLifecycle):
+    """Raises what it is given, one after the other, for batches with certain jobs ("" stands for all)."""
+
+    def __init__(self, job_id: str, *errors: Exception) -> None:
+        super().__init__()
+        self._job_id = job_id
+        self._errors = list(errors)
+
+    def settle(self, settlements: Sequence[Settlement], **options: float) -> list[Word]:
+        jobs = {settlement.lease.job_id for settlement in settlements}
+        if self._errors and (not self._job_id or self._job_id in jobs):
+            raise self._errors.pop(0)
+        return super().settle(settlements, **options)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_PAUSE", "_LONGEST_PAUSE"):
+        monkeypatch.setattr(settler_module, name, 0.01)
+
+
+def settled(lifecycle: PickyLifecycle, *jobs: str) -> tuple[Settler, Leases]:
+    leases = Leases(30.0)
+    settler = Settler(lifecycle, Shift(leases))  # type: ignore[arg-type]
+    for job_id in jobs:
+        leases.add(lease(job_id), 0.0)
+        settler.put(sent(job_id, mine="my own"))
+    settler.start()
+    return settler, leases
+
+
+PASSING = [
+    MemoryError(), OSError(24, "Too many open files"), RuntimeError("can't start new thread"), TimeoutError(),
+    RedisTimeout("slow"), ResponseError("OOM command not allowed"), DataError("?"), ResponseError("ERR odd"),
+]  # fmt: skip
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("error", PASSING, ids=lambda error: f"{type(error).__name__} {error}")
+@pytest.mark.parametrize("times", [1, 3, 40])
+def test_whatever_passes_is_tried_again_for_as_long_as_it_takes(error: Exception, times: int) -> None:
+    lifecycle = ShakyLifecycle("", *[error] * times)
+    settler, leases = settled(lifecycle, "a", "b")
+    wait_for(lambda: len(lifecycle.written) == 2)
+    assert settler.stop(5.0)
+    assert {s.lease.job_id: s.meta for s in lifecycle.written} == {
+        job_id: {"attempts": 3, "mine": "my own"} for job_id in ("a", "b")
+    }
+    assert len(leases) == 0
+
+
+@pytest.mark.usefixtures("impatient")
+def test_what_fails_alone_over_and_over_is_set_aside_with_all_that_is_known(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    lifecycle = ShakyLifecycle("b", *[MemoryError()] * 100)
+    leases = Leases(30.0)
+    settler = Settler(lifecycle, Shift(leases), queues=["mail"])  # type: ignore[arg-type]
+    for job_id in ("a", "b", "c"):
+        leases.add(lease(job_id), 0.0)
+        settler.put(replace(sent(job_id), outcome=Sent(200, message_id="m-4711"), to=["anna@example.com"]))
+    settler.start()
+    wait_for(lambda: len(leases) == 0)
+    settler.put(sent("d"))
+    assert settler.stop(5.0)
+    assert {s.lease.job_id for s in lifecycle.written} == {"a", "c", "d"}
+    [record] = [r for r in caplog.records if r.__dict__["rq_ses_event"] is events.OUTCOME_SET_ASIDE]
+    fields = record.__dict__["rq_ses_fields"]
+    assert (fields["job_id"], fields["action"], fields["message_id"]) == ("b", "sent", "m-4711")
+    assert fields["to"] == "anna@example.com"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_the_end_of_a_dead_lease_is_left_out_after_trouble_with_redis() -> None:
+    lifecycle = ShakyLifecycle("", RedisTimeout("slow"))
+    leases = Leases(30.0)
+    settler = Settler(lifecycle, Shift(leases))  # type: ignore[arg-type]
+    settler.put(replace(sent("dead"), overdue=True))
+    settler.put(sent("a"))
+    assert lease("dead") in settler
+    settler.start()
+    wait_for(lambda: lifecycle.written)
+    assert settler.stop(5.0)
+    assert [s.lease.job_id for s in lifecycle.written] == ["a"]
+    assert lease("dead") not in settler
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_settler_that_is_refused_a_right_ends_and_keeps_what_it_has() -> None:
+    lifecycle = ShakyLifecycle("", NoPermissionError("User w has no permissions to run the 'zrem' command"))
+    shift = Shift(Leases(30.0))
+    settler = Settler(lifecycle, shift)  # type: ignore[arg-type]
+    settler.put(sent("a"))
+    settler.start()
+    wait_for(lambda: not shift.parts.whole)
+    with pytest.raises(Denied, match="the command ZREM to the user w"):
+        shift.parts.check()
+    assert not settler.stop(1.0)
+    assert lease("a") in settler

@@ -17,10 +17,15 @@ class Denied(Exception):
     """Raised when Redis refuses a command, a key or a channel to this user; its text says which."""
 
 
+def denial(exc: BaseException) -> Denied | None:
+    """Return what there is to say if `exc` is such a refusal."""
+    return Denied(_told(str(exc))) if is_denied(exc) else None
+
+
 def raise_if_denied(exc: RedisError) -> None:
     """Raise Denied if `exc` is such a refusal."""
-    if is_denied(exc):
-        raise Denied(_told(str(exc))) from exc
+    if denied := denial(exc):
+        raise denied from exc
 
 
 def _told(text: str) -> str:

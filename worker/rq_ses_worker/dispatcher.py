@@ -163,10 +163,11 @@ class Dispatcher:
         clock = time.monotonic()
         if clock < self._look_again_until:
             self._adopt()
-        if clock >= self._reclaim_at:
-            self._reclaim()
+        # Before the reclaim, which judges by the server's clock: this tells the time.
         if clock >= self._promote_at:
             self._promote(clock)
+        if clock >= self._reclaim_at:
+            self._reclaim()
         wanted = self._wanted(clock)
         if 0 < wanted < self._several and clock < self._claimed_at + GATHER:
             time.sleep(GATHER)

@@ -29,17 +29,17 @@ class Parts:
 
     def __init__(self, died: Callable[[], None] = lambda: None) -> None:
         self._died = died
-        self._end: Denied | PartDied | None = None
+        self._cause: Denied | PartDied | None = None
 
     @property
     def whole(self) -> bool:
         """Whether none has died."""
-        return self._end is None
+        return self._cause is None
 
     def check(self) -> None:
         """Raise Denied or PartDied if a thread has died."""
-        if self._end is not None:
-            raise self._end
+        if self._cause is not None:
+            raise self._cause
 
     def thread(self, name: str, work: Callable[[], None]) -> threading.Thread:
         """Return a thread of the worker's that does `work`."""
@@ -49,9 +49,12 @@ class Parts:
         try:
             work()
         except Denied as exc:
-            self._end = self._end or exc
-            self._died()
+            self.end(exc)
         except BaseException:  # noqa: BLE001 - whatever it was, somebody must know
             events.PART_DIED.log(log, trace=True, part=name)
-            self._end = self._end or PartDied(name)
-            self._died()
+            self.end(PartDied(name))
+
+    def end(self, cause: Denied | PartDied) -> None:
+        """Let the worker end for this cause, unless there was one before."""
+        self._cause = self._cause or cause
+        self._died()

@@ -32,7 +32,7 @@ from rq_ses_worker import events
 from rq_ses_worker.account import Account
 from rq_ses_worker.brake import Brake
 from rq_ses_worker.commands import obey
-from rq_ses_worker.denial import Denied, raise_if_denied
+from rq_ses_worker.denial import Denied, denial, raise_if_denied
 from rq_ses_worker.dispatcher import Burst, Dispatcher, several
 from rq_ses_worker.gate import GatePolicy
 from rq_ses_worker.leases import Leases
@@ -183,7 +183,9 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
             self.pubsub_thread.join(timeout=1)
 
     def _keep_listening(self, exc: Exception, *_: object) -> None:
-        if not isinstance(exc, redis_errors.ConnectionError | redis_errors.TimeoutError):
+        if denied := denial(exc):
+            self._shift.parts.end(denied)
+        elif not isinstance(exc, redis_errors.ConnectionError | redis_errors.TimeoutError):
             events.WORKER_DEAF.log(log, error=type(exc).__name__)
         self._closing.wait(1.0)
 
@@ -231,7 +233,9 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
             except (Denied, PartDied):
                 self._finish()
                 raise
-            except Exception as exc:
+            except (SystemExit, KeyboardInterrupt):
+                raise  # at once
+            except BaseException as exc:
                 events.PART_DIED.log(log, trace=True, part="dispatcher")
                 self._finish()
                 raise PartDied("dispatcher") from exc
