@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from importlib.resources import files
 from itertools import chain
-from typing import Any, Final, Literal, NamedTuple, get_args
+from typing import Any, Final
 
 from redis import Redis
 from rq.utils import utcformat
@@ -17,21 +16,15 @@ from rq.utils import utcformat
 from rq_ses import contract
 from rq_ses.batching import batches, in_turn
 from rq_ses.durability import Durability
-from rq_ses.errors import (
-    DurabilityUnconfirmed,
-    IdempotencyConflict,
-    RqSesError,
-    SendManyInterrupted,
-    UnusableMessage,
-)
+from rq_ses.entry import Entry, make_entry
+from rq_ses.errors import IdempotencyConflict, RqSesError, UnusableMessage
 from rq_ses.insistence import Insistence
 from rq_ses.message import Message
 from rq_ses.receipt import Receipt
+from rq_ses.results import OnConflict, Result, Wait, drawn, keeps, receipt_of, receipts_of
 from rq_ses.server import connect, own_client
 from rq_ses.settings import load_producer_settings
-from rq_ses.submission import OnUnknown, Priority, Seconds, Submission, checked_key
-
-__all__ = ["BATCH_BYTES", "BATCH_MESSAGES", "ON_CONFLICT", "OnConflict", "Outbox", "Receipt"]
+from rq_ses.submission import OnUnknown, Priority, Seconds, Submission
 
 BATCH_MESSAGES = 500
 BATCH_BYTES = 4 * 1024 * 1024
@@ -39,44 +32,6 @@ ENQUEUE_TIMEOUT: Final = 2.0
 _SOCKET_TIMEOUT, _CONNECT_TIMEOUT = 5.0, 2.0
 _LARGE: Final = 1024 * 1024
 """Bytes of a batch that are too many to be written for nothing."""
-
-
-OnConflict = Literal["raise", "keep"]
-ON_CONFLICT: Final[tuple[OnConflict, ...]] = get_args(OnConflict)
-"""What to do about a key that stands for another message."""
-
-Result = Receipt | IdempotencyConflict | ValueError
-
-
-class _Entry(NamedTuple):
-    job_id: str
-    key: str | None
-    fields: tuple[str | bytes, ...]
-
-    @property
-    def size(self) -> int:
-        return sum(map(len, self.fields))
-
-
-class _Wait:
-    """Whether a call shall wait for durability; after the first doubt there is nothing to wait for."""
-
-    def __init__(self, durable: bool) -> None:
-        self._durable = durable
-        self.doubt = ""
-
-    @property
-    def wanted(self) -> bool:
-        return self._durable and not self.doubt
-
-    def end(self, receipts: list[Receipt]) -> None:
-        if self.doubt and receipts:
-            raise DurabilityUnconfirmed(receipts, self.doubt)
-
-    def tell(self, exc: RqSesError) -> None:
-        """Let an error that ends the call for another reason tell of the doubt, too."""
-        if self.doubt and exc.receipts and not isinstance(exc, DurabilityUnconfirmed):
-            exc.add_note(f"durability of what is enqueued is not confirmed: {self.doubt}")
 
 
 class Outbox:
@@ -206,10 +161,10 @@ class Outbox:
                 or, without a receipt, the server can't confirm anything and nothing was enqueued.
             ValueError: an argument is unusable; nothing was enqueued.
         """
-        keep = _keep(on_conflict)
-        wait = _Wait(durable)
+        keep = keeps(on_conflict)
+        wait = Wait(durable)
         entry = self._entry(Submission(message, key, at, delay, expires, on_unknown, priority))
-        receipt = _receipt(entry, self._enqueue([entry], wait=wait, strict=not keep)[0], keep=keep)
+        receipt = receipt_of(entry, self._enqueue([entry], wait=wait, strict=not keep)[0], keep=keep)
         wait.end([receipt])
         return receipt
 
@@ -231,12 +186,12 @@ class Outbox:
             SendManyInterrupted: `messages` itself raised (`__cause__`); of its batch nothing is enqueued.
             UnusableMessage: an element is no message, or its terms can't be used; likewise, and a ValueError.
         """
-        keep = _keep(on_conflict)
+        keep = keeps(on_conflict)
         receipts: list[Receipt] = []
-        wait = _Wait(durable)
+        wait = Wait(durable)
         try:
             for batch, words in self._enqueued(self._entries(messages), wait, strict=not keep):
-                found = [_receipt(entry, word, keep=keep) for entry, word in zip(batch, words, strict=True)]
+                found = [receipt_of(entry, word, keep=keep) for entry, word in zip(batch, words, strict=True)]
                 receipts += found
         except RqSesError as exc:
             exc.receipts = tuple(receipts)
@@ -262,14 +217,14 @@ class Outbox:
             DurabilityUnconfirmed: as `send_many` does.
             SendManyInterrupted: `messages` itself raised (`__cause__`).
         """
-        keep = _keep(on_conflict)
-        wait = _Wait(durable)
+        keep = keeps(on_conflict)
+        wait = Wait(durable)
         results: list[Result] = []
         places: list[int] = []
         done = 0
 
-        def usable() -> Iterator[_Entry]:
-            for message in _drawn(messages):
+        def usable() -> Iterator[Entry]:
+            for message in drawn(messages):
                 try:
                     entry = self._entry(message)
                 except ValueError as exc:
@@ -285,14 +240,14 @@ class Outbox:
             for batch, words in self._enqueued(usable(), wait, strict=False):
                 for entry, word in zip(batch, words, strict=True):
                     try:
-                        results[places[done]] = _receipt(entry, word, keep=keep)
+                        results[places[done]] = receipt_of(entry, word, keep=keep)
                     except IdempotencyConflict as exc:
                         results[places[done]] = exc
                     done += 1
-            wait.end(_receipts(results))
+            wait.end(receipts_of(results))
         except RqSesError as exc:
             exc.results = tuple(results[: places[done]] if done < len(places) else results)
-            exc.receipts = tuple(_receipts(exc.results))
+            exc.receipts = tuple(receipts_of(exc.results))
             wait.tell(exc)
             raise
         return results
@@ -305,40 +260,24 @@ class Outbox:
         """
         return self._insistence.now()
 
-    def _entries(self, messages: Iterable[Message | Submission]) -> Iterator[_Entry]:
-        for message in _drawn(messages):
+    def _entries(self, messages: Iterable[Message | Submission]) -> Iterator[Entry]:
+        for message in drawn(messages):
             try:
                 entry = self._entry(message)
             except (ValueError, TypeError) as exc:
                 raise UnusableMessage(str(exc)) from exc
             yield entry
 
-    def _entry(self, item: Message | Submission) -> _Entry:
-        submission = item if isinstance(item, Submission) else Submission(item)
-        message, key = submission.message, submission.key
-        if not isinstance(message, Message):
-            raise TypeError(f"message must be a rq_ses.Message, not {type(message).__name__}")
-        payload = message.to_payload()
-        # The id is made before anything is written, so that trying again can't enqueue a second time.
-        if key is None:
-            job_id, mark = contract.new_job_id(), ""
-        else:
-            job_id = contract.keyed_job_id(self.queue, checked_key(key))
-            mark = f"{contract.digest(payload)}:{os.urandom(8).hex()}"
-        data = contract.encode_job(payload, submission.options(self.server_time))
-        recipients = message.recipients
-        description = contract.description(recipients, message.subject)
-        weight = str(len(recipients)) if len(recipients) > 1 else ""
-        place = str(submission.place() + 1)
-        return _Entry(job_id, key, (place, job_id, data, description, submission.due(), mark, weight))
+    def _entry(self, item: Message | Submission) -> Entry:
+        return make_entry(item, self.queue, self.server_time)
 
     def _enqueued(
-        self, entries: Iterable[_Entry], wait: _Wait, *, strict: bool
-    ) -> Iterator[tuple[list[_Entry], list[str]]]:
+        self, entries: Iterable[Entry], wait: Wait, *, strict: bool
+    ) -> Iterator[tuple[list[Entry], list[str]]]:
         made = batches(entries, most=BATCH_MESSAGES, most_bytes=BATCH_BYTES)
         return in_turn(partial(self._enqueue, wait=wait, strict=strict), made, full=BATCH_MESSAGES)
 
-    def _enqueue(self, batch: Sequence[_Entry], *, wait: _Wait, strict: bool) -> list[str]:
+    def _enqueue(self, batch: Sequence[Entry], *, wait: Wait, strict: bool) -> list[str]:
         args: list[Any] = [contract.JOB_PREFIX, "strict" if strict else ""]
         args += (contract.KEY_FIELD, contract.RECIPIENTS_FIELD, utcformat(datetime.now(UTC)))
         args += (*self._job_fields, *self._queues)
@@ -350,7 +289,7 @@ class Outbox:
         words = self._insistence.call(call, [entry.job_id for entry in batch], beyond=beyond)
         return [word.decode() if isinstance(word, bytes) else word for word in words]
 
-    def _call(self, args: list[Any], wait: _Wait, *, large: bool) -> list[Any]:
+    def _call(self, args: list[Any], wait: Wait, *, large: bool) -> list[Any]:
         if large and not self._told:
             # Else all of it would be written twice: the server reads it before it says that it has no script.
             self.connection.script_load(self._script.script)
@@ -358,42 +297,9 @@ class Outbox:
         self._told = True
         return words
 
-    def _run(self, args: list[Any], wait: _Wait) -> list[Any]:
+    def _run(self, args: list[Any], wait: Wait) -> list[Any]:
         if not wait.wanted:
             return list(self._script(keys=self._keys, args=args))
         self._durability.check()
         words, wait.doubt = self._durability.call(self._keys, args)
         return words
-
-
-def _keep(on_conflict: OnConflict) -> bool:
-    if on_conflict not in ON_CONFLICT:
-        raise ValueError(
-            f"on_conflict: {on_conflict!r:.80} can't be used: give one of {', '.join(ON_CONFLICT)}"
-        )
-    return on_conflict == "keep"
-
-
-def _receipt(entry: _Entry, word: str, *, keep: bool) -> Receipt:
-    if word != "conflict":
-        return Receipt(entry.job_id, duplicate=word == "duplicate")
-    if not keep:
-        raise IdempotencyConflict(entry.key or "", entry.job_id)
-    return Receipt(entry.job_id, duplicate=True, conflict=True)
-
-
-def _receipts(results: Iterable[Result]) -> list[Receipt]:
-    return [result for result in results if isinstance(result, Receipt)]
-
-
-def _drawn(messages: Iterable[Message | Submission]) -> Iterator[Message | Submission]:
-    """Yield what an iterable holds. Raises SendManyInterrupted from what it raises."""
-    iterator = iter(messages)
-    while True:
-        try:
-            message = next(iterator)
-        except StopIteration:
-            return
-        except Exception as exc:
-            raise SendManyInterrupted(f"what gave the messages raised {type(exc).__name__}: {exc}") from exc
-        yield message

@@ -107,7 +107,7 @@ def test_a_large_mail_is_written_once_to_a_server_that_lacks_the_script(own: Val
     with client(own) as operator:
         operator.script_flush()
         before = operator.info("stats")["total_net_input_bytes"]
-        Outbox(url(own)).send(large(3))
+        Outbox(url(own), enqueue_timeout=30).send(large(3))
         written = operator.info("stats")["total_net_input_bytes"] - before
     assert 2_000_000 < written < 5_000_000
 

@@ -24,7 +24,7 @@ from support.waiting import wait_for
 
 @pytest.fixture
 def outbox(redis: Redis) -> Outbox:
-    return Outbox(redis)
+    return Outbox(redis, enqueue_timeout=30)  # the machine may be busy with other tests
 
 
 def queued(redis: Redis) -> list[str]:

@@ -28,7 +28,7 @@ from support.mail import mail
 @pytest.fixture
 def outbox(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> Outbox:
     monkeypatch.setattr(outbox_module, "BATCH_MESSAGES", 10)
-    return Outbox(redis)
+    return Outbox(redis, enqueue_timeout=30)  # the machine may be busy with other tests
 
 
 def queued(redis: Redis) -> list[str]:

@@ -21,9 +21,10 @@ from rq_ses.cli.lines import Line, read_lines
 from rq_ses.cli.output import echo
 from rq_ses.deadletter.interrupts import interrupts_held
 from rq_ses.errors import DurabilityUnconfirmed, OutboxUnavailable
-from rq_ses.outbox import BATCH_MESSAGES, OnConflict, Outbox
-from rq_ses.plaintext import one_line
+from rq_ses.outbox import BATCH_MESSAGES, Outbox
 from rq_ses.receipt import Receipt
+from rq_ses.refusal import read_refusal
+from rq_ses.results import OnConflict
 from rq_ses.submission import Submission
 from rq_ses.textfile import NotText
 
@@ -120,8 +121,12 @@ class _Run:
                 self.summary = f"Error: {exc}: nothing was sent"
                 return UNAVAILABLE
             except RedisError as exc:
-                reason = one_line(f"{type(exc).__name__}: {exc}", 200)
-                self.summary = f"Error: Redis did not tell which keys it knows ({reason}): nothing was sent"
+                refusal = read_refusal(exc)
+                remedy = f"; {refusal.remedy}" if refusal.remedy else ""
+                self.summary = (
+                    f"Error: Redis did not tell which keys it knows ({refusal.reason}): "
+                    f"nothing was sent{remedy}"
+                )
                 return UNAVAILABLE
         self.summary = f"{_lines(self._bad)} bad: nothing was sent"
         return INCOMPLETE if self._bad else 0

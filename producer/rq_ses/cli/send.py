@@ -17,8 +17,9 @@ from rq_ses.contract import ON_UNKNOWN, PRIORITIES, YEARS, OnUnknown, Priority
 from rq_ses.errors import DurabilityUnconfirmed, IdempotencyConflict
 from rq_ses.localtime import read_moment
 from rq_ses.message import MAX_BYTES, Attachment, Message, explain
-from rq_ses.outbox import ON_CONFLICT, OnConflict, Outbox
+from rq_ses.outbox import Outbox
 from rq_ses.receipt import Receipt
+from rq_ses.results import ON_CONFLICT, OnConflict
 from rq_ses.submission import Submission, is_unicode
 
 _OPTIONS: Final = {
@@ -129,8 +130,8 @@ def send(
       echo '{"sender": "a@example.com", "to": ["b@example.com"], "subject": "Hi",
              "text": "Hello", "key": "welcome-7", "delay": 60}' | rq-ses send --jsonl -
 
-    Exit codes: 0 all were enqueued, 1 some were not (or not confirmed as durable), 2 bad command line,
-    3 bad settings, 4 no Redis.
+    Exit codes: 0 all were enqueued, 1 some were not (or not confirmed as durable, or an id was not printed,
+    or it was interrupted: stderr says where to go on), 2 bad command line, 3 bad settings, 4 no Redis.
     """
     given = [name for name, value in flags.items() if value not in (None, ())]
     if jsonl is not None and given:
