@@ -84,6 +84,12 @@ class GateState:
     """When it last didn't, if it hasn't since."""
 
     @property
+    def is_used(self) -> bool:
+        """Whether any worker has gone by it, or a hand has moved it."""
+        moved = self.breaker != "closed" or self.closed_at is not None
+        return moved or self.claimed > 0 or self.answered is not None or self.refused is not None
+
+    @property
     def open_for(self) -> float | None:
         """Seconds since it opened; None while it is closed."""
         return None if self.breaker == "closed" or self.since is None else max(0.0, self.now - self.since)

@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rq_ses.gate import GateState
+from rq_ses.gate import GateState, figure
 from rq_ses.status.rates import Rates
 from rq_ses.status.snapshot import QueueState, Snapshot, WorkerState
 
@@ -98,16 +98,18 @@ def _account(gate: GateState) -> Table:
 
 
 def _account_lines(gate: GateState) -> Iterator[tuple[str, str, str]]:
-    if gate.breaker == "closed":
+    if not gate.is_used:
+        yield "breaker", "closed: no worker has gone by it yet (see --account and --region)", "yellow"
+    elif gate.breaker == "closed":
         yield "breaker", "closed", "green"
     else:
         yield "breaker", f"{gate.breaker}{', by hand' if gate.manual else ''}{_since(gate)}", "bold red"
         yield "", gate.reason or "no reason was given", ""
         yield "", _next_probe(gate), ""
-    rate = "any number of recipients a second" if gate.rate is None else f"{gate.rate:g} recipients a second"
+    rate = f"{'any number of' if gate.rate is None else figure(gate.rate)} recipients a second"
     yield "send rate", f"{gate.rate_in_use:.1f} in use of {rate}", ""
     if gate.max_send_rate is not None and gate.rate is not None and gate.rate < gate.max_send_rate:
-        yield "", f"lowered after a 429 from {gate.max_send_rate:g}", "yellow"
+        yield "", f"lowered after a 429 from {figure(gate.max_send_rate)}", "yellow"
     if gate.quota is None or gate.quota_left is None:
         yield "day", "no bound, or not known", ""
     else:
