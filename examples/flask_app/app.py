@@ -5,8 +5,6 @@ RQ_SES_REDIS_URL=redis://127.0.0.1:6379/0 flask --app examples/flask_app/app.py 
 
 from __future__ import annotations
 
-import os
-
 from flask import Flask, render_template_string, request
 from pydantic import ValidationError
 
@@ -26,7 +24,7 @@ PAGE = """<!doctype html>
 def create_app() -> Flask:
     app = Flask(__name__)
     # One for the whole app: threads share it.
-    outbox = Outbox(os.environ["RQ_SES_REDIS_URL"])
+    outbox = Outbox.from_env()
 
     @app.get("/health")
     def health() -> str:

@@ -122,9 +122,10 @@ class _Reader:
         for name in self._names & table.keys():
             self._take(name, f"rq_ses.{name}", table[name])
         foreign = sorted(table.keys() - self._names)
-        known = self._names | set(others()) - _ELSEWHERE if foreign else set()
+        theirs = set(others()) if foreign else set()
+        known = self._names | theirs - _ELSEWHERE
         for name in foreign:
-            if name not in known:
+            if theirs and name not in known:
                 self._unknown(name, f"rq_ses.{name}", known)
         return self._config
 

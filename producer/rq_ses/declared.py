@@ -79,7 +79,10 @@ def field_of(kind: type[BaseSettings], key: str) -> str:
 
 
 def check_environment(environment: Mapping[str, str]) -> None:
-    """Raise SettingsError with a line for each RQ_SES_ variable that is no setting; empty ones are unset."""
+    """Raise SettingsError with a line for each RQ_SES_ variable that is no setting; empty ones are unset.
+
+    In a program that was frozen into one file, without entry points, nothing can be told.
+    """
     given = {name for name, value in environment.items() if value and name.upper().startswith(PREFIX)}
     left = {name.upper(): name for name in given - _service_links(given)}
     known: list[str] = []
@@ -88,12 +91,12 @@ def check_environment(environment: Mapping[str, str]) -> None:
             return
         known += _variables_of(declared)
         left = {upper: name for upper, name in left.items() if upper not in known}
-    if left:
+    if left and known:
         raise SettingsError([unknown(name, meant(name, known)) for name in sorted(left.values())])
 
 
 def fields() -> frozenset[str]:
-    """Return the names of all settings, whoever reads them."""
+    """Return the names of all settings, whoever reads them; none where there are no entry points."""
     return frozenset(
         name
         for declared in _declared()

@@ -84,6 +84,12 @@ class GateState:
     """When it last didn't, if it hasn't since."""
 
     @property
+    def is_used(self) -> bool:
+        """Whether any worker has gone by it, or a hand has moved it."""
+        moved = self.breaker != "closed" or self.closed_at is not None
+        return moved or self.claimed > 0 or self.answered is not None or self.refused is not None
+
+    @property
     def open_for(self) -> float | None:
         """Seconds since it opened; None while it is closed."""
         return None if self.breaker == "closed" or self.since is None else max(0.0, self.now - self.since)
@@ -174,12 +180,6 @@ def close_breaker(connection: Redis, account: str, region: str) -> bool:
         pipeline.hdel(key, "manual", "probe", "probe_until", "last_probe", "next_probe", "spacing")
         state = pipeline.execute()[0]
     return state in (b"open", b"half-open")
-
-
-def figure(rate: float) -> str:
-    """Return a rate as people write it: no more digits than it has, and never a power of ten."""
-    text = f"{rate:,.3f}"
-    return text.rstrip("0").rstrip(".")
 
 
 def _state(account: str, region: str, now: float, stored: Mapping[bytes, bytes]) -> GateState:

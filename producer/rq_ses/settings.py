@@ -58,7 +58,8 @@ Number = BeforeValidator(_number)
 class ProducerSettings(BaseSettings):
     """What an app needs to enqueue mails; each setting is read from RQ_SES_ and its name in capitals.
 
-    Raises pydantic.ValidationError; `load_producer_settings` puts its problems into words.
+    Built directly, it reads the environment alone: `load_producer_settings` and `Outbox.from_env` read the
+    TOML file, too, refuse what is no setting, and put problems into words. Raises pydantic.ValidationError.
 
     Attributes:
         redis_url (str): Redis server: redis://, rediss://, unix://, or redis+sentinel://.

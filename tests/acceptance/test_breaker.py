@@ -12,7 +12,8 @@ import pytest
 from redis import Redis
 
 from rq_ses import Outbox, contract
-from rq_ses.gate import figure, read_gate
+from rq_ses.figures import figure
+from rq_ses.gate import read_gate
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.mail import mail
 from support.outage import FickleSes, unavailable
@@ -264,7 +265,7 @@ def test_a_gate_that_a_worker_names_is_there_before_any_mail(
 
 def test_rates_and_quotas_are_written_as_people_do(redis: Redis, worker_env: dict[str, str]) -> None:
     assert [figure(rate) for rate in (1_000_000.0, 14.0, 0.05, 13.3333333, 2.5, 100.0, 1234567.5)] == [
-        "1,000,000", "14", "0.05", "13.333", "2.5", "100", "1,234,567.5",
+        "1,000,000", "14", "0.05", "13.3333", "2.5", "100", "1,234,568",
     ]  # fmt: skip
     gate(redis, "default", "us-east-1")
     assert "not known: SES has not told it" in run(["breaker", "show"], worker_env).stdout

@@ -118,10 +118,10 @@ def test_an_outbox_without_anything_points_to_the_environment() -> None:
     ("options", "variables", "said"),
     [
         (["--session-token", "t"], {}, "--session-token needs --access-key-id"),
-        ([], {"RQ_SES_SIMULATOR_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "b"}, "the key comes from RQ_SES_SIM"),
+        ([], {"RQ_SES_SIMULATOR_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "b"}, "the key comes from RQ_"),
         ([], {"RQ_SES_SIMULATOR_ACCESS_KEY_ID": "A"}, "go together: give both or neither"),
     ],
-)  # fmt: skip
+)
 def test_the_simulator_refuses_a_part_of_a_key(
     options: list[str], variables: dict[str, str], said: str
 ) -> None:

@@ -613,10 +613,13 @@ def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
     ("options", "variables"),
     [
         (["--access-key-id", "AKIDOPT", "--secret-access-key", "opt-secret"], {}),
-        ([], {"RQ_SES_SIMULATOR_ACCESS_KEY_ID": "AKIDOPT", "RQ_SES_SIMULATOR_SECRET_ACCESS_KEY": "opt-secret"}),
+        (
+            [],
+            {"RQ_SES_SIMULATOR_ACCESS_KEY_ID": "AKIDOPT", "RQ_SES_SIMULATOR_SECRET_ACCESS_KEY": "opt-secret"},
+        ),
         (["--access-key-id", "AKIDOPT"], {"RQ_SES_SIMULATOR_SECRET_ACCESS_KEY": "opt-secret"}),
     ],
-)  # fmt: skip
+)
 def test_a_token_left_over_in_the_shell_is_not_joined_to_another_key(
     http: requests.Session, options: list[str], variables: dict[str, str]
 ) -> None:

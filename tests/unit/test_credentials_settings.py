@@ -148,6 +148,15 @@ def test_a_token_left_over_in_the_environment_is_not_joined_to_the_files_key(
     assert settings.unused == ("AWS_SESSION_TOKEN", "AWS_CREDENTIAL_EXPIRATION")
 
 
+def test_a_profile_of_the_environment_beside_a_key_of_the_file_is_named(environment: Any, file: Any) -> None:
+    file(PAIR)
+    assert load_worker_settings().unused == ()
+    environment(AWS_PROFILE="mail")
+    settings = load_worker_settings()
+    assert settings.credentials().current().access_key_id == "AKIAFILE"
+    assert settings.unused == ("the key of AWS_PROFILE",)
+
+
 def test_a_token_of_the_file_stays_with_its_key(environment: Any, file: Any) -> None:
     path = file(PAIR + 'session_token = "of-the-file"\n')
     environment(AWS_SESSION_TOKEN="left-over")

@@ -351,6 +351,13 @@ class WorkerSettings(ProducerSettings):
         return self
 
     @property
+    def unused(self) -> tuple[str, ...]:
+        """What was set and isn't used, since the key comes from another place."""
+        key, profile = self.origin("aws_access_key_id"), self.origin("aws_profile")
+        passed_over = key not in ("", profile) and profile == ENVIRONMENT
+        return (*super().unused, *(("the key of AWS_PROFILE",) if passed_over else ()))
+
+    @property
     def endpoint(self) -> str | None:
         """The address that mails go to in place of SES's own in the region; None if it is SES's own."""
         return self.base_url or self.aws_endpoint_url

@@ -21,11 +21,11 @@ from rq_ses.cli import output
 from rq_ses.cli.exits import UNAVAILABLE
 from rq_ses.cli.screen import console
 from rq_ses.errors import SettingsError
+from rq_ses.figures import rate
 from rq_ses.gate import (
     REASON_LIMIT,
     GateState,
     close_breaker,
-    figure,
     gates,
     is_there,
     open_breaker,
@@ -205,7 +205,7 @@ def _rows(state: GateState) -> Iterator[tuple[str, str]]:
         yield "last closed", f"{_clock(state.closed_at)}, opened for: {state.reason or 'no reason given'}"
     yield "send rate", f"{_rate(state)}, {state.rate_in_use:,.1f} in use"
     if state.max_send_rate is not None and state.rate != state.max_send_rate:
-        yield "", f"lowered after a 429 from {figure(state.max_send_rate)} recipients a second"
+        yield "", f"lowered after a 429 from {rate(state.max_send_rate)}"
     yield "daily quota", _quota(state)
 
 
@@ -226,7 +226,7 @@ def _next_probe(state: GateState) -> str:
 def _rate(state: GateState) -> str:
     if state.rate is None:
         return _NONE if state.answered else _UNKNOWN
-    return f"{figure(state.rate)} recipients a second"
+    return rate(state.rate)
 
 
 def _quota(state: GateState) -> str:

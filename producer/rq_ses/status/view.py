@@ -119,7 +119,9 @@ def _account(gate: GateState, *, served: bool) -> Table:
 
 
 def _account_lines(gate: GateState, *, served: bool) -> Iterator[tuple[str, str, str]]:
-    if gate.breaker == "closed":
+    if not gate.is_used:
+        yield "breaker", "closed: no worker has gone by it yet (see --account and --region)", "yellow"
+    elif gate.breaker == "closed":
         yield "breaker", "closed", "green"
     else:
         yield "breaker", f"{gate.breaker}{', by hand' if gate.manual else ''}{_since(gate)}", "bold red"

@@ -15,8 +15,9 @@ _MOST_RECIPIENTS: Final = 50
 def judged_gate(state: GateState) -> Iterator[Finding]:
     """Yield what holds mails back at the gate."""
     if state.breaker == "closed":
-        used = state.claimed or state.answered or state.refused
-        then = "mails go out" if used else "no worker has gone by it yet (see --account and --region)"
+        then = (
+            "mails go out" if state.is_used else "no worker has gone by it yet (see --account and --region)"
+        )
         yield ok("gate.breaker", f"the breaker is closed: {then}")
     else:
         yield _open(state)
