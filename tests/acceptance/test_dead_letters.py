@@ -122,7 +122,7 @@ def test_one_mail_is_shown_whole(redis: Redis, env: dict[str, str]) -> None:
     for line in (
         rf"^job +{job_id} \(queue mail\)$",
         r"^failed +2.*\(\d+ s ago\)$",
-        r"^attempts +1 attempt, the first 2",
+        r"^attempts +1 attempt$",
         r"^may be accepted +no$",
         r"^SES's answer +MessageRejected: Email .* \(HTTP 400, request id r-1\)$",
         r"^hint +In the sandbox",
@@ -391,7 +391,7 @@ def test_options_that_don_t_go_together_are_a_usage_error(
 
 def test_the_document_shows_what_works(redis: Redis, redis_url: str) -> None:
     page = (Path(__file__).parents[2] / "docs" / "dead-letters.md").read_text()
-    [program] = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    *_, program = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     assert "redis://127.0.0.1:6379/0" in program
     some(redis)
     Outbox(redis).send(mail())

@@ -129,7 +129,7 @@ def _watch(reader: _Reader, pause: float, *, as_json: bool) -> None:
             live.start()
             shown = _screen(before, None, reader.title)
             live.update(shown, refresh=True)
-        while True:
+        while not output.broken():  # looking changes nothing, and nobody looks any more
             time.sleep(pause)
             try:
                 after = reader.read()
