@@ -14,7 +14,7 @@ from rq_ses import contract
 from rq_ses.cli.exits import OK, UNFIT
 from rq_ses.contract import PRIORITIES, Priority
 from rq_ses.errors import SettingsError
-from rq_ses_worker import events, logs
+from rq_ses_worker import descriptors, events, logs
 from rq_ses_worker.identity.provider import CredentialsUnavailable
 from rq_ses_worker.identity.source import CredentialSource
 from rq_ses_worker.listening import read_listening
@@ -150,6 +150,7 @@ def worker(
         log_level, form=settings.log_format, addresses=settings.log_addresses, sent=settings.log_sent
     )
 
+    descriptors.provide(settings.concurrency)
     credentials = settings.credentials()
     identify(credentials)
     names = contract.queue_names(settings.queue, priorities or PRIORITIES)

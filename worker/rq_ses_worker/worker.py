@@ -30,6 +30,7 @@ from rq.worker import BaseWorker, WorkerStatus
 from rq_ses import contract, server
 from rq_ses_worker import events
 from rq_ses_worker.account import Account
+from rq_ses_worker.descriptors import connects_without_files, exhausted
 from rq_ses_worker.dispatcher import Dispatcher, several
 from rq_ses_worker.gate import GatePolicy
 from rq_ses_worker.leases import Leases
@@ -52,7 +53,9 @@ SHUTDOWN_SETTLE: Final = 20.0
 
 def connect(redis_url: str) -> Redis:
     """Return a client for a worker: time-outs on, and no retries of its own (a claim must not go twice)."""
-    return server.connect(redis_url, socket_timeout=SOCKET_TIMEOUT, connect_timeout=SOCKET_TIMEOUT)
+    return connects_without_files(
+        server.connect(redis_url, socket_timeout=SOCKET_TIMEOUT, connect_timeout=SOCKET_TIMEOUT)
+    )
 
 
 class MailWorker(BaseWorker):  # type: ignore[misc]
@@ -99,6 +102,7 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
         )
         self.hostname, self.pid = socket.gethostname(), os.getpid()
         self._check = check
+        self._client = client
         self._tally = tally
         self._leases = Leases(lease)
         asks = hasattr(client, "get_account")
@@ -175,7 +179,14 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
             self.pubsub_thread.stop()
             self.pubsub_thread.join(timeout=1)
 
+    def _make_room(self) -> None:
+        """Give descriptors of idle connections to SES to Redis, if none is left for it."""
+        close_idle = getattr(self._client, "close_idle", None)
+        if close_idle and exhausted():
+            close_idle()
+
     def _keep_listening(self, exc: Exception, *_: object) -> None:
+        self._make_room()
         if not isinstance(exc, redis_errors.ConnectionError | redis_errors.TimeoutError):
             events.WORKER_DEAF.log(log, error=type(exc).__name__)
         self._closing.wait(1.0)
@@ -294,6 +305,7 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
             try:
                 self._beat_once()
             except RedisError as exc:
+                self._make_room()
                 outage.failed(exc)
                 pause = min(period, 0.25)
             except Exception:  # noqa: BLE001 - leases must be renewed whatever else stands in Redis
