@@ -19,7 +19,7 @@ from rq_ses.cli.exits import DENIED, INCOMPLETE, OK, UNFIT
 from rq_ses.contract import PRIORITIES, Priority
 from rq_ses.errors import SettingsError
 from rq_ses.status import unserved
-from rq_ses_worker import events, logs
+from rq_ses_worker import descriptors, events, logs
 from rq_ses_worker.denial import Denied
 from rq_ses_worker.drained import tell_burst
 from rq_ses_worker.identity.provider import CredentialsUnavailable
@@ -174,6 +174,7 @@ def worker(
     )
 
     tell_where(settings)
+    descriptors.provide(settings.concurrency)
     credentials = settings.credentials()
     identify(credentials)
     names = contract.queue_names(settings.queue, priorities or PRIORITIES)

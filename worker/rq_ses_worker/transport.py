@@ -6,6 +6,7 @@ no cookies, and a fraction of a Session's cost for each request.
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,9 @@ from urllib3.util import make_headers, parse_url
 from rq_ses_worker.connection import DeadlineHTTPConnection, DeadlineHTTPSConnection, WholeAnswer
 from rq_ses_worker.deadline import DeadlineSSLSocket
 from rq_ses_worker.endpoint import masked, plain_url
+
+_HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")
+"""Names under which OpenSSL looks for a certificate."""
 
 
 class Proxy:
@@ -71,6 +75,10 @@ def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
     try:
         if Path(ca_bundle).is_dir():
             context.load_verify_locations(capath=ca_bundle)
+            # A directory is looked into at each handshake, which fails for good where no file can be opened.
+            for path in sorted(Path(ca_bundle).iterdir()):
+                if _HASHED.fullmatch(path.name):
+                    context.load_verify_locations(cafile=path)
         else:
             context.load_verify_locations(cafile=ca_bundle)
     except OSError as exc:

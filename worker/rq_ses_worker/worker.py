@@ -33,6 +33,7 @@ from rq_ses_worker.account import Account
 from rq_ses_worker.brake import Brake
 from rq_ses_worker.commands import obey
 from rq_ses_worker.denial import Denied, denial, raise_if_denied
+from rq_ses_worker.descriptors import connects_without_files, exhausted
 from rq_ses_worker.dispatcher import Burst, Dispatcher, several
 from rq_ses_worker.gate import GatePolicy
 from rq_ses_worker.leases import Leases
@@ -58,7 +59,9 @@ SHUTDOWN_SETTLE: Final = 20.0
 
 def connect(redis_url: str) -> Redis:
     """Return a client for a worker: time-outs on, and no retries of its own (a claim must not go twice)."""
-    return server.connect(redis_url, socket_timeout=SOCKET_TIMEOUT, connect_timeout=SOCKET_TIMEOUT)
+    return connects_without_files(
+        server.connect(redis_url, socket_timeout=SOCKET_TIMEOUT, connect_timeout=SOCKET_TIMEOUT)
+    )
 
 
 class MailWorker(BaseWorker):  # type: ignore[misc]
@@ -105,6 +108,7 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
         )
         self.hostname, self.pid = socket.gethostname(), os.getpid()
         self._check = check
+        self._client = client
         self._tally = tally
         asks = hasattr(client, "get_account")
         gate = gate or GatePolicy(region=getattr(client, "region", "unknown"))
@@ -182,7 +186,14 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
             self.pubsub_thread.stop()
             self.pubsub_thread.join(timeout=1)
 
+    def _make_room(self) -> None:
+        """Give descriptors of idle connections to SES to Redis, if none is left for it."""
+        close_idle = getattr(self._client, "close_idle", None)
+        if close_idle and exhausted():
+            close_idle()
+
     def _keep_listening(self, exc: Exception, *_: object) -> None:
+        self._make_room()
         if denied := denial(exc):
             self._shift.parts.end(denied)
         elif not isinstance(exc, redis_errors.ConnectionError | redis_errors.TimeoutError):
@@ -344,6 +355,7 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
             step()
         except RedisError as exc:
             raise_if_denied(exc)
+            self._make_room()
             outage.failed(exc)
             if not out_of_memory(exc):
                 self._shift.trouble.note(exc)
