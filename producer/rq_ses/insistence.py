@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from redis import Redis
 from redis.exceptions import RedisError
+from redis.sentinel import SentinelConnectionPool
 
 from rq_ses.errors import OutboxUnavailable
 from rq_ses.patience import ending_within
@@ -101,6 +102,9 @@ class Insistence:
 
 
 def _address(connection: Redis) -> str:
-    pool = connection.connection_pool
-    parts = {"service": getattr(pool, "service_name", None), **pool.connection_kwargs}
-    return "/".join(str(parts.get(name, "")) for name in ("service", "host", "port", "path"))
+    """Return what tells a server, or a service of some Sentinels, from others."""
+    pool: Any = connection.connection_pool
+    if isinstance(pool, SentinelConnectionPool):
+        asked = " ".join(sorted(_address(one) for one in pool.sentinel_manager.sentinels))
+        return f"{pool.service_name} {asked}"
+    return "/".join(str(pool.connection_kwargs.get(name, "")) for name in ("host", "port", "path"))

@@ -53,3 +53,12 @@ def test_a_reader_who_leaves_is_no_traceback() -> None:
 def test_without_any_trouble_the_exit_code_stands() -> None:
     done = run(0, redirect="")
     assert (done.returncode, done.stdout, done.stderr) == (0, "line 0\nline 1\nline 2\n", "done 3\n")
+
+
+def test_what_a_stream_cannot_hold_is_replaced() -> None:
+    script = "from rq_ses.cli.output import echo; echo('line \\u2022'); echo('after')"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment(PYTHONIOENCODING="latin-1"), capture_output=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, b"line ?\nafter\n")

@@ -571,7 +571,7 @@ def test_an_interrupt_says_what_was_enqueued_and_where_to_go_on(
         assert process.stdin is not None
         process.stdin.write(f"{row()}\n".encode() * 600 + b"nonsense\n")
         process.stdin.flush()
-        wait_for(lambda: redis.llen("rq:queue:mail") == 500)
+        wait_for(lambda: redis.llen("rq:queue:mail") == 500, within=PATIENCE)
         wait_for(lambda: (tmp_path / "ids").stat().st_size == 500 * 33)
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=PATIENCE)
@@ -592,7 +592,7 @@ def test_an_interrupt_while_redis_hangs_is_told_with_the_lines_in_doubt(
                 process.stdin.write(f"{row()}\n".encode() * 3)
                 process.stdin.close()
                 process.stdin = None
-                wait_for(lambda: connected(process.pid, server.port))
+                wait_for(lambda: connected(process.pid, server.port), within=PATIENCE)
                 # The first is held until the batch is counted, the next one isn't.
                 process.send_signal(signal.SIGINT)
                 wait_for(lambda: interrupted(process), within=PATIENCE)
@@ -604,6 +604,15 @@ def test_an_interrupt_while_redis_hangs_is_told_with_the_lines_in_doubt(
         "0 enqueued, 0 not; lines 1 to 3 may be enqueued or not",
         "interrupted: go on at line 1",
     ]
+
+
+@pytest.mark.parametrize("strict", [[], ["--strict"]])
+def test_a_file_that_breaks_off_is_told_with_what_was_done(env: dict[str, str], strict: list[str]) -> None:
+    done = run(["send", "--jsonl", "/proc/self/mem", *strict], env)
+    assert (done.returncode, done.stdout) == (1, "")
+    why = "Error: the lines can't be read any more (Input/output error)"
+    ended = f"{why}: nothing was sent\n" if strict else f"0 enqueued, 0 not\n{why}: go on at line 1\n"
+    assert done.stderr == ended
 
 
 def connected(pid: int, port: int) -> bool:

@@ -59,7 +59,9 @@ def send_lines(
             else:
                 code = run.send(source)
         except KeyboardInterrupt:
-            code = run.interrupted()
+            code = run.ended_early("interrupted")
+        except OSError as exc:
+            code = run.ended_early(f"Error: the lines can't be read any more ({exc.strerror or exc})")
     echo(run.summary, err=True)
     return code
 
@@ -148,13 +150,13 @@ class _Run:
         self.summary = self._counts()
         return INCOMPLETE if self._bad else 0
 
-    def interrupted(self) -> int:
-        """Say in the summary what was done, and where to go on; return the exit code."""
+    def ended_early(self, why: str) -> int:
+        """Say in the summary why, what was done, and where to go on; return the exit code."""
         if not self._sending:
-            self.summary = "interrupted: nothing was sent"
+            self.summary = f"{why}: nothing was sent"
         elif not self.summary:
             doubt = f"; {self._doubt} may be enqueued or not" if self._doubt else ""
-            self.summary = f"{self._counts()}{doubt}\ninterrupted: go on at line {self._next}"
+            self.summary = f"{self._counts()}{doubt}\n{why}: go on at line {self._next}"
         return self._code or INCOMPLETE
 
     def _send(self, batch: list[tuple[int, Submission]]) -> tuple[list[Receipt], list[tuple[int, str]]]:

@@ -20,7 +20,10 @@ def echo(text: str = "", *, err: bool = False) -> None:
     if broken(err=err):
         return
     try:
-        click.echo(text, err=err)
+        try:
+            click.echo(text, err=err)
+        except UnicodeEncodeError as exc:
+            click.echo(text.encode(exc.encoding, "replace").decode(exc.encoding), err=err)
     except OSError as exc:
         note_broken(exc, err=err)
 
