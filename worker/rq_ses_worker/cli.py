@@ -12,6 +12,7 @@ import click
 
 from rq_ses import contract
 from rq_ses.cli.exits import DENIED, INCOMPLETE, OK, UNFIT
+from rq_ses.cli.helptext import show_defaults
 from rq_ses.contract import PRIORITIES, Priority
 from rq_ses.errors import SettingsError
 from rq_ses_worker import events, logs
@@ -217,6 +218,9 @@ def worker(
         ended=lambda number: board.tallies[number - 1].leave() if board else None,
     )
     end(supervisor.run())
+
+
+show_defaults(worker, WorkerSettings)
 
 
 def monitor_of(settings: WorkerSettings, board: Board, queues: Sequence[str]) -> Monitor:

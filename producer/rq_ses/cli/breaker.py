@@ -16,13 +16,15 @@ from redis.exceptions import RedisError, ResponseError
 from rich.table import Table
 from rich.text import Text
 
-from rq_ses import server
+from rq_ses import figures, server
 from rq_ses.cli import output
 from rq_ses.cli.exits import UNAVAILABLE
+from rq_ses.cli.helptext import WholeGroup
 from rq_ses.cli.screen import console
 from rq_ses.gate import REASON_LIMIT, GateState, close_breaker, open_breaker, read_gate
 from rq_ses.gatesettings import GateSettings, load_gate_settings
 from rq_ses.plaintext import one_line
+from rq_ses.status import served_accounts
 
 TIMEOUT: Final = 5.0
 """Seconds after which Redis counts as away."""
@@ -39,7 +41,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.group()
+@click.group(cls=WholeGroup)
 def breaker() -> None:
     """See, open and close the breaker of an SES account, which all its workers obey.
 
@@ -71,10 +73,11 @@ def show(*, as_json: bool, **options: Any) -> None:
     settings = load_gate_settings(**options)
     with _redis(settings) as connection:
         state = read_gate(connection, settings.account, settings.aws_region)
+        served = (state.account, state.region) in served_accounts(connection)
     if as_json:
-        output.echo(json.dumps(asdict(state), ensure_ascii=False))
+        output.echo(json.dumps(asdict(state)))
     else:
-        _print(state)
+        _print(state, served=served)
 
 
 @breaker.command("open")
@@ -150,20 +153,20 @@ def _name(settings: GateSettings) -> str:
     return f"{settings.account} in {settings.aws_region}"
 
 
-def _print(state: GateState) -> None:
+def _print(state: GateState, *, served: bool) -> None:
     table = Table.grid(padding=(0, 2))
-    for name, value in _rows(state):
+    for name, value in _rows(state, served=served):
         table.add_row(name, Text(value))
     console(piped=200).print(table)
 
 
-def _rows(state: GateState) -> Iterator[tuple[str, str]]:
+def _rows(state: GateState, *, served: bool) -> Iterator[tuple[str, str]]:
     yield "account", f"{state.account} in {state.region}"
     yield "breaker", state.breaker + (", by hand" if state.manual else "")
     if state.breaker != "closed":
         yield "since", _since(state)
         yield "reason", state.reason or "none was given"
-        yield "next probe", _next_probe(state)
+        yield "next probe", _next_probe(state, served=served)
     elif state.closed_at is not None:
         yield "last closed", f"{_clock(state.closed_at)}, opened for: {state.reason or 'no reason given'}"
     yield "send rate", f"{_rate(state.rate)}, {state.rate_in_use:.1f} in use"
@@ -177,9 +180,11 @@ def _since(state: GateState) -> str:
     return "?" if state.since is None or seconds is None else f"{_clock(state.since)} ({seconds:.0f} s ago)"
 
 
-def _next_probe(state: GateState) -> str:
+def _next_probe(state: GateState, *, served: bool) -> str:
     if state.manual:
         return "none: rq-ses breaker close"
+    if not served:
+        return "none: no worker of this account runs"
     if state.probe:
         return f"being made, with job {state.probe}"
     seconds = state.next_probe_in
@@ -187,7 +192,7 @@ def _next_probe(state: GateState) -> str:
 
 
 def _rate(rate: float | None) -> str:
-    return "any number of recipients a second" if rate is None else f"{rate:g} recipients a second"
+    return "any number of recipients a second" if rate is None else figures.rate(rate)
 
 
 def _quota(state: GateState) -> str:

@@ -10,6 +10,7 @@ import click
 
 from rq_ses.cli import output, streams
 from rq_ses.cli.exits import INCOMPLETE, OK, SETTINGS, UNAVAILABLE
+from rq_ses.cli.helptext import WholeGroup
 from rq_ses.errors import OutboxUnavailable, SettingsError
 
 _GROUP = "rq_ses.commands"
@@ -18,7 +19,7 @@ _EXTRAS = {"worker": "worker", "audit": "worker", "doctor": "worker", "simulator
 """The extra that brings a command's needs; any other command wants all of them."""
 
 
-class Commands(click.Group):
+class Commands(WholeGroup):
     """The commands of all that is installed, each imported when it is used: workers need no progress bar."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
