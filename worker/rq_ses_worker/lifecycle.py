@@ -184,7 +184,7 @@ class Lifecycle:
         ]
         self._promote_keys = [SCRATCH, *_flat(scheduled, lists)]
         self._renew_keys = [SCRATCH, *_flat(wip, self._leases_keys)]
-        self._scripts: dict[str, Any] = {name: _script(connection, name) for name in _SCRIPTS}
+        self._scripts: dict[str, Any] = {name: _script(connection, name) for name in SCRIPTS}
 
     def rename(self, worker_name: str) -> None:
         """Act for a worker of another name from here on."""
@@ -390,7 +390,7 @@ def _entry(settlement: Settlement, clock: float) -> dict[str, Any]:
     return entry
 
 
-_SCRIPTS = ("claim", "settle", "observe", "limits", "promote", "reclaim", "renew")
+SCRIPTS: Final = ("claim", "settle", "observe", "limits", "promote", "reclaim", "renew")
 _GATED = frozenset({"claim", "observe", "limits"})
 """Scripts that have gate.lua in front of them."""
 

@@ -1,4 +1,4 @@
-"""Start-up checks: whether this server keeps what it is given.
+"""Start-up checks: whether this server keeps what it is given, and lets us do all we must.
 
 `judge` is pure; `read_state` asks the server. What a server would lose by design is refused, what it may lose
 in a crash is warned of, each with the line for redis.conf.
@@ -18,6 +18,7 @@ from redis.exceptions import NoPermissionError, ResponseError
 from rq_ses.errors import RqSesError
 from rq_ses.plaintext import one_line
 from rq_ses_worker import events
+from rq_ses_worker.rights import Missing, missing_rights
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,9 @@ def preflight(connection: Redis, mode: Mode) -> None:
     if mode == "off":
         return
     findings = judge(read_state(connection))
+    if all(finding.level == "warn" for finding in findings):
+        # What is no server for us at all (a Sentinel) knows no scripts either.
+        findings = (*judge_rights(missing_rights(connection)), *findings)
     unfit = tuple(finding for finding in findings if finding.level == "refuse")
     if unfit and mode == "refuse":
         raise ServerUnfit(unfit)
@@ -135,6 +139,14 @@ def judge(state: ServerState) -> tuple[Finding, ...]:
             Finding("warn", f"could not be checked (the server does not say): {', '.join(unknown)}")
         )
     return tuple(sorted(findings, key=lambda finding: finding.level != "refuse"))
+
+
+def judge_rights(missing: Missing | None) -> tuple[Finding, ...]:
+    """Return what is wrong with what the user may do: a step it may not finish must not be begun."""
+    if missing is None:
+        text = "could not be checked (the server does not say): what this user may do (Redis 7 says it)"
+        return (Finding("warn", text),)
+    return (Finding("refuse", str(missing)),) if str(missing) else ()
 
 
 def _unfit(state: ServerState) -> list[Finding]:

@@ -42,11 +42,14 @@ for i = 7, #ARGV, 15 do
       'description', description, 'data', data, 'meta', meta, 'worker_name', '', ARGV[6], recipients }
     if key ~= '' then fields[#fields + 1], fields[#fields + 2] = ARGV[5], key end
     if status == 'failed' then fields[#fields + 1], fields[#fields + 2] = 'exc_info', exc end
-    redis.call('HSET', job, unpack(fields))
+    -- Whole, with its time to live, or not at all.
+    redis.call('DEL', scratch)
+    redis.call('HSET', scratch, unpack(fields))
+    if status == 'failed' then keep(scratch, ttl) end
+    redis.call('RENAME', scratch, job)
     if status == 'failed' then
-      keep(job, ttl)
       -- A fresh stream takes 4 KB in advance; a copy of it takes what it holds.
-      redis.call('DEL', scratch, results_prefix .. id)
+      redis.call('DEL', results_prefix .. id)
       redis.call('XADD', scratch, '*', 'worker_name', '', 'type', 2, 'exc_string', exc_string)
       redis.call('COPY', scratch, results_prefix .. id)
       redis.call('DEL', scratch)

@@ -13,73 +13,15 @@ from urllib.parse import urlsplit
 from redis import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
-from rq_ses import contract
 from rq_ses_worker.doctor.finding import Finding, Severity, ok
 from rq_ses_worker.endpoint import is_loopback
 from rq_ses_worker.preflight import ServerState, judge, read_state
+from rq_ses_worker.rights import COMMANDS
 
 PINGS: Final = 21
 NEARLY_FULL: Final = 0.9
 SLOW_PING: Final = 0.02
 """Seconds; a mail takes a few round trips, shared with others of its batch, so this is felt."""
-
-_KEY: Final = f"{contract.PREFIX}ses:doctor"
-_CHANNEL: Final = contract.wake_channel(contract.DEFAULT_QUEUE)
-COMMANDS: Final[dict[str, tuple[str, ...]]] = {
-    "COPY": (_KEY, _KEY),
-    "DEL": (_KEY,),
-    "EVALSHA": ("0" * 40, "1", _KEY),
-    "EXEC": (),
-    "EXISTS": (_KEY,),
-    "EXPIRE": (_KEY, "1"),
-    "EXPIREAT": (_KEY, "1"),
-    "GET": (_KEY,),
-    "HDEL": (_KEY, "f"),
-    "HEXISTS": (_KEY, "f"),
-    "HGET": (_KEY, "f"),
-    "HGETALL": (_KEY,),
-    "HINCRBY": (_KEY, "f", "1"),
-    "HINCRBYFLOAT": (_KEY, "f", "1"),
-    "HMGET": (_KEY, "f"),
-    "HSET": (_KEY, "f", "v"),
-    "HSETNX": (_KEY, "f", "v"),
-    "HSTRLEN": (_KEY, "f"),
-    "INCR": (_KEY,),
-    "INFO": (),
-    "LLEN": (_KEY,),
-    "LPOP": (_KEY,),
-    "LPOS": (_KEY, "v"),
-    "LPUSH": (_KEY, "v"),
-    "LRANGE": (_KEY, "0", "1"),
-    "LREM": (_KEY, "1", "v"),
-    "MULTI": (),
-    "PERSIST": (_KEY,),
-    "PEXPIRE": (_KEY, "1"),
-    "PING": (),
-    "PTTL": (_KEY,),
-    "PUBLISH": (_CHANNEL, "v"),
-    "RPUSH": (_KEY, "v"),
-    "SADD": (_KEY, "v"),
-    "SCAN": ("0",),
-    "SCRIPT LOAD": ("return 1",),
-    "SET": (_KEY, "v"),
-    "SMEMBERS": (_KEY,),
-    "SREM": (_KEY, "v"),
-    "SUBSCRIBE": (_CHANNEL,),
-    "TIME": (),
-    "TTL": (_KEY,),
-    "TYPE": (_KEY,),
-    "XADD": (_KEY, "*", "f", "v"),
-    "XREVRANGE": (_KEY, "+", "-"),
-    "ZADD": (_KEY, "1", "v"),
-    "ZCARD": (_KEY,),
-    "ZRANGE": (_KEY, "0", "1"),
-    "ZRANGEBYSCORE": (_KEY, "0", "1"),
-    "ZREM": (_KEY, "v"),
-    "ZREMRANGEBYSCORE": (_KEY, "0", "1"),
-    "ZSCORE": (_KEY, "v"),
-}
-"""What producers, workers, their scripts and RQ call, each with arguments for a dry run."""
 
 _FINE: Final = ServerState("7.2", "standalone", False, 0, "noeviction", True, False, "always")
 _TOPICS: Final[dict[str, tuple[str, ...]]] = {

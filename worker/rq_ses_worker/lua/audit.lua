@@ -87,6 +87,7 @@ if repair.place ~= '' then
   if repair.exc then
     typed('XADD', results_prefix .. id, 'MAXLEN', 10, '*', 'worker_name', 'rq-ses audit', 'type', 2, 'exc_string',
       repair.exc_string)
+    for _, key in ipairs({ job, results_prefix .. id }) do keep(key, failure_ttl()) end
   end
   local fields = { 'status', repair.status, 'worker_name', '' }
   for _, name in ipairs({ 'origin', 'meta', 'data' }) do
@@ -97,9 +98,6 @@ if repair.place ~= '' then
   end
   if pushed then fields[#fields + 1], fields[#fields + 2] = 'enqueued_at', repair.now end
   redis.call('HSET', job, unpack(fields))
-  if repair.exc then
-    for _, key in ipairs({ job, results_prefix .. id }) do keep(key, failure_ttl()) end
-  end
 end
 
 redis.call('LREM', KEYS[2], 0, id)

@@ -1,0 +1,66 @@
+"""Scripts that break off at one of their calls, as a refused command does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from redis import Redis
+
+DENIED = "NOPERM this user has no permissions to run the command"
+"""What a refusal says; WRONGTYPE would be another matter."""
+
+_CALLS = "breaking:calls"
+
+_WRAPPED = """
+local _redis, _calls = redis, 0
+local function _counted(...)
+  _calls = _calls + 1
+  _redis.call('SET', '%s', _calls)
+  if _calls == %d then return false end
+  return true
+end
+local redis = {
+  call = function(...)
+    if not _counted() then error('%s', 0) end
+    return _redis.call(...)
+  end,
+  pcall = function(...)
+    if not _counted() then return { err = '%s' } end
+    return _redis.pcall(...)
+  end,
+  error_reply = _redis.error_reply,
+}
+"""
+
+
+def breaking(lua: str, number: int, words: str = DENIED) -> str:
+    """Return the script that is refused its `number`th call (from 1)."""
+    return _WRAPPED % (_CALLS, number, words, words) + lua
+
+
+class Breakable:
+    """Stands in the place of a registered script; breaks off at the call it was told, once."""
+
+    def __init__(self, redis: Redis, script: Any) -> None:
+        self._redis = redis
+        self._script = script
+        self.sha = script.sha
+        self.at = 0
+
+    def __call__(self, **arguments: Any) -> Any:
+        at, self.at = self.at, 0
+        if not at:
+            return self._script(**arguments)
+        return self._redis.register_script(breaking(self._script.script, at))(**arguments)
+
+
+def each_break(redis: Redis, act: Callable[[int], None]) -> int:
+    """Call `act` with 1, 2, …, on an empty server each time, up to its script's last call; return that."""
+    for number in count(1):
+        redis.flushall()
+        act(number)
+        if int(redis.get(_CALLS) or 0) < number:
+            return number - 1
+    raise AssertionError
