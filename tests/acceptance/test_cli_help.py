@@ -68,6 +68,31 @@ def test_every_option_has_help(path: str) -> None:
             assert name in str(COMMANDS[path].help), f"{path} doesn't explain {name}"
 
 
+@pytest.mark.parametrize("path", ["rq-ses", "rq-ses breaker"])
+@pytest.mark.parametrize("columns", ["80", "40"])
+def test_a_list_of_commands_shows_whole_descriptions(path: str, columns: str) -> None:
+    done = run([*path.split()[1:], "--help"], environment(COLUMNS=columns))
+    shown = "".join(done.stdout.partition("Commands:\n")[2].split())
+    assert "..." not in shown
+    for name, command in COMMANDS.items():
+        if name.rpartition(" ")[0] == path:
+            assert command.get_short_help_str(1000).replace(" ", "") in shown
+
+
+def test_a_workers_help_shows_the_defaults_of_its_settings() -> None:
+    text = " ".join(help_of("rq-ses worker").split())
+    for part in (
+        "[RQ_SES_CONCURRENCY; default: 16]",
+        "[RQ_SES_LEASE; default: 30]",
+        "[RQ_SES_ON_UNKNOWN; default: resend]",
+        "[RQ_SES_QUEUE; default: mail]",
+        "[RQ_SES_MAX_SEND_RATE; default: auto]",
+    ):
+        assert part in text
+    assert "RQ_SES_GIVE_UP_AFTER; default: 86400]" in text
+    assert "[RQ_SES_RESULT_TTL" not in text
+
+
 @pytest.mark.parametrize("path", LEAVES)
 def test_a_command_names_its_exit_codes(path: str) -> None:
     codes = re.search(r"Exit codes: ([^.]+)\.", " ".join(help_of(path).split()))

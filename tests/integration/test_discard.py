@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from redis import Redis
 from redis.cluster import RedisCluster
+from redis.exceptions import ResponseError
 
 from rq_ses import Outbox, contract
 from rq_ses.deadletter import DeadLetters, Discarded, Filter
 from rq_ses.status import read_snapshot
 from rq_ses_worker.audit import Audit
 from rq_ses_worker.retry import RetryPolicy
+from support.breaking import Breakable, each_break
 from support.deadletters import fail, fail_queued, in_doubt, rejected
 from support.mail import mail, status
+from support.world import World, ending
 
 
 def test_a_discarded_mail_leaves_nothing_and_frees_its_key(redis: Redis, redis_url: str) -> None:
@@ -98,3 +102,23 @@ def test_a_cluster_s_client_is_refused_with_the_remedy() -> None:
             use(cluster)
     with pytest.raises(TypeError, match="RedisCluster can't be used"):
         read_snapshot(cluster, ["mail"])
+
+
+def test_a_discard_that_breaks_off_at_any_of_its_calls_strands_nothing(redis: Redis) -> None:
+    def act(number: int) -> None:
+        world = World(redis)
+        ids = [receipt.job_id for receipt in world.outbox.send_many([mail() for _ in range(2)])]
+        world.ours.settle([ending(claim.lease, "failed") for claim in world.claim()], clock=0)
+        letters = DeadLetters(redis)
+        script = Breakable(redis, letters._discarding._script)
+        letters._discarding._script = script  # type: ignore[assignment]
+        script.at = number
+        with suppress(ResponseError):
+            letters.discard()
+        letters.discard()
+        world.put_right()
+        assert world.places() == {}
+        assert not world.sent
+        assert [key for key in redis.keys("rq:*") if any(one.encode() in key for one in ids)] == []
+
+    assert each_break(redis, act) > 6

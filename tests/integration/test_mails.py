@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
 
 import pytest
 from redis import Redis
+from redis.exceptions import ResponseError
 from rq import Queue
 from rq.job import Job
 
@@ -16,8 +19,10 @@ from rq_ses_worker.lifecycle import Lifecycle
 from rq_ses_worker.outcome import Sent
 from rq_ses_worker.retry import History
 from rq_ses_worker.sending import settlement
+from support.breaking import Breakable, each_break
 from support.deadletters import POLICY, fail, in_doubt, rejected
 from support.mail import mail, status
+from support.world import World
 
 
 @pytest.fixture
@@ -52,8 +57,6 @@ def started(redis: Redis) -> str:
 def finished(redis: Redis) -> str:
     job_id = queued(redis)
     lifecycle, [claim] = claimed(redis)
-    from datetime import UTC, datetime
-
     ended = datetime.now(UTC)
     outcome = Sent(200, request_id="r-1", message_id="0100-abc")
     history = History().after(outcome, ended.timestamp())
@@ -217,3 +220,23 @@ def test_any_client_may_be_handed_over(redis: Redis, redis_url: str) -> None:
     assert Mails(connection=decoding).cancel(job_id).canceled
     with pytest.raises(ValueError, match="exactly one"):
         Mails()
+
+
+@pytest.mark.parametrize("delay", [None, 3600.0])
+def test_a_cancel_that_breaks_off_at_any_of_its_calls_strands_nothing(
+    redis: Redis, redis_url: str, delay: float | None
+) -> None:
+    def act(number: int) -> None:
+        world, mails = World(redis), Mails(redis_url)
+        job_id = world.outbox.send(mail(), key="k", delay=delay).job_id
+        script = Breakable(redis, mails._cancel)
+        mails._cancel, script.at = script, number
+        with suppress(ResponseError):
+            mails.cancel(job_id)
+        assert mails.cancel(job_id).canceled or status(redis, job_id) == "canceled"
+        world.put_right()
+        assert world.places() == {job_id: ["canceled"]}
+        assert redis.ttl(contract.JOB_PREFIX + job_id) > 0
+        assert not world.sent
+
+    assert each_break(redis, act) > 8

@@ -15,6 +15,7 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 from rq_ses import contract
 from rq_ses.cli import output
 from rq_ses.cli.exits import INCOMPLETE, OK, UNAVAILABLE
+from rq_ses.cli.helptext import show_defaults
 from rq_ses.cli.screen import console
 from rq_ses.plaintext import one_line
 from rq_ses.settings import Number, ProducerSettings, load_settings
@@ -102,6 +103,9 @@ def audit(*, repair: bool, as_json: bool, wait: float, **options: Any) -> None:
     sys.exit(INCOMPLETE if open_ else OK)
 
 
+show_defaults(audit, AuditSettings)
+
+
 def _progress() -> Progress:
     return Progress(
         SpinnerColumn(),
@@ -125,5 +129,4 @@ def _line(report: Report) -> str:
 def _json(report: Report, queue: str) -> str:
     return json.dumps(
         {"job_id": report.job_id, "queue": queue, "found": report.found, "done": report.done or None},
-        ensure_ascii=False,
     )

@@ -16,6 +16,7 @@ from redis.exceptions import ResponseError
 
 from rq_ses import contract
 from rq_ses.cli.exits import DENIED, INCOMPLETE, OK, UNFIT
+from rq_ses.cli.helptext import show_defaults
 from rq_ses.contract import PRIORITIES, Priority
 from rq_ses.errors import SettingsError
 from rq_ses.status import unserved
@@ -222,6 +223,9 @@ def worker(
         ended=lambda number: board.tallies[number - 1].leave() if board else None,
     )
     end(supervisor.run())
+
+
+show_defaults(worker, WorkerSettings)
 
 
 def monitor_of(settings: WorkerSettings, board: Board, queues: Sequence[str]) -> Monitor:

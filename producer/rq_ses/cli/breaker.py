@@ -19,6 +19,7 @@ from rich.text import Text
 from rq_ses import server
 from rq_ses.cli import output
 from rq_ses.cli.exits import UNAVAILABLE
+from rq_ses.cli.helptext import WholeGroup
 from rq_ses.cli.screen import console
 from rq_ses.errors import SettingsError
 from rq_ses.figures import rate
@@ -33,6 +34,7 @@ from rq_ses.gate import (
 )
 from rq_ses.gatesettings import GateSettings, load_gate_settings
 from rq_ses.plaintext import one_line
+from rq_ses.status import served_accounts
 
 TIMEOUT: Final = 5.0
 """Seconds after which Redis counts as away."""
@@ -53,7 +55,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.group()
+@click.group(cls=WholeGroup)
 def breaker() -> None:
     """See, open and close the breaker of an SES account, which all its workers obey.
 
@@ -88,10 +90,11 @@ def show(*, as_json: bool, **options: Any) -> None:
     settings = load_gate_settings(**options)
     with _redis(settings) as connection:
         state = read_gate(connection, *_chosen(connection, settings))
+        served = (state.account, state.region) in served_accounts(connection)
     if as_json:
-        output.echo(json.dumps(asdict(state), ensure_ascii=False))
+        output.echo(json.dumps(asdict(state)))
     else:
-        _print(state)
+        _print(state, served=served)
 
 
 @breaker.command("open")
@@ -187,20 +190,20 @@ def _name(gate: tuple[str, str]) -> str:
     return f"{account} in {region}"
 
 
-def _print(state: GateState) -> None:
+def _print(state: GateState, *, served: bool) -> None:
     table = Table.grid(padding=(0, 2))
-    for name, value in _rows(state):
+    for name, value in _rows(state, served=served):
         table.add_row(name, Text(value))
     console(piped=200).print(table)
 
 
-def _rows(state: GateState) -> Iterator[tuple[str, str]]:
+def _rows(state: GateState, *, served: bool) -> Iterator[tuple[str, str]]:
     yield "account", f"{state.account} in {state.region}"
     yield "breaker", state.breaker + (", by hand" if state.manual else "")
     if state.breaker != "closed":
         yield "since", _since(state)
         yield "reason", state.reason or "none was given"
-        yield "next probe", _next_probe(state)
+        yield "next probe", _next_probe(state, served=served)
     elif state.closed_at is not None:
         yield "last closed", f"{_clock(state.closed_at)}, opened for: {state.reason or 'no reason given'}"
     yield "send rate", f"{_rate(state)}, {state.rate_in_use:,.1f} in use"
@@ -214,9 +217,11 @@ def _since(state: GateState) -> str:
     return "?" if state.since is None or seconds is None else f"{_clock(state.since)} ({seconds:.0f} s ago)"
 
 
-def _next_probe(state: GateState) -> str:
+def _next_probe(state: GateState, *, served: bool) -> str:
     if state.manual:
         return "none: rq-ses breaker close"
+    if not served:
+        return "none: no worker of this account runs"
     if state.probe:
         return f"being made, with job {state.probe}"
     seconds = state.next_probe_in

@@ -11,6 +11,7 @@ import click
 
 from rq_ses.cli import output, streams
 from rq_ses.cli.exits import INCOMPLETE, OK, SETTINGS, UNAVAILABLE
+from rq_ses.cli.helptext import WholeGroup
 from rq_ses.declared import check_environment
 from rq_ses.errors import OutboxUnavailable, SettingsError
 
@@ -24,7 +25,7 @@ _WITHOUT_SETTINGS = frozenset({"demo"})
 """It gives its processes an environment of their own."""
 
 
-class Commands(click.Group):
+class Commands(WholeGroup):
     """The commands of all that is installed, each imported when it is used: workers need no progress bar.
 
     An RQ_SES_ variable that is no setting is refused before anything else: misspelt, it would do nothing.

@@ -1,7 +1,7 @@
 """What `rq-ses status` shows: queues, workers and accounts as they stand in Redis, read without a trace."""
 
 from rq_ses.status.rates import Rates, rates_between
-from rq_ses.status.reader import read_snapshot
+from rq_ses.status.reader import read_snapshot, served_accounts
 from rq_ses.status.snapshot import CurrentMail, QueueState, Snapshot, WorkerState
 from rq_ses.status.unserved import Unserved, unserved
 
@@ -14,5 +14,6 @@ __all__ = [
     "WorkerState",
     "rates_between",
     "read_snapshot",
+    "served_accounts",
     "unserved",
 ]

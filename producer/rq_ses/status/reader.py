@@ -234,6 +234,21 @@ def _worker(key: bytes, answer: Any, held_by: dict[str, int], now: float) -> Wor
     )
 
 
+def served_accounts(connection: Redis) -> frozenset[tuple[str, str]]:
+    """Return the accounts that living workers send through, whatever their queues, by name and region.
+
+    Raises redis.exceptions.RedisError.
+    """
+    client: Any = connection
+    names = sorted(client.smembers(_WORKERS_KEY))[:WORKERS]
+    with client.pipeline(transaction=False) as pipeline:
+        for name in names:
+            pipeline.hmget(name, *_FIELDS)
+        answers = pipeline.execute(raise_on_error=False) if names else []
+    found = [_worker(name, answer, {}, 0.0) for name, answer in zip(names, answers, strict=True)]
+    return frozenset((worker.account, worker.region) for worker in found if worker and worker.account)
+
+
 def _gate(connection: Redis, account: str, region: str, refused: dict[str, str]) -> GateState | None:
     try:
         return read_gate(connection, account, region)

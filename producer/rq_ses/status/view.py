@@ -206,7 +206,8 @@ def _workers(snapshot: Snapshot, rates: Rates | None) -> RenderableType:
         lines.append(
             _under(
                 worker.name,
-                f"on {host}, {worker.state}, {_plural(worker.current, 'mail')}, {threads} threads, "
+                f"on {host}, {worker.state}, {_plural(worker.current, 'mail')}, "
+                f"{threads} {'thread' if worker.threads == 1 else 'threads'}, "
                 f"{pace} a second, {worker.sent:,} sent, {worker.failed:,} failed, heartbeat {beat}",
             )
         )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
+from rq_ses.figures import rate
 from rq_ses.hints import hint_for
 from rq_ses_worker.account import Account
 from rq_ses_worker.doctor.finding import Finding, Severity, ok
@@ -144,7 +145,7 @@ def judged_account(account: Account) -> Iterator[Finding]:
     yield _enforcement(account.enforcement_status)
     yield _quota(account)
     if account.max_send_rate > 0:
-        yield ok("account.rate", f"{account.max_send_rate:,.10g} recipients a second")
+        yield ok("account.rate", rate(account.max_send_rate))
     else:
         yield Finding("account.rate", "error", "the send rate is 0", "ask AWS Support why, and for a rate")
 

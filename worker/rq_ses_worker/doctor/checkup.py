@@ -16,6 +16,7 @@ from rq_ses import server
 from rq_ses.contract import queue_names
 from rq_ses.gate import read_gate
 from rq_ses.plaintext import one_line
+from rq_ses.status import served_accounts
 from rq_ses_worker.account import Account, AccountRefused, Identity
 from rq_ses_worker.doctor.account import judged_account, judged_answer, judged_clock
 from rq_ses_worker.doctor.credentials import check_credentials
@@ -130,7 +131,9 @@ def _redis(settings: WorkerSettings) -> Iterator[Finding]:
         ) as connection:
             yield from check_server(connection, settings.redis_url)
             yield from check_workers(connection, queue_names(settings.queue))
-            yield from judged_gate(read_gate(connection, settings.account, settings.aws_region))
+            state = read_gate(connection, settings.account, settings.aws_region)
+            served = (settings.account, settings.aws_region) in served_accounts(connection)
+            yield from judged_gate(state, served=served)
     except ResponseError as exc:
         yield Finding(
             "redis.reached",

@@ -13,6 +13,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from rq_ses.address import bare, normalise
 from rq_ses.cli import output
 from rq_ses.cli.exits import INCOMPLETE, OK, UNFIT
+from rq_ses.cli.helptext import show_defaults
 from rq_ses.cli.screen import console
 from rq_ses.gatesettings import REGIONS, GateSettings
 from rq_ses.settings import load_settings
@@ -22,7 +23,7 @@ from rq_ses_worker.doctor.names import DnsAway, Names
 from rq_ses_worker.doctor.policy import policy
 from rq_ses_worker.doctor.report import as_json, show
 from rq_ses_worker.endpoint import endpoint_url
-from rq_ses_worker.settings import load_worker_settings
+from rq_ses_worker.settings import WorkerSettings, load_worker_settings
 
 EXITS: Final[dict[Severity, int]] = {"ok": OK, "info": OK, "warning": INCOMPLETE, "error": UNFIT}
 """The exit code that the gravest finding gives."""
@@ -154,6 +155,9 @@ def doctor(
     else:
         show(findings, console())
     sys.exit(EXITS[worst(findings)])
+
+
+show_defaults(doctor, WorkerSettings)
 
 
 def _progress() -> Progress:

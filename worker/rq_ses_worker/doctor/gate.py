@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from rq_ses.figures import figure
 from rq_ses.gate import GateState
 from rq_ses_worker.doctor.finding import Finding, ok
 
@@ -12,28 +13,30 @@ _MOST_RECIPIENTS: Final = 50
 """Of one mail: with so many left, any may go out."""
 
 
-def judged_gate(state: GateState) -> Iterator[Finding]:
-    """Yield what holds mails back at the gate."""
+def judged_gate(state: GateState, *, served: bool = True) -> Iterator[Finding]:
+    """Yield what holds mails back at the gate; `served` tells whether a worker of the account lives."""
     if state.breaker == "closed":
         then = (
             "mails go out" if state.is_used else "no worker has gone by it yet (see --account and --region)"
         )
         yield ok("gate.breaker", f"the breaker is closed: {then}")
     else:
-        yield _open(state)
+        yield _open(state, served=served)
     yield _rate(state)
     if state.quota_left is not None:
         yield _day(state, state.quota_left)
 
 
-def _open(state: GateState) -> Finding:
+def _open(state: GateState, *, served: bool) -> Finding:
     since = "" if state.open_for is None else f" for {state.open_for:,.0f} s"
     why = state.reason or "no reason is known"
     if state.manual:
         text = f"the breaker was opened by hand{since}, so nothing is sent: {why}"
         return Finding("gate.breaker", "error", text, "close it once it may: rq-ses breaker close")
-    if state.breaker == "half-open":
+    if state.breaker == "half-open" and (state.probe or served):
         then = f"a mail is being sent as a probe ({state.probe})" if state.probe else "a probe is due"
+    elif not served:
+        then = "no probe is made while no worker of the account runs"
     elif state.next_probe_in is None:
         then = "no probe is planned"
     else:
@@ -60,15 +63,16 @@ def _day(state: GateState, left: float) -> Finding:
 
 
 def _rate(state: GateState) -> Finding:
-    use = f"{state.rate_in_use:,.6g} recipients a second are being sent"
+    use = f"{figure(state.rate_in_use)} recipients a second are being sent"
     if state.rate is None:
-        return ok("gate.rate", f"{use}; no limit is known")
+        bound = "there is no limit" if state.rate_is_known else "the limit is not known: SES hasn't told it"
+        return ok("gate.rate", f"{use}; {bound}")
     if state.max_send_rate is not None and state.rate < state.max_send_rate:
         return Finding(
             "gate.rate",
             "info",
-            f"{use}; lowered to {state.rate:,.6g} of {state.max_send_rate:,.6g} after SES asked for less",
+            f"{use}; lowered to {figure(state.rate)} of {figure(state.max_send_rate)} after a 429 of SES",
             "it rises by itself; if it falls again and again, somebody else sends on this account: "
             "set RQ_SES_MAX_SEND_RATE to this worker's share",
         )
-    return ok("gate.rate", f"{use}; the limit is {state.rate:,.6g}")
+    return ok("gate.rate", f"{use}; the limit is {figure(state.rate)}")

@@ -34,7 +34,6 @@ def as_json(findings: Sequence[Finding]) -> str:
     """Return one JSON object: the worst severity, and every finding with id, severity, text and remedy."""
     return json.dumps(
         {"severity": worst(findings), "findings": [asdict(finding) for finding in findings]},
-        ensure_ascii=False,
         indent=2,
     )
 
