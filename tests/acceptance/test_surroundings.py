@@ -119,7 +119,7 @@ AS_A_BACKGROUND_JOB = (
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
-    [(["worker"], "started with PID"), (["simulator", "--port", "0"], "listening on")],
+    [(["worker"], "sending mails of"), (["simulator", "--port", "0"], "listening on")],
 )
 def test_a_server_that_a_script_started_obeys_sigint_as_rqs_own_does(
     arguments: list[str], says: str, worker_env: dict[str, str], tmp_path: Path
