@@ -235,7 +235,7 @@ def test_without_a_region_the_only_gate_is_taken_and_told(
     gate(redis, "shop", "eu-north-1")
     done = run(["breaker", "open", "--reason", "x"], env)
     assert done.stderr == (
-        "no region is set: the only account there is is shop in eu-north-1\n"
+        "no region is set: taking the only account there is, shop in eu-north-1\n"
         "the breaker of shop in eu-north-1 is open: nothing is sent until it is closed\n"
     )
     assert read_gate(redis, "shop", "eu-north-1").manual
@@ -269,3 +269,10 @@ def test_rates_and_quotas_are_written_as_people_do(redis: Redis, worker_env: dic
     ]  # fmt: skip
     gate(redis, "default", "us-east-1")
     assert "not known: SES has not told it" in run(["breaker", "show"], worker_env).stdout
+
+
+def test_a_status_says_of_a_gate_that_nobody_has_gone_by_that_it_is_so(
+    redis: Redis, worker_env: dict[str, str]
+) -> None:
+    shown = run(["status", "--sample", "0", "--region", "eu-west-9"], worker_env).stdout
+    assert "no worker has gone by it yet (see --account and --region)" in shown

@@ -27,7 +27,6 @@ sys.modules.update(dict.fromkeys(("rq", "rq.defaults", "rq.serializers", "rq.uti
         "from rq_ses import Message",
         "import rq_ses.contract",
         "from rq_ses.cli import main",
-        "import rq_ses_worker.job",
     ],
 )
 def test_an_older_rq_is_an_import_error_that_says_what_to_do(statement: str) -> None:

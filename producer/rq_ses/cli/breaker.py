@@ -173,7 +173,7 @@ def _chosen(connection: Redis, settings: GateSettings) -> tuple[str, str]:
     if region is None:
         fit = [gate for gate in known if gate[0] == account or not settings.origin("account")]
         if len(fit) == 1:
-            output.echo(f"no region is set: the only account there is is {_name(fit[0])}", err=True)
+            output.echo(f"no region is set: taking the only account there is, {_name(fit[0])}", err=True)
             return fit[0]
         problem = f"AWS_REGION: is not set, and {'several accounts' if fit else 'no account'} could be meant"
     else:
