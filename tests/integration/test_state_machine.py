@@ -119,7 +119,10 @@ class Lifetimes(RuleBasedStateMachine):
     @rule(key=st.sampled_from(sorted(KEYED.values())), text=st.sampled_from(["x", "x", "y"]))
     def send_with_a_key(self, key: str, text: str) -> None:
         job_id = contract.keyed_job_id(QUEUE, key)
-        there = bool(self.redis.exists(contract.JOB_PREFIX + job_id))
+        status = self.redis.hget(contract.JOB_PREFIX + job_id, "status")
+        leases = self.redis.zrange(LEASES, 0, -1)
+        under_way = any(job_of(member.decode()) == job_id for member in leases)
+        there = status is not None and (status != b"canceled" or under_way)
         try:
             receipt = self.outbox.send(mail(text=text), key=key)
         except IdempotencyConflict:
@@ -127,7 +130,9 @@ class Lifetimes(RuleBasedStateMachine):
             return
         assert receipt.job_id == job_id
         assert receipt.duplicate == there
-        if not there:
+        if there:
+            self.requeued.discard(job_id)
+        else:
             self._known(job_id)
 
     @rule(text=st.sampled_from(["x", "y"]))
@@ -339,8 +344,9 @@ class Lifetimes(RuleBasedStateMachine):
         job.delete()
         for known in (self.alive, self.accepted, self.requeued, self.stolen):
             known.discard(job.id)
-        # RQ's delete leaves strays in the scheduled registry.
+        # RQ's delete leaves strays in the scheduled registry, and all but one in the list.
         self.redis.zrem(SCHEDULED, job.id)
+        self.redis.lrem(self.queue.key, 0, job.id)
         self.strayed.discard(job.id)
 
     def _look(self) -> Seen:

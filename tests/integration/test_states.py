@@ -312,6 +312,22 @@ def test_a_sweep_looks_at_every_entry_of_a_long_queue_and_takes_nothing_else_off
     assert redis.ttl(contract.JOB_PREFIX + ids[0]) > 0
 
 
+def test_of_a_long_queue_each_sweep_looks_at_the_end_and_at_another_part(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rq_ses_worker.sweep.CHUNK", 5)
+    monkeypatch.setattr("rq_ses_worker.sweep.SLICE", 10)
+    ids = [receipt.job_id for receipt in Outbox(redis).send_many([mail() for _ in range(45)])]
+    for job_id in ids:
+        redis.expire(contract.JOB_PREFIX + job_id, 1000)
+    sweep, kept = Sweep(redis, "mail"), []
+    for minute in range(4):
+        monkeypatch.setattr(redis, "time", lambda: (60 * minute, 0))  # noqa: B023
+        kept.append(sweep.run())
+        assert redis.ttl(contract.JOB_PREFIX + ids[-1]) == -1
+    assert kept == [20, 10, 10, 5]
+
+
 def test_only_the_servers_clock_ends_a_record(keyed: Keyed, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker's host may be years ahead."""
     keyed.send()

@@ -7,6 +7,7 @@ would throw away other hosts' records.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -26,15 +27,19 @@ PERIOD: Final = 60.0
 """Seconds between two sweeps."""
 
 CHUNK: Final = 500
-"""Entries a step looks at: less than a millisecond of the server."""
+"""Entries a step looks at: a millisecond or two of the server."""
 
 BREATH: Final = 0.005
-"""Seconds between two steps: a long queue costs the server a tenth of its time for a few seconds a minute."""
+"""Seconds between two steps."""
 
 LOCK: Final = f"{contract.PREFIX}ses:sweep"
 """Key of the one worker that sweeps this minute; it expires by itself."""
 
-_PLACES: Final = ("finished", "failed", "canceled", "scheduled", "list")
+SLICE: Final = 10_000
+"""Queued mails at the end of a queue, and others, that a sweep looks at: 3 µs of the server each."""
+
+_ENDING: Final = ("finished", "failed", "canceled")
+_WAITING: Final = ("list", "scheduled")
 
 
 class Sweep:
@@ -49,34 +54,50 @@ class Sweep:
         registries = [contract.registry_key(kind, queue) for kind in ("scheduled", "finished", "failed")]
         canceled = contract.registry_key("canceled", queue)
         self._keys = [SCRATCH, contract.queue_key(queue), *registries, canceled]
+        self._connection: Any = connection
         self._script: Any = connection.register_script(lua("typed", "sweep"))
 
     def run(self, pause: Callable[[float], bool] = lambda _: False) -> int:
         """Sweep once; return how many mails no longer expire. `pause` waits, and tells whether to stop.
 
+        Of a long queue it looks at the newest `SLICE` mails, and at as many others, the next each minute.
+
         Raises:
             RedisError: the server is away; what was done is done, and it may simply be run again.
         """
-        return sum(self._run_through(place, pause) for place in _PLACES)
+        for place in _ENDING:
+            self._walk(place, pause)
+        minute = self._connection.time()[0] // 60
+        kept = 0
+        for place in _WAITING:
+            newest, length = self._walk(place, pause, most=SLICE)
+            kept += newest
+            others = -(-length // SLICE) - 1
+            if others > 0:
+                kept += self._walk(place, pause, at=(1 + minute % others) * SLICE, most=SLICE)[0]
+        return kept
 
-    def _run_through(self, place: str, pause: Callable[[float], bool]) -> int:
-        at = persisted = 0
+    def _walk(
+        self, place: str, pause: Callable[[float], bool], *, at: int = 0, most: float = math.inf
+    ) -> tuple[int, int]:
+        """Look at entries from `at` on; return how many no longer expire, and the length of the place."""
+        looked = persisted = 0
         while True:
-            read, at, kept = self._look(at, place)
-            persisted += kept
-            if read < CHUNK or pause(BREATH):
-                return persisted
+            read, at, kept, length = self._look(at, place)
+            looked, persisted = looked + read, persisted + kept
+            if read < CHUNK or looked >= most or pause(BREATH):
+                return persisted, length
 
     def keep(self, job_ids: Sequence[bytes]) -> None:
         """Take the time to live off those of these mails that are to be sent. Raises RedisError."""
         for at in range(0, len(job_ids), CHUNK):
             self._look(0, "jobs", *job_ids[at : at + CHUNK])
 
-    def _look(self, at: int, place: str, *job_ids: bytes) -> tuple[int, int, int]:
+    def _look(self, at: int, place: str, *job_ids: bytes) -> tuple[int, int, int, int]:
         prefixes = [contract.JOB_PREFIX, f"{contract.PREFIX}results:"]
         args = [*prefixes, contract.CANCELED_TTL, CHUNK, at, place, *job_ids]
-        read, at, kept = self._script(keys=self._keys, args=args)
-        return read, at, kept
+        read, at, kept, length = self._script(keys=self._keys, args=args)
+        return read, at, kept, length
 
 
 class Sweeper:

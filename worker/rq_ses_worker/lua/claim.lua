@@ -57,7 +57,7 @@ local places, lengths, queues, spoilt = (#KEYS - 3) / 3, {}, {}, nil
 for place = 0, places - 1 do
   -- ids: the next of the list, the one at `at` first, read but not taken; taken: how many before that are done with
   queues[place] = { list = KEYS[4 + place * 3], started = KEYS[5 + place * 3], leases = KEYS[6 + place * 3],
-    ids = {}, at = 1, taken = 0, chunk = 0 }
+    ids = {}, at = 1, taken = 0, chunk = 0, leased = {}, begun = {} }
 end
 local allowed = allowance(now)
 if allowed then tokens, filled_at = fill(allowed, now), now end
@@ -196,37 +196,43 @@ local function cut(queue)
   queue.second, queue.taken = nil, 0
 end
 
-local function hand_out(place, id, hash, weight)
-  local job, queue = job_prefix .. id, queues[place]
+local chosen, seen = {}, {}
+
+local function choose(place, id, hash, weight)
+  local queue = queues[place]
   local fresh = present(hash[4]) and 0 or 1
   local execution = ARGV[7] .. string.format('%08x%d', number_of, fresh)
   local member = id .. ':' .. execution
-  redis.call('PERSIST', job)
-  redis.call('ZADD', queue.leases, lease_end, member)
-  redis.call('ZADD', queue.started, started_end, member)
-  redis.call('HSET', job, 'status', 'started', 'started_at', today, 'last_heartbeat', today, 'worker_name', worker)
-  if not typed('ZADD', index_prefix .. id, started_end, execution) then
-    redis.call('DEL', index_prefix .. id)
-    redis.call('ZADD', index_prefix .. id, started_end, execution)
-  end
-  redis.call('EXPIRE', index_prefix .. id, keep)
-  redis.call('HSET', execution_prefix .. member, 'id', execution, 'job_id', id, 'created_at', born,
-    'last_heartbeat', born, 'worker_name', worker)
-  redis.call('EXPIRE', execution_prefix .. member, keep)
+  chosen[#chosen + 1], seen[id] = { id, execution, member }, true
+  local n = #queue.leased
+  queue.leased[n + 1], queue.leased[n + 2] = lease_end, member
+  queue.begun[n + 1], queue.begun[n + 2] = started_end, member
 
   local data, meta = hash[2], hash[3] or ''
   local hooked = (present(hash[5]) or present(hash[6]) or present(hash[7]) or present(hash[8])) and 1 or 0
   local queued_at = string.sub(hash[10] or '', 1, 40)
-  parts[#parts + 1] = struct.pack('>BBBBI4I4I4', place, fresh, hooked, #queued_at, #id, #data, #meta)
-  parts[#parts + 1] = id
-  parts[#parts + 1] = data
-  parts[#parts + 1] = meta
-  parts[#parts + 1] = queued_at
+  n = #parts
+  parts[n + 1] = struct.pack('>BBBBI4I4I4', place, fresh, hooked, #queued_at, #id, #data, #meta)
+  parts[n + 2], parts[n + 3], parts[n + 4], parts[n + 5] = id, data, meta, queued_at
   wanted, room, number_of = wanted - 1, room - #data, number_of + 1
 
   mails, recipients, claimed = mails + 1, recipients + weight, claimed + 1
   if allowed then tokens = tokens - weight end
   if left then left = left - weight end
+end
+
+local function hand_out(id, execution, member)
+  local job, index, hash = job_prefix .. id, index_prefix .. id, execution_prefix .. member
+  redis.call('PERSIST', job)
+  redis.call('HSET', job, 'status', 'started', 'started_at', today, 'last_heartbeat', today, 'worker_name', worker)
+  if not typed('ZADD', index, started_end, execution) then
+    redis.call('DEL', index)
+    redis.call('ZADD', index, started_end, execution)
+  end
+  redis.call('EXPIRE', index, keep)
+  redis.call('HSET', hash, 'id', execution, 'job_id', id, 'created_at', born, 'last_heartbeat', born, 'worker_name',
+    worker)
+  redis.call('EXPIRE', hash, keep)
   if probing then
     word = 'probe'
     redis.call('HSET', KEYS[2], 'state', 'half-open', 'probe', member, 'probe_until', lease_end, 'last_probe', id)
@@ -242,7 +248,7 @@ while wanted > 0 and room > 0 do
   if not id then
     lengths[place] = 0
   else
-    local hash = string.match(id, '^[%w_-]+$') and typed('HMGET', job_prefix .. id, 'status', 'data', 'meta',
+    local hash = string.match(id, '^[%w_-]+$') and not seen[id] and typed('HMGET', job_prefix .. id, 'status', 'data', 'meta',
       'started_at', 'success_callback_name', 'failure_callback_name', 'stopped_callback_name', 'webhooks', ARGV[12],
       'enqueued_at')
     local dead = not hash or hash[1] ~= 'queued' or not hash[2]
@@ -263,13 +269,24 @@ while wanted > 0 and room > 0 do
       if dead then
         dropped = dropped + 1
       else
-        hand_out(place, id, hash, weight)
+        choose(place, id, hash, weight)
       end
       pass(queues[place], id, second)
       if dead and second then cut(queues[place]) end
     end
   end
 end
+
+for place = 0, places - 1 do
+  local queue = queues[place]
+  -- So many at a time as Lua can hand over.
+  for at = 1, #queue.leased, 2000 do
+    local last = math.min(at + 1999, #queue.leased)
+    redis.call('ZADD', queue.leases, unpack(queue.leased, at, last))
+    redis.call('ZADD', queue.started, unpack(queue.begun, at, last))
+  end
+end
+for _, one in ipairs(chosen) do hand_out(unpack(one)) end
 
 if skipped and word == '' and wanted > 0 and room > 0 then word, wait = 'quota', DAY_LOOK end
 if word == 'quota' and ARGV[14] == '1' and ask_at > math.max(answered, refused) + ASK_AGAIN then

@@ -55,13 +55,10 @@ local spoilt = false
 -- settled.
 local function add_result(id, ttl, ...)
   local key = results_prefix .. id
-  if redis.call('EXISTS', key) == 1 then
-    if not typed('XADD', key, 'MAXLEN', 10, '*', 'worker_name', worker_name, ...) then spoilt = true end
-  else
-    redis.call('XADD', KEYS[2], '*', 'worker_name', worker_name, ...)
-    redis.call('COPY', KEYS[2], key)
-    redis.call('DEL', KEYS[2])
-  end
+  redis.call('XADD', KEYS[2], '*', 'worker_name', worker_name, ...)
+  local fresh = redis.call('COPY', KEYS[2], key) == 1
+  redis.call('DEL', KEYS[2])
+  if not fresh and not typed('XADD', key, 'MAXLEN', 10, '*', 'worker_name', worker_name, ...) then spoilt = true end
   keep(key, ttl)
 end
 
@@ -76,9 +73,14 @@ local function forget(s)
   typed('ZREM', index_prefix .. s.id, s.x)
 end
 
+-- Members of the started registries and of the leases that go when the batch is written, by their keys.
+local over = {}
+
 local function release(s, queue)
-  typed('ZREM', queue.started, s.id .. ':' .. s.x)
-  redis.call('ZREM', queue.leases, s.id .. ':' .. s.x)
+  for _, key in ipairs({ queue.started, queue.leases }) do
+    over[key] = over[key] or {}
+    over[key][#over[key] + 1] = s.id .. ':' .. s.x
+  end
 end
 
 local function enter(registry, ttl, id)
@@ -86,10 +88,8 @@ local function enter(registry, ttl, id)
 end
 
 -- The receipt takes the hash's place in one step: from then on the mail is never sent again.
-local function write_sent(s, queue, meta)
+local function write_sent(s, queue, old, meta)
   local job = job_prefix .. s.id
-  local old = redis.call('HMGET', job, 'created_at', 'enqueued_at', 'started_at', 'origin', 'description',
-    'result_ttl', key_field)
   local ttl = ttl_of(old[6], default_result_ttl)
   if old[7] and ttl >= 0 then ttl = math.max(ttl, key_memory) end
   succeeded = succeeded + 1
@@ -168,10 +168,10 @@ local function complete(s, queue, status)
 end
 
 -- SES has a mail that isn't started, by what its worker says late, or because it was canceled or requeued meanwhile.
-local function write_late(s, queue, status)
+local function write_late(s, queue, status, old)
   if status == 'canceled' or status == 'stopped' then
     local note = '"note": "SES accepted it: it was ' .. status .. ' while it was being sent"}'
-    write_sent(s, queue, (string.gsub(s.meta, '}$', (s.meta == '{}' and '' or ', ') .. note)))
+    write_sent(s, queue, old, (string.gsub(s.meta, '}$', (s.meta == '{}' and '' or ', ') .. note)))
     typed('ZREM', queue.canceled, s.id)
     typed('ZREM', queue.failed, s.id)
     return 'accepted'
@@ -180,7 +180,7 @@ local function write_late(s, queue, status)
     or (status == 'scheduled' and typed('ZSCORE', queue.scheduled, s.id))
     or (status == 'failed' and typed('ZSCORE', queue.failed, s.id))
   if not waiting then return 'lost' end
-  write_sent(s, queue)
+  write_sent(s, queue, old)
   if status == 'queued' then redis.call('LREM', queue.list, 1, s.id) end
   if status == 'scheduled' then redis.call('ZREM', queue.scheduled, s.id) end
   if status == 'failed' then redis.call('ZREM', queue.failed, s.id) end
@@ -195,7 +195,7 @@ local function write_canceled(s)
 end
 
 -- What becomes of one that isn't started any more, or not by this execution; `held`: its lease stands.
-local function contested(s, queue, held, whole, status)
+local function contested(s, queue, held, whole, status, old)
   if held and not whole and status == status_after[s.a] then
     complete(s, queue, status)
     return 'done'
@@ -206,11 +206,10 @@ local function contested(s, queue, held, whole, status)
   end
   if s.a == 'sent' then
     -- A mail that nobody has claimed yet is another one under the same key. (Without a key an id is never used again.)
-    local started_at, key = unpack(redis.call('HMGET', job_prefix .. s.id, 'started_at', key_field))
-    local fresh = (started_at or '') == ''
+    local key, fresh = old[7], (old[3] or '') == ''
     if held and not whole and (fresh or status == 'started') then return 'vanished' end
     if not held and key and fresh then return 'lost' end
-    return write_late(s, queue, status)
+    return write_late(s, queue, status, old)
   end
   if status == 'canceled' then return write_canceled(s) end
   return 'lost'
@@ -225,15 +224,22 @@ local function settle(s)
   local held = lease and (s.overdue ~= 1 or tonumber(lease) <= now)
   if not held and s.a ~= 'sent' then return 'lost' end
 
-  local status = typed('HGET', job_prefix .. s.id, 'status')
+  local status, old
+  if s.a == 'sent' then
+    old = typed('HMGET', job_prefix .. s.id, 'created_at', 'enqueued_at', 'started_at', 'origin', 'description',
+      'result_ttl', key_field, 'status')
+    status = old and old[8]
+  else
+    status = typed('HGET', job_prefix .. s.id, 'status')
+  end
   local whole = held and redis.call('EXISTS', execution_prefix .. member) == 1
   local word = 'vanished'
   spoilt = false
   if held and status == 'started' and is_ours(s, whole) then
-    write[s.a](s, queue)
+    write[s.a](s, queue, old)
     word = 'done'
   elseif status then
-    word = contested(s, queue, held, whole, status)
+    word = contested(s, queue, held, whole, status, old)
     if held then forget(s) end
   elseif held then
     forget(s)
@@ -266,6 +272,16 @@ for _, s in ipairs(cjson.decode(ARGV[12])) do
     word = 'broken'
   end
   words[#words + 1] = word
+end
+
+local function drop(registry)
+  local members = over[registry] or {}
+  for at = 1, #members, 1000 do typed('ZREM', registry, unpack(members, at, math.min(at + 999, #members))) end
+end
+
+for at = 3, #KEYS, 7 do
+  drop(KEYS[at + 1])
+  drop(KEYS[at + 2])
 end
 
 -- Counting into a hash that has expired would bring it back without its TTL. It is for show: all is written.

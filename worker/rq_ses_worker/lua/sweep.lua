@@ -8,7 +8,8 @@
 --         finished, failed  an entry whose time is over goes with its job; as long as that is there it stays
 --         canceled          one without a time to live gets one; an entry whose job is gone goes
 --         jobs              those named from 7 on: as list and scheduled
--- Reply { entries read, where to go on (entries before that are done with), mails that no longer expire }
+-- Reply { entries read, where to go on (entries before that are done with), mails that no longer expire, length of the
+--       list or the scheduled registry }
 
 local job_prefix, results_prefix, kept_for = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local count, at, place = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
@@ -16,18 +17,19 @@ redis.call('DEL', KEYS[1])
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 local persisted = 0
+local UNSENT = { queued = true, scheduled = true }
 
 local function moment(seconds) return string.format('%.6f', seconds) end
 
 local function status_of(id) return typed('HGET', job_prefix .. id, 'status') or '' end
 
-local function persist(ids, statuses)
+local function persist(ids, length)
   for _, id in ipairs(ids) do
-    if redis.call('PTTL', job_prefix .. id) >= 0 and statuses[status_of(id)] then
+    if redis.call('PTTL', job_prefix .. id) >= 0 and UNSENT[status_of(id)] then
       persisted = persisted + redis.call('PERSIST', job_prefix .. id)
     end
   end
-  return { #ids, at + #ids, persisted }
+  return { #ids, at + #ids, persisted, length or 0 }
 end
 
 local function expire(registry, statuses)
@@ -41,7 +43,7 @@ local function expire(registry, statuses)
       redis.call('ZREM', registry, id)
     end
   end
-  return { #ids, 0, 0 }
+  return { #ids, 0, 0, 0 }
 end
 
 local function bound(registry)
@@ -60,14 +62,17 @@ local function bound(registry)
       stay = stay + 1
     end
   end
-  return { #ids, at + stay, 0 }
+  return { #ids, at + stay, 0, 0 }
 end
 
-local UNSENT = { queued = true, scheduled = true }
 -- From its end: claims at the head and pushes at the end then let nothing be passed over.
-if place == 'list' then return persist(typed('LRANGE', KEYS[2], -at - count, -at - 1) or {}, UNSENT) end
-if place == 'scheduled' then return persist(typed('ZRANGE', KEYS[3], at, at + count - 1) or {}, UNSENT) end
+if place == 'list' then
+  return persist(typed('LRANGE', KEYS[2], -at - count, -at - 1) or {}, typed('LLEN', KEYS[2]))
+end
+if place == 'scheduled' then
+  return persist(typed('ZRANGE', KEYS[3], at, at + count - 1) or {}, typed('ZCARD', KEYS[3]))
+end
+if place == 'jobs' then return persist({ unpack(ARGV, 7) }) end
 if place == 'finished' then return expire(KEYS[4], { finished = true }) end
 if place == 'failed' then return expire(KEYS[5], { failed = true, stopped = true }) end
-if place == 'jobs' then return persist({ unpack(ARGV, 7) }, UNSENT) end
 return bound(KEYS[6])
