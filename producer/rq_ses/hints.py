@@ -282,6 +282,10 @@ _BY_CODE: Final[dict[str, str]] = {
     "WorkerLost": (
         f"Its worker was killed, or away for longer than RQ_SES_LEASE, while it was sending. {_MAYBE}"
     ),
+    "OutcomeUnknown": (
+        "It was requeued after SES may have accepted it as often as RQ_SES_MAX_DOUBTFUL allows: it was not "
+        "sent. Ask the recipient; `rq-ses resend --include-unknown` sends it once more."
+    ),
     "InternalError": f"A defect of rq-ses: please report it with the worker's log. {_MAYBE}",
     # A stock `rq worker`, before it came to the mail
     "DeserializationError": _SERIALIZER,

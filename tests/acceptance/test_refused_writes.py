@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -100,16 +101,27 @@ def test_a_worker_that_starts_on_a_full_server_drains_it(
     server: ValkeyServer, redis: Redis, ses: SimulatorServer, tmp_path: Path
 ) -> None:
     outbox = Outbox(url(server))
-    sent = outbox.send_many([mail(f"user{n}@example.com") for n in range(20)])
-    fill(redis)
     env = worker_environment(url(server), ses.url, RQ_SES_PREFLIGHT="warn")
+    lost = outbox.send(mail("slow-3x1.a@faults.example"))
+    with running(["worker", "--lease", "2"], env, tmp_path / "first") as first:
+        wait_for(lambda: ses.attempts)
+        first.stop(signal.SIGKILL)
+    ses.clear()
+    stories = ["503.b@faults.example", "429.c@faults.example", *(f"user{n}@example.com" for n in range(20))]
+    sent = [lost, *outbox.send_many([mail(address) for address in stories])]
+    refused = outbox.send(mail("reject.d@faults.example"))
+    later = outbox.send(mail(), delay=1)
+    known = redis.smembers("rq:workers")
+    fill(redis)
     with running(["worker"], env, tmp_path / "log") as worker:
-        wait_for(lambda: len(ses.mails) == len(sent), within=20)
+        wait_for(lambda: len(ses.mails) == len(sent) + 1, within=30)
         wait_for(lambda: {status(redis, receipt.job_id) for receipt in sent} == {"finished"})
+        assert status(redis, refused.job_id) == "failed"
+        wait_for(lambda: status(redis, later.job_id) == "finished")
         time.sleep(1.5)
         lines = worker.output.splitlines()
         assert len([line for line in lines if "maxmemory" in line]) <= 4, lines
-        assert not redis.smembers("rq:workers")
+        assert redis.smembers("rq:workers") == known
         redis.config_set("maxmemory", 0)
-        wait_for(lambda: redis.smembers("rq:workers"), what="its registration, by the heartbeat")
+        wait_for(lambda: redis.smembers("rq:workers") != known, what="its registration, by the heartbeat")
         assert worker.running

@@ -511,6 +511,19 @@ def test_an_import_resends_what_ses_surely_doesn_t_have(redis: Redis, letters: D
     redis.flushall()
     file.seek(0)
     assert letters.restore(file, resend=True, include_unknown=True).queued == 2
+    assert fetch(redis, doubtful).get_meta() == {"ambiguous": 1, "consented": 2}
+
+
+def test_doubt_and_consent_go_with_an_export(redis: Redis, letters: DeadLetters) -> None:
+    [job_id] = fail(redis, [mail()], [in_doubt()])
+    meta = {**fetch(redis, job_id).get_meta(), "ambiguous": 4, "consented": 4}
+    redis.hset(f"rq:job:{job_id}", "meta", json.dumps(meta))
+    file = exported(letters)
+    redis.flushall()
+    letters.restore(file)
+    assert fetch(redis, job_id).get_meta() == meta
+    letters.resend(include_unknown=True)
+    assert fetch(redis, job_id).get_meta() == {"ambiguous": 4, "consented": 5}
 
 
 LINE = {"job_id": "j1", "queue": "mail", "message": json.loads(mail().to_payload()), "unknown": False}

@@ -198,7 +198,7 @@ def worker(
             for finding in exc.findings:
                 click.echo(f"Error: Redis: {finding.text}", err=True)
             click.echo("(RQ_SES_PREFLIGHT=warn starts all the same)", err=True)
-            return UNFIT
+            return DENIED if all(finding.right for finding in exc.findings) else UNFIT
         except Denied as exc:
             events.WORKER_DENIED.log(log, error=str(exc))
             return DENIED

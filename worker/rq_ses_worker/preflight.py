@@ -49,6 +49,8 @@ class Finding:
 
     level: Literal["refuse", "warn"]
     text: str
+    right: bool = False
+    """It is a right that this user lacks."""
 
 
 class ServerUnfit(RqSesError):
@@ -146,7 +148,7 @@ def judge_rights(missing: Missing | None) -> tuple[Finding, ...]:
     if missing is None:
         text = "could not be checked (the server does not say): what this user may do (Redis 7 says it)"
         return (Finding("warn", text),)
-    return (Finding("refuse", str(missing)),) if str(missing) else ()
+    return (Finding("refuse", str(missing), right=True),) if str(missing) else ()
 
 
 def _unfit(state: ServerState) -> list[Finding]:
