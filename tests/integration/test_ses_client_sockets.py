@@ -19,6 +19,7 @@ import pytest
 
 from rq_ses_worker.outcome import Outcome, RateLimited, Sent, Terminal, Transient, summary
 from rq_ses_worker.ses import SesClient
+from rq_ses_worker.settings import load_worker_settings
 from rq_ses_worker.sigv4 import Credentials
 from support.certificates import CA, CERTIFICATE_AND_KEY
 
@@ -807,6 +808,27 @@ def test_a_process_that_was_forked_does_not_share_the_connections_it_inherits(
     assert [client.send_body(b"own-%d" % n).message_id for n in range(50)] == [f"own-{n}" for n in range(50)]
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert server.connections == 2
+
+
+def test_a_workers_pool_has_room_for_its_threads_and_the_one_that_asks_for_limits(
+    serving: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    together = threading.Barrier(5)
+
+    def at_once(connection: socket.socket) -> None:
+        while read_request(connection):
+            together.wait(20)
+            connection.sendall(OK)
+
+    for name, value in (("AWS_ACCESS_KEY_ID", "AKIDOFTHETESTS"), ("AWS_SECRET_ACCESS_KEY", SECRET)):
+        monkeypatch.setenv(name, value)
+    settings = load_worker_settings(base_url=serving(at_once).url, aws_region="us-east-1", concurrency=4)
+    with settings.client() as client, ThreadPoolExecutor(5) as threads, caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            asked = threads.submit(client.get_account)
+            assert list(threads.map(client.send_body, [BODY] * 4)) == [Sent(200, message_id="m-1")] * 4
+            assert asked.exception(20)
+    assert "pool is full" not in caplog.text
 
 
 def test_idle_connections_are_closed_when_told_and_made_anew(serving: Any, client_of: Any) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -19,7 +22,17 @@ from botocore.credentials import Credentials as BotoCredentials
 
 from rq_ses.message import Message
 from rq_ses.render import send_email_body
-from rq_ses_worker.outcome import Outcome, RateLimited, Sent, Terminal, Transient, details, summary
+from rq_ses_worker.account import AccountRefused
+from rq_ses_worker.outcome import (
+    Outcome,
+    RateLimited,
+    Sent,
+    Terminal,
+    Transient,
+    described,
+    details,
+    summary,
+)
 from rq_ses_worker.ses import SesClient
 from rq_ses_worker.sigv4 import Credentials
 
@@ -181,6 +194,50 @@ def test_a_secret_that_an_answer_echoes_stays_out_of_the_outcome(
     assert outcome.request_id == "***"
 
 
+@pytest.mark.parametrize(
+    "echo",
+    [
+        TOKEN[:40],
+        TOKEN[-40:],
+        TOKEN[20:60],
+        quote(TOKEN, safe="").lower(),
+        html.escape(TOKEN).replace("=", "&#61;"),
+        TOKEN.replace("/", "\\/").replace("=", "\\u003d"),
+        base64.b64encode(f"token={TOKEN}".encode()).decode()[12:],
+        quote(SECRET, safe="")[:-3],
+    ],
+)
+@pytest.mark.parametrize("pad", [0, 460, 8150])
+def test_an_echo_of_a_secret_that_is_cut_or_encoded_is_shown_nowhere(
+    ses: responses.RequestsMock, client: SesClient, echo: str, pad: int
+) -> None:
+    text = f"{'x ' * (pad // 2)}no {echo}"
+    ses.post(URL, status=400, json={"__type": "X", "message": text}, headers={"x-amzn-RequestId": echo})
+    ses.post(URL, status=400, body=f"{text} here", content_type="text/plain")
+    for _ in range(2):
+        outcome = client.send_body(BODY)
+        shown = f"{outcome} {summary(outcome)} {described(outcome)} {details(outcome)} {outcome.message}"
+        shown += f"{outcome.answered} {outcome.request_id}"
+        assert [part for part in (echo[at : at + 20] for at in range(len(echo) - 19)) if part in shown] == []
+
+
+def test_an_echo_in_the_answer_to_a_question_is_shown_nowhere(
+    ses: responses.RequestsMock, client: SesClient
+) -> None:
+    for body in (f'{{"EnforcementStatus":"{TOKEN[:50]}"}}', f"<html>{quote(TOKEN)}</html>", TOKEN):
+        ses.get("https://email.us-east-1.amazonaws.com/v2/email/account", body=body)
+        with pytest.raises(AccountRefused) as caught:
+            client.get_account()
+        assert "IQoJb3JpZ2lu" not in f"{caught.value} {caught.value.outcome.answered}"
+
+
+def test_a_proxys_password_that_it_echoes_is_shown_nowhere(ses: responses.RequestsMock) -> None:
+    ses.post(URL, status=407, body="no: hunter2-and-more, dXNlcjpodW50ZXIyLWFuZC1tb3Jl")
+    client = _client(proxy="http://user:hunter2-and-more@127.0.0.1:9")
+    outcome = client.send_body(BODY)
+    assert outcome.answered == "text/plain: no: ***, ***"
+
+
 def test_a_stand_ins_short_secret_does_not_star_out_ordinary_words(ses: responses.RequestsMock) -> None:
     ses.post(URL, status=400, json={"message": "test@example.com is not verified"})
     with SesClient(Credentials("test", "test"), "us-east-1") as client:
@@ -196,6 +253,12 @@ def test_secrets_are_neither_logged_nor_shown(
     shown = f"{client!r} {client} {outcome!r} {summary(outcome)} {details(outcome)} {caplog.text}"
     assert SECRET not in shown
     assert TOKEN not in shown
+
+
+@pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
+def test_a_least_rate_must_be_a_rate(rate: float) -> None:
+    with pytest.raises(ValueError, match="min_upload_rate"):
+        SesClient(Credentials("AKID", SECRET), "us-east-1", min_upload_rate=rate)
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])

@@ -13,6 +13,7 @@
     paused       refused: SendingPausedException                        every time
     suspended    refused: AccountSuspendedException                     every time
     slow-2.5     accepted at once, answered after 2.5 seconds           once
+    hints        accepted; 103 Early Hints comes before the answer      once
     drop         accepted, then the connection is closed unanswered     once
     reset        not accepted, the connection is reset                  once
 
@@ -38,13 +39,13 @@ DOMAIN: Final = "faults.example"
 HangUp = Literal["close", "reset"]
 
 _STEP: Final = (
-    r"(?:(?:html)?[45][0-9]{2}|quota|throttle|reject|paused|suspended|drop|reset"
+    r"(?:(?:html)?[45][0-9]{2}|quota|throttle|reject|paused|suspended|hints|drop|reset"
     r"|slow-[0-9]{1,4}(?:\.[0-9]{1,3})?)(?:x[0-9]{1,6})?"
 )
 _SCRIPT: Final = re.compile(rf"({_STEP}(?:\+{_STEP})*)(?:\.|$)")
 _ONE: Final = re.compile(rf"{_STEP}")
 _MEANT_AS_STEP: Final = re.compile(
-    r"[0-9]|(?:html[0-9]|quota|throttle|reject|paused|suspended|slow|drop|reset)(?:[^a-z]|$)"
+    r"[0-9]|(?:html[0-9]|quota|throttle|reject|paused|suspended|slow|hints|drop|reset)(?:[^a-z]|$)"
 )
 _SEPARATORS: Final = re.compile(r"[+,\s]+")
 _ADDRESS: Final = re.compile(
@@ -71,12 +72,14 @@ class Step:
 class Effect:
     """What a step does to one attempt: refuse it with `answer`, or accept it with an oddity.
 
-    `hang_up` ends the connection without an answer; `delay` is in seconds.
+    `hang_up` ends the connection without an answer, `hints` sends an interim one before it; `delay` is in
+    seconds.
     """
 
     answer: Answer | None = None
     delay: float = 0.0
     hang_up: HangUp | None = None
+    hints: bool = False
     accepts: bool = False
 
 
@@ -85,7 +88,7 @@ def parse(step: str) -> Step:
     if not _ONE.fullmatch(step):
         raise ScriptError(
             f"{step!r} is not a step; steps are 429x2, html502, quota, throttle, reject, paused, "
-            "suspended, slow-2.5, drop and reset"
+            "suspended, slow-2.5, hints, drop and reset"
         )
     body, _, times = step.partition("x")
     word, _, seconds = body.partition("-")
@@ -130,6 +133,8 @@ def effect(step: Step, address: str, region: str) -> Effect:
             return Effect(answers.ACCOUNT_SUSPENDED)
         case "slow":
             return Effect(delay=step.seconds, accepts=True)
+        case "hints":
+            return Effect(hints=True, accepts=True)
         case "drop":
             return Effect(hang_up="close", accepts=True)
         case _:

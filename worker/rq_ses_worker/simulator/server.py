@@ -108,6 +108,8 @@ class Listener:
             reply = self._service.too_large(request.method, target, arrival)
         else:
             reply = self._service.handle(request.method, target, request.raw_headers, body, arrival)
+        if reply.hints:
+            await _interim(request, b"HTTP/1.1 103 Early Hints\r\nLink: </>; rel=preload\r\n\r\n")
         if reply.delay:
             await asyncio.sleep(reply.delay)
         if reply.hang_up:
@@ -260,12 +262,16 @@ async def _body(request: web.BaseRequest) -> bytes | None:
     if (request.content_length or 0) > MAX_BODY:
         return None
     if request.version == HttpVersion11 and request.headers.get("Expect", "").lower() == "100-continue":
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0  # aiohttp's own: the answer proper hasn't begun
+        await _interim(request, b"HTTP/1.1 100 Continue\r\n\r\n")
     try:
         return await request.read()
     except web.HTTPRequestEntityTooLarge:
         return None
+
+
+async def _interim(request: web.BaseRequest, head: bytes) -> None:
+    await request.writer.write(head)
+    request.writer.output_size = 0  # aiohttp's own: the answer proper hasn't begun
 
 
 def _hang_up(request: web.BaseRequest, reply: Reply) -> None:

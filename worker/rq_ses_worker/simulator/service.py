@@ -37,6 +37,7 @@ class Reply:
     body: bytes
     delay: float = 0.0
     hang_up: HangUp | None = None
+    hints: bool = False
 
 
 @dataclass(slots=True)
@@ -230,7 +231,7 @@ class Service:
         )
         if self._on_request:
             self._on_request(request)
-        return Reply(answer.status, headers, body, effect.delay, effect.hang_up)
+        return Reply(answer.status, headers, body, effect.delay, effect.hang_up, effect.hints)
 
     def _shape(self, answer: Answer) -> Literal["header", "body"]:
         if self.options.error_shape != "alternate":
