@@ -21,15 +21,14 @@ from pydantic import (
 from rq_ses import contract
 from rq_ses.contract import YEARS
 from rq_ses.gatesettings import PROFILES, REGIONS, AccountName, given_profile, with_the_profiles_region
-from rq_ses.invalid import shown
 from rq_ses.redisurl import max_connections
 from rq_ses.settings import Number, ProducerSettings, load_settings
 from rq_ses.together import ENVIRONMENT, Together
+from rq_ses_worker import settingvalues
 from rq_ses_worker.credentials import Credentials
 from rq_ses_worker.deadline import MIN_UPLOAD_RATE, SLOWEST_UPLOAD
 from rq_ses_worker.gate import GatePolicy
 from rq_ses_worker.identity.endpoints import GLOBAL, configured_endpoint, variable
-from rq_ses_worker.listening import read_listening
 from rq_ses_worker.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -43,68 +42,12 @@ REDIS_CONNECTIONS = 8
 """What a worker's threads may need at the same time, and a little more."""
 
 _ANY_REGION = "us-east-1"
-_SLOWEST, _FASTEST = 0.01, 1_000_000
 _SERVICE = "sesv2"
 _ENDPOINTS = (variable(_SERVICE), GLOBAL)
 
 
 def _switches(info: ValidationInfo) -> dict[str, Any]:
     return {name: info.data.get(name, False) for name in ("allow_http", "use_fips", "use_dualstack")}
-
-
-def _key_id(value: str | None) -> str | None:
-    if value is not None:
-        Credentials(value, "unused")
-    return value
-
-
-def _secret_key(value: SecretStr | None) -> SecretStr | None:
-    if value is not None:
-        Credentials("unused", value.get_secret_value())
-    return value
-
-
-def _token(value: SecretStr | None) -> SecretStr | None:
-    if value is not None:
-        Credentials("unused", "unused", value.get_secret_value())
-    return value
-
-
-def _proxy(url: str) -> str:
-    from rq_ses_worker.transport import Proxy
-
-    Proxy(url)
-    return url
-
-
-def _ca_bundle(path: str) -> str:
-    from rq_ses_worker.transport import tls_context
-
-    tls_context(path)
-    return path
-
-
-def _metrics(text: str) -> str:
-    read_listening(text)
-    return text
-
-
-def _lower(value: Any) -> Any:
-    return value.lower() if isinstance(value, str) else value
-
-
-def _send_rate(value: Any) -> float | Literal["auto"]:
-    if value == "auto":
-        return "auto"
-    try:
-        rate = 0.0 if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        rate = 0.0
-    if not _SLOWEST <= rate <= _FASTEST:
-        raise ValueError(
-            f"{shown(value)} is no send rate: give auto, or recipients a second ({_SLOWEST} to {_FASTEST})"
-        )
-    return rate
 
 
 class WorkerSettings(ProducerSettings):
@@ -146,18 +89,18 @@ class WorkerSettings(ProducerSettings):
         validation_alias=AliasChoices(*PROFILES),
         description="Profile in AWS's shared files that has credentials or says where they come from.",
     )
-    aws_access_key_id: Annotated[str | None, AfterValidator(_key_id)] = Field(
+    aws_access_key_id: Annotated[str | None, AfterValidator(settingvalues.key_id)] = Field(
         None,
         validation_alias="AWS_ACCESS_KEY_ID",
         description="Id of the AWS access key; without one, credentials are looked for as AWS's SDKs do.",
     )
-    aws_secret_access_key: Annotated[SecretStr | None, AfterValidator(_secret_key)] = Field(
+    aws_secret_access_key: Annotated[SecretStr | None, AfterValidator(settingvalues.secret_key)] = Field(
         None,
         validation_alias="AWS_SECRET_ACCESS_KEY",
         validate_default=True,
         description="The key's secret; signs, and is never sent.",
     )
-    aws_session_token: Annotated[SecretStr | None, AfterValidator(_token)] = Field(
+    aws_session_token: Annotated[SecretStr | None, AfterValidator(settingvalues.token)] = Field(
         None, validation_alias="AWS_SESSION_TOKEN", description="Token of temporary credentials."
     )
     aws_credential_expiration: datetime | None = Field(
@@ -165,10 +108,10 @@ class WorkerSettings(ProducerSettings):
         validation_alias="AWS_CREDENTIAL_EXPIRATION",
         description="When the given key ends (ISO 8601); it isn't used after that.",
     )
-    proxy: Annotated[str, AfterValidator(_proxy)] | None = Field(
+    proxy: Annotated[str, AfterValidator(settingvalues.proxy)] | None = Field(
         None, repr=False, description="HTTP proxy to SES: http:// or https://, a password allowed."
     )
-    ca_bundle: Annotated[str, AfterValidator(_ca_bundle)] | None = Field(
+    ca_bundle: Annotated[str, AfterValidator(settingvalues.ca_bundle)] | None = Field(
         None, description="PEM file or directory of the CA certificates to trust in place of the usual ones."
     )
     timeout: Annotated[float, Number] = Field(
@@ -234,7 +177,7 @@ class WorkerSettings(ProducerSettings):
         contract.DEFAULT_ACCOUNT,
         description="Name of the SES account, where several share a Redis: its gate goes by it.",
     )
-    max_send_rate: Annotated[float | Literal["auto"], BeforeValidator(_send_rate)] = Field(
+    max_send_rate: Annotated[float | Literal["auto"], BeforeValidator(settingvalues.send_rate)] = Field(
         "auto", description="Recipients a second that all workers of the account send; auto: what SES says."
     )
     breaker_failures: Annotated[int, Number] = Field(
@@ -261,13 +204,13 @@ class WorkerSettings(ProducerSettings):
         allow_inf_nan=False,
         description="Seconds between two probes at most; from each to the next it is 1.6 times as long.",
     )
-    metrics: Annotated[str, AfterValidator(_metrics)] | None = Field(
+    metrics: Annotated[str, AfterValidator(settingvalues.metrics)] | None = Field(
         None,
         description="Where a worker serves /metrics, /healthz and /readyz: HOST:PORT, or a port of loopback.",
     )
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
-        "info", description="What is logged on stderr: this and what is graver."
-    )
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], BeforeValidator(settingvalues.lower)
+    ] = Field("info", description="What is logged on stderr: this and what is graver.")
     log_format: Literal["console", "json"] = Field(
         "console", description="Form of the log: lines for people, or objects of JSON."
     )
