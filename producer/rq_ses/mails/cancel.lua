@@ -10,13 +10,14 @@ local found = redis.pcall('HGET', job, 'status')
 local status = type(found) == 'string' and found or ''
 if status ~= 'queued' and status ~= 'scheduled' then return { 0, status } end
 
--- On a full server the first write must be one that frees; and if the script is broken off, a canceled job that
--- stands in the queue is dropped there, where one that is queued and stands nowhere would be put back.
+-- On a full server the first write must be one that frees. If the script is broken off, what it leaves is put right
+-- by what runs anyway: a canceled job that stands in the queue is dropped there, one without a TTL gets one; but one
+-- that was queued and stood nowhere would be put back.
 redis.call('ZREM', KEYS[2], id)
 local time = redis.call('TIME')
+redis.call('ZADD', KEYS[2], time[1] + ttl, id)
 redis.call('HSET', job, 'status', 'canceled', 'ended_at', ARGV[2], 'worker_name', '')
 redis.call('EXPIRE', job, ttl)
-redis.call('ZADD', KEYS[2], time[1] + ttl, id)
 for i = 3, #KEYS, 2 do
   redis.call('LREM', KEYS[i], 0, id)
   redis.call('ZREM', KEYS[i + 1], id)
