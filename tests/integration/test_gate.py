@@ -241,6 +241,8 @@ def test_outcomes_are_written_even_if_the_gate_cannot_learn_of_them(
     claims, _ = account.ours.claim(2)
     account.redis.delete(KEY)
     account.redis.set(KEY, "text")
+    # Nor does the server know the scripts.
+    account.redis.script_flush()
     assert account.end(claims, SENT, BUSY) == ["done", "done"]
     assert f"can't learn how attempts ended: WRONGTYPE {KEY}" in caplog.text
 

@@ -37,7 +37,7 @@ OTHER: Final = "other"
 
 _PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
 _PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
-_WRITTEN: Final = frozenset({"done", "late"})
+_WRITTEN: Final = frozenset({"done", "late", "accepted"})
 
 _PID, _PHASE, _PULSE, _HEART, _IN_FLIGHT, _UNSETTLED, _SETTLED = range(7)
 _HEAD: Final = _SETTLED + len(ACTIONS)

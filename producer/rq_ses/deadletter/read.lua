@@ -72,6 +72,8 @@ for i, id in ipairs(ids) do
   local status, ended, meta, exc, description, resent, data, result = '', '', '', '', '', '', '', ''
   local found = scores[i] ~= ''
     and redis.pcall('HMGET', key, 'status', 'ended_at', 'meta', 'exc_info', 'description', resent_field)
+  -- A key of another type is no mail; any other error must not count as that.
+  if found and found.err and not string.find(found.err, 'WRONGTYPE', 1, true) then return found end
   if found and not found.err then
     size = redis.call('HSTRLEN', key, 'data')
     status, ended, resent = found[1] or '', found[2] or '', found[6] or ''
