@@ -12,7 +12,7 @@ missing() {
 
 command -v apt-get >/dev/null 2>&1 || missing "no apt-get here"
 if [ "$(id -u)" = 0 ]; then
-    root=env
+    root="env"
 elif sudo -n true 2>/dev/null; then
     root="sudo -n env"
 else
@@ -20,5 +20,5 @@ else
 fi
 echo "installing chromium for the tests of the dashboard"
 $root DEBIAN_FRONTEND=noninteractive apt-get -qq update || missing "apt-get update failed"
-$root DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium >/dev/null ||
+$root DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium </dev/null >/dev/null ||
     missing "apt-get install failed"
