@@ -9,7 +9,7 @@ from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rq_ses_worker.masking import Secrets
@@ -87,6 +87,7 @@ SECRETS = st.text(st.sampled_from("ABCabcXYZxyz0189/+=-_"), min_size=20, max_siz
 )
 
 
+@settings(deadline=None)  # busy machines
 @given(
     secret=SECRETS,
     form=st.sampled_from(sorted(FORMS)),
@@ -104,6 +105,7 @@ def test_no_secret_whatever_shows_sixteen_characters_of_itself(
         assert _parts(reading, secret, 20) == []
 
 
+@settings(deadline=None)
 @given(text=st.text(max_size=300))
 def test_a_text_without_secrets_stays_as_it_is(text: str) -> None:
     assert Secrets([KEY, TOKEN]).masked(text) == text

@@ -53,37 +53,49 @@ class Secrets:
         for shape in self._shapes:
             for at in range(len(shape) - _GRAM + 1):
                 self._grams.setdefault(shape[at : at + _GRAM], []).append((shape, at))
+        # Whatever is long enough to be a part holds a gram that begins at a multiple of this.
+        self._stride = min((_enough(shape) for shape in self._shapes), default=_GRAM) - _GRAM + 1
 
     def masked(self, text: str) -> str:
         """Return `text` with *** in place of each secret and each part of one."""
         for secret in self._whole:
             text = text.replace(secret, MASK)
-        grams, plain = self._grams, _plain(text)
-        if not _ESCAPED.search(text) and not any(
-            plain[at : at + _GRAM] in grams for at in range(len(plain) - _GRAM + 1)
-        ):
+        if not _ESCAPED.search(text) and not self._looks_familiar(_plain(text)):
             return text
         spans = [span for reading in _readings(text) for span in self._found(reading)]
         if not spans:
             return text
         return _struck(text, spans)
 
+    def _looks_familiar(self, text: str) -> bool:
+        places = range(0, len(text) - _GRAM + 1, self._stride)
+        return not self._grams.keys().isdisjoint([text[at : at + _GRAM] for at in places])
+
     def _found(self, reading: _Reading) -> Iterator[tuple[int, int]]:
-        text, grams = reading.text, self._grams
-        at, last = 0, len(text) - _GRAM
-        while at <= last:
-            places = grams.get(text[at : at + _GRAM])
-            length = max((_agreed(text, at, *place) for place in places), default=0) if places else 0
-            if length:
-                yield reading.starts[at], reading.ends[at + length - 1]
-            at += length or 1
+        text, done = reading.text, 0
+        for at in range(0, len(text) - _GRAM + 1, self._stride):
+            if at + _GRAM <= done:
+                continue
+            for shape, place in self._grams.get(text[at : at + _GRAM], ()):
+                start, end = _agreed(text, at, shape, place)
+                if end - start >= _enough(shape):
+                    yield reading.starts[start], reading.ends[end - 1]
+                    done = max(done, end)
 
 
-def _agreed(text: str, at: int, shape: str, place: int) -> int:
-    """Return how many characters are the secret's from there on, 0 if they are too few to be a part of it."""
+def _enough(shape: str) -> int:
+    """Return how many characters of a secret are taken for a part of it; a short one must be there whole."""
+    return min(_SHORTEST_PART, len(shape))
+
+
+def _agreed(text: str, at: int, shape: str, place: int) -> tuple[int, int]:
+    """Return where the part of a text that is the secret's begins and ends, around a gram they share."""
+    back = 0
+    while back < min(at, place) and text[at - back - 1] == shape[place - back - 1]:
+        back += 1
     most = min(len(text) - at, len(shape) - place)
     length = next((n for n in range(_GRAM, most) if text[at + n] != shape[place + n]), most)
-    return length if length >= min(_SHORTEST_PART, len(shape)) else 0
+    return at - back, at + length
 
 
 @dataclass(frozen=True, slots=True)
