@@ -54,5 +54,5 @@ def test_answers_are_learnt_and_a_denial_is_complained_of_once(caplog: pytest.Lo
     told = [(None, ASK_EVERY), (None, ASK_EVERY), (None, ASK_AGAIN), *[(ACCOUNT, ASK_EVERY)] * 3]
     assert learnt == told
     assert caplog.text.count("allow the action ses:GetAccount") == 1
-    assert caplog.text.count("SES allows 14 recipients a second, 50000 in 24 hours") == 1
+    assert caplog.text.count("SES allows 14 recipients a second, 50,000 in 24 hours") == 1
     assert caplog.text.count("limits can't be kept: ConnectionError") == 1

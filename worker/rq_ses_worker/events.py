@@ -53,7 +53,7 @@ _ANSWER: Final = ("outcome", "code", "status", "request_id")
 
 MAIL_SENT: Final = Event("mail.sent", INFO, "job %(job_id)s: sent", ("message_id", *_ATTEMPT))
 MAIL_RETRIED: Final = Event(
-    "mail.retried", INFO, "job %(job_id)s: again in %(delay)g s: %(error)s", (*_ATTEMPT, *_ANSWER)
+    "mail.retried", INFO, "job %(job_id)s: again in %(delay).10g s: %(error)s", (*_ATTEMPT, *_ANSWER)
 )
 MAIL_FAILED: Final = Event(
     "mail.failed", WARNING, "job %(job_id)s: failed: %(error)s", ("hint", *_ATTEMPT, *_ANSWER)
@@ -159,7 +159,7 @@ BURST_ENDED: Final = Event(
 )
 PROCESS_FAILED: Final = Event("process.failed", ERROR, "%(process)s failed")
 PROCESS_RESTARTED: Final = Event(
-    "process.restarted", ERROR, "%(process)s %(how)s; it is started anew in %(pause)g s"
+    "process.restarted", ERROR, "%(process)s %(how)s; it is started anew in %(pause).10g s"
 )
 MONITOR_LISTENS: Final = Event(
     "monitor.listens", INFO, "metrics and health at %(url)s/metrics, /healthz, /readyz"
@@ -184,7 +184,7 @@ GATE_UNTOLD: Final = Event(
     "gate.untold", ERROR, "the account's gate can't learn how attempts ended: %(error)s"
 )
 LIMITS_TOLD: Final = Event(
-    "limits.told", INFO, "SES allows %(rate)g recipients a second, %(daily)s in 24 hours"
+    "limits.told", INFO, "SES allows %(rate).10g recipients a second, %(daily)s in 24 hours"
 )
 LIMITS_REFUSED: Final = Event(
     "limits.refused", WARNING, "SES does not tell the account's send rate and quota (%(error)s): %(remedy)s"

@@ -6,6 +6,7 @@ import logging
 import time
 from typing import Final
 
+from rq_ses.figures import figure
 from rq_ses.gate import GateState
 from rq_ses_worker import events
 from rq_ses_worker.gate import BREAKER_OPEN, View
@@ -70,4 +71,4 @@ def _day(state: GateState) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "?" if value is None else f"{value:g}"
+    return "?" if value is None else figure(value)

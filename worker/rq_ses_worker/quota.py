@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from redis.exceptions import RedisError
 
+from rq_ses.figures import figure
 from rq_ses.plaintext import one_line
 from rq_ses_worker import events
 from rq_ses_worker.account import Account, AccountRefused
@@ -114,5 +115,5 @@ class Quota:
         known = (account.max_send_rate, account.max_24_hour_send)
         if known != self._known:
             self._known = known
-            daily = "any number" if account.max_24_hour_send < 0 else f"{account.max_24_hour_send:g}"
+            daily = "any number" if account.max_24_hour_send < 0 else figure(account.max_24_hour_send)
             events.LIMITS_TOLD.log(log, rate=account.max_send_rate, daily=daily)
