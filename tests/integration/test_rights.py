@@ -119,6 +119,22 @@ def test_a_worker_without_one_right_strands_and_doubles_nothing(
     assert world.sent == Counter({job_id: 1 for job_id in ids if job_id != accepted})
 
 
+@pytest.mark.parametrize("command", ["XADD", "COPY", "ZADD", "HINCRBY"])
+def test_what_is_only_entered_or_shown_keeps_no_accepted_mail_from_being_recorded(
+    redis: Redis, restricted: Redis, command: str
+) -> None:
+    world = World(redis)
+    ids = [receipt.job_id for receipt in world.outbox.send_many([mail() for _ in range(5)])]
+    ours = Lifecycle(restricted, ["mail"], "ours", "a" * 16, 30.0)
+    claims, _ = ours.claim(5)
+    let(redis, "~rq:*", "&rq:*", "+@all", f"-{command.lower()}")
+    with suppress(RedisError):
+        ours.settle([ending(claim.lease, "sent") for claim in claims], clock=0)
+    world.put_right()
+    world.check(dict.fromkeys(ids, "finished"))
+    assert not world.sent
+
+
 @pytest.mark.parametrize("command", ["SADD", "RPUSH", "ZADD", "HSET", "EXISTS", "HMGET", "PUBLISH"])
 def test_an_enqueueing_that_was_refused_is_finished_by_the_next_call(
     redis: Redis, restricted: Redis, command: str

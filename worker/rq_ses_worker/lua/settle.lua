@@ -248,8 +248,9 @@ local function settle(s)
   return spoilt and 'broken' or word
 end
 
--- One job whose keys somebody has spoilt must not keep its batch from being settled; what the server refuses to all
--- is an error, and the batch is tried again.
+-- One job whose keys somebody has spoilt must not keep its batch from being settled. What the server refuses to all is
+-- an error, and the batch is tried again: but first each is written as far as it can be, for a mail whose receipt could
+-- be written isn't sent again.
 local REFUSALS = { 'OOM ', 'READONLY ', 'MISCONF ', 'NOREPLICAS ', 'NOPERM ', 'ACL failure in script',
   "The user executing the script can't" }
 
@@ -262,12 +263,12 @@ end
 
 -- A server that takes no writes says so here; after it, memory is no reason to refuse the others.
 redis.call('DEL', KEYS[2])
-local words = {}
+local words, refusal = {}, nil
 for _, s in ipairs(cjson.decode(ARGV[12])) do
   local fine, word = pcall(settle, s)
   if not fine then
     local reason = type(word) == 'table' and word.err or tostring(word)
-    if refused(reason) then return redis.error_reply(reason) end
+    if refused(reason) then refusal = reason end
     redis.call('DEL', KEYS[2])
     word = 'broken'
   end
@@ -291,4 +292,5 @@ if succeeded + failed + retried > 0 and redis.pcall('EXISTS', KEYS[1]) == 1 then
   if retried > 0 then redis.pcall('HINCRBY', KEYS[1], 'rq_ses_retried', retried) end
   redis.pcall('HINCRBYFLOAT', KEYS[1], 'total_working_time', ARGV[11])
 end
+if refusal then return redis.error_reply(refusal) end
 return words
