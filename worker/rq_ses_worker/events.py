@@ -172,7 +172,7 @@ GATE_UNTOLD: Final = Event(
     "gate.untold", ERROR, "the account's gate can't learn how attempts ended: %(error)s"
 )
 LIMITS_TOLD: Final = Event(
-    "limits.told", INFO, "SES allows %(rate)g recipients a second, %(daily)s in 24 hours"
+    "limits.told", INFO, "SES allows %(rate).10g recipients a second, %(daily)s in 24 hours"
 )
 LIMITS_REFUSED: Final = Event(
     "limits.refused", WARNING, "SES does not tell the account's send rate and quota (%(error)s): %(remedy)s"

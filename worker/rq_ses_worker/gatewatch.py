@@ -70,4 +70,4 @@ def _day(state: GateState) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "?" if value is None else f"{value:g}"
+    return "?" if value is None else f"{value:.10g}"

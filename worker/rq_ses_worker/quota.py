@@ -114,5 +114,5 @@ class Quota:
         known = (account.max_send_rate, account.max_24_hour_send)
         if known != self._known:
             self._known = known
-            daily = "any number" if account.max_24_hour_send < 0 else f"{account.max_24_hour_send:g}"
+            daily = "any number" if account.max_24_hour_send < 0 else f"{account.max_24_hour_send:.10g}"
             events.LIMITS_TOLD.log(log, rate=account.max_send_rate, daily=daily)
