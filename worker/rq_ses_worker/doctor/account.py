@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
-from rq_ses.figures import rate
+from rq_ses.figures import counted, rate
 from rq_ses.hints import hint_for
 from rq_ses_worker.account import Account
 from rq_ses_worker.doctor.finding import Finding, Severity, ok
@@ -167,7 +167,10 @@ def _enforcement(status: str) -> Finding:
 def _quota(account: Account) -> Finding:
     sent, most = account.sent_last_24_hours, account.max_24_hour_send
     if most < 0:
-        return ok("account.quota", f"{sent:,.0f} recipients in the last 24 hours, of no limit")
+        return ok(
+            "account.quota",
+            f"{counted(int(sent), 'recipient', 'recipients')} in the last 24 hours, of no limit",
+        )
     text = f"{sent:,.0f} of {most:,.0f} recipients in the last 24 hours"
     remedy = "ask AWS for a higher sending quota (Service Quotas), or spread the mails over more hours"
     if sent >= most:
