@@ -236,7 +236,7 @@ def test_the_account_is_read_from_redis_and_the_simulator(
         for story in (RETRIED, DENIED)
     ]
     assert account.states(redis, mails) == {RETRIED.title: {"queued": 1}, DENIED.title: {"queued": 1}}
-    assert run(["worker", "--burst"], worker_env).returncode == 0
+    assert run(["worker", "--burst"], worker_env).returncode == 1  # one is refused
     seen = account.simulator_requests(ses.url)
     assert [verdict.problems for verdict in account.verdicts(redis, mails, seen)] == [[], []]
     redis.delete(contract.JOB_PREFIX + mails[0].job_id)

@@ -63,7 +63,7 @@ def test_a_worker_counts_its_mails_and_is_ready(
         assert run(["health", "--http", f"{base}/readyz"], worker_env).returncode == 0
         assert "@" not in ask(f"{base}/metrics")[1]
         wait_for(lambda: not worker.running)
-        assert worker.stop() == 1  # a mail of the burst failed
+        assert worker.stop() == 1  # one is refused
     assert len(ses.mails) == 6
 
 

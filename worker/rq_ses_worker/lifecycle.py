@@ -293,7 +293,7 @@ class Lifecycle:
             gate.rate_text,
             gate.streak,
         ]
-        calls = [("settle", self._settle_keys, args), ("observe", [gate.key], observe_args)]
+        calls = [("settle", self._settle_keys, args), ("observe", [gate.key, SCRATCH], observe_args)]
         with self._connection.pipeline(transaction=False) as pipeline:
             for name, keys, values in calls:
                 pipeline.evalsha(self._scripts[name].sha, len(keys), *keys, *values)

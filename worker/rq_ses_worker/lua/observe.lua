@@ -1,6 +1,6 @@
 -- observe: let the account's gate learn how attempts ended; said twice it only counts twice.
 --
--- KEYS  1 the account's hash (gate.lua)
+-- KEYS  1 the account's hash (gate.lua)   2 a scratch key
 -- ARGV  1 "1": some attempt ended well, or for a reason of its mail alone
 --       2 failed attempts   3 of these, those after the last that ended well
 --       4 "1": SES answered 429
@@ -13,8 +13,10 @@
 
 local GROWTH, FLOOR = 1.6, 0.05
 
-local account = redis.pcall('HMGET', KEYS[1], 'flow', 'state', 'fails', 'opened', 'manual', 'probe', 'spacing')
-if account.err then return no_hash(KEYS[1]) end
+-- A server without memory must learn that SES is out, too.
+redis.call('DEL', KEYS[2])
+local account = typed('HMGET', KEYS[1], 'flow', 'state', 'fails', 'opened', 'manual', 'probe', 'spacing')
+if not account then return no_hash(KEYS[1]) end
 unpack_flow(account[1])
 fixed = tonumber(ARGV[13]) or 0
 local state, fails, opened = account[2] or 'closed', tonumber(account[3]) or 0, tonumber(account[4]) or 0
