@@ -24,8 +24,13 @@ CLOCK_AGE: Final = 60.0
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 
-_away: set[tuple[str, float]] = set()
-"""Servers, with the seconds they are waited for, that the last call of this process found away."""
+PATIENT_EVERY: Final = 5.0
+"""Seconds after which one call has all its time again: a server may be back, and slower than QUICK."""
+
+_away: dict[tuple[str, float], float] = {}
+"""Servers, with the seconds they are waited for, that the last call of this process found away.
+
+With each the moment (time.monotonic()) at which a call last had all its time."""
 
 Answer = TypeVar("Answer")
 
@@ -50,7 +55,8 @@ class Insistence:
         """Return what `attempt` returns at last.
 
         After a call that ended in vain, those that follow have QUICK seconds to find the server and make one
-        attempt, until one succeeds: an app whose Redis is away shall not keep every caller waiting.
+        attempt, until one succeeds: an app whose Redis is away shall not keep every caller waiting. Every
+        PATIENT_EVERY seconds one of them has all its time.
 
         Args:
             attempt: it must change nothing when it is repeated.
@@ -61,7 +67,7 @@ class Insistence:
             OutboxUnavailable: the server stayed away, or refuses for a reason that doesn't pass.
         """
         started = time.monotonic()
-        quick = self._server in _away
+        quick = self._is_quick(started)
         pause = _FIRST_PAUSE
         while True:
             try:
@@ -70,20 +76,29 @@ class Insistence:
                         self._ask_time()
                 with ending_within(self._timeout - (time.monotonic() - started) + beyond):
                     answer = attempt()
-            except RedisError as exc:
+            except (RedisError, OSError) as exc:
                 refusal = read_refusal(exc)
                 waited = time.monotonic() - started
                 if not refusal.passes:
                     raise OutboxUnavailable(job_ids, waited, refusal.reason, refusal.remedy) from exc
                 if quick or waited + pause > self._timeout:
-                    _away.add(self._server)
+                    if not quick:
+                        _away[self._server] = time.monotonic()
                     still = ", as in an earlier call" if quick else ""
                     raise OutboxUnavailable(job_ids, waited, refusal.reason + still) from exc
                 time.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
             else:
-                _away.discard(self._server)
+                _away.pop(self._server, None)
                 return answer
+
+    def _is_quick(self, now: float) -> bool:
+        if self._server not in _away:
+            return False
+        if now - _away[self._server] < PATIENT_EVERY:
+            return True
+        _away[self._server] = now  # the other callers meanwhile are quick
+        return False
 
     def now(self) -> float:
         """Return the server's time (epoch seconds), asked at most once a minute.

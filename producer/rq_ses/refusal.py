@@ -102,8 +102,8 @@ class Refusal:
     remedy: str = ""
 
 
-def read_refusal(exc: redis_errors.RedisError) -> Refusal:
-    """Return what an error means for what was to be written."""
+def read_refusal(exc: redis_errors.RedisError | OSError) -> Refusal:
+    """Return what an error of Redis, or of the system on the way to it, means for what was to be written."""
     reason = one_line(f"{type(exc).__name__}: {exc}", 200)
     code = getattr(exc, "status_code", None) or ""  # redis-py 7 and later cut it off the text
     words = f"{type(exc).__name__} {code} {exc}"
@@ -113,6 +113,7 @@ def read_refusal(exc: redis_errors.RedisError) -> Refusal:
         if found := pattern.search(words):
             command = found.groupdict().get("command", "")
             return Refusal(False, reason, remedy.replace("COMMAND", command))
-    if isinstance(exc, _PASSING) or _PASSING_WORDS.search(words):
+    # The system's: no descriptor is left for a connection, say.
+    if isinstance(exc, (*_PASSING, OSError)) or _PASSING_WORDS.search(words):
         return Refusal(True, reason)
     return Refusal(False, reason, _ELSE)

