@@ -17,6 +17,7 @@ from redis import Redis
 
 from rq_ses import contract
 from rq_ses.plaintext import one_line
+from rq_ses.serverclock import epoch
 
 Breaker = Literal["closed", "open", "half-open"]
 
@@ -117,10 +118,8 @@ def read_gate(connection: Redis, account: str, region: str) -> GateState:
     """
     client: Any = connection
     with client.pipeline(transaction=True) as pipeline:
-        (seconds, microseconds), stored = (
-            pipeline.time().hgetall(contract.account_key(account, region)).execute()
-        )
-    return _state(account, region, int(seconds) + int(microseconds) / 1e6, stored)
+        told, stored = pipeline.time().hgetall(contract.account_key(account, region)).execute()
+    return _state(account, region, epoch(told), stored)
 
 
 def is_there(connection: Redis, account: str, region: str) -> bool:

@@ -13,7 +13,6 @@ from redis.sentinel import SentinelConnectionPool
 from rq_ses.errors import OutboxUnavailable
 from rq_ses.patience import ending_within
 from rq_ses.refusal import read_refusal
-from rq_ses.server import server_time
 from rq_ses.serverclock import ServerClock
 
 QUICK: Final = 0.25
@@ -111,9 +110,7 @@ class Insistence:
         return self._clock.now()
 
     def _ask_time(self) -> None:
-        asked = time.monotonic()
-        seconds = server_time(self._connection)
-        self._clock.heard(seconds, (asked + time.monotonic()) / 2)
+        self._clock.ask(self._connection)
 
 
 def _address(connection: Redis) -> str:

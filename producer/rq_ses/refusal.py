@@ -93,6 +93,17 @@ def is_denied(exc: BaseException) -> bool:
     return isinstance(exc, redis_errors.ResponseError) and any(mark in str(exc) for mark in _DENIALS)
 
 
+def is_passing(exc: BaseException) -> bool:
+    """Tell whether the server, or the way to it, is in a state that ends by itself."""
+    # The system's OSError: no descriptor is left for a connection, say.
+    return isinstance(exc, (*_PASSING, OSError)) or _PASSING_WORDS.search(_words(exc)) is not None
+
+
+def _words(exc: BaseException) -> str:
+    code = getattr(exc, "status_code", None) or ""  # redis-py 7 and later cut it off the text
+    return f"{type(exc).__name__} {code} {exc}"
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """An error of Redis: whether trying again may help, its words, and otherwise its remedy."""
@@ -105,15 +116,11 @@ class Refusal:
 def read_refusal(exc: redis_errors.RedisError | OSError) -> Refusal:
     """Return what an error of Redis, or of the system on the way to it, means for what was to be written."""
     reason = one_line(f"{type(exc).__name__}: {exc}", 200)
-    code = getattr(exc, "status_code", None) or ""  # redis-py 7 and later cut it off the text
-    words = f"{type(exc).__name__} {code} {exc}"
+    words = _words(exc)
     # A refusal of access is a ConnectionError to redis-py; it doesn't pass.
     # What Sentinels said is several servers' words: one that refuses says nothing of the others.
     for pattern, remedy in () if isinstance(exc, MasterNotFoundError) else _REMEDIES:
         if found := pattern.search(words):
             command = found.groupdict().get("command", "")
             return Refusal(False, reason, remedy.replace("COMMAND", command))
-    # The system's: no descriptor is left for a connection, say.
-    if isinstance(exc, (*_PASSING, OSError)) or _PASSING_WORDS.search(words):
-        return Refusal(True, reason)
-    return Refusal(False, reason, _ELSE)
+    return Refusal(True, reason) if is_passing(exc) else Refusal(False, reason, _ELSE)

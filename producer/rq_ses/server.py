@@ -170,17 +170,6 @@ def _is_ours(kind: object) -> bool:
     return isinstance(kind, type) and issubclass(kind, Patient)
 
 
-def server_time(connection: Redis) -> float:
-    """Ask the server for its time (epoch seconds), the one clock that all hosts share.
-
-    Raises:
-        redis.exceptions.RedisError: it could not be asked.
-    """
-    client: Any = connection
-    seconds, microseconds = client.time()
-    return int(seconds) + int(microseconds) / 1e6
-
-
 _PLAIN: Final[dict[str, Any]] = {
     "decode_responses": False,
     "encoding": "utf-8",

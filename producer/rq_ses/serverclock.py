@@ -7,7 +7,8 @@ attempt was) is reckoned and judged by the server's TIME alone.
 from __future__ import annotations
 
 import time
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 _SLEPT: Final = 1.0
 """Seconds by which the wall clock runs from the monotonic one when it is set, or the host has slept."""
@@ -36,6 +37,12 @@ class ServerClock:
         """
         return self.age <= seconds and abs(_apart() - self._apart) < _SLEPT
 
+    def ask(self, connection: Any) -> None:
+        """Ask the server for its time, and note it. Raises redis.exceptions.RedisError."""
+        asked = time.monotonic()
+        seconds = server_time(connection)
+        self.heard(seconds, (asked + time.monotonic()) / 2)
+
     def heard(self, seconds: float, at: float) -> None:
         """Note that the server's TIME was `seconds` when time.monotonic() was about `at`."""
         self._offset, self._heard_at, self._apart = seconds - at, at, _apart()
@@ -44,6 +51,17 @@ class ServerClock:
         """Return the server's time (epoch seconds); this host's own until the server has been heard."""
         offset = self._offset
         return time.time() if offset is None else time.monotonic() + offset
+
+
+def server_time(connection: Any) -> float:
+    """Ask the server for its time (epoch seconds). Raises redis.exceptions.RedisError."""
+    return epoch(connection.time())
+
+
+def epoch(told: Sequence[Any]) -> float:
+    """Return a server's answer to TIME, seconds and microseconds in any form, as epoch seconds."""
+    seconds, microseconds = told
+    return int(seconds) + int(microseconds) / 1e6
 
 
 def _apart() -> float:

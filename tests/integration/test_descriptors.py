@@ -83,7 +83,27 @@ def hog():
             pass
     print("fuller", flush=True)
 threading.Thread(target=hog, daemon=True).start()
-build_worker(load_worker_settings(lease=3)).work(logging_level="WARNING")
+build_worker(load_worker_settings(lease=3)).work()
+"""
+)
+
+
+ENQUEUEING = (
+    FILLING
+    + """
+import json, sys
+from rq_ses import Message, Outbox, OutboxUnavailable
+outbox = Outbox(sys.argv[1], enqueue_timeout=0.3)
+message = Message(sender="a@example.com", to="b@example.com", subject="x", text="x")
+assert fill() > 0
+error = ""
+try:
+    outbox.send(message)
+except OutboxUnavailable as exc:
+    error = str(exc)
+for descriptor in held:
+    os.close(descriptor)
+print(json.dumps({"error": error, "job_id": outbox.send(message).job_id}))
 """
 )
 
@@ -130,6 +150,12 @@ def test_a_first_request_without_a_descriptor_is_surely_unsent(url: str) -> None
     found = _ran(FIRST_REQUEST, url)
     assert (found["outcome"], found["ambiguous"]) == ("transient", False)
     assert found["code"] in ("ConnectionFailed", "NameResolutionFailed")
+
+
+def test_without_a_descriptor_for_a_connection_redis_is_away(redis_url: str, redis: Redis) -> None:
+    told = _ran(ENQUEUEING, redis_url)
+    assert "Too many open files" in str(told["error"])
+    assert status(redis, str(told["job_id"])) == "queued"
 
 
 def _limited(

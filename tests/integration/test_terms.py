@@ -12,7 +12,7 @@ import pytest
 from redis import Redis
 
 from rq_ses import Outbox, OutboxUnavailable, Submission, contract
-from rq_ses.server import server_time
+from rq_ses.serverclock import server_time
 from rq_ses_worker.task import read_job
 from support.mail import mail
 

@@ -263,8 +263,7 @@ class Audit:
     def _now(self) -> float:
         """Return the server's time, for this host's may be wrong."""
         if self._clock.age == float("inf"):
-            seconds, microseconds = self._connection.time()
-            self._clock.heard(seconds + microseconds / 1e6, time.monotonic())
+            self._clock.ask(self._connection)
         return self._clock.now()
 
     def _look(self, ids: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:

@@ -8,7 +8,6 @@ Retry, which needs a scheduler (`rq worker --with-scheduler`) and may come up to
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
@@ -87,9 +86,7 @@ def _clock_of(job: Job | None) -> ServerClock:
     """Return the server's clock: that of the host may be wrong."""
     clock = ServerClock()
     if job:
-        began = time.monotonic()
-        seconds, microseconds = job.connection.time()
-        clock.heard(seconds + microseconds / 1e6, (began + time.monotonic()) / 2)
+        clock.ask(job.connection)
     return clock
 
 

@@ -28,7 +28,7 @@ from rq.utils import utcformat
 
 from rq_ses import contract
 from rq_ses.gate import GateState, read_gate
-from rq_ses.serverclock import ServerClock
+from rq_ses.serverclock import ServerClock, epoch
 from rq_ses_worker import events
 from rq_ses_worker.account import Account
 from rq_ses_worker.gate import GatePolicy, View
@@ -334,9 +334,8 @@ class Lifecycle:
         return str(utcformat(datetime.fromtimestamp(self.clock.now(), UTC)))
 
     def _hear(self, moment: Sequence[bytes], began: float) -> None:
-        seconds, microseconds = moment
         # The script looked at its clock somewhere between the call and the answer.
-        self.clock.heard(int(seconds) + int(microseconds) / 1e6, (began + time.monotonic()) / 2)
+        self.clock.heard(epoch(moment), (began + time.monotonic()) / 2)
 
     def reclaim(self, most: int = 100) -> list[Overdue]:
         """Return executions whose lease ran out; end each by `settle` with `overdue`."""

@@ -7,33 +7,19 @@ import re
 import time
 from typing import Final
 
-from redis.exceptions import (
-    ConnectionError as NotConnected,
-)
-from redis.exceptions import (
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-)
-from redis.exceptions import (
-    TimeoutError as NoAnswer,
-)
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from rq_ses.plaintext import one_line
+from rq_ses.refusal import is_passing
 from rq_ses_worker import events
 
-_PASSING: Final = re.compile(
-    r"\b(?:BUSY|CLUSTERDOWN|LOADING|MASTERDOWN|MISCONF|NOAUTH|NOREPLICAS|OOM|READONLY|TRYAGAIN|WRONGPASS)\b"
-)
+_MENDED: Final = re.compile(r"\b(?:MISCONF|NOAUTH|OOM|WRONGPASS)\b")
+"""Codes of what an operator ends: a producer's caller is told, a worker waits."""
 
 
 def passes(exc: RedisError) -> bool:
     """Tell whether the server's state is to blame, and not what was asked of it: so it passes some time."""
-    if isinstance(exc, NotConnected | NoAnswer):
-        return True
-    known = isinstance(exc, ReadOnlyError | OutOfMemoryError)
-    return known or (isinstance(exc, ResponseError) and _PASSING.search(str(exc)) is not None)
+    return is_passing(exc) or out_of_memory(exc) or _MENDED.search(str(exc)) is not None
 
 
 def out_of_memory(exc: RedisError) -> bool:

@@ -104,19 +104,21 @@ class Missing:
 
     def __str__(self) -> str:
         """Say what, and the words for ACL SETUSER; "" if nothing is missing."""
-        parts, grants = [], []
-        if self.commands:
-            parts.append(f"call {', '.join(self.commands)}")
-            grants += [f"+{command.lower().replace(' ', '|')}" for command in self.commands]
-        if self.keys:
-            parts.append(f"use keys {' '.join(self.keys)}")
-            grants.append(f"~{contract.PREFIX}*")
-        if self.channels:
-            parts.append(f"use channels {' '.join(self.channels)}")
-            grants.append(f"&{contract.PREFIX}*")
-        return f"this user may not {', nor '.join(parts)}; set: ACL SETUSER … {' '.join(grants)}" * bool(
-            parts
+        if not self.lacks:
+            return ""
+        grants = [f"+{command.lower().replace(' ', '|')}" for command in self.commands]
+        grants += [f"~{contract.PREFIX}*"] * bool(self.keys) + [f"&{contract.PREFIX}*"] * bool(self.channels)
+        return f"this user may not {self.lacks}; set: ACL SETUSER … {' '.join(grants)}"
+
+    @property
+    def lacks(self) -> str:
+        """What the user may not do; "" if nothing is missing."""
+        parts = (
+            ("call ", ", ", self.commands),
+            ("use keys ", " ", self.keys),
+            ("use channels ", " ", self.channels),
         )
+        return ", nor ".join(f"{verb}{between.join(names)}" for verb, between, names in parts if names)
 
 
 def needed_commands() -> tuple[str, ...]:
@@ -133,7 +135,7 @@ def missing_rights(connection: Redis) -> Missing | None:
     """
     patterns = [f"{contract.PREFIX}{kind}:*" for kind in (*_REGISTRIES, *_OTHERS)]
     channels = [contract.wake_channel("x"), f"{contract.PREFIX}pubsub:x"]
-    # Always with all arguments, as the scripts call them.
+    # With all arguments, as when it is called: they tell which keys it is about.
     asked = {(command, ""): [*command.split(), *COMMANDS[command]] for command in needed_commands()}
     for pattern in patterns:
         key = f"{pattern[:-1]}x"

@@ -19,6 +19,7 @@ from rq_ses.deadletter.filter import Filter
 from rq_ses.deadletter.letter import DeadLetter, Entry, entries, read_letter
 from rq_ses.deadletter.payload import Payload, Unreadable, is_ours, read_payload
 from rq_ses.jobdata import DATA_LIMIT
+from rq_ses.serverclock import server_time
 
 PAGE: Final = 500
 PAGE_BYTES: Final = 4 * 1024 * 1024
@@ -92,7 +93,7 @@ class Reader:
                 doesn't show it are looked at.
             since: pass over what was resent at that moment or later (epoch seconds of the server; 0: none).
         """
-        now = datetime.fromtimestamp(now_of(self._connection), UTC) if wanted.needs_clock else None
+        now = datetime.fromtimestamp(server_time(self._connection), UTC) if wanted.needs_clock else None
         matcher = wanted.matcher(now)
         need = payloads or wanted.needs_payload
         fits = matcher.fits_payload if wanted.needs_payload else None
@@ -222,12 +223,6 @@ def raw_id(job_id: str) -> bytes:
 def job_key(job_id: str) -> bytes:
     """Return the key of a job's hash."""
     return contract.JOB_PREFIX.encode() + raw_id(job_id)
-
-
-def now_of(connection: Any) -> float:
-    """Return the server's clock (epoch seconds)."""
-    seconds, microseconds = connection.time()
-    return float(seconds + microseconds / 1e6)
 
 
 def _seconds(raw: bytes) -> float:

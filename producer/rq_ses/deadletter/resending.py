@@ -18,7 +18,8 @@ from rq_ses.deadletter.edits import Check, Edited, EditRefused, Edits
 from rq_ses.deadletter.filter import Filter
 from rq_ses.deadletter.interrupts import interrupts_held
 from rq_ses.deadletter.letter import DeadLetter
-from rq_ses.deadletter.reader import RESENT_FIELD, Passed, Reader, now_of, raw_id
+from rq_ses.deadletter.reader import RESENT_FIELD, Passed, Reader, raw_id
+from rq_ses.serverclock import server_time
 
 BATCH: Final = 500
 BATCH_BYTES: Final = 4 * 1024 * 1024
@@ -111,7 +112,7 @@ class Resending:
         if limit is not None and limit < 0:
             raise ValueError(f"limit: {limit!r:.80} is out of range: give a number ≥ 0")
         pace, changes = Pace(rate), Edits(edits, named=wanted.ids is not None)
-        since = now_of(self._connection)
+        since = server_time(self._connection)
         if changes:
             self._check(wanted, changes, include_unknown=include_unknown)
         result, passed = Resent(), Passed()

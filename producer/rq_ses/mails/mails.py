@@ -21,6 +21,7 @@ from rq_ses.jobdata import DATA_LIMIT
 from rq_ses.mails.mail import FIELDS, Mail, read_mail
 from rq_ses.plaintext import one_line
 from rq_ses.server import connect, own_client
+from rq_ses.serverclock import epoch
 
 _SOCKET_TIMEOUT, _CONNECT_TIMEOUT = 10.0, 5.0
 _REGISTRIES: Final = ("scheduled", "finished", "failed", "canceled", "deferred")
@@ -165,7 +166,7 @@ class Mails:
             ahead=ahead,
             due=due,
             result=results[0][1] if isinstance(results, list) and results else {},
-            now=int(clock[0]) + int(clock[1]) / 1e6,
+            now=epoch(clock),
         )
 
     def _data(self, job: str, size: int) -> bytes:

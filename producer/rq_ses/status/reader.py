@@ -19,6 +19,7 @@ from rq_ses import contract
 from rq_ses.gate import GateState, read_gate
 from rq_ses.plaintext import one_line
 from rq_ses.server import borrowed
+from rq_ses.serverclock import epoch
 from rq_ses.status.snapshot import CurrentMail, QueueState, Snapshot, WorkerState
 from rq_ses.status.unserved import Unserved, unserved
 
@@ -77,7 +78,7 @@ def _snapshot(
         clock, suspended, keys, *about_queues = pipeline.execute(raise_on_error=False)
     if isinstance(clock, Exception):
         raise clock
-    now = int(clock[0]) + int(clock[1]) / 1e6
+    now = epoch(clock)
     refused = _refused(suspended, keys, about_queues, queues)
     parts = [about_queues[at : at + _PER_QUEUE] for at in range(0, len(about_queues), _PER_QUEUE)]
     fronts = [_listed(part[5]) for part in parts]

@@ -16,7 +16,7 @@ from redis.exceptions import NoPermissionError, ResponseError
 from rq_ses_worker.doctor.finding import Finding, Severity, ok
 from rq_ses_worker.endpoint import is_loopback
 from rq_ses_worker.preflight import ServerState, judge, read_state
-from rq_ses_worker.rights import COMMANDS
+from rq_ses_worker.rights import COMMANDS, missing_rights
 
 PINGS: Final = 21
 NEARLY_FULL: Final = 0.9
@@ -118,6 +118,8 @@ def _access(connection: Redis, redis_url: str) -> Iterator[Finding]:
         user: Any = connection.execute_command("ACL WHOAMI")
         name = user.decode("utf-8", "replace") if isinstance(user, bytes) else str(user)
         refused = list(_refused(connection, name, COMMANDS))
+        # What a worker asks at its start: of each kind of key, where the dry run asks of one key alone.
+        missing = None if refused else missing_rights(connection)
     except (NoPermissionError, ResponseError):
         yield Finding(
             "redis.acl",
@@ -128,6 +130,8 @@ def _access(connection: Redis, redis_url: str) -> Iterator[Finding]:
         return
     if refused:
         yield Finding("redis.acl", "error", f"user {name} may not call {', '.join(refused)}", remedy)
+    elif missing and missing.lacks:
+        yield Finding("redis.acl", "error", f"user {name} may not {missing.lacks}", remedy)
     else:
         yield ok("redis.acl", f"user {name} may do what workers and producers do")
     if name == "default" and not _has_password(redis_url):
