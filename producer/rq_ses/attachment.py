@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
 from pydantic import (
     AfterValidator,
@@ -81,3 +81,14 @@ class Attachment(BaseModel):
             name = fields.get("filename")
             return {**fields, "content_type": filetype(name) if isinstance(name, str) else UNKNOWN}
         return fields
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy, some fields with other values, which are judged as those of a new attachment.
+
+        Raises pydantic.ValidationError.
+        """
+        if not update:
+            return super().model_copy(deep=deep)
+        return self.model_validate(
+            {**{name: getattr(self, name) for name in self.model_fields_set}, **update}
+        )

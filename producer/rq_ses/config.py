@@ -189,8 +189,8 @@ class _Reader:
             self._unknown(name, f"{place}.{name}" if place else name, known)
 
     def _unknown(self, name: str, place: str, known: Collection[str]) -> None:
-        if place == f"rq_ses.{name}" and name in _TRANSPORT.values():
-            self._problem(place, f"is not known here: write it as {place_of(name)}")
+        if belongs := self._belongs(name, place):
+            self._problem(place, f"is not known here: write it as {belongs}")
             return
         instead = declared.meant(name, sorted(known))
         remedy = (
@@ -198,8 +198,18 @@ class _Reader:
         )
         self._problem(place, f"is not known here: {remedy}")
 
+    def _belongs(self, name: str, place: str) -> str:
+        """Return where a setting that stands in another place belongs, "" if nobody has such a setting."""
+        if place not in (name, f"rq_ses.{name}"):
+            return ""
+        if name in _TRANSPORT or name in _TRANSPORT.values():
+            return place_of(_TRANSPORT.get(name, name))
+        return place_of(name) if place == name and name in self._names else ""
+
     def _problem(self, place: str, text: str, name: str = "") -> None:
-        self._config.problems[name or place] = f"{self._path}, {place}: {text}"
+        # What stands at the top of a file is no setting, though it may have the name of one.
+        key = place if "." in place or place in _TABLES else f".{place}"
+        self._config.problems[name or key] = f"{self._path}, {place}: {text}"
 
 
 def place_of(name: str) -> str:

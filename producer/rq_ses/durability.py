@@ -13,13 +13,18 @@ from redis.commands.core import Script
 from rq_ses import contract
 from rq_ses.errors import DurabilityUnconfirmed
 from rq_ses.plaintext import one_line
+from rq_ses.ranges import checked_wait
 
 log = logging.getLogger(__name__)
 
 MARK: Final = f"{contract.PREFIX}ses:durable"
 """Key that every durable call writes; see `Durability.call`."""
 
+MOST_WAIT: Final = 3600
+"""Seconds."""
+
 _MARK_SECONDS: Final = 60
+_MOST_REPLICAS: Final = 100
 
 
 class Durability:
@@ -38,10 +43,12 @@ class Durability:
     """
 
     def __init__(self, connection: Redis, script: Script, *, replicas: int, timeout: float) -> None:
-        if isinstance(replicas, bool) or not isinstance(replicas, int) or replicas < 0:
-            raise ValueError(f"durable_replicas: {replicas!r:.80} is out of range: give a number ≥ 0")
-        if not 0 < timeout <= 3600:
-            raise ValueError(f"durable_timeout: {timeout!r:.80} is out of range: give seconds > 0")
+        if isinstance(replicas, bool) or not isinstance(replicas, int) or not 0 <= replicas <= _MOST_REPLICAS:
+            raise ValueError(
+                f"durable_replicas: {replicas!r:.80} is out of range: "
+                f"give a number from 0 to {_MOST_REPLICAS}"
+            )
+        checked_wait("durable_timeout", timeout, MOST_WAIT)
         self._connection = connection
         self._script = script
         self._replicas = replicas

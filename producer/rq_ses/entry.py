@@ -35,6 +35,11 @@ def make_entry(item: Message | Submission, queue: str, now: Callable[[], float])
     message, key = submission.message, submission.key
     if not isinstance(message, Message):
         raise TypeError(f"message must be a rq_ses.Message, not {type(message).__name__}")
+    if type(message) is not Message and (more := type(message).model_fields.keys() - Message.model_fields):
+        raise TypeError(
+            f"message is a {type(message).__name__}, which has fields that no Message has "
+            f"({', '.join(sorted(more))}): make a rq_ses.Message of it"
+        )
     payload = message.to_payload()
     # The id is made before anything is written, so that trying again can't enqueue a second time.
     if key is None:

@@ -86,8 +86,9 @@ def load_gate_settings(**overrides: Any) -> GateSettings:
     for each problem.
     """
     path = overrides.get("config") or os.environ.get(CONFIG_VARIABLE)
-    if path and not overrides.get("aws_region") and not any(os.environ.get(name) for name in REGIONS):
+    more = {}
+    if path:
         # What is wrong with the rest of it is the worker's business.
         values = read_config(path, os.environ, GateSettings.model_fields).values
-        overrides["aws_region"] = values.get("aws_region")
-    return load_settings(GateSettings, overrides, path=overrides.get("config"), whole_file=False)
+        more["aws_region"] = values.get("aws_region")
+    return load_settings(GateSettings, overrides, path=overrides.get("config"), whole_file=False, more=more)

@@ -143,6 +143,17 @@ class Message(BaseModel):
         """
         return cls.model_validate(fields, context=FROM_JSON)
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy, some fields with other values, which are judged as those of a new message.
+
+        Raises pydantic.ValidationError.
+        """
+        if not update:
+            return super().model_copy(deep=deep)
+        return self.model_validate(
+            {**{name: getattr(self, name) for name in self.model_fields_set}, **update}
+        )
+
     def to_payload(self) -> bytes:
         """Return the message as compact JSON in UTF-8; equal messages give equal bytes."""
         return self.__pydantic_serializer__.to_json(self, exclude_defaults=True)

@@ -15,11 +15,12 @@ from rq.utils import utcformat
 
 from rq_ses import contract
 from rq_ses.batching import batches, in_turn
-from rq_ses.durability import Durability
+from rq_ses.durability import MOST_WAIT, Durability
 from rq_ses.entry import Entry, make_entry
 from rq_ses.errors import IdempotencyConflict, RqSesError, UnusableMessage
 from rq_ses.insistence import Insistence
 from rq_ses.message import Message
+from rq_ses.ranges import checked_ttl, checked_wait
 from rq_ses.receipt import Receipt
 from rq_ses.results import OnConflict, Result, Wait, drawn, keeps, receipt_of, receipts_of
 from rq_ses.server import connect, own_client
@@ -81,8 +82,8 @@ class Outbox:
             self.queue = contract.checked_queue(queue)
         except ValueError as exc:
             raise ValueError(f"queue: {exc}") from exc
-        if not isinstance(enqueue_timeout, int | float) or not 0 < enqueue_timeout <= contract.YEARS:
-            raise ValueError(f"enqueue_timeout: {enqueue_timeout!r:.80} is out of range: give seconds > 0")
+        checked_wait("enqueue_timeout", enqueue_timeout)
+        checked_wait("durable_timeout", durable_timeout, MOST_WAIT)
         # Trying again is ours, bounded by enqueue_timeout: redis-py's own retries would multiply it.
         durable = durable_timeout * (2 if durable_replicas else 1)
         quick, patience = min(_CONNECT_TIMEOUT, enqueue_timeout), min(_SOCKET_TIMEOUT, enqueue_timeout)
@@ -105,7 +106,8 @@ class Outbox:
         self._keys = (contract.QUEUES_KEY, *chain.from_iterable(places))
         self._queues = tuple(part for name in names for part in (name, contract.wake_channel(name)))
         least = math.ceil(enqueue_timeout) + 60
-        ttls = [ttl if ttl < 0 else max(ttl, least) for ttl in (result_ttl, failure_ttl)]
+        given = checked_ttl("result_ttl", result_ttl), checked_ttl("failure_ttl", failure_ttl)
+        ttls = [ttl if ttl < 0 else max(ttl, least) for ttl in given]
         self._job_fields = (contract.JOB_TIMEOUT, *ttls)
 
     @classmethod

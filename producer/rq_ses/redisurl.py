@@ -32,7 +32,7 @@ _URL: Final = re.compile(
 _UNFIT: Final = re.compile(r"[\x00-\x20\x7f]")
 _HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+(?:%[^\[\]]+)?\]|[^\[\]:]*)(?::(?P<port>[^:]*))?")
 _USERINFO: Final = re.compile(r"^([A-Za-z+]+://)?.*@", re.DOTALL)
-_PASSWORD: Final = re.compile(r"(password=)[^&]*", re.IGNORECASE)
+_OPTION: Final = re.compile(r"([?&;])([^=?&;]*)=([^&;]*)")
 _NO_PORT: Final = re.compile(r":(?!//)(?!\d{1,5}(?:[/?]|$))[^/?]*")
 
 _ENCODED: Final = "write / as %2F, # as %23, ? as %3F, @ as %40"
@@ -44,6 +44,7 @@ _TLS_TEXTS: Final = frozenset(
     {*_TLS_FILES, "ssl_ca_path", "ssl_ca_data", "ssl_cert_reqs", "ssl_password", "ssl_ciphers"}
 )
 _SENTINELS: Final = frozenset({"sentinel_username", "sentinel_password"})
+_SECRET: Final = frozenset({"password", "ssl_password", "sentinel_password"})
 _NOT_BY_URL: Final = frozenset({"retry_on_error", "timeout"})
 """redis-py's parsers know them, its connections don't, or not as text."""
 
@@ -53,7 +54,18 @@ _REQUIREMENTS: Final = ("none", "optional", "required")
 
 def masked(url: str) -> str:
     """Return a server's URL with all that may be a password hidden."""
-    return _NO_PORT.sub(":***", _PASSWORD.sub(r"\1***", _USERINFO.sub(r"\1***@", url)))
+    return _NO_PORT.sub(":***", _options_masked(_USERINFO.sub(r"\1***@", url)))
+
+
+def _options_masked(text: str) -> str:
+    """Return a text without the values of options that hold a password, or that are misspelt and may."""
+    known = _options("redis+sentinel") - _SECRET
+
+    def option(found: re.Match[str]) -> str:
+        mark, name, value = found.groups()
+        return f"{mark}{name}={value if name in known else '***'}"
+
+    return _OPTION.sub(option, text)
 
 
 def check_redis_url(url: str) -> None:
@@ -167,7 +179,7 @@ def _path_problem(match: re.Match[str]) -> str:
 def _database_problem(text: str, form: str) -> str:
     if not text or (text.isascii() and text.isdigit()):
         return ""
-    return f"its database {shown(text, 30)} is not a number: write it as in {form}"
+    return f"its database {shown(_options_masked(text), 30)} is not a number: write it as in {form}"
 
 
 # Options
@@ -205,7 +217,7 @@ def _option_problem(name: str, value: str, scheme: str) -> str:
         return f"its option {name} is TLS's: begin with rediss{scheme.removeprefix('redis')}://"
     wanted = _wanted(name, value)
     if wanted:
-        said = "" if "password" in name else f" {shown(value, 30)}"
+        said = "" if name in _SECRET else f" {shown(value, 30)}"
         return f"its option {name}{said} can't be used: give {wanted}"
     return ""
 

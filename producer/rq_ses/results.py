@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from rq_ses.entry import Entry
 from rq_ses.errors import DurabilityUnconfirmed, IdempotencyConflict, RqSesError, SendManyInterrupted
@@ -61,6 +61,10 @@ def receipts_of(results: Iterable[Result]) -> list[Receipt]:
 
 def drawn(messages: Iterable[Message | Submission]) -> Iterator[Message | Submission]:
     """Yield what an iterable holds. Raises SendManyInterrupted from what it raises."""
+    # A message can be iterated over, too: pydantic gives its fields.
+    kind: Any = type(messages)
+    if issubclass(kind, Message) or not (hasattr(kind, "__iter__") or hasattr(kind, "__getitem__")):
+        raise TypeError(f"messages: a {kind.__name__} is no iterable of messages: give a list, or call send")
     iterator = iter(messages)
     while True:
         try:

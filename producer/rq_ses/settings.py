@@ -143,7 +143,12 @@ def load_producer_settings(*, config: str | None = None, **overrides: Any) -> Pr
 
 
 def load_settings(
-    kind: type[_Settings], overrides: Mapping[str, Any], *, path: str | None, whole_file: bool
+    kind: type[_Settings],
+    overrides: Mapping[str, Any],
+    *,
+    path: str | None,
+    whole_file: bool,
+    more: Mapping[str, Any] | None = None,
 ) -> _Settings:
     """Return settings of a `kind`: overrides, else the environment, else the values of a file, else defaults.
 
@@ -152,6 +157,7 @@ def load_settings(
         overrides: values by field; None stands for none.
         path: of the file; else RQ_SES_CONFIG names it, or there is none.
         whole_file: whether everything in it must be known.
+        more: what else it says, by field, where not the whole of it is read.
 
     Raises:
         SettingsError: with a line for each problem, those of the file included.
@@ -160,6 +166,7 @@ def load_settings(
     file = path or os.environ.get(CONFIG_VARIABLE) or ""
     others = None if whole_file else declared.fields
     found = read_config(file, os.environ, kind.model_fields, others=others) if file else Config()
+    found.values |= {name: value for name, value in (more or {}).items() if value is not None}
     options = {name: value for name, value in overrides.items() if value is not None}
     environment = {declared.field_of(kind, name) for name in EnvSettingsSource(kind)()}
     in_file = f"the file {file}"

@@ -18,6 +18,10 @@ KEY_LIMIT: Final = 512
 
 Seconds = float | timedelta
 
+_FIRST: Final = datetime.min.replace(tzinfo=UTC).timestamp()
+_LAST: Final = datetime.max.replace(tzinfo=UTC, microsecond=0).timestamp()
+"""Moments that can be shown: in other zones a datetime may be a day before, or after."""
+
 
 @dataclass(frozen=True, slots=True)
 class Submission:
@@ -112,9 +116,12 @@ def is_unicode(text: str) -> bool:
 def _epoch(name: str, moment: datetime) -> float:
     if not isinstance(moment, datetime):
         raise TypeError(f"{name}: {moment!r:.80} is no datetime: give an aware datetime")
-    if moment.tzinfo is None:
+    if moment.utcoffset() is None:
         raise ValueError(f"{name}: {moment.isoformat()} has no time zone: give an aware datetime")
-    return checked_moment(name, moment).timestamp()
+    try:
+        return checked_moment(name, moment).timestamp()
+    except OverflowError:
+        raise ValueError(f"{name}: {moment.isoformat()} is beyond all calendars: give another year") from None
 
 
 def _seconds(name: str, length: Seconds) -> float:
@@ -128,4 +135,5 @@ def _seconds(name: str, length: Seconds) -> float:
 
 
 def _shown(epoch: float) -> str:
-    return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="seconds")
+    moment = min(max(epoch, _FIRST), _LAST)
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")

@@ -89,7 +89,16 @@ def test_all_missing_variables_are_named_at_once() -> None:
 @pytest.mark.parametrize(
     ("text", "place", "words"),
     [
-        ("surprise = 1", "surprise", "is not known here"),
+        ("surprise = 1", ".surprise", "is not known here"),
+        ("queue = 'x'", ".queue", "queue: is not known here: write it as rq_ses.queue"),
+        ("region = 'x'", ".region", "write it as endpoints.transport.settings.region"),
+        ("aws_region = 'x'", ".aws_region", "write it as endpoints.transport.settings.region"),
+        ("config = 'x'", ".config", "is not known here"),
+        (
+            "[rq_ses]\nsecret_access_key = 'x'",
+            "rq_ses.secret_access_key",
+            "endpoints.transport.settings.secret_",
+        ),
         ("[rq_ses]\nsurprise = 1", "rq_ses.surprise", "is not known here"),
         ("[rq_ses]\naws_region = 'x'", "rq_ses.aws_region", "is not known here"),
         ("[rq_ses]\nbase_url = 'x'", "rq_ses.base_url", "is not known here"),

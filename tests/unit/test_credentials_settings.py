@@ -343,3 +343,29 @@ def test_sts_is_asked_where_awss_own_tools_ask_it(environment: Any) -> None:
         environment(**variables)
         found = configured_endpoint("sts", None, os.environ)
         assert (found.url if found else None) == url
+
+
+@pytest.mark.parametrize(
+    "secret", ["wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLE+KEYx"]
+)
+def test_a_key_whose_id_and_secret_are_swapped_is_refused(environment: Any, secret: str) -> None:
+    environment(AWS_ACCESS_KEY_ID=secret, AWS_SECRET_ACCESS_KEY="AKIAIOSFODNN7EXAMPLE")
+    with pytest.raises(SettingsError) as caught:
+        load_worker_settings()
+    said = str(caught.value)
+    assert "AWS_ACCESS_KEY_ID: access_key_id holds a /, + or =, as no id does; key id and secret may" in said
+    assert "AWS_SECRET_ACCESS_KEY: secret_access_key looks like the id of a key" in said
+    assert secret[:4] not in said
+
+
+def test_swapped_keys_of_a_profile_are_refused_without_a_word_of_them(
+    environment: Any, tmp_path: Path
+) -> None:
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws" / "credentials").write_text(
+        "[default]\naws_access_key_id = wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEYxxx\n"
+        "aws_secret_access_key = AKIAIOSFODNN7EXAMPLE\n"
+    )
+    with pytest.raises(CredentialsUnavailable, match="may be swapped") as caught:
+        load_worker_settings().credentials().current()
+    assert "wJal" not in str(caught.value)

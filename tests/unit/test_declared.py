@@ -139,3 +139,17 @@ except ValueError as exc:
         "RQ_SES_CONCURENCY is not a setting: did you mean RQ_SES_CONCURRENCY?",
     ]
     assert {"queue", "concurrency", "account"} <= fields()
+
+
+def test_a_region_that_is_wrong_in_the_file_is_named_as_the_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "RQ_SES_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    path = tmp_path / "x.toml"
+    path.write_text('endpoints.transport = {type = "ses", settings = {region = "us east"}}')
+    with pytest.raises(SettingsError, match=rf"^AWS_REGION: 'us east' is not .* \(in {path}\)$"):
+        load_gate_settings(config=str(path))
+    assert load_gate_settings(config=str(path), aws_region="eu-west-1").aws_region == "eu-west-1"
+    monkeypatch.setenv("AWS_REGION", "eu-west-2")
+    assert load_gate_settings(config=str(path)).aws_region == "eu-west-2"

@@ -214,3 +214,12 @@ def test_a_multi_region_endpoint_is_refused_with_the_reason(host: str, path: str
 )
 def test_other_endpoints_are_no_multi_region_ones(host: str) -> None:
     assert endpoint_url("eu-west-1", f"https://{host}") == f"https://{host}{SEND_PATH}"
+
+
+@pytest.mark.parametrize(
+    "url", ["https://h/?token=s3cret", "https://h/p#s3cret", "https://u:s3cret@h/?x=s3cret"]
+)
+def test_a_token_in_a_query_is_not_shown(url: str) -> None:
+    with pytest.raises(ValueError, match="base_url") as caught:
+        endpoint_url("us-east-1", url)
+    assert "s3cret" not in str(caught.value)

@@ -53,6 +53,9 @@ FORMS: dict[str, Callable[[str], str]] = {
     "hex": lambda text: text.encode().hex(),
     "other case": str.swapcase,
     "wrapped": lambda text: "\r\n ".join(text[at : at + 20] for at in range(0, len(text), 20)),
+    "utf-16, read as bytes": lambda text: text.encode("utf-16-le").decode("latin-1"),
+    "broken by what can't be seen": "\u200b".join,
+    "hyphenated softly": lambda text: "\xad".join(text[at : at + 8] for at in range(0, len(text), 8)),
     "python": repr,
 }
 

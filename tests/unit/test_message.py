@@ -125,6 +125,34 @@ def test_a_copy_with_other_recipients_has_other_recipients() -> None:
     assert message.model_copy(update={"to": ("c@example.com",)}).recipients == ("c@example.com",)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("to", (), "no recipient"),
+        ("to", "not an address", "is not"),
+        ("subject", "Hi\r\nBcc: x@evil.example", "line"),
+        ("subject", object(), "string"),
+        ("body", "Hello", "did you mean text?"),
+    ],
+)
+def test_a_copy_is_judged_as_a_new_message_is(field: str, value: object, words: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Message(**FIELDS).model_copy(update={field: value})
+    (line,) = explain(caught.value)
+    assert field in line
+    assert words in line
+
+
+def test_a_copy_keeps_what_is_not_changed() -> None:
+    file = Attachment(filename="a.txt", content=b"Hello")
+    message = Message(**FIELDS, headers={"X-A": "1"}, attachments=[file])
+    assert message.model_copy(update={"to": "c@example.com"}).to == ("c@example.com",)
+    assert message.model_copy(update={"to": FIELDS["to"]}) == message == message.model_copy()
+    assert file.model_copy(update={"filename": "b.txt"}).content == b"Hello"
+    with pytest.raises(ValidationError):
+        file.model_copy(update={"content": "Hello"})
+
+
 def test_a_message_cannot_be_changed() -> None:
     message = Message(**FIELDS, headers={"X-A": "1"})
     with pytest.raises(ValidationError):

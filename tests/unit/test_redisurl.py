@@ -158,3 +158,23 @@ def test_files_of_tls_are_opened_at_once(tmp_path: Path) -> None:
 def test_the_bound_of_connections_is_read() -> None:
     assert max_connections("redis://h?db=1&max_connections=20") == 20
     assert max_connections("redis://:max_connections=3@h") is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://h/0?pasword=s3cret", "redis://h/0?PASSWORD=s3cret", "redis://h/0?pwd=s3cret&db=1",
+        "redis://h/0&password=s3cret", "redis://h/0;pass=s3cret", "redis://h/0?auth=s3cret;x",
+        "redis+sentinel://h/m/0?sentinel_pasword=s3cret", "redis+sentinel://h/m/0&sentinel_password=s3cret",
+        "redis://h/0?ssl_password=s3cret", "redis://h/0?x=1&authToken=s3cret", "redis://h?sentinel_password=s3cret",
+    ],
+)  # fmt: skip
+def test_a_password_in_a_misspelt_option_is_not_shown(url: str) -> None:
+    assert "s3cret" not in problem(url) + masked(url)
+    with pytest.raises(SettingsError) as caught:
+        load_producer_settings(redis_url=url)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_an_option_without_a_secret_is_shown() -> None:
+    assert masked("redis://:x@h/0?socket_timeout=3&db=1") == "redis://***@h/0?socket_timeout=3&db=1"

@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 _BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f]")
+_OF_SECRETS = re.compile(r"[/+=]")
+"""Base64's, as most secrets have them; a / in an id would end the first part of the credential scope."""
+_KEY_ID = re.compile(r"A[KS]IA[A-Z2-7]{16}")
+_SWAPPED = "key id and secret may be swapped: copy both again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +18,7 @@ class Credentials:
     """Hold one AWS identity; the secret key and the session token stay out of repr, str and pickles.
 
     Raises ValueError, naming the field and never its value, if one is empty, holds white space or a control
-    character, or (key id and token, which travel in headers) isn't ASCII.
+    character, or (key id and token, which travel in headers) isn't ASCII; or if id and secret are swapped.
     """
 
     access_key_id: str
@@ -24,6 +28,11 @@ class Credentials:
     def __post_init__(self) -> None:
         _check("access_key_id", self.access_key_id, in_header=True)
         _check("secret_access_key", self.secret_access_key, in_header=False)
+        # The id is shown, logged and sent.
+        if _OF_SECRETS.search(self.access_key_id):
+            raise ValueError(f"access_key_id holds a /, + or =, as no id does; {_SWAPPED}")
+        if _KEY_ID.fullmatch(self.secret_access_key):
+            raise ValueError(f"secret_access_key looks like the id of a key; {_SWAPPED}")
         if self.session_token is not None:
             _check("session_token", self.session_token, in_header=True)
 

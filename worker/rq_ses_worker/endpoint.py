@@ -16,6 +16,7 @@ SEND_PATH: Final = "/v2/email/outbound-emails"
 _REGION: Final = re.compile(r"[a-z]{2,}(?:-[a-z0-9]+)+-[0-9]{1,2}")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _UNFIT: Final = re.compile(r"[\x00-\x1f\x7f\\]|^\s|\s$")
+_QUERY: Final = re.compile(r"([?#]).+", re.DOTALL)
 _USERINFO: Final = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://|//)?.*@", re.DOTALL)
 
 
@@ -90,7 +91,7 @@ def secure_url(name: str, value: str, *, allow_http: bool = False) -> Url:
 def plain_url(name: str, value: str) -> Url:
     """Return the parts of an http(s) URL without userinfo, query and fragment, its default port left out.
 
-    Raises ValueError, naming the setting `name` and the value with any password masked.
+    Raises ValueError, naming the setting `name` and the value, userinfo and query masked.
     """
     shown = repr(masked(value))
     if _UNFIT.search(value):
@@ -110,8 +111,8 @@ def plain_url(name: str, value: str) -> Url:
 
 
 def masked(url: str) -> str:
-    """Return the URL with all that may be userinfo hidden; a password may hold any character."""
-    return _USERINFO.sub(r"\1***@", url)
+    """Return the URL with all that may be userinfo or a token hidden; a password may hold any character."""
+    return _QUERY.sub(r"\1***", _USERINFO.sub(r"\1***@", url))
 
 
 def is_loopback(host: str) -> bool:

@@ -21,9 +21,11 @@ _GRAM: Final = 8
 _ROUNDS: Final = 4
 """Times that a text is decoded: an echo may be escaped by each hop it passes."""
 
-_ASIDE: Final = re.compile(r"[\s+-]+")
+_ASIDE: Final = re.compile(
+    r"[\s+\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff-]+"
+)
 """Left out on both sides of a comparison: lines are wrapped; a + is a blank in forms, a - in base64's other
-alphabet."""
+alphabet; what can't be seen, such as the zeros of UTF-16, separates nothing."""
 _FOLDED: Final = str.maketrans(
     {chr(code): chr(code + 32) for code in range(ord("A"), ord("Z") + 1)} | {"_": "/"}
 )

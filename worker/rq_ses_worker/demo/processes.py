@@ -72,7 +72,7 @@ def worker(
 
 def clean_environment(**variables: str) -> dict[str, str]:
     """Return this process's environment without its own AWS, RQ and rq-ses settings, and with `variables`."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RQ_"))}
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(("AWS_", "RQ_"))}
     # RQ took its prefix from the environment when it was imported; all must use the same one.
     return {**kept, "RQ_KEY_PREFIX": RQ_KEY_PREFIX, **variables}
 
