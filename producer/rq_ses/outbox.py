@@ -50,7 +50,7 @@ class Outbox:
             more than `enqueue_timeout`, so that a call whose answer was lost finds what it has done.
         failure_ttl: seconds for which a failed mail is kept (-1: for ever).
         enqueue_timeout: seconds for which a call tries again while Redis is away. After a call that ended so,
-            those that follow have a quarter of a second to find Redis, until it is back.
+            one every 5 s has as long, the others a quarter of a second, until Redis is back.
         durable_replicas: replicas that must hold what a durable call has written; 0 waits for the disk alone.
         durable_timeout: seconds a durable call waits for either, beyond `enqueue_timeout`.
 

@@ -68,6 +68,13 @@ def test_every_option_has_help(path: str) -> None:
             assert name in str(COMMANDS[path].help), f"{path} doesn't explain {name}"
 
 
+@pytest.mark.parametrize("path", sorted(COMMANDS))
+def test_help_fits_a_terminal_of_80_columns(path: str) -> None:
+    with click.Context(COMMANDS[path], info_name=path, terminal_width=80) as context:
+        lines = COMMANDS[path].get_help(context).splitlines()
+    assert [line for line in lines if len(line) > 80] == []
+
+
 @pytest.mark.parametrize("path", ["rq-ses", "rq-ses breaker"])
 @pytest.mark.parametrize("columns", ["80", "40"])
 def test_a_list_of_commands_shows_whole_descriptions(path: str, columns: str) -> None:

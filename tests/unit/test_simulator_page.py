@@ -30,12 +30,20 @@ def service() -> Service:
     return Service(Options(error_shape="header"))
 
 
-def submit(service: Service, body: bytes, *, secret: str = "simulator-secret", query: str = "") -> int:
-    request = AWSRequest("POST", f"http://localhost{PATH}{query}", data=body)
+def submit(
+    service: Service,
+    body: bytes,
+    *,
+    secret: str = "simulator-secret",
+    query: str = "",
+    method: str = "POST",
+    path: str = PATH,
+) -> int:
+    request = AWSRequest(method, f"http://localhost{path}{query}", data=body)
     SigV4Auth(Credentials("AKIDSIMULATOR", secret), "ses", "us-east-1").add_auth(request)
     headers = [("Host", "localhost"), *request.headers.items()]
     raw = [(name.encode(), value.encode()) for name, value in headers]
-    return service.handle("POST", (PATH + query).encode(), raw, body, service.arrival()).status
+    return service.handle(method, (path + query).encode(), raw, body, service.arrival()).status
 
 
 def send(service: Service, to: str = "anna@example.com", **fields: Any) -> int:
@@ -247,6 +255,11 @@ def test_requests_that_send_nothing_are_listed_on_request(service: Service) -> N
     service.handle("GET", b"/v2/email/account", [], b"", service.arrival())
     assert subjects(page(service, "/")) == []
     assert subjects(page(service, "/?show=requests")) == ["GET /v2/email/account"]
+
+
+def test_a_question_that_was_answered_does_not_look_refused(service: Service) -> None:
+    assert submit(service, b"", method="GET", path="/v2/email/account") == 200
+    assert '<span class="badge good">200</span>' in page(service, "/?show=requests")
 
 
 def test_the_inbox_is_searched(service: Service) -> None:

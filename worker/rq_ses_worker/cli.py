@@ -73,14 +73,36 @@ _LEVELS = ("debug", "info", "warning", "error")
 @click.option(
     "--timeout", type=float, metavar="S", help="Seconds for one exchange with SES [RQ_SES_TIMEOUT]."
 )
-@click.option("--rate-limited-delay", type=float, metavar="S", help="Seconds [RQ_SES_RATE_LIMITED_DELAY].")
-@click.option("--transient-delay", type=float, metavar="S", help="Seconds [RQ_SES_TRANSIENT_DELAY].")
-@click.option("--backoff", type=float, metavar="X", help="Growth of delays [RQ_SES_BACKOFF].")
-@click.option("--max-delay", type=float, metavar="S", help="Bound of a growing delay [RQ_SES_MAX_DELAY].")
 @click.option(
-    "--max-attempts", type=int, metavar="N", help="Transient failures of a mail [RQ_SES_MAX_ATTEMPTS]."
+    "--rate-limited-delay",
+    type=float,
+    metavar="S",
+    help="Seconds until the next attempt after a 429 [RQ_SES_RATE_LIMITED_DELAY].",
 )
-@click.option("--give-up-after", type=float, metavar="S", help="Seconds of trying [RQ_SES_GIVE_UP_AFTER].")
+@click.option(
+    "--transient-delay",
+    type=float,
+    metavar="S",
+    help="Seconds until the next attempt after a 5xx [RQ_SES_TRANSIENT_DELAY].",
+)
+@click.option(
+    "--backoff", type=float, metavar="X", help="Factor by which delays grow; 1: constant [RQ_SES_BACKOFF]."
+)
+@click.option(
+    "--max-delay", type=float, metavar="S", help="Seconds that a growing delay is at most [RQ_SES_MAX_DELAY]."
+)
+@click.option(
+    "--max-attempts",
+    type=int,
+    metavar="N",
+    help="Attempts of a mail that may end transiently [RQ_SES_MAX_ATTEMPTS].",
+)
+@click.option(
+    "--give-up-after",
+    type=float,
+    metavar="S",
+    help="Seconds after which no mail is tried again [RQ_SES_GIVE_UP_AFTER].",
+)
 @click.option(
     "--lease", type=float, metavar="S", help="Seconds until a dead worker's mails move [RQ_SES_LEASE]."
 )

@@ -42,7 +42,7 @@ def discard(
 ) -> None:
     """Delete failed mails for good: those named by JOB_ID, those the options choose, or all.
 
-    What they say is gone, and so is what they failed of: `rq-ses failed --export FILE` with the same options
+    What they say is gone, and so is why they failed: `rq-ses failed --export FILE` with the same options
     keeps it. An idempotency key is free afterwards. Each mail is deleted in one step, and only if it still is
     the failed mail that was looked at; interrupted, it may be run again.
 

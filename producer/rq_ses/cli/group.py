@@ -119,5 +119,5 @@ def main() -> None:
 
     \b
     Example:
-      rq-ses send --from a@example.com --to b@example.com --subject Hi --text Hello
+      rq-ses send --from a@example.com --to b@example.com --subject Hi --text Hi
     """

@@ -69,7 +69,7 @@ def resend(
     Examples:
       rq-ses resend --code MessageRejected --dry-run
       rq-ses resend --code MessageRejected --newer-than 1d --rate 10
-      rq-ses resend --sender-domain old.example --set sender=shop@new.example --yes
+      rq-ses resend --sender-domain old.example --set sender=me@new.example --yes
       rq-ses resend 5f0c9d1e2b3a4c5d6e7f8091a2b3c4d5 --set to=anna@example.com
 
     Exit codes: 0 all was resent that may be, 1 some was not or it was interrupted, 2 bad command line,

@@ -125,10 +125,10 @@ def send(
 
     \b
     Examples:
-      rq-ses send --from a@example.com --to b@example.com --subject Hi --text Hello
+      rq-ses send --from a@example.com --to b@example.com --subject Hi --text Hi
       rq-ses send --jsonl mails.jsonl
       echo '{"sender": "a@example.com", "to": ["b@example.com"], "subject": "Hi",
-             "text": "Hello", "key": "welcome-7", "delay": 60}' | rq-ses send --jsonl -
+             "text": "Hello", "key": "hi-7", "delay": 60}' | rq-ses send --jsonl -
 
     Exit codes: 0 all were enqueued, 1 some were not (or not confirmed as durable, or an id was not printed,
     or it was interrupted: stderr says where to go on), 2 bad command line, 3 bad settings, 4 no Redis.

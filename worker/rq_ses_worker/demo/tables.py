@@ -37,8 +37,8 @@ def standing(counts: Mapping[str, Counter[str]], seconds: float) -> RenderableTy
     done = everywhere["finished"] + everywhere["failed"]
     head = Table.grid(padding=(0, 2))
     head.add_row(f" {seconds:4.1f} s", ProgressBar(mails, done, _BAR), f"{done} of {mails} have ended")
-    table = Table(box=box.SIMPLE_HEAD, show_footer=True, pad_edge=False)
-    table.add_column(" story", " all")
+    table = Table(box=box.SIMPLE_HEAD, show_footer=True, pad_edge=False, collapse_padding=True)
+    table.add_column(" story", " all", no_wrap=True)
     table.add_column("mails", str(mails), justify="right")
     for state in STATES:
         table.add_column(state, _count(everywhere, state), justify="right")
@@ -61,9 +61,15 @@ def _count(count: Counter[str], state: str) -> Text:
 
 def stories(found: Sequence[Verdict]) -> Table:
     """Return how each story ended, with its delays as the stand-in for SES measured them."""
-    table = Table(title="How each story ended", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in (" story", "ended", "attempts", "again after (measured)", "as told"):
-        table.add_column(name, no_wrap=name == " story")
+    table = Table(
+        title="How each story ended",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    for name in (" story", "ended", "attempts", "again after", "as told"):
+        table.add_column(name, no_wrap=True)
     for verdict in found:
         table.add_row(
             f" {verdict.story.title}",
@@ -76,8 +82,8 @@ def stories(found: Sequence[Verdict]) -> Table:
 
 
 def _delays(delays: Mapping[float, Sequence[float]]) -> str:
-    """Least and greatest of each promised delay: 5 s: 5.005-5.019."""
-    return "  ".join(
+    """Least and greatest of each promised delay, a line each: 5 s: 5.005-5.019."""
+    return "\n".join(
         f"{promised:g} s: {min(measured):.3f}–{max(measured):.3f}"
         for promised, measured in sorted(delays.items())
     )

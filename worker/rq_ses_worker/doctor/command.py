@@ -129,7 +129,7 @@ def doctor(
     \b
     Examples:
       rq-ses doctor --from shop@example.com
-      rq-ses doctor --from example.com --json | jq -r '.findings[] | select(.severity == "error") | .text'
+      rq-ses doctor --from example.com --json | jq -r '.findings[].text'
       rq-ses doctor --policy --from shop@example.com --account-id 123456789012
 
     Exit codes: 0 all is fine, 1 there are warnings, 2 bad command line, 3 bad settings, 5 something keeps

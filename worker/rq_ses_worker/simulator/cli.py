@@ -44,34 +44,37 @@ _EPILOG: Final = """\
 Examples:
   rq-ses simulator
   rq-ses simulator --port 0 --rate 14 --quota 50000 --log
-  rq-ses simulator --sandbox --verified example.com --verified anna@example.net
-  AWS_ACCESS_KEY_ID=AKID AWS_SECRET_ACCESS_KEY=secret rq-ses simulator --region eu-west-1
+  rq-ses simulator --sandbox --verified example.com --verified a@example.net
+  AWS_ACCESS_KEY_ID=AKID AWS_SECRET_ACCESS_KEY=secret \\
+  rq-ses simulator --region eu-west-1
 
 \b
 Point a worker at it:
   RQ_SES_BASE_URL=http://127.0.0.1:4579 AWS_REGION=us-east-1 \\
-  AWS_ACCESS_KEY_ID=AKIDSIMULATOR AWS_SECRET_ACCESS_KEY=simulator-secret rq-ses worker
+  AWS_ACCESS_KEY_ID=AKIDSIMULATOR AWS_SECRET_ACCESS_KEY=simulator-secret \\
+  rq-ses worker
 
 \b
 Recipients on faults.example script what happens to them:
   429x2.anna@faults.example     two 429s, then accepted
   503.ben@faults.example        one 503, then accepted
   429+503x2.carl@faults.example one 429, two 503s, then accepted
-  html502.dora@faults.example   a load balancer's page once (html400 to html599)
-  reject.eve@faults.example     MessageRejected every time (also: paused, suspended)
-  quota.fred@faults.example     the daily quota is used up, once (also: throttle)
+  html502.dora@faults.example   once a load balancer's page (html400 to 599)
+  reject.eve@faults.example     refused, always (also paused, suspended)
+  quota.fred@faults.example     refused, once: the day's quota (also throttle)
   slow-2.5.gina@faults.example  accepted at once, answered after 2.5 s
-  drop.hugo@faults.example      accepted, then the connection closes unanswered
+  drop.hugo@faults.example      accepted, then the connection is closed
   reset.ida@faults.example      not accepted, the connection is reset
 
 \b
-What it saw: open http://127.0.0.1:4579/ in a browser, or, as JSON for this machine alone:
-  curl http://127.0.0.1:4579/_simulator/requests    (or /mails, /stats; ?after=NUMBER)
+What it saw: open http://127.0.0.1:4579/ in a browser; or as JSON, for this
+machine alone:
+  curl http://127.0.0.1:4579/_simulator/requests    (or /mails, /stats)
   curl -X DELETE http://127.0.0.1:4579/_simulator   (forget everything)
 
 \b
-Exit codes: 0 stopped by a signal, 2 wrong options, 3 the address can't be had, or an RQ_SES_ variable is no
-setting, 4 aiohttp isn't installed.
+Exit codes: 0 stopped by a signal, 2 wrong options, 3 the address can't be
+had, or an RQ_SES_ variable is no setting, 4 aiohttp isn't installed.
 """
 
 

@@ -226,7 +226,7 @@ def _row(record: Record) -> dict[str, Any]:
         "to_more": max(0, len(recipients) - 3),
         "subject": subject[:300],
         "attachments": len(letter.attachments) if letter else 0,
-        "accepted": request.message_id is not None,
+        "good": request.message_id is not None or request.status == 200,
         "outcome": _outcome(record),
         "attempt": request.attempt,
         "fault": request.fault,
