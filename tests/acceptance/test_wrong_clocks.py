@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,7 +76,7 @@ def test_a_stock_worker_asks_the_server_for_the_time(
     assert status(redis, job_id) == "scheduled"
     with monkeypatch.context() as wrong:
         right: Callable[[], float] = wrong_clock.right_time
-        wrong.setattr(job_module.time, "time", lambda: right() + off)
+        wrong.setattr(time, "time", lambda: right() + off)
         redis.zrem("rq:scheduled:mail", job_id)
         redis.hset(f"rq:job:{job_id}", "status", "queued")
         redis.rpush("rq:queue:mail", job_id)
