@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -45,6 +46,9 @@ BODY_LIMIT: Final = 1 << 20
 
 _CONTENT: Final = {"Content-Type": "application/json"}
 _TEXTS: Final = ("code", "message", "request_id", "answered")
+_ID: Final = re.compile(r"(?:[0-9a-f]{1,16}(?:-[0-9a-f]{1,12}){0,7})?")
+"""An id as SES makes them: a message's, or a request's."""
+
 _IDS: Final = (*_TEXTS, "message_id")
 _NOTHING: Final[dict[str, str]] = {}
 _PIECE: Final = 65_536
@@ -245,6 +249,8 @@ class SesClient:
         return True
 
     def _without_secrets(self, outcome: Outcome, credentials: Credentials) -> Outcome:
+        if type(outcome) is Sent and _is_plain(outcome):
+            return outcome
         names = _IDS if isinstance(outcome, Sent) else _TEXTS
         texts: dict[str, Any] = {name: text for name in names if (text := getattr(outcome, name))}
         masked = self._secrets(credentials).masked
@@ -260,6 +266,13 @@ class SesClient:
             secrets = Secrets((*credentials.secrets, *self._proxy_secrets))
             self._masked = (credentials, secrets)
         return secrets
+
+
+def _is_plain(sent: Sent) -> bool:
+    """Tell whether a mail was accepted in SES's own words: thousands a second, without room for a secret."""
+    if sent.code or sent.message or sent.answered:
+        return False
+    return bool(_ID.fullmatch(sent.message_id or "") and _ID.fullmatch(sent.request_id or ""))
 
 
 def _outdated(outcome: Outcome) -> bool:
