@@ -66,6 +66,8 @@ class History:
     @classmethod
     def from_stored(cls, stored: Mapping[str, Any], *, fresh: bool) -> History:
         """Read a job's meta that is a mapping already."""
+        if not stored:
+            return cls()
         doubt = cls(
             ambiguous=_count(stored.get("ambiguous")),
             consented=_count(stored.get("consented")),
@@ -87,13 +89,14 @@ class History:
 
     def after(self, outcome: Outcome, ended: float) -> History:
         """Return the history with one more attempt, which ended at `ended` (epoch seconds)."""
-        return replace(
-            self,
+        return History(
             attempts=self.attempts + 1,
             rate_limited=self.rate_limited + isinstance(outcome, RateLimited),
             transient=self.transient + isinstance(outcome, Transient),
             ambiguous=self.ambiguous + outcome.ambiguous,
+            consented=self.consented,
             first_attempt_at=ended if self.first_attempt_at is None else self.first_attempt_at,
+            other=self.other,
         )
 
     def to_meta(self, outcome: Outcome) -> dict[str, Any]:
