@@ -115,7 +115,7 @@ def test_one_mail_is_shown_whole(redis: Redis, env: dict[str, str]) -> None:
         headers={"X-Order": "7"},
         text="Hello Anna,\n\n\x1b[2Jbye",
         html="<p>x</p>",
-        attachments=[{"filename": "a.txt", "content": "eHh4"}],
+        attachments=[{"filename": "a.txt", "content": b"xxx"}],
     )
     [job_id] = fail(redis, [message])
     shown = run(["failed", job_id], env).stdout
