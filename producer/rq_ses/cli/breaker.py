@@ -33,12 +33,12 @@ from rq_ses.gate import (
 from rq_ses.gatesettings import GateSettings, load_gate_settings
 from rq_ses.plaintext import one_line
 from rq_ses.status import served_accounts
+from rq_ses.status.view import UNKNOWN
 
 TIMEOUT: Final = 5.0
 """Seconds after which Redis counts as away."""
 
 _NONE: Final = "no bound"
-_UNKNOWN: Final = "not known: SES has not told it"
 _LISTED: Final = 20
 
 
@@ -216,13 +216,13 @@ def _next_probe(state: GateState, *, served: bool) -> str:
 
 def _rate(state: GateState) -> str:
     if state.rate is None:
-        return _NONE if state.answered else _UNKNOWN
+        return _NONE if state.rate_is_known else UNKNOWN
     return rate(state.rate)
 
 
 def _quota(state: GateState) -> str:
     if state.quota is None:
-        return _NONE if state.answered else _UNKNOWN
+        return _NONE if state.quota_is_known else UNKNOWN
     left = "?" if state.quota_left is None else f"{state.quota_left:,.0f}"
     return f"{left} of {state.quota:,.0f} recipients left"
 
