@@ -124,3 +124,10 @@ def read_refusal(exc: redis_errors.RedisError | OSError) -> Refusal:
             command = found.groupdict().get("command", "")
             return Refusal(False, reason, remedy.replace("COMMAND", command))
     return Refusal(True, reason) if is_passing(exc) else Refusal(False, reason, _ELSE)
+
+
+def in_words(exc: redis_errors.RedisError) -> str:
+    """Return for a command's user what an error of Redis says, and what is to be done about it."""
+    refusal = read_refusal(exc)
+    said = "did not answer" if refusal.passes else "refused"
+    return f"Redis {said} ({refusal.reason}): {refusal.remedy or _ELSE}"

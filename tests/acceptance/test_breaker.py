@@ -268,7 +268,7 @@ def test_rates_and_quotas_are_written_as_people_do(redis: Redis, worker_env: dic
         "1,000,000", "14", "0.05", "13.3333", "2.5", "100", "1,234,568",
     ]  # fmt: skip
     gate(redis, "default", "us-east-1")
-    assert "not known: SES has not told it" in run(["breaker", "show"], worker_env).stdout
+    assert "not known: SES hasn't told it" in run(["breaker", "show"], worker_env).stdout
 
 
 def test_a_status_says_of_a_gate_that_nobody_has_gone_by_that_it_is_so(

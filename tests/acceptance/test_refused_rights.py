@@ -13,7 +13,7 @@ from rq_ses import Outbox, contract
 from rq_ses.cli import exits
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.mail import mail, status
-from support.processes import running, running_module, worker_environment
+from support.processes import run, running, running_module, worker_environment
 from support.waiting import wait_for
 
 
@@ -84,3 +84,27 @@ def test_a_right_that_is_taken_away_while_it_sends_leaves_its_outcomes_in_the_lo
     wait_for(lambda: ses.mails)
     assert ses.mails[0].message_id in worker.output
     assert redis.zcard(contract.leases_key("mail")) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "right"),
+    [
+        (["failed"], "zrange"),
+        (["show", "--key", "k"], "hmget"),
+        (["cancel", "--key", "k"], "evalsha"),
+        (["breaker", "show"], "exists"),
+        (["status", "--sample", "0"], "time"),
+        (["audit", "--wait", "0"], "scan"),
+        (["health"], "smembers"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else value,
+)
+def test_a_command_names_the_right_that_it_lacks(
+    redis_url: str, env: dict[str, str], restrict: Callable[..., None], arguments: list[str], right: str
+) -> None:
+    Outbox(redis_url).send(mail(), key="k")
+    restrict(right)
+    done = run(arguments, env)
+    assert done.returncode == exits.UNAVAILABLE
+    assert done.stderr.startswith("Error: Redis refused (NoPermissionError: ")
+    assert f"+{right} " in done.stderr

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from rq_ses.cli.breaker import _rows
 from rq_ses.figures import age, counted, duration, figure, rate
 from rq_ses.gate import GateState
 from rq_ses.status import QueueState, Snapshot
-from rq_ses.status.view import screen
+from rq_ses.status.view import UNKNOWN, screen
 
 
 @pytest.mark.parametrize(
@@ -89,6 +90,12 @@ def test_what_isn_t_known_is_told_from_what_has_no_bound() -> None:
     assert "0.0 in use of no bound" in told
     assert "day        no bound" in told
     assert "not known" in shown(answered=1000.0 - 90_000).partition("day")[2]
+
+
+def test_the_breakers_command_knows_as_long_as_the_status_does() -> None:
+    for answered, quota in ((None, UNKNOWN), (990.0, "no bound"), (1000.0 - 90_000, UNKNOWN)):
+        rows = dict(_rows(replace(GATE, answered=answered), served=True))
+        assert rows["daily quota"] == quota
 
 
 def test_a_large_rate_is_written_in_full() -> None:

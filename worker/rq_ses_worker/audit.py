@@ -24,10 +24,11 @@ from rq_ses.jobdata import inflated_head
 from rq_ses.plaintext import one_line
 from rq_ses.serverclock import ServerClock
 from rq_ses_worker.idset import IdSet
-from rq_ses_worker.lifecycle import SCRATCH, failed_fields, lua
+from rq_ses_worker.lifecycle import failed_fields
 from rq_ses_worker.outcome import hinted
 from rq_ses_worker.placement import Placement, Repair, Verdict, judge, read_placement
 from rq_ses_worker.retry import Failed, History, RetryPolicy, decide, lost_worker
+from rq_ses_worker.scripts import SCRATCH, lua
 from rq_ses_worker.sweep import Sweep
 from rq_ses_worker.task import JobRefused, Task, read_job
 
@@ -94,7 +95,7 @@ class Audit:
             contract.registry_key("wip", queue),
             contract.leases_key(queue),
             *self._registries.values(),
-            f"{contract.PREFIX}workers:{queue}",
+            contract.workers_key(queue),
             SCRATCH,
         ]
         self._clock = ServerClock()

@@ -9,15 +9,14 @@ from typing import Annotated, Any, Literal
 
 import click
 from pydantic import Field
-from redis.exceptions import RedisError
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 
 from rq_ses import contract
 from rq_ses.cli import output
-from rq_ses.cli.exits import INCOMPLETE, OK, UNAVAILABLE
+from rq_ses.cli.exits import INCOMPLETE, OK
 from rq_ses.cli.helptext import show_defaults
+from rq_ses.cli.reaching import reaching_redis
 from rq_ses.cli.screen import console
-from rq_ses.plaintext import one_line
 from rq_ses.settings import Number, ProducerSettings, load_settings
 from rq_ses_worker.audit import Audit, Report
 from rq_ses_worker.retry import RetryPolicy
@@ -78,21 +77,14 @@ def audit(*, repair: bool, as_json: bool, wait: float, **options: Any) -> None:
     settings = load_audit_settings(**options)
     policy = RetryPolicy(on_unknown=settings.on_unknown, max_doubtful=settings.max_doubtful)
     found = open_ = 0
-    try:
-        with connect(settings.redis_url) as connection, _progress() as progress:
-            for queue in contract.queue_names(settings.queue):
-                task = progress.add_task(queue, total=None, read=0)
-                tell = partial(_read, progress, task)
-                for report in Audit(connection, queue, policy, wait=wait, tell=tell).run(repair=repair):
-                    found += 1
-                    open_ += not report.done
-                    output.echo(_json(report, queue) if as_json else _line(report))
-    except RedisError as exc:
-        reason = one_line(f"{type(exc).__name__}: {exc}", 300)
-        output.echo(
-            f"Error: Redis did not answer ({reason}): check RQ_SES_REDIS_URL and the server", err=True
-        )
-        sys.exit(UNAVAILABLE)
+    with reaching_redis(), connect(settings.redis_url) as connection, _progress() as progress:
+        for queue in contract.queue_names(settings.queue):
+            task = progress.add_task(queue, total=None, read=0)
+            tell = partial(_read, progress, task)
+            for report in Audit(connection, queue, policy, wait=wait, tell=tell).run(repair=repair):
+                found += 1
+                open_ += not report.done
+                output.echo(_json(report, queue) if as_json else _line(report))
     if not found:
         output.echo(f"every job of {settings.queue} stands where it belongs", err=True)
     elif open_:

@@ -12,10 +12,11 @@ from typing import Final
 
 import click
 from redis import Redis
-from redis.exceptions import RedisError
 
 from rq_ses import server
-from rq_ses.cli.exits import INCOMPLETE, OK, UNAVAILABLE
+from rq_ses.cli import output
+from rq_ses.cli.exits import INCOMPLETE, OK
+from rq_ses.cli.reaching import reaching_redis
 from rq_ses.plaintext import one_line
 from rq_ses.settings import load_producer_settings
 from rq_ses_worker.registered import age, registered
@@ -44,12 +45,9 @@ def health(*, url: str | None, host: str | None, redis_url: str | None, config: 
     if url is not None:
         _end(_trouble_at(url))
     settings = load_producer_settings(config=config, redis_url=redis_url)
-    try:
-        with server.connect(settings.redis_url, socket_timeout=_TIMEOUT, connect_timeout=_TIMEOUT) as redis:
-            _end(worker_trouble(redis, host or socket.gethostname(), now=datetime.now(UTC)))
-    except RedisError as exc:
-        click.echo(f"Error: Redis did not answer: {one_line(f'{type(exc).__name__}: {exc}', 200)}", err=True)
-        sys.exit(UNAVAILABLE)
+    connected = server.connect(settings.redis_url, socket_timeout=_TIMEOUT, connect_timeout=_TIMEOUT)
+    with reaching_redis(), connected as redis:
+        _end(worker_trouble(redis, host or socket.gethostname(), now=datetime.now(UTC)))
 
 
 def worker_trouble(connection: Redis, host: str, *, now: datetime) -> str:
@@ -82,5 +80,5 @@ def _trouble_at(url: str) -> str:
 
 def _end(trouble: str) -> None:
     if trouble:
-        click.echo(f"Error: {trouble}", err=True)
+        output.echo(f"Error: {trouble}", err=True)
     sys.exit(INCOMPLETE if trouble else OK)

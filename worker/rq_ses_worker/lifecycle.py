@@ -17,12 +17,10 @@ from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.resources import files
 from typing import Any, Final, Literal
 from zlib import compress
 
 from redis import Redis
-from redis.commands.core import Script
 from redis.exceptions import NoScriptError, RedisError
 from rq.utils import utcformat
 
@@ -34,6 +32,7 @@ from rq_ses_worker.account import Account
 from rq_ses_worker.gate import GatePolicy, View
 from rq_ses_worker.observation import Observation, observed
 from rq_ses_worker.outcome import Outcome
+from rq_ses_worker.scripts import SCRATCH, registered
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +47,6 @@ _EXECUTION = f"{contract.PREFIX}execution:"
 _INDEX = f"{contract.PREFIX}executions:"
 _RESULTS = f"{contract.PREFIX}results:"
 _WORKER = f"{contract.PREFIX}worker:"
-SCRATCH: Final = f"{contract.PREFIX}ses:scratch"
-"""A key of no meaning: scripts begin with its deletion, and make there what is then moved as a whole."""
 
 _RECEIPT_DATA = json.dumps([contract.JOB_FUNCTION, None, [], {}])
 _HEAD = struct.Struct(">BBBBIII")
@@ -184,7 +181,7 @@ class Lifecycle:
         ]
         self._promote_keys = [SCRATCH, *_flat(scheduled, lists)]
         self._renew_keys = [SCRATCH, *_flat(wip, self._leases_keys)]
-        self._scripts: dict[str, Any] = {name: _script(connection, name) for name in SCRIPTS}
+        self._scripts: dict[str, Any] = registered(connection)
 
     def rename(self, worker_name: str) -> None:
         """Act for a worker of another name from here on."""
@@ -387,21 +384,6 @@ def _entry(settlement: Settlement, clock: float) -> dict[str, Any]:
     if settlement.overdue:
         entry["overdue"] = 1
     return entry
-
-
-SCRIPTS: Final = ("claim", "settle", "observe", "limits", "promote", "reclaim", "renew")
-_GATED = frozenset({"claim", "observe", "limits"})
-"""Scripts that have gate.lua in front of them."""
-
-
-def _script(connection: Redis, name: str) -> Script:
-    return connection.register_script(lua("typed", *["gate"] * (name in _GATED), name))
-
-
-def lua(*names: str) -> str:
-    """Return the text of some of lua/*.lua, one behind the other."""
-    folder = files("rq_ses_worker").joinpath("lua")
-    return "\n".join(folder.joinpath(f"{name}.lua").read_text("utf-8") for name in names)
 
 
 def _flat(*columns: Sequence[str]) -> list[str]:

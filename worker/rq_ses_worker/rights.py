@@ -16,7 +16,7 @@ from redis.exceptions import ResponseError
 
 from rq_ses import contract
 from rq_ses.refusal import is_denied
-from rq_ses_worker.lifecycle import SCRATCH, SCRIPTS, lua
+from rq_ses_worker.scripts import SCRATCH, SCRIPTS, lua
 
 _CALL: Final = re.compile(r"\b(?:redis\.p?call|typed)\('([A-Z]+)'")
 

@@ -320,7 +320,6 @@ class WorkerSettings(ProducerSettings):
         It is the key of the settings, else what is found as AWS's SDKs find it, from the environment on.
         """
         from rq_ses_worker.identity.chain import Chain
-        from rq_ses_worker.identity.keys import GivenKeys
         from rq_ses_worker.identity.source import CredentialSource
         from rq_ses_worker.identity.sts import sts_of
 
@@ -332,10 +331,7 @@ class WorkerSettings(ProducerSettings):
                 token.get_secret_value() if token else None,
             )
             place = self.origin("aws_access_key_id") or "settings"
-            if self.aws_credential_expiration is None:
-                return CredentialSource.of(credentials, place)
-            keys = GivenKeys(credentials, place, self.aws_credential_expiration)
-            return CredentialSource(lambda: (keys, keys.load()))
+            return CredentialSource.of(credentials, place, self.aws_credential_expiration)
         environment = dict(os.environ)
         sts = partial(
             sts_of,

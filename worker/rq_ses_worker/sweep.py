@@ -18,8 +18,8 @@ from redis.exceptions import RedisError
 from rq_ses import contract
 from rq_ses_worker import events
 from rq_ses_worker.denial import raise_if_denied
-from rq_ses_worker.lifecycle import SCRATCH, lua
 from rq_ses_worker.parts import Parts
+from rq_ses_worker.scripts import SCRATCH, lua
 
 log = logging.getLogger(__name__)
 

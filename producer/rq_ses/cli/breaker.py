@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -12,14 +11,13 @@ from typing import Any, Final
 
 import click
 from redis import Redis
-from redis.exceptions import RedisError, ResponseError
 from rich.table import Table
 from rich.text import Text
 
 from rq_ses import server
 from rq_ses.cli import output
-from rq_ses.cli.exits import UNAVAILABLE
 from rq_ses.cli.helptext import WholeGroup
+from rq_ses.cli.reaching import reaching_redis
 from rq_ses.cli.screen import console
 from rq_ses.errors import SettingsError
 from rq_ses.figures import rate
@@ -35,12 +33,12 @@ from rq_ses.gate import (
 from rq_ses.gatesettings import GateSettings, load_gate_settings
 from rq_ses.plaintext import one_line
 from rq_ses.status import served_accounts
+from rq_ses.status.view import UNKNOWN
 
 TIMEOUT: Final = 5.0
 """Seconds after which Redis counts as away."""
 
 _NONE: Final = "no bound"
-_UNKNOWN: Final = "not known: SES has not told it"
 _LISTED: Final = 20
 
 
@@ -143,21 +141,9 @@ def close(**options: Any) -> None:
 
 @contextmanager
 def _redis(settings: GateSettings) -> Iterator[Redis]:
-    try:
-        with server.connect(
-            settings.redis_url, socket_timeout=TIMEOUT, connect_timeout=TIMEOUT
-        ) as connection:
-            yield connection
-    except ResponseError as exc:
-        text = "delete a key of the wrong type (WRONGTYPE), or give the user the right (NOPERM)"
-        output.echo(f"Error: Redis refused ({one_line(str(exc), 300)}): {text}", err=True)
-        sys.exit(UNAVAILABLE)
-    except RedisError as exc:
-        reason = one_line(f"{type(exc).__name__}: {exc}", 300)
-        output.echo(
-            f"Error: Redis did not answer ({reason}): check RQ_SES_REDIS_URL and the server", err=True
-        )
-        sys.exit(UNAVAILABLE)
+    connected = server.connect(settings.redis_url, socket_timeout=TIMEOUT, connect_timeout=TIMEOUT)
+    with reaching_redis(), connected as connection:
+        yield connection
 
 
 def _chosen(connection: Redis, settings: GateSettings) -> tuple[str, str]:
@@ -230,13 +216,13 @@ def _next_probe(state: GateState, *, served: bool) -> str:
 
 def _rate(state: GateState) -> str:
     if state.rate is None:
-        return _NONE if state.answered else _UNKNOWN
+        return _NONE if state.rate_is_known else UNKNOWN
     return rate(state.rate)
 
 
 def _quota(state: GateState) -> str:
     if state.quota is None:
-        return _NONE if state.answered else _UNKNOWN
+        return _NONE if state.quota_is_known else UNKNOWN
     left = "?" if state.quota_left is None else f"{state.quota_left:,.0f}"
     return f"{left} of {state.quota:,.0f} recipients left"
 

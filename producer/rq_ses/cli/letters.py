@@ -10,15 +10,12 @@ from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 import click
-from redis.exceptions import RedisError
 
 from rq_ses import contract
-from rq_ses.cli import output
-from rq_ses.cli.exits import UNAVAILABLE
+from rq_ses.cli.reaching import reaching_redis
 from rq_ses.deadletter import DeadLetters, Filter
 from rq_ses.invalid import shown
 from rq_ses.localtime import FORM, read_moment
-from rq_ses.plaintext import one_line
 from rq_ses.settings import load_producer_settings
 from rq_ses.textfile import NotText, decoded, read_text
 
@@ -160,15 +157,8 @@ def reached(queues: tuple[str, ...], redis_url: str | None, config: str | None) 
         names += [name] if alone else contract.queue_names(name)
     letters = DeadLetters(settings.redis_url, queues=names)
     try:
-        yield letters
-    except RedisError as exc:
-        reason = one_line(f"{type(exc).__name__}: {exc}", 300)
-        output.echo(
-            f"Error: Redis did not answer ({reason}): "
-            "check RQ_SES_REDIS_URL and the server, then run this again",
-            err=True,
-        )
-        sys.exit(UNAVAILABLE)
+        with reaching_redis():
+            yield letters
     finally:
         letters.connection.close()
 

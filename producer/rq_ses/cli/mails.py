@@ -9,14 +9,13 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
-from redis.exceptions import RedisError
 
 from rq_ses.cli import output
-from rq_ses.cli.exits import INCOMPLETE, UNAVAILABLE
+from rq_ses.cli.exits import INCOMPLETE
 from rq_ses.cli.groups import Ages, tell_rows
+from rq_ses.cli.reaching import reaching_redis
 from rq_ses.mails import MailNotFound, Mails
 from rq_ses.mails.view import mail_object, mail_rows
-from rq_ses.plaintext import one_line
 from rq_ses.settings import load_producer_settings
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -106,15 +105,10 @@ def _reached(*, queue: str | None, redis_url: str | None, config: str | None) ->
     settings = load_producer_settings(config=config, redis_url=redis_url, queue=queue)
     mails = Mails(settings.redis_url, queue=settings.queue)
     try:
-        yield mails
+        with reaching_redis():
+            yield mails
     except MailNotFound as exc:
         output.echo(f"Error: {exc}", err=True)
         sys.exit(INCOMPLETE)
-    except RedisError as exc:
-        reason = one_line(f"{type(exc).__name__}: {exc}", 300)
-        output.echo(
-            f"Error: Redis did not answer ({reason}): check RQ_SES_REDIS_URL and the server", err=True
-        )
-        sys.exit(UNAVAILABLE)
     finally:
         mails.connection.close()

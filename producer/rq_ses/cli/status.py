@@ -18,11 +18,12 @@ from rich.text import Text
 
 from rq_ses import contract, server
 from rq_ses.cli import output
-from rq_ses.cli.exits import INCOMPLETE, UNAVAILABLE
+from rq_ses.cli.exits import INCOMPLETE
+from rq_ses.cli.reaching import reaching_redis
 from rq_ses.cli.screen import console
 from rq_ses.gatesettings import GateSettings, load_gate_settings
-from rq_ses.plaintext import one_line
 from rq_ses.redisurl import masked
+from rq_ses.refusal import in_words
 from rq_ses.status import Rates, Snapshot, rates_between, read_snapshot
 from rq_ses.status.view import screen, status_object
 
@@ -93,12 +94,8 @@ class _Reader:
 
     @contextmanager
     def connected(self) -> Iterator[None]:
-        try:
-            with self._connection:
-                yield
-        except RedisError as exc:
-            output.echo(f"Error: {_away(exc)}: check RQ_SES_REDIS_URL and the server", err=True)
-            sys.exit(UNAVAILABLE)
+        with reaching_redis(), self._connection:
+            yield
 
 
 def _show(reader: _Reader, sample: float, *, as_json: bool) -> None:
@@ -134,7 +131,7 @@ def _watch(reader: _Reader, pause: float, *, as_json: bool) -> None:
             try:
                 after = reader.read()
             except RedisError as exc:
-                _tell(live, Text(f"{_away(exc)}; looking again", style="bold red"), shown)
+                _tell(live, Text(f"{in_words(exc)}; looking again", style="bold red"), shown)
                 continue
             rates = rates_between(before, after)
             before = after
@@ -164,7 +161,3 @@ def _tell(live: Live | None, text: Text, shown: RenderableType) -> None:
         live.update(Group(text, shown), refresh=True)
     else:
         output.echo(text.plain, err=True)
-
-
-def _away(exc: RedisError) -> str:
-    return f"Redis did not answer ({one_line(f'{type(exc).__name__}: {exc}', 300)})"

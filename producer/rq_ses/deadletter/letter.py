@@ -10,13 +10,14 @@ from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from rq_ses.deadletter.payload import Payload
 from rq_ses.deadletter.unsent import surely_unsent
 from rq_ses.hints import hint_for
 from rq_ses.message import Message
+from rq_ses.stored import count, date, moment
 
 ATTEMPT_FIELDS: Final = frozenset(
     {"attempts", "rate_limited", "transient", "first_attempt_at", "last_outcome", "final"}
@@ -112,8 +113,8 @@ def fresh_meta(meta: Mapping[str, Any], *, consent: bool) -> dict[str, Any]:
     fresh = {name: value for name, value in meta.items() if name not in ATTEMPT_FIELDS}
     if consent:
         # Where nobody counted, it was one at least.
-        doubt = max(1, _count(meta.get("ambiguous")))
-        fresh.update(ambiguous=doubt, consented=max(doubt + 1, _count(meta.get("consented"))))
+        doubt = max(1, count(meta.get("ambiguous")))
+        fresh.update(ambiguous=doubt, consented=max(doubt + 1, count(meta.get("consented"))))
     return fresh
 
 
@@ -146,9 +147,9 @@ def read_letter(entry: Entry, queue: str) -> DeadLetter:
         http_status=status,
         request_id=request_id,
         unknown=_unknown(meta, error, reported=reported),
-        attempts=_count(meta.get("attempts")),
-        first_attempt_at=_moment(meta.get("first_attempt_at")),
-        failed_at=_date(entry.ended_at),
+        attempts=count(meta.get("attempts")),
+        first_attempt_at=moment(meta.get("first_attempt_at")),
+        failed_at=date(entry.ended_at),
         description=entry.description.decode("utf-8", "replace"),
         error=error,
         meta=meta,
@@ -163,7 +164,7 @@ def _unknown(meta: Mapping[str, Any], error: str, *, reported: bool) -> bool:
     last = meta["last_outcome"] if reported else None
     if _DOUBT in error or (not surely_unsent(error) if last is None else last.get("ambiguous") is not False):
         return True
-    transient, ambiguous = _count(meta.get("transient")), meta.get("ambiguous")
+    transient, ambiguous = count(meta.get("transient")), meta.get("ambiguous")
     if isinstance(ambiguous, int):
         return ambiguous > 0
     # Where nobody counted the attempts in doubt, an earlier one that broke off may have been one.
@@ -226,27 +227,6 @@ def _from_error(error: str) -> tuple[str, str]:
 
 def _text(value: object) -> str:
     return value[:_TEXT_LIMIT] if isinstance(value, str) else ""
-
-
-def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else 0
-
-
-def _moment(value: object) -> datetime | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e11:
-        return None
-    return datetime.fromtimestamp(value, UTC)
-
-
-def _date(raw: bytes) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(raw.decode("ascii"))
-    except ValueError:
-        return None
-    try:
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except OverflowError:
-        return None
 
 
 def entries(blob: bytes) -> Iterator[Entry]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from rq_ses.contract import Priority
 from rq_ses.deadletter.letter import Entry, read_letter
 from rq_ses.deadletter.payload import Unreadable, read_payload
 from rq_ses.plaintext import one_line
+from rq_ses.stored import count, date, moment
 
 FIELDS: Final = (
     *("status", "origin", "created_at", "enqueued_at", "started_at", "ended_at", "description"),
@@ -104,11 +104,19 @@ def read_mail(
     failed = status in ("failed", "stopped")
     exc_string = result.get(b"exc_string", b"") if result.get(b"type") == b"2" and failed else b""
     entry = Entry(
-        size, job_id.encode("utf-8", "surrogateescape"), b"", b"failed", fields.get("ended_at", b""),
-        fields.get("meta", b""), fields.get("exc_info", b"") if failed else b"", b"", b"", b"", exc_string,
-    )  # fmt: skip
+        size=size,
+        job_id=job_id.encode("utf-8", "surrogateescape"),
+        score=b"",
+        status=b"failed",
+        ended_at=fields.get("ended_at", b""),
+        meta=fields.get("meta", b""),
+        exc_info=fields.get("exc_info", b"") if failed else b"",
+        description=b"",
+        resent_at=b"",
+        result=exc_string,
+    )
     letter = read_letter(entry, queue)
-    in_doubt = _count(meta.get("ambiguous"))
+    in_doubt = count(meta.get("ambiguous"))
     message, options = _payload(data)
     outcome = "sent" if sent is not None or status == "finished" else _plain(last.get("outcome"), 40)
     tells = failed or (outcome and outcome != "sent")
@@ -120,13 +128,13 @@ def read_mail(
         place=place,
         ahead=ahead,
         description=_text(fields.get("description"), 2 * contract.DESCRIPTION_LIMIT),
-        created_at=_date(fields.get("created_at")),
-        enqueued_at=_date(fields.get("enqueued_at")),
-        scheduled_for=_moment(due) if status == "scheduled" else None,
-        started_at=_date(fields.get("started_at")),
-        ended_at=_date(fields.get("ended_at")),
+        created_at=date(fields.get("created_at")),
+        enqueued_at=date(fields.get("enqueued_at")),
+        scheduled_for=moment(due) if status == "scheduled" else None,
+        started_at=date(fields.get("started_at")),
+        ended_at=date(fields.get("ended_at")),
         worker=_text(fields.get("worker_name"), 100),
-        attempts=_count(meta.get("attempts")),
+        attempts=count(meta.get("attempts")),
         in_doubt=in_doubt,
         outcome=outcome,
         code=one_line(letter.code, 120) if tells else "",
@@ -141,7 +149,7 @@ def read_mail(
         cc=_names(message.get("cc")),
         bcc=_names(message.get("bcc")),
         subject=_plain(message.get("subject"), _NAMES) if "subject" in message else None,
-        expires=_moment(options.get("expires")),
+        expires=moment(options.get("expires")),
         on_unknown=_plain(options.get("on_unknown"), 20) or None,
         keyed=bool(fields.get(contract.KEY_FIELD)),
         size=size,
@@ -188,21 +196,3 @@ def _plain(value: object, limit: int) -> str:
 
 def _text(value: bytes | None, limit: int) -> str:
     return one_line((value or b"")[: 4 * limit].decode("utf-8", "replace"), limit)
-
-
-def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else 0
-
-
-def _moment(value: object) -> datetime | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return datetime.fromtimestamp(value, UTC) if 0 < value < 1e11 else None
-
-
-def _date(raw: bytes | None) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat((raw or b"").decode("ascii"))
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None

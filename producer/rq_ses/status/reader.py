@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from redis import Redis
@@ -22,6 +21,7 @@ from rq_ses.server import borrowed
 from rq_ses.serverclock import epoch
 from rq_ses.status.snapshot import CurrentMail, QueueState, Snapshot, WorkerState
 from rq_ses.status.unserved import Unserved, unserved
+from rq_ses.stored import date
 
 FRONT: Final = 16
 """Mails at the front of a queue whose age is looked at: retries stand there, before older ones."""
@@ -283,10 +283,5 @@ def _number(value: Any) -> float | None:
 
 
 def _moment(value: Any) -> float | None:
-    if not isinstance(value, bytes):
-        return None
-    try:
-        moment = datetime.fromisoformat(value[:40].decode("ascii"))
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None
+    found = date(value[:40]) if isinstance(value, bytes) else None
+    return None if found is None else found.timestamp()

@@ -78,11 +78,14 @@ class CredentialSource:
         self._renew_at = -inf
 
     @classmethod
-    def of(cls, credentials: Credentials, name: str = "given keys") -> CredentialSource:
-        """Return a source that has these and no others."""
-        keys = GivenKeys(credentials, name)
+    def of(
+        cls, credentials: Credentials, name: str = "given keys", expires: datetime | None = None
+    ) -> CredentialSource:
+        """Return a source that has these and no others, until they end if they do."""
+        keys = GivenKeys(credentials, name, expires)
         source = cls(lambda: (keys, keys.load()))
-        source._provider, source._held = keys, _Held(credentials)
+        if expires is None:
+            source._provider, source._held = keys, _Held(credentials)
         return source
 
     def current(self) -> Credentials:

@@ -1,0 +1,32 @@
+"""Values as they stand in Redis, read with suspicion: anybody may have written them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+_LARGEST_COUNT = 2**31
+_LATEST = 1e11
+"""Epoch seconds: in the year 5138; what is later is a mistake, or meant to break a reader."""
+
+
+def count(value: object) -> int:
+    """Return a number of things; 0 for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return 0
+    return value if 0 <= value < _LARGEST_COUNT else 0
+
+
+def moment(value: object) -> datetime | None:
+    """Return epoch seconds as an aware datetime; None for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < _LATEST:
+        return None
+    return datetime.fromtimestamp(value, UTC)
+
+
+def date(raw: bytes | None) -> datetime | None:
+    """Return a moment in RQ's date form as an aware datetime; None for what is none."""
+    try:
+        found = datetime.fromisoformat((raw or b"").decode("ascii"))
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
