@@ -103,6 +103,11 @@ def test_what_cant_be_found_or_reached_has_its_exit_code(redis: Redis, env: Any,
         done = run([command, *arguments], env)
         assert done.returncode == 2
         assert "name the mail by JOB_ID or by --key: give exactly one of them" in done.stderr
+    odd = b"x\xffy".decode("utf-8", "surrogateescape")
+    assert run([command, odd], env).stderr.startswith("Error: job x y is not known")
+    done = run([command, "--key", odd], env)
+    assert done.returncode == 2
+    assert "Error: --key: 'x\\udcffy' can't be used: give a text of 1 to 512 characters" in done.stderr
     done = run([command, "nope", "--redis-url", AWAY], env)
     assert done.returncode == 4
     assert done.stderr.startswith("Error: Redis did not answer (ConnectionError")

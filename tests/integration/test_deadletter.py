@@ -620,3 +620,9 @@ def test_a_url_is_enough(redis: Redis, redis_url: str) -> None:
     fail(redis, mails(2))
     assert DeadLetters(redis_url, queues=["mail", "mail"]).groups().count == 2
     assert isinstance(fetch(redis, next(iter(standing_failed(redis)))), Job)
+
+
+def test_a_client_of_one_connection_reads_them_all(redis: Redis, redis_url: str) -> None:
+    fail(redis, mails(3), rejected("user@example.com"))
+    for client in (Redis.from_url(redis_url, max_connections=1), f"{redis_url}?max_connections=1"):
+        assert DeadLetters(client).groups().count == 3

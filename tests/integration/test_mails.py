@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -211,6 +212,32 @@ def test_hostile_hashes_are_shown_inert(redis: Redis, mails: Mails) -> None:
     redis.set("rq:job:text", "x")
     with pytest.raises(MailNotFound):
         mails.show("text")
+
+
+def test_an_id_that_is_no_text_is_looked_for_as_the_bytes_it_is(redis: Redis, mails: Mails) -> None:
+    job_id = queued(redis)
+    odd = b"x\xffy".decode("utf-8", "surrogateescape")
+    redis.hset(b"rq:job:x\xffy", mapping={**redis.hgetall(f"rq:job:{job_id}")})
+    redis.rpush("rq:queue:mail", b"x\xffy")
+    assert mails.show(odd).ahead == 1
+    assert mails.cancel(odd).canceled
+    assert redis.lrange("rq:queue:mail", 0, -1) == [job_id.encode()]
+    assert redis.hget(b"rq:job:x\xffy", "status") == b"canceled"
+
+
+@pytest.mark.parametrize(
+    ("named", "words"),
+    [
+        ({"key": ""}, "^key: "),
+        ({"key": 5}, "^key: 5"),
+        ({"key": "\udcff"}, "^key: "),
+        ({"job_id": 5}, "^job_id: 5"),
+    ],
+)
+def test_what_can_name_no_mail_is_refused(mails: Mails, named: dict[str, Any], words: str) -> None:
+    for act in (mails.show, mails.cancel):
+        with pytest.raises(ValueError, match=words):
+            act(**named)
 
 
 def test_any_client_may_be_handed_over(redis: Redis, redis_url: str) -> None:

@@ -369,3 +369,12 @@ def test_swapped_keys_of_a_profile_are_refused_without_a_word_of_them(
     with pytest.raises(CredentialsUnavailable, match="may be swapped") as caught:
         load_worker_settings().credentials().current()
     assert "wJal" not in str(caught.value)
+
+
+def test_a_profiles_endpoint_that_is_wrong_is_named_as_the_profiles(environment: Any, tmp_path: Path) -> None:
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws" / "config").write_text("[profile odd]\nendpoint_url = http://u:s3cret@127.0.0.1:1\n")
+    environment(AWS_PROFILE="odd")
+    said = problem()
+    assert said.endswith("remove what is before the @ (endpoint_url of profile odd)")
+    assert "s3cret" not in said

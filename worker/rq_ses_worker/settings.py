@@ -257,7 +257,10 @@ class WorkerSettings(ProducerSettings):
     @classmethod
     def _check_endpoint(cls, url: str | None, info: ValidationInfo) -> str | None:
         # What doesn't count may be anything.
-        return url if info.data.get("base_url", "") else cls._check_base_url(url, info)
+        if info.data.get("base_url", ""):
+            return url
+        with settingvalues.placed(_SERVICE, url):
+            return cls._check_base_url(url, info)
 
     @field_validator("aws_region")
     @classmethod

@@ -5,12 +5,17 @@ What needs more than the producer has is imported where it is used (see rq_ses_w
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final, Literal
 
 from pydantic import SecretStr
 
+from rq_ses.gatesettings import given_profile
 from rq_ses.invalid import shown
 from rq_ses_worker.credentials import Credentials
+from rq_ses_worker.identity.endpoints import configured_endpoint
 from rq_ses_worker.listening import read_listening
 
 _SLOWEST: Final = 0.01
@@ -58,6 +63,18 @@ def metrics(text: str) -> str:
     """Return where to listen. Raises ValueError."""
     read_listening(text)
     return text
+
+
+@contextmanager
+def placed(service: str, url: str | None) -> Iterator[None]:
+    """Let a ValueError about a service's URL say which profile gives it, if one does."""
+    try:
+        yield
+    except ValueError as exc:
+        found = configured_endpoint(service, given_profile(os.environ), os.environ)
+        if found is None or found.url != url or found.place in os.environ:
+            raise
+        raise ValueError(f"{exc} ({found.place})") from exc
 
 
 def lower(value: Any) -> Any:

@@ -17,6 +17,7 @@ from rq_ses.cli.reaching import reaching_redis
 from rq_ses.mails import MailNotFound, Mails
 from rq_ses.mails.view import mail_object, mail_rows
 from rq_ses.settings import load_producer_settings
+from rq_ses.submission import checked_key
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -97,6 +98,11 @@ def cancel(*, job_id: str | None, key: str | None, as_json: bool, **options: str
 def _check(job_id: str | None, key: str | None) -> None:
     if (job_id is None) == (key is None):
         raise click.UsageError("name the mail by JOB_ID or by --key: give exactly one of them")
+    if key is not None:
+        try:
+            checked_key(key)
+        except ValueError as exc:
+            raise click.UsageError(f"--{exc}") from None
 
 
 @contextmanager

@@ -66,6 +66,9 @@ class DeadLetters:
         connection = (
             connect(str(redis_url), **waits) if connection is None else own_client(connection, **waits)
         )
+        # A page is read while the one before it is worked on.
+        pool = connection.connection_pool
+        pool.max_connections = max(pool.max_connections, 2)
         self.connection: Redis = connection
         self.queues = tuple(dict.fromkeys(queues))
         self._reader = Reader(self.connection, self.queues)

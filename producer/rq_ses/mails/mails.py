@@ -15,13 +15,14 @@ from rq.utils import utcformat
 from rq_ses import contract
 from rq_ses.contract import PRIORITIES
 from rq_ses.deadletter.payload import is_ours
-from rq_ses.deadletter.reader import RESULTS_PREFIX
+from rq_ses.deadletter.reader import RESULTS_PREFIX, job_key, raw_id
 from rq_ses.errors import RqSesError
 from rq_ses.jobdata import DATA_LIMIT
 from rq_ses.mails.mail import FIELDS, Mail, read_mail
 from rq_ses.plaintext import one_line
 from rq_ses.server import connect, own_client
 from rq_ses.serverclock import epoch
+from rq_ses.submission import checked_key
 
 _SOCKET_TIMEOUT, _CONNECT_TIMEOUT = 10.0, 5.0
 _REGISTRIES: Final = ("scheduled", "finished", "failed", "canceled", "deferred")
@@ -102,34 +103,42 @@ class Mails:
         """
         name = self.named(job_id, key)
         before = self._read(name)
-        keys = [contract.JOB_PREFIX + name, contract.registry_key("canceled", before.queue)]
+        keys: list[str | bytes] = [job_key(name), contract.registry_key("canceled", before.queue)]
         for queue in self._queues:
             keys += [contract.queue_key(queue), contract.registry_key("scheduled", queue)]
-        args = [name, utcformat(datetime.now(UTC)), contract.CANCELED_TTL]
+        args = [raw_id(name), utcformat(datetime.now(UTC)), contract.CANCELED_TTL]
         canceled, status = self._cancel(keys=keys, args=args)
         if not canceled and status.decode("utf-8", "replace") != before.status:
             before = self._read(name)  # it has moved in between
         return Cancellation(before.job_id, bool(canceled), before)
 
     def named(self, job_id: str | None, key: str | None) -> str:
-        """Return the id of a job that is named by id or by key. Raises ValueError for both, or neither."""
+        """Return the id of a job that is named by id or by key.
+
+        Raises:
+            ValueError: both were given, or neither; or it can be nobody's.
+        """
         if (job_id is None) == (key is None):
             raise ValueError("name the mail by its job id or by its key: give exactly one of them")
-        return job_id if job_id is not None else contract.keyed_job_id(self.queue, str(key))
+        if key is not None:
+            return contract.keyed_job_id(self.queue, checked_key(key))
+        if not isinstance(job_id, str):
+            raise ValueError(f"job_id: {job_id!r:.80} can't be used: give the text that send returned")  # noqa: TRY004
+        return job_id
 
     def _read(self, job_id: str) -> Mail:
-        job = contract.JOB_PREFIX + job_id
+        job, name = job_key(job_id), raw_id(job_id)
         with self.connection.pipeline(transaction=True) as pipeline:
             pipeline.time()
             pipeline.hmget(job, *FIELDS)
             pipeline.hstrlen(job, "data")
             pipeline.ttl(job)
-            pipeline.xrevrange(RESULTS_PREFIX + job_id, count=1)
-            pipeline.exists(_EXECUTIONS + job_id)
+            pipeline.xrevrange(RESULTS_PREFIX.encode() + name, count=1)
+            pipeline.exists(_EXECUTIONS.encode() + name)
             for queue in self._queues:
-                pipeline.lpos(contract.queue_key(queue), job_id)
+                pipeline.lpos(contract.queue_key(queue), name)
                 for kind in _REGISTRIES:
-                    pipeline.zscore(contract.registry_key(kind, queue), job_id)
+                    pipeline.zscore(contract.registry_key(kind, queue), name)
             clock, found, size, ttl, results, leased, *places = (
                 _checked(answer) for answer in pipeline.execute(raise_on_error=False)
             )
@@ -169,7 +178,7 @@ class Mails:
             now=epoch(clock),
         )
 
-    def _data(self, job: str, size: int) -> bytes:
+    def _data(self, job: bytes, size: int) -> bytes:
         if not 0 < size <= DATA_LIMIT:
             return b""
         data = self.connection.hget(job, "data")
