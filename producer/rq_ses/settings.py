@@ -168,11 +168,18 @@ def load_settings(
     found = read_config(file, os.environ, kind.model_fields, others=others) if file else Config()
     found.values |= {name: value for name, value in (more or {}).items() if value is not None}
     options = {name: value for name, value in overrides.items() if value is not None}
-    environment = {declared.field_of(kind, name) for name in EnvSettingsSource(kind)()}
+    environment = {declared.field_of(kind, name): value for name, value in EnvSettingsSource(kind)().items()}
+    alike = {
+        name for name, value in found.values.items() if name in environment and environment[name] == value
+    }
     in_file = f"the file {file}"
-    given = {OPTIONS: options, ENVIRONMENT: environment, in_file: found.values.keys() | found.problems.keys()}
+    given = {
+        OPTIONS: options,
+        ENVIRONMENT: environment.keys(),
+        in_file: found.values.keys() | found.problems.keys(),
+    }
     origins = {name: place for place in reversed(given) for name in given[place]}
-    groups = judge(kind, getattr(kind, "groups", ()), given, unreadable=found.problems)
+    groups = judge(kind, getattr(kind, "groups", ()), given, unreadable=found.problems, alike=alike)
     origins |= groups.places
     values = {
         name: found.values[name]

@@ -49,6 +49,7 @@ def judge(
     given: Mapping[str, Collection[str]],
     *,
     unreadable: Collection[str],
+    alike: Collection[str] = (),
 ) -> Judgement:
     """Return from which place each group is taken.
 
@@ -57,6 +58,7 @@ def judge(
         groups: of that class.
         given: the fields that each place gives, that which counts first first: OPTIONS, ENVIRONMENT, a file.
         unreadable: fields whose values are known to be wrong.
+        alike: fields to which the file gives the environment's value, as by ${env.NAME}: none is left over.
     """
     result = Judgement()
     for group in groups:
@@ -72,6 +74,7 @@ def judge(
                 for place, there in parts.items()
                 if place != chosen
                 for name in there
+                if name not in alike
             )
         whole = chosen is not None and not _missing(group, parts[chosen])
         usable = whole and not _in(group.names, unreadable)

@@ -157,6 +157,21 @@ def test_a_profile_of_the_environment_beside_a_key_of_the_file_is_named(environm
     assert settings.unused == ("the key of AWS_PROFILE",)
 
 
+def test_a_file_that_takes_its_key_from_the_environment_leaves_nothing_unused(
+    environment: Any, file: Any
+) -> None:
+    taken = 'access_key_id = "${env.AWS_ACCESS_KEY_ID}"\nsecret_access_key = "${env.AWS_SECRET_ACCESS_KEY}"\n'
+    path = file(taken)
+    environment(AWS_ACCESS_KEY_ID="AKIAENV", AWS_SECRET_ACCESS_KEY=SECRET)
+    settings = load_worker_settings()
+    assert settings.credentials().current() == Credentials("AKIAENV", SECRET)
+    assert settings.unused == ()
+    file(taken + 'session_token = "left-over"\n')
+    assert load_worker_settings().unused == (
+        f"endpoints.transport.settings.session_token of the file {path}",
+    )
+
+
 def test_a_token_of_the_file_stays_with_its_key(environment: Any, file: Any) -> None:
     path = file(PAIR + 'session_token = "of-the-file"\n')
     environment(AWS_SESSION_TOKEN="left-over")

@@ -38,7 +38,8 @@ def _group_rows(group: Group, now: datetime) -> Iterator[Row]:
     yield Row(f"{group.count:>{_COUNT},}  ", _failure(group.code, group.cause))
     text = Text(f"failed {_span(group, now)}", style="dim")
     if group.unknown:
-        text.append(f"; {group.unknown:,} of them SES may have accepted", style="not dim yellow")
+        several = f"{group.unknown:,} of them SES may have accepted"
+        text.append(f"; {several if group.count > 1 else 'SES may have accepted it'}", style="not dim yellow")
     yield Row(_UNDER, text)
     if hint := group.hint:
         yield Row(_UNDER, f"Hint: {one_line(hint, 1000)}", "italic")

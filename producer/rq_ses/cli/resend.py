@@ -172,8 +172,9 @@ def _tell_left(result: Resent) -> bool:
 def _tell_unknown(count: int) -> None:
     if count:
         mails = counted(count, "mail", "mails")
+        they, them = ("it", "it") if count == 1 else ("they", "them")
         output.echo(
-            f"{mails} left: SES may have accepted them (--include-unknown resends them, too; "
-            "they may arrive twice)",
+            f"{mails} left: SES may have accepted {them} (--include-unknown resends {them}, too; "
+            f"{they} may arrive twice)",
             err=True,
         )

@@ -63,7 +63,7 @@ def _day(state: GateState, left: float) -> Finding:
 
 
 def _rate(state: GateState) -> Finding:
-    use = f"{figure(state.rate_in_use)} recipients a second are being sent"
+    use = f"{state.rate_in_use:,.1f} recipients a second are being sent"
     if state.rate is None:
         bound = "there is no limit" if state.rate_is_known else "the limit is not known: SES hasn't told it"
         return ok("gate.rate", f"{use}; {bound}")
