@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
@@ -25,7 +26,8 @@ from rq_ses_worker import audit as audit_module
 from rq_ses_worker.audit import Audit, Report
 from rq_ses_worker.audit_command import audit as command
 from rq_ses_worker.lifecycle import Lifecycle, Settlement, failed_fields, sent_fields
-from rq_ses_worker.retry import RetryPolicy
+from rq_ses_worker.retry import History, RetryPolicy, lost_worker
+from rq_ses_worker.sweeper import Sweeper
 from support.mail import fetch, mail, status
 from support.processes import environment
 from support.terminal import run_on_terminal
@@ -240,6 +242,25 @@ def test_a_job_whose_stock_worker_died_while_sending_follows_on_unknown(
         job.requeue()
         assert places(redis, job_id) == ["queue"]
     assert redis.keys("rq:execution*") == []
+
+
+@pytest.mark.parametrize(("max_doubtful", "place"), [(2, "queue"), (1, "failed")])
+def test_a_worker_ends_what_a_stock_worker_that_is_lost_began_and_counts_its_doubt_once(
+    redis: Redis, job_id: str, max_doubtful: int, place: str
+) -> None:
+    started_by_stock(redis, job_id)
+    lost = lost_worker("")
+    noted = History().after(lost, time.time()).to_meta(lost)
+    redis.hset(contract.JOB_PREFIX + job_id, "meta", json.dumps(noted))
+    sweeper = Sweeper(redis, ["mail"], threading.Event(), policy=RetryPolicy(max_doubtful=max_doubtful))
+    sweeper.sweep()
+    assert places(redis, job_id) == ["wip"]
+    stock_died(redis)
+    redis.delete(*redis.keys("rq:ses:sweep*"))
+    sweeper.sweep()
+    assert places(redis, job_id) == [place]
+    assert fetch(redis, job_id).get_meta()["ambiguous"] == 1
+    assert look(redis) == []
 
 
 def test_a_message_that_must_be_held_is_held_whatever_the_worker_would_do(redis: Redis) -> None:

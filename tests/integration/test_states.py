@@ -22,7 +22,8 @@ from rq_ses import IdempotencyConflict, Outbox, Receipt, Submission, contract
 from rq_ses_worker.audit import Audit, Report
 from rq_ses_worker.lifecycle import Lifecycle, Settlement, failed_fields, sent_fields
 from rq_ses_worker.retry import RetryPolicy
-from rq_ses_worker.sweep import Sweep, Sweeper
+from rq_ses_worker.sweep import Sweep
+from rq_ses_worker.sweeper import Sweeper
 from support.mail import fetch, mail, status
 
 JOB_ID = contract.keyed_job_id("mail", "k")

@@ -23,7 +23,7 @@ from rq_ses_worker.quota import Quota
 from rq_ses_worker.sending import Senders
 from rq_ses_worker.ses import SesClient
 from rq_ses_worker.settler import Settler
-from rq_ses_worker.sweep import Sweeper
+from rq_ses_worker.sweeper import Sweeper
 from rq_ses_worker.worker import MailWorker
 
 

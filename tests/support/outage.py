@@ -40,13 +40,19 @@ class Unavailable(BaseHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    """Takes many connections at once: one beyond the backlog would come a second late."""
+
+    request_queue_size = 256
+    daemon_threads = True
+
+
 @contextmanager
 def unavailable(port: int) -> Iterator[list[float]]:
     """Answer 503 at `port` until the block is left; yields the moments of attempts (epoch seconds)."""
     asked: list[float] = []
     handler = type("Handler", (Unavailable,), {"asked": asked})
-    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", port), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:

@@ -117,6 +117,14 @@ def test_a_probe_that_ses_may_have_accepted_counts_like_any_attempt() -> None:
     assert third.fields["exc"].splitlines()[0].endswith("; SES may have accepted it 3 times")
 
 
+@pytest.mark.parametrize("status", [408, 503])
+def test_probes_whose_failure_is_not_the_word_of_ses_send_no_mail_without_end(status: int) -> None:
+    nameless = Transient(status, None, "")
+    assert ended(nameless, before=History()).action == "retry"
+    last = ended(nameless, before=History(attempts=9, transient=9))
+    assert (last.action, last.meta["attempts"]) == ("failed", 10)
+
+
 def test_a_probes_mail_whose_time_is_over_ends() -> None:
     assert "expired before" in ended(BUSY, expires=NOW.timestamp() + 0.5).fields["exc"]
     old = History(attempts=1, first_attempt_at=NOW.timestamp() - 90_000)

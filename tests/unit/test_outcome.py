@@ -108,6 +108,26 @@ def test_after_these_answers_ses_may_have_accepted_the_mail(status: int) -> None
     assert _answer(status).ambiguous
 
 
+_ENVOY = "upstream connect error or disconnect/reset before headers. "
+
+
+@pytest.mark.parametrize(
+    ("words", "ambiguous"),
+    [
+        (_ENVOY + "reset reason: connection termination", True),
+        (_ENVOY + "reset reason: remote reset", True),
+        (_ENVOY + "retried and the latest reset reason: connection failure", True),
+        (_ENVOY + "reset reason: connection failure", False),
+        (_ENVOY + "reset reason: remote connection failure, transport failure reason: refused", False),
+        (_ENVOY + "reset reason: overflow", False),
+        ("<!DOCTYPE html><title>503 Backend fetch failed</title>", True),
+        ("<html><h1>503 Service Unavailable</h1>No server is available.</html>", False),
+    ],
+)
+def test_a_proxy_that_lost_ses_behind_the_request_leaves_a_doubt(words: str, ambiguous: bool) -> None:
+    assert classify(503, {"Content-Type": "text/plain"}, words.encode()).ambiguous is ambiguous
+
+
 @pytest.mark.parametrize("status", [-1, 0, 100, 101, 103, 199])
 def test_after_an_answer_that_is_none_ses_may_have_accepted_the_mail(status: int) -> None:
     assert _answer(status).ambiguous

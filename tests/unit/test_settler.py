@@ -286,15 +286,30 @@ def test_the_end_of_a_dead_lease_is_left_out_after_trouble_with_redis() -> None:
     assert lease("dead") not in settler
 
 
-@pytest.mark.usefixtures("impatient")
-def test_a_settler_that_is_refused_a_right_ends_and_keeps_what_it_has() -> None:
-    lifecycle = ShakyLifecycle("", NoPermissionError("User w has no permissions to run the 'zrem' command"))
+def refused(times: int) -> Settler:
+    """Return a settler whose thread has died of a right that is refused it so many times."""
+    error = NoPermissionError("User w has no permissions to run the 'zrem' command")
     shift = Shift(Leases(30.0))
-    settler = Settler(lifecycle, shift)  # type: ignore[arg-type]
+    settler = Settler(ShakyLifecycle("", *[error] * times), shift)  # type: ignore[arg-type]
     settler.put(sent("a"))
     settler.start()
     wait_for(lambda: not shift.parts.whole)
     with pytest.raises(Denied, match="the command ZREM to the user w"):
         shift.parts.check()
+    return settler
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_settler_that_is_refused_a_right_ends_and_keeps_what_it_has() -> None:
+    settler = refused(2)
     assert not settler.stop(1.0)
     assert lease("a") in settler
+
+
+@pytest.mark.usefixtures("impatient")
+def test_what_ends_after_the_settlers_thread_has_died_is_written_all_the_same() -> None:
+    settler = refused(1)
+    settler.put(sent("b"))
+    assert settler.stop(1.0)
+    assert lease("a") not in settler
+    assert lease("b") not in settler

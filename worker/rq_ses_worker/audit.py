@@ -27,7 +27,7 @@ from rq_ses_worker.idset import IdSet
 from rq_ses_worker.lifecycle import failed_fields
 from rq_ses_worker.outcome import hinted
 from rq_ses_worker.placement import Placement, Repair, Verdict, judge, read_placement
-from rq_ses_worker.retry import Failed, History, RetryPolicy, decide, lost_worker
+from rq_ses_worker.retry import WORKER_LOST, Failed, History, RetryPolicy, decide, lost_worker
 from rq_ses_worker.scripts import SCRATCH, lua
 from rq_ses_worker.sweep import Sweep
 from rq_ses_worker.task import JobRefused, Task, read_job
@@ -125,6 +125,18 @@ class Audit:
             expiring = [s.job_id for s in batch if s.expiring and s.job_id not in known]
             known.update(expiring)
             yield from self._expiring(expiring, repair=repair)
+
+    def abandoned(self) -> Iterator[Report]:
+        """Mend, and yield, mails whose entry in RQ's started registry has run out without a lease.
+
+        A stock worker that was killed leaves them, and only others of its kind would look there.
+        """
+        overdue = self._connection.zrangebyscore(self._keys[2], 0, self._now(), start=0, num=LOOKS)
+        suspects = [_Suspect(member.partition(b":")[0]) for member in overdue]
+        for job_id, placement, seen, verdict in self._confirmed(suspects):
+            done = self._mend(job_id, placement, seen, verdict.repair) if verdict.repair else None
+            if done is not None:
+                yield Report(_name(job_id), verdict.found, done)
 
     def _expiring(self, ids: Sequence[bytes], *, repair: bool) -> Iterator[Report]:
         """Report those that would be gone before they are sent: RQ's requeue leaves the failure's time."""
@@ -302,7 +314,9 @@ class Audit:
         fresh = any(execution.ours and execution.id.endswith("1") for execution in executions)
         outcome = lost_worker(one_line(placement.worker, 100))
         ended = self._now()
-        history = History.from_meta(placement.meta, fresh=fresh).after(outcome, ended)
+        history = History.from_meta(placement.meta, fresh=fresh)
+        if not _is_noted(placement):
+            history = history.after(outcome, ended)
         task = self._task(job_id)
         policy = self._policy.for_mail(task.on_unknown) if task else self._policy
         decision = decide(outcome, history, policy, ended=ended, expires=task.expires if task else None)
@@ -319,6 +333,16 @@ class Audit:
             return read_job(data) if data else None
         except JobRefused:
             return None  # the worker that claims it will say so
+
+
+def _is_noted(placement: Placement) -> bool:
+    """Tell whether a stock worker's attempt is counted already: job.py does so before the request leaves."""
+    if not placement.started or any(execution.ours for execution in placement.started):
+        return False
+    try:
+        return bool(json.loads(placement.meta)["last_outcome"]["code"] == WORKER_LOST)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return False
 
 
 def _chunks(items: Iterator[Any]) -> Iterator[list[Any]]:

@@ -66,6 +66,9 @@ MAIL_DOUBTED: Final = Event(
     "mail.doubted", WARNING, "job %(job_id)s: its lease may have run out before it was sent; given back"
 )
 MAIL_RECLAIMED: Final = Event("mail.reclaimed", WARNING, "job %(job_id)s: %(error)s", ("lost_worker",))
+MAIL_ABANDONED: Final = Event(
+    "mail.abandoned", WARNING, "job %(job_id)s, begun by a worker of RQ's own: %(found)s → %(done)s"
+)
 MAIL_ADOPTED: Final = Event("mail.adopted", INFO, "job %(job_id)s: claimed by a call whose answer was lost")
 MAIL_RAISED: Final = Event("mail.raised", ERROR, "job %(job_id)s: %(step)s raised")
 MAIL_UNSETTLED: Final = Event(

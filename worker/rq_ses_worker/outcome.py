@@ -49,6 +49,14 @@ _TRANSIENT_CODES: Final = frozenset({"RequestAbortedException", "RequestTimeout"
 _REFUSED_5XX: Final = frozenset({501, 503, 505, 508, 511, 521, 523, 525, 526, 529})
 """Answers of a server that didn't take the request on; after any other 5xx SES may have accepted it."""
 
+_FORWARDED: Final = re.compile(
+    r"disconnect/reset before headers"
+    r"(?!\. reset reason: (?:(?:remote |local )?connection (?:failure|timeout)|overflow))"
+    r"|backend fetch failed",
+    re.IGNORECASE,
+)
+"""What Envoy and Varnish write into a 503 when they lost SES behind the request, and not before it."""
+
 _SKEW_CODES: Final = frozenset({"RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed"})
 _SKEW_TEXT: Final = re.compile(
     r"signature (?:has )?expired|signature not yet current"
@@ -128,7 +136,9 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
             status, code, message, request_id, retry_after=retry_after, quota=quota, answered=answered
         )
     if status >= 500 or status in _TRANSIENT_STATUSES or code in _TRANSIENT_CODES:
-        ambiguous = code == "RequestAbortedException" or (status >= 500 and status not in _REFUSED_5XX)
+        ambiguous = code == "RequestAbortedException" or (
+            status >= 500 and (status not in _REFUSED_5XX or (not code and _was_forwarded(answer)))
+        )
         retry_after = _retry_after(headers)
         return Transient(
             status, code, message, request_id, ambiguous, retry_after=retry_after, answered=answered
@@ -142,6 +152,11 @@ def is_skew(outcome: Outcome) -> bool:
     if not isinstance(outcome, Terminal):
         return False
     return outcome.code in _SKEW_CODES or _SKEW_TEXT.search(outcome.message[:SUMMARY_LIMIT]) is not None
+
+
+def is_hearsay(outcome: Outcome) -> bool:
+    """Tell whether a failure bears no error's name: what stands before SES may have passed the mail on."""
+    return isinstance(outcome, Transient) and outcome.status is not None and not outcome.code
 
 
 def summary(outcome: _Answered) -> str:
@@ -231,6 +246,10 @@ def _is_throttled(status: int, answer: Answer) -> bool:
     return answer.code == "LimitExceededException" and bool(
         _LIMIT_TEXT.search(answer.message[:SUMMARY_LIMIT])
     )
+
+
+def _was_forwarded(answer: Answer) -> bool:
+    return _FORWARDED.search(answer.beginning) is not None
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -13,6 +13,9 @@ from rq_ses_worker.outcome import Outcome, RateLimited, Sent, Terminal, Transien
 OUTCOME_UNKNOWN: Final = "OutcomeUnknown"
 """Code of a mail that isn't sent again by itself, however it was requeued: its doubt is used up."""
 
+WORKER_LOST: Final = "WorkerLost"
+"""Code of an attempt whose worker died, or was away longer than its lease."""
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
@@ -210,7 +213,7 @@ def lost_worker(worker: str) -> Transient:
     """Return the outcome of an attempt whose worker died, or was away longer than its lease."""
     name = f"worker {worker}" if worker else "its worker"
     return Transient(
-        status=None, code="WorkerLost", message=f"{name} was lost while sending the mail", ambiguous=True
+        status=None, code=WORKER_LOST, message=f"{name} was lost while sending the mail", ambiguous=True
     )
 
 

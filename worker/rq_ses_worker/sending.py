@@ -16,7 +16,7 @@ from rq_ses.message import Message
 from rq_ses.plaintext import one_line
 from rq_ses_worker import events
 from rq_ses_worker.lifecycle import Claim, Lease, Settlement, failed_fields, sent_fields
-from rq_ses_worker.outcome import Outcome, RateLimited, Sent, Terminal, Transient, hinted
+from rq_ses_worker.outcome import Outcome, RateLimited, Sent, Terminal, Transient, hinted, is_hearsay
 from rq_ses_worker.retry import Again, History, RetryPolicy, decide, doubt_used_up, expired
 from rq_ses_worker.scope import scope
 from rq_ses_worker.shift import Shift
@@ -75,10 +75,12 @@ def probed(ending: Settlement, history: History, policy: RetryPolicy, expires: f
     """Return the ending of a probe: one that failed through no fault of its mail puts it back as it was.
 
     Such an attempt doesn't count: `history` is that before it. What SES may have accepted counts like any
-    attempt, and a mail whose time is over ends.
+    attempt, so does a failure that isn't SES's own word, and a mail whose time is over ends.
     """
     outcome = ending.outcome
     if outcome is None or outcome.ambiguous or isinstance(outcome, Sent) or scope(outcome) == "healthy":
+        return ending
+    if is_hearsay(outcome):
         return ending
     blamed: RateLimited | Transient
     if isinstance(outcome, Terminal):

@@ -104,7 +104,19 @@ class Settler:
         self._waiting.put(None)
         self._thread.join(timeout)
         self._cut.set()
+        if self._open and not self._thread.is_alive():
+            self._try_once_more()
         return not self._open
+
+    def _try_once_more(self) -> None:
+        """Write what can be after the thread has died: a mail whose receipt stands isn't sent again.
+
+        Of a batch that is refused each outcome is written as far as it may be.
+        """
+        try:
+            self._settle([one for one in list(self._open.values()) if not one.overdue])
+        except Exception as exc:  # noqa: BLE001 - why the thread died is told; each outcome is logged next
+            self._shift.trouble.note(exc if isinstance(exc, RedisError) else None)
 
     def log_unsettled(self) -> None:
         """Log each outcome that is not written, in full: it stands nowhere else."""

@@ -6,34 +6,20 @@ would throw away other hosts' records.
 
 from __future__ import annotations
 
-import logging
 import math
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from redis import Redis
-from redis.exceptions import RedisError
 
 from rq_ses import contract
-from rq_ses_worker import events
-from rq_ses_worker.denial import raise_if_denied
-from rq_ses_worker.parts import Parts
 from rq_ses_worker.scripts import SCRATCH, lua
-
-log = logging.getLogger(__name__)
-
-PERIOD: Final = 60.0
-"""Seconds between two sweeps."""
 
 CHUNK: Final = 500
 """Entries a step looks at: a millisecond or two of the server."""
 
 BREATH: Final = 0.005
 """Seconds between two steps."""
-
-LOCK: Final = f"{contract.PREFIX}ses:sweep"
-"""Key of the one worker that sweeps this minute; it expires by itself."""
 
 SLICE: Final = 10_000
 """Queued mails at the end of a queue, and others, that a sweep looks at: 3 µs of the server each."""
@@ -98,49 +84,3 @@ class Sweep:
         args = [*prefixes, contract.CANCELED_TTL, CHUNK, at, place, *job_ids]
         read, at, kept, length = self._script(keys=self._keys, args=args)
         return read, at, kept, length
-
-
-class Sweeper:
-    """Sweeps a worker's queues in a thread of its own, at its start and every minute, one worker at a time.
-
-    Args:
-        connection: any client.
-        queues: names.
-        closing: set when the worker ends.
-        parts: watches over its thread.
-    """
-
-    def __init__(
-        self,
-        connection: Redis,
-        queues: Sequence[str],
-        closing: threading.Event,
-        parts: Parts | None = None,
-    ) -> None:
-        self._connection: Any = connection
-        self._sweeps = {queue: Sweep(connection, queue) for queue in queues}
-        self._lock = f"{LOCK}:{','.join(queues)}"
-        self._closing = closing
-        self._thread = (parts or Parts()).thread("sweeper", self._work)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def _work(self) -> None:
-        while not self._closing.is_set():
-            try:
-                self.sweep()
-            except RedisError as exc:
-                raise_if_denied(exc)  # the heartbeat tells of all else
-            except Exception as exc:  # noqa: BLE001 - the next one may go well
-                events.SWEEP_FAILED.log(log, trace=True, error=type(exc).__name__)
-            self._closing.wait(PERIOD)
-
-    def sweep(self) -> None:
-        """Sweep, if no other worker of these queues has in the last minute. Raises RedisError."""
-        if not self._connection.set(self._lock, "", nx=True, px=int(PERIOD * 900)):
-            return
-        for queue, sweep in self._sweeps.items():
-            kept = sweep.run(self._closing.wait)
-            if kept:
-                events.MAILS_KEPT.log(log, mails=kept, queue=queue)

@@ -45,7 +45,7 @@ from rq_ses_worker.retry import RetryPolicy
 from rq_ses_worker.sending import Client, Senders
 from rq_ses_worker.settler import Settler
 from rq_ses_worker.shift import Shift
-from rq_ses_worker.sweep import Sweeper
+from rq_ses_worker.sweeper import Sweeper
 from rq_ses_worker.tally import Tally
 
 log = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ class MailWorker(BaseWorker):  # type: ignore[misc]
             else None
         )
         self._closing = threading.Event()
-        self._sweeper = Sweeper(connection, queues, self._closing, self._shift.parts)
+        self._sweeper = Sweeper(connection, queues, self._closing, self._shift.parts, policy)
         self._settler = Settler(
             self._lifecycle, self._shift, tally=tally, queues=list(queues), several=several(concurrency)
         )
