@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from rq_ses.declared import describe
 from rq_ses.errors import SettingsError
 from rq_ses.redisurl import masked
 from rq_ses.settings import ProducerSettings, load_producer_settings
+from rq_ses_worker.audit_command import AuditSettings
 from rq_ses_worker.credentials import Credentials
 from rq_ses_worker.gate import GatePolicy
 from rq_ses_worker.retry import RetryPolicy
@@ -376,3 +378,13 @@ def test_an_accounts_name_that_is_none_is_named_with_the_remedy(environment: Any
     [problem] = worker_problems(account=name)
     assert problem.startswith("RQ_SES_ACCOUNT: ")
     assert "use 1-64 ASCII letters" in problem
+
+
+def test_a_policy_has_one_set_of_defaults_wherever_it_is_built() -> None:
+    bounds = fields(RetryPolicy)
+    declared = {name: field.default for name, field in WorkerSettings.model_fields.items()}
+    assert {one.name: declared[one.name] for one in bounds} == {one.name: one.default for one in bounds}
+    audits = AuditSettings.model_fields
+    assert {name: audits[name].default for name in ("on_unknown", "max_doubtful")} == {
+        name: declared[name] for name in ("on_unknown", "max_doubtful")
+    }
