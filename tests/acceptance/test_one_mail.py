@@ -232,7 +232,7 @@ def test_an_import_and_an_export_say_what_became_of_them(redis: Redis, env: Any,
 
 @pytest.mark.parametrize(
     "command", ["failed", "failed --list", "failed --json", "status --sample 0", "status --json --sample 0",
-    "audit --wait 0 --repair", "show nope", "--help", "failed --help", "breaker show --region us-east-1"],
+    "audit --wait 0 --repair", "show nope", "--help", "failed --help", "breaker show"],
 )  # fmt: skip
 def test_no_broken_stdout_is_a_traceback(redis: Redis, env: Any, command: str) -> None:
     fail(redis, [mail() for _ in range(30)], rejected())
