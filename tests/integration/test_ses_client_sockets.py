@@ -434,7 +434,7 @@ def test_a_connection_that_breaks_while_the_request_is_sent_is_not_ambiguous(
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
     outcome = client_of(serving(hang_up).url).send_body(b"x" * 40_000_000)
-    assert_transient(outcome, "ConnectionClosed", ambiguous=False)
+    assert_transient(outcome, "WriteFailed", ambiguous=False)
 
 
 @pytest.mark.parametrize(
@@ -704,7 +704,7 @@ def test_a_broken_request_without_a_refusal_was_not_sent_whole(
     serving: Any, client_of: Any, answer: bytes
 ) -> None:
     outcome = client_of(serving(refusing(answer)).url).send_body(b"x" * 8_000_000)
-    assert_transient(outcome, "ConnectionClosed", ambiguous=False)
+    assert_transient(outcome, "WriteFailed", ambiguous=False)
     assert outcome.message.startswith("The request was not sent whole: ")
 
 
