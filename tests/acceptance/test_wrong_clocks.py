@@ -48,7 +48,7 @@ def test_a_worker_whose_clock_is_off_neither_fails_nor_expires_a_mail(
 def test_what_has_expired_by_the_servers_clock_is_not_sent_whatever_the_hosts_say(
     redis: Redis, redis_url: str, ses: SimulatorServer, worker_env: dict[str, str], tmp_path: Path, off: float
 ) -> None:
-    job_id = Outbox(redis_url).send(mail(), expires=0.0).job_id
+    job_id = Outbox(redis_url).send(mail(), expires=0.01).job_id
     with running_module([STRANGE, str(off), "worker"], worker_env, tmp_path / "wrong"):
         wait_for(lambda: status(redis, job_id) == "failed")
     assert fetch(redis, job_id).latest_result().exc_string.startswith("Expired: ")

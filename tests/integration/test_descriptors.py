@@ -83,7 +83,7 @@ def hog():
             pass
     print("fuller", flush=True)
 threading.Thread(target=hog, daemon=True).start()
-build_worker(load_worker_settings(lease=3)).work(logging_level="WARNING")
+build_worker(load_worker_settings(lease=3)).work()
 """
 )
 
