@@ -260,6 +260,10 @@ _BY_CODE: Final[dict[str, str]] = {
         "The mail could not be handed over in time, so it was not sent: lower RQ_SES_MIN_UPLOAD_RATE, or "
         "RQ_SES_CONCURRENCY where many large mails share the line, then resend."
     ),
+    "WriteFailed": (
+        "The connection broke off before the whole mail had left, so it was not sent. If large mails alone "
+        "end so, something on the way refuses their size: look at proxies and gateways, then resend."
+    ),
     "ReadTimeout": (
         f"No answer came in time. {_MAYBE} If it happens often, raise RQ_SES_TIMEOUT, or for large mails "
         "lower RQ_SES_MIN_UPLOAD_RATE."

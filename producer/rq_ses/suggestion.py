@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Final
 
 _LIMIT: Final = 60
-_CLOSE: Final = 0.8
+_CLOSE: Final = 0.75
 
 _MESSAGE: Final = {
     "sender": "from from_ from_email from_address from_addr from_addresses from_email_address from_name "

@@ -14,7 +14,7 @@ from rq_ses_worker.simulator.server import SimulatorServer
 from support.mail import mail
 from support.processes import KEY_ID, SECRET, TOKEN, environment, run
 
-COMMANDS = sorted(set(main.list_commands(click.Context(main))) - {"demo"})
+COMMANDS = sorted(main.list_commands(click.Context(main)))
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -434,7 +434,7 @@ def test_a_connection_that_breaks_while_the_request_is_sent_is_not_ambiguous(
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
     outcome = client_of(serving(hang_up).url).send_body(b"x" * 40_000_000)
-    assert_transient(outcome, "ConnectionClosed", ambiguous=False)
+    assert_transient(outcome, "WriteFailed", ambiguous=False)
 
 
 @pytest.mark.parametrize(
@@ -699,12 +699,35 @@ def test_an_early_refusal_is_classified_and_never_in_doubt(
     assert client_of(serving(refusing(answer)).url).send_body(b"x" * 8_000_000) == expected
 
 
+@pytest.mark.parametrize("status", [b"408 Too Slow", b"413 Too Large"])
+@pytest.mark.parametrize("head", [b"", b"Transfer-Encoding: chunked\r\n"])
+def test_a_connection_on_which_a_request_was_broken_off_carries_no_further_one(
+    serving: Any, client_of: Any, status: bytes, head: bytes
+) -> None:
+    body = b"0\r\n\r\n" if head else b"{}"
+
+    def refuse(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(
+            b"HTTP/1.1 " + status + b"\r\n" + (head or b"Content-Length: 2\r\n") + b"\r\n" + body
+        )
+        # It doesn't say so, but what comes next here has no answer.
+        read_request(connection)
+
+    server = serving(refuse)
+    client = client_of(server.url)
+    for _ in range(2):
+        outcome = client.send_body(b"x" * 1000)
+        assert (outcome.status, outcome.ambiguous) == (int(status[:3]), False)
+    assert server.connections == 2
+
+
 @pytest.mark.parametrize("answer", [b"", b"\r\n", b"SSH-2.0\r\n", HINTS, OK, b"HTTP/1.1 307 There\r\n\r\n"])
 def test_a_broken_request_without_a_refusal_was_not_sent_whole(
     serving: Any, client_of: Any, answer: bytes
 ) -> None:
     outcome = client_of(serving(refusing(answer)).url).send_body(b"x" * 8_000_000)
-    assert_transient(outcome, "ConnectionClosed", ambiguous=False)
+    assert_transient(outcome, "WriteFailed", ambiguous=False)
     assert outcome.message.startswith("The request was not sent whole: ")
 
 

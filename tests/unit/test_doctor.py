@@ -208,7 +208,7 @@ def test_an_answer_tells_whether_the_signature_is_accepted(
 
 
 def test_a_question_without_an_answer_leaves_no_mail_in_doubt() -> None:
-    for code in ("ReadTimeout", "ConnectionClosed"):
+    for code in ("ReadTimeout", "WriteFailed", "ConnectionClosed"):
         [finding] = judged_answer(Transient(None, code, "…"), None, own_endpoint=False)
         assert finding.remedy == "look at the way from this host to SES"
 

@@ -143,3 +143,4 @@ def test_what_no_answer_came_of_has_a_hint() -> None:
         for error in (TimeoutError(), ConnectionRefusedError(), ConnectionResetError(), ValueError()):
             outcome = failed(error, phase, 5.0)
             assert "\nHint: " in hinted("line", outcome)
+            assert ("SES may have sent" in hinted("line", outcome)) == outcome.ambiguous, (phase, error)

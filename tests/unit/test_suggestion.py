@@ -33,6 +33,7 @@ def problem(model: type[BaseModel], given: Mapping[str, Any]) -> str:
         ("replyTo", "reply_to"), ("title", "subject"), ("subjekt", "subject"), ("files", "attachments"),
         ("attachement", "attachments"), ("attachment", "attachments"), ("extra_headers", "headers"),
         ("EmailTags", "tags"), ("tag", "tags"), ("ConfigurationSetName", "configuration_set"),
+        ("htlm", "html"), ("tetx", "text"), ("htm", "html"), ("hmtl", "html"),
     ],
 )  # fmt: skip
 def test_an_unknown_field_that_is_called_so_elsewhere_is_told_its_name(name: str, meant: str) -> None:

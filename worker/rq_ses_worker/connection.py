@@ -37,6 +37,9 @@ _TOLD_APART: Final = len(b"HTTP/1.1 103 ")
 _HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
 _INTERIM_LIMIT: Final = 262_144
 """Bytes of interim answers that are read before the final one."""
+_BROKEN_OFF: Final = frozenset({408, 413})
+"""Answers after which a server may close without saying so, for it broke the request off (RFC 9110, sections
+15.5.9 and 15.5.14): a further request would go into the void, and its mail would be in doubt."""
 _LEAVE_TO_LIBRARY: Final = frozenset({"transfer-encoding", "content-encoding", "connection"})
 
 
@@ -88,7 +91,12 @@ class DeadlineHTTPConnection(HTTPConnection):
     def answer(self) -> WholeAnswer | HTTPResponse:
         """Read the answer: whole if it is a plain one, else its head, its body to be read by the caller."""
         received = self._past_interim()
-        return self._whole(received) or self._by_library(received)
+        whole = self._whole(received)
+        if whole is None:
+            return self._by_library(received)
+        if whole.status_code in _BROKEN_OFF:
+            self.close()
+        return whole
 
     def early_refusal(self) -> WholeAnswer | HTTPResponse | None:
         """Return why the server broke the request off, None if it didn't say so or nothing was sent yet.
@@ -153,7 +161,7 @@ class DeadlineHTTPConnection(HTTPConnection):
             answer.close()
             raise
         # After 101 the connection speaks something else than HTTP.
-        if answer.will_close or answer.status < 200:
+        if answer.will_close or answer.status < 200 or answer.status in _BROKEN_OFF:
             self.close()
         return HTTPResponse(
             body=answer,

@@ -59,9 +59,7 @@ def failed(exc: BaseException, phase: Phase, timeout: float) -> Outcome:
     ):
         return _safe("TlsHandshakeFailed", f"The TLS handshake was broken off: {why}.")
     if phase is Phase.SENDING:
-        return _safe(
-            "WriteTimeout" if late else "ConnectionClosed", f"The request was not sent whole: {why}."
-        )
+        return _safe("WriteTimeout" if late else "WriteFailed", f"The request was not sent whole: {why}.")
     if late:
         return _unsure("ReadTimeout", f"No answer within {timeout:.4g} s.")
     if found(ValueError, http.client.HTTPException) and not found(http.client.RemoteDisconnected):

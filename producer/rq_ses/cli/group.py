@@ -21,10 +21,6 @@ _EXTRAS = {"worker": "worker", "audit": "worker", "doctor": "worker", "simulator
 """The extra that brings a command's needs; any other command wants all of them."""
 
 
-_WITHOUT_SETTINGS = frozenset({"demo"})
-"""It gives its processes an environment of their own."""
-
-
 class Commands(WholeGroup):
     """The commands of all that is installed, each imported when it is used: workers need no progress bar.
 
@@ -52,7 +48,7 @@ class Commands(WholeGroup):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
         asks_for_help = not set(ctx.help_option_names).isdisjoint(rest)
-        if not (ctx.resilient_parsing or asks_for_help or name in _WITHOUT_SETTINGS):
+        if not (ctx.resilient_parsing or asks_for_help):
             check_environment(os.environ)
         return name, command, rest
 

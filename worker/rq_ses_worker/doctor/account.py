@@ -29,7 +29,9 @@ _STRANGER: Final = "see what stands between this host and SES: a proxy, a gatewa
 _ASK_AGAIN: Final = "run the doctor again in a moment; if it stays, look at the AWS Health Dashboard"
 
 
-_OF_A_MAIL: Final = frozenset({"ReadTimeout", "WriteTimeout", "ConnectionClosed", "InvalidAnswer"})
+_OF_A_MAIL: Final = frozenset(
+    {"ReadTimeout", "WriteTimeout", "WriteFailed", "ConnectionClosed", "InvalidAnswer"}
+)
 """Their hints are about a mail that may have been sent; the doctor only asks."""
 
 
