@@ -13,6 +13,9 @@ from typing import Any, Final
 _SLEPT: Final = 1.0
 """Seconds by which the wall clock runs from the monotonic one when it is set, or the host has slept."""
 
+_DRIFT: Final = 0.001
+"""Seconds a second by which what was heard is taken to become vaguer: far more than clocks drift."""
+
 
 class ServerClock:
     """Epoch seconds as the Redis server counts them, carried on by this process's monotonic clock in between.
@@ -24,6 +27,8 @@ class ServerClock:
         self._offset: float | None = None
         self._heard_at = float("-inf")
         self._apart = 0.0
+        self._vague = float("inf")
+        self._vague_at = 0.0
 
     @property
     def age(self) -> float:
@@ -41,11 +46,19 @@ class ServerClock:
         """Ask the server for its time, and note it. Raises redis.exceptions.RedisError."""
         asked = time.monotonic()
         seconds = server_time(connection)
-        self.heard(seconds, (asked + time.monotonic()) / 2)
+        self.heard(seconds, asked, time.monotonic())
 
-    def heard(self, seconds: float, at: float) -> None:
-        """Note that the server's TIME was `seconds` when time.monotonic() was about `at`."""
-        self._offset, self._heard_at, self._apart = seconds - at, at, _apart()
+    def heard(self, seconds: float, asked: float, answered: float) -> None:
+        """Note that the server's TIME was `seconds` somewhere between these moments of time.monotonic().
+
+        A slow answer tells less than a quick one that was heard not long before, and is passed over.
+        """
+        vague, apart = (answered - asked) / 2, _apart()
+        at = asked + vague
+        self._heard_at = at
+        slept = abs(apart - self._apart) >= _SLEPT
+        if slept or vague <= self._vague + _DRIFT * (at - self._vague_at):
+            self._offset, self._apart, self._vague, self._vague_at = seconds - at, apart, vague, at
 
     def now(self) -> float:
         """Return the server's time (epoch seconds); this host's own until the server has been heard."""

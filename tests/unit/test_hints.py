@@ -54,6 +54,7 @@ def test_each_code_of_our_own_has_a_hint() -> None:
     named = re.compile(r'(?:code=|_safe\(\s*|_unsure\(\s*|JobRefused\(\s*)"([A-Z]\w+)"')
     found = {code for source in sources for code in named.findall(source)}
     found |= {code for source in sources for code in re.findall(r'"(\w+Lost): ', source)}
+    found |= {code for source in sources for code in re.findall(r'_LOST: Final = "(\w+)"', source)}
     assert {"ReadTimeout", "ProxyError", "CertificateRefused", "InvalidMessage", "WorkerLost"} <= found
     assert {"InternalError", "PayloadLost", "WriteTimeout", "Expired", "JobRefused"} <= found
     assert [code for code in sorted(found) if not hint_for(code, "", None)] == []

@@ -332,7 +332,7 @@ class Lifecycle:
 
     def _hear(self, moment: Sequence[bytes], began: float) -> None:
         # The script looked at its clock somewhere between the call and the answer.
-        self.clock.heard(epoch(moment), (began + time.monotonic()) / 2)
+        self.clock.heard(epoch(moment), began, time.monotonic())
 
     def reclaim(self, most: int = 100) -> list[Overdue]:
         """Return executions whose lease ran out; end each by `settle` with `overdue`."""
