@@ -50,6 +50,12 @@ Priority = Literal["high", "normal", "bulk"]
 PRIORITIES: Final[tuple[Priority, ...]] = get_args(Priority)
 """The most urgent first; each has a queue of its own."""
 
+FAILED_GRACE: Final = 3600
+"""Seconds by which a failed mail's job outlives its place in the failed registry.
+
+RQ's requeue leaves the job's time to live on it: the mail must not end in the queue before anybody comes by.
+"""
+
 YEARS: Final = 315_360_000
 """Ten of them in seconds: more is a mistake, wherever a time is asked for."""
 

@@ -19,6 +19,7 @@ local FIRST, WIDTH = 9 + 2 * QUEUES, 7
 local SEARCHED = 1000000
 local job_prefix, key_field, recipients_field, today = ARGV[1], ARGV[3], ARGV[4], ARGV[5]
 local prefix = string.sub(job_prefix, 1, -5)
+local GRACE = 3600 -- contract.FAILED_GRACE
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 
@@ -41,9 +42,16 @@ end
 
 local function registry(kind, queue) return prefix .. kind .. ':' .. queue.name end
 
+-- When a failed job leaves its registry; its hash outlives that.
 local function until_end(job)
   local left = redis.call('PTTL', job)
-  return left < 0 and '+inf' or string.format('%.6f', now + left / 1000)
+  return left < 0 and '+inf' or string.format('%.6f', now + left / 1000 - GRACE)
+end
+
+-- Whether a failed job has left its registry, for its time is over.
+local function is_over(job, queue, id)
+  local left = redis.call('PTTL', job)
+  return left >= 0 and left <= GRACE * 1000 and not redis.call('ZSCORE', registry('failed', queue), id)
 end
 
 -- Entries of long lists are searched up to a bound in all; beyond it a job's word for being queued is taken.
@@ -96,7 +104,7 @@ local function standing(i, id, key)
   local status, known, origin = unpack(redis.call('HMGET', job, 'status', key_field, 'origin'))
   if not status and redis.call('EXISTS', job) == 0 then return nil end
   local word, queue = compare(known, key), queue_of(origin, i)
-  if status == 'canceled' or status == 'stopped' then
+  if status == 'canceled' or status == 'stopped' or status == 'failed' and is_over(job, queue, id) then
     if word == 'ours' or under_way(queue, id) then return word end
     freed[i] = queue
     return nil

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from rq.job import JobStatus
 from rq.registry import DeferredJobRegistry
 from rq.serializers import JSONSerializer
 
+import rq_ses
+import rq_ses_worker
 from rq_ses import IdempotencyConflict, Outbox, Receipt, Submission, contract
 from rq_ses_worker.audit import Audit, Report
 from rq_ses_worker.lifecycle import Lifecycle, Settlement, failed_fields, sent_fields
@@ -346,9 +349,42 @@ def test_only_the_servers_clock_ends_a_record(keyed: Keyed, monkeypatch: pytest.
     assert keyed.redis.zscore(registry("failed"), "gone") is None
     left = keyed.redis.ttl(JOB)
     assert keyed.redis.zscore(registry("failed"), JOB_ID) == pytest.approx(
-        keyed.redis.time()[0] + left, abs=5
+        keyed.redis.time()[0] + left - contract.FAILED_GRACE, abs=5
     )
     assert keyed.audit() == []
+
+
+def test_a_mail_requeued_at_its_very_end_waits_in_the_queue_for_long_enough(redis: Redis) -> None:
+    keyed = Keyed(redis)
+    keyed.outbox = Outbox(redis, failure_ttl=1)  # as long as the call may take, and a minute
+    keyed.send()
+    keyed.fail()
+    end = redis.zscore(registry("failed"), JOB_ID)
+    assert end is not None
+    assert end - redis.time()[0] == pytest.approx(62, abs=5)
+    assert redis.ttl(JOB) == pytest.approx(62 + contract.FAILED_GRACE, abs=5)
+    fetch(redis, JOB_ID).requeue()
+    assert redis.ttl(JOB) > contract.FAILED_GRACE  # RQ leaves it, and nobody may come by for a while
+    assert "would expire" in keyed.audit(repair=True)[0].found
+    assert redis.ttl(JOB) == -1
+
+
+def test_a_failed_mail_whose_time_is_over_is_none_any_more(keyed: Keyed) -> None:
+    keyed.send()
+    keyed.fail()
+    keyed.redis.zadd(registry("failed"), {JOB_ID: keyed.redis.time()[0] - 1})
+    keyed.redis.expire(JOB, contract.FAILED_GRACE - 1)
+    keyed.sweep()
+    assert keyed.redis.zscore(registry("failed"), JOB_ID) is None
+    assert keyed.audit(repair=True) == []
+    assert keyed.redis.zscore(registry("failed"), JOB_ID) is None
+    keyed.is_free()
+
+
+@pytest.mark.parametrize("script", ["settle", "sweep", "audit", "restore", "enqueue"])
+def test_every_script_gives_a_failed_mail_the_same_grace(script: str) -> None:
+    [path] = [p for root in (rq_ses, rq_ses_worker) for p in Path(root.__path__[0]).rglob(f"{script}.lua")]
+    assert f"local GRACE = {contract.FAILED_GRACE} --" in path.read_text()
 
 
 def test_one_worker_at_a_time_sweeps(redis: Redis) -> None:

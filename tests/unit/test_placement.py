@@ -16,8 +16,8 @@ STOCK = Execution("f" * 32, running=False, worker="stock", worker_alive=False)
 def stands(status: str, *registries: str, queue: int = 0, **fields: object) -> Placement:
     plain = Placement(
         exists=True, status=status, has_data=True, tried=False, worker="", worker_alive=False,
-        enqueued_at="2026-05-31T11:00:00.000000Z", meta="", queue=queue, intermediate=0, started=(),
-        leases=(), registries=registries, living=0, busy="",
+        enqueued_at="2026-05-31T11:00:00.000000Z", meta="", queue=queue, intermediate=0, ending=False,
+        started=(), leases=(), registries=registries, living=0, busy="",
     )  # fmt: skip
     return replace(plain, **fields)  # type: ignore[arg-type]
 
@@ -28,6 +28,7 @@ IN_ORDER = {
     "finished": stands("finished", "finished"),
     "failed": stands("failed", "failed"),
     "stopped": stands("stopped", "failed"),
+    "failed, and its time is over": stands("failed", ending=True),
     "canceled": stands("canceled", "canceled"),
     "deferred": stands("deferred", "deferred"),
     "made by RQ and not enqueued": stands("created"),
@@ -132,11 +133,12 @@ def test_what_a_living_worker_may_hold_is_reported_and_not_repaired(placement: P
 
 def test_what_lua_has_seen_is_read_whatever_bytes_are_in_it() -> None:
     seen = (
-        b'[true,"queued",true,false,"w\xff",false,"","{\\u0000",1,0,{},'
+        b'[true,"queued",true,false,"w\xff",false,"","{\\u0000",1,0,true,{},'
         b'[["aa",true,"w",false]],["failed"],2,""]'
     )
     placement = read_placement(seen)
     assert (placement.worker, placement.queue, placement.registries) == ("w\udcff", 1, ("failed",))
+    assert placement.ending
     assert placement.started == ()
     assert placement.leases == (Execution("aa", running=True, worker="w", worker_alive=False),)
 

@@ -61,6 +61,8 @@ class Placement:
     meta: str
     queue: int
     intermediate: int
+    ending: bool
+    """Its time to live is that of a failed mail whose place in the registry is over."""
     started: tuple[Execution, ...]
     leases: tuple[Execution, ...]
     registries: tuple[str, ...]
@@ -93,7 +95,8 @@ class Verdict:
 def read_placement(seen: bytes) -> Placement:
     """Return the placement that audit.lua describes."""
     *fields, started, leases, registries, living, busy = json.loads(seen.decode("utf-8", "surrogateescape"))
-    exists, status, has_data, tried, worker, worker_alive, enqueued_at, meta, queue, intermediate = fields
+    exists, status, has_data, tried, worker, worker_alive, enqueued_at, meta, *counts, ending = fields
+    queue, intermediate = counts
     return Placement(
         exists=exists,
         status=status,
@@ -105,6 +108,7 @@ def read_placement(seen: bytes) -> Placement:
         meta=meta,
         queue=queue,
         intermediate=intermediate,
+        ending=ending,
         # Lua writes an empty list as an empty object.
         started=tuple(Execution(*entry) for entry in started),
         leases=tuple(Execution(*entry) for entry in leases),
@@ -208,6 +212,8 @@ def _resting(placement: Placement) -> Verdict | None:
     home = _HOME[placement.status]
     if home in placement.registries:
         return _tidy(placement, home)
+    if home == "failed" and placement.ending and not _places(placement):
+        return None
     return Verdict(
         f"{placement.status}, but not in the {home} registry",
         Repair(home, placement.status, f"entered in the {home} registry"),

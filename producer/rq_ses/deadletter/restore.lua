@@ -17,6 +17,7 @@ local was_empty = redis.call('LLEN', queue) == 0
 redis.call('ZCARD', failed)
 -- The first write is one that a server without memory refuses.
 redis.call('SADD', queues, queue)
+local GRACE = 3600 -- contract.FAILED_GRACE
 local queued, words = 0, {}
 
 local function keep(key, ttl)
@@ -45,7 +46,7 @@ for i = 7, #ARGV, 15 do
     -- Whole, with its time to live, or not at all.
     redis.call('DEL', scratch)
     redis.call('HSET', scratch, unpack(fields))
-    if status == 'failed' then keep(scratch, ttl) end
+    if status == 'failed' and ttl >= 0 then keep(scratch, ttl + GRACE) end
     redis.call('RENAME', scratch, job)
     if status == 'failed' then
       -- A fresh stream takes 4 KB in advance; a copy of it takes what it holds.

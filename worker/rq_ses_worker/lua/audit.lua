@@ -15,6 +15,7 @@ local results_prefix, worker_prefix = ARGV[5], ARGV[6]
 local job = job_prefix .. id
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
+local GRACE = 3600 -- contract.FAILED_GRACE
 local names = { 'scheduled', 'finished', 'failed', 'canceled', 'deferred' }
 
 local function alive(worker)
@@ -55,7 +56,8 @@ end
 local seen = cjson.encode({
   exists, hash[1] or '', exists and redis.call('HEXISTS', job, 'data') == 1, (hash[2] or '') ~= '', hash[3] or '',
   alive(hash[3]) or false, hash[4] or '', hash[5] or '', #redis.call('LPOS', KEYS[1], id, 'COUNT', 2),
-  #redis.call('LPOS', KEYS[2], id, 'COUNT', 1), executions(KEYS[3]), executions(KEYS[4]), registries, living, busy })
+  #redis.call('LPOS', KEYS[2], id, 'COUNT', 1), left >= 0 and left <= GRACE * 1000,
+  executions(KEYS[3]), executions(KEYS[4]), registries, living, busy })
 if ARGV[7] == '' then return { seen, 'seen' } end
 if ARGV[7] ~= seen then return { seen, 'moved' } end
 
@@ -78,6 +80,7 @@ if pushed then redis.call('LPUSH', KEYS[1], id) end
 for place, name in ipairs(names) do
   if name == repair.place and not redis.call('ZSCORE', KEYS[4 + place], id) then
     local ttl = repair.exc and failure_ttl() * 1000 or left
+    if name == 'failed' and not repair.exc and left >= 0 then ttl = math.max(0, left - GRACE * 1000) end
     redis.call('ZADD', KEYS[4 + place], ttl < 0 and '+inf' or string.format('%.6f', now + ttl / 1000), id)
   end
 end
@@ -87,7 +90,9 @@ if repair.place ~= '' then
   if repair.exc then
     typed('XADD', results_prefix .. id, 'MAXLEN', 10, '*', 'worker_name', 'rq-ses audit', 'type', 2, 'exc_string',
       repair.exc_string)
-    for _, key in ipairs({ job, results_prefix .. id }) do keep(key, failure_ttl()) end
+    local ttl = failure_ttl()
+    keep(results_prefix .. id, ttl)
+    keep(job, ttl < 0 and ttl or ttl + GRACE)
   end
   local fields = { 'status', repair.status, 'worker_name', '' }
   for _, name in ipairs({ 'origin', 'meta', 'data' }) do

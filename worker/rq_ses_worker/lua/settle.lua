@@ -45,6 +45,10 @@ local function ttl_of(text, default)
   return math.max(-1, math.floor(ttl))
 end
 
+-- RQ's requeue leaves the time to live on a job: it must not end before anybody has looked.
+local GRACE = 3600 -- contract.FAILED_GRACE
+local function keep_failed(job, ttl) keep(job, ttl < 0 and ttl or ttl + GRACE) end
+
 local function until_score(ttl)
   return ttl < 0 and '+inf' or string.format('%.6f', now + ttl)
 end
@@ -126,7 +130,7 @@ local function write_failed(s, queue)
   add_result(s.id, ttl, 'type', 2, 'exc_string', s.exc_string)
   forget(s)
   redis.call('HSET', job, 'status', 'failed', 'ended_at', s.ended, 'worker_name', '', 'meta', s.meta, 'exc_info', s.exc)
-  keep(job, ttl)
+  keep_failed(job, ttl)
   failed = failed + 1
 end
 
@@ -161,9 +165,9 @@ local function complete(s, queue, status)
       add_result(s.id, ttl, 'type', 1, 'return_value', s.result)
     end
   elseif status == 'failed' then
-    if ttl < 0 then ttl = ttl_of(redis.call('HGET', job, 'failure_ttl'), default_failure_ttl) end
+    ttl = ttl < 0 and ttl_of(redis.call('HGET', job, 'failure_ttl'), default_failure_ttl) or math.max(0, ttl - GRACE)
     enter(queue.failed, ttl, s.id)
-    keep(job, ttl)
+    keep_failed(job, ttl)
   end
 end
 

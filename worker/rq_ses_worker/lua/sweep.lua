@@ -5,7 +5,8 @@
 -- ARGV  1 prefix of job keys   2 prefix of result keys   3 seconds for which a canceled mail is kept
 --       4 how many entries   5 where to begin   6 what to look at:
 --         list, scheduled   a mail that is to be sent must not expire: one with a time to live loses it
---         finished, failed  an entry whose time is over goes with its job; as long as that is there it stays
+--         finished, failed  an entry whose time is over goes with its job; as long as that is there it stays, but of
+--                           a failed one it goes some time before
 --         canceled          one without a time to live gets one; an entry whose job is gone goes
 --         jobs              those named from 7 on: as list and scheduled
 -- Reply { entries read, where to go on (entries before that are done with), mails that no longer expire, length of the
@@ -17,6 +18,7 @@ redis.call('DEL', KEYS[1])
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 local persisted = 0
+local GRACE = 3600 -- contract.FAILED_GRACE
 local UNSENT = { queued = true, scheduled = true }
 
 local function moment(seconds) return string.format('%.6f', seconds) end
@@ -32,13 +34,13 @@ local function persist(ids, length)
   return { #ids, at + #ids, persisted, length or 0 }
 end
 
-local function expire(registry, statuses)
+local function expire(registry, statuses, grace)
   -- RQ writes -1 for one that is kept for ever.
   local ids = typed('ZRANGEBYSCORE', registry, 0, moment(now), 'LIMIT', 0, count) or {}
   for _, id in ipairs(ids) do
     local left = redis.call('PTTL', job_prefix .. id)
-    if left ~= -2 and statuses[status_of(id)] then
-      redis.call('ZADD', registry, 'XX', left < 0 and '+inf' or moment(now + (left + 1) / 1000), id)
+    if left ~= -2 and (left < 0 or left > grace * 1000) and statuses[status_of(id)] then
+      redis.call('ZADD', registry, 'XX', left < 0 and '+inf' or moment(now + (left + 1) / 1000 - grace), id)
     else
       redis.call('ZREM', registry, id)
     end
@@ -73,6 +75,6 @@ if place == 'scheduled' then
   return persist(typed('ZRANGE', KEYS[3], at, at + count - 1) or {}, typed('ZCARD', KEYS[3]))
 end
 if place == 'jobs' then return persist({ unpack(ARGV, 7) }) end
-if place == 'finished' then return expire(KEYS[4], { finished = true }) end
-if place == 'failed' then return expire(KEYS[5], { failed = true, stopped = true }) end
+if place == 'finished' then return expire(KEYS[4], { finished = true }, 0) end
+if place == 'failed' then return expire(KEYS[5], { failed = true, stopped = true }, GRACE) end
 return bound(KEYS[6])
