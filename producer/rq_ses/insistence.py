@@ -92,9 +92,11 @@ class Insistence:
                 return answer
 
     def _is_quick(self, now: float) -> bool:
-        if self._server not in _away:
+        # Read once: another thread whose call succeeds takes it out at any moment.
+        patient_at = _away.get(self._server)
+        if patient_at is None:
             return False
-        if now - _away[self._server] < PATIENT_EVERY:
+        if now - patient_at < PATIENT_EVERY:
             return True
         _away[self._server] = now  # the other callers meanwhile are quick
         return False

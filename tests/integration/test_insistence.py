@@ -320,3 +320,16 @@ def test_a_server_that_hangs_holds_the_next_callers_a_quarter_of_a_second(hangin
 def test_a_timeout_that_is_none_is_refused(seconds: Any) -> None:
     with pytest.raises(ValueError, match=r"enqueue_timeout: .* is out of range: give seconds > 0"):
         Outbox("redis://127.0.0.1:1/0", enqueue_timeout=seconds)
+
+
+def test_a_server_that_another_thread_finds_back_meanwhile_is_no_error(
+    redis: Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class FoundBack(dict[Any, float]):
+        """It holds an entry when it is asked, and none when it is read."""
+
+        def __contains__(self, key: object) -> bool:
+            return True
+
+    monkeypatch.setattr(insistence, "_away", FoundBack())
+    assert status(redis, Outbox(redis_url).send(mail()).job_id) == "queued"
