@@ -11,9 +11,9 @@ import click
 
 from rq_ses.cli import output
 from rq_ses.cli.exits import INCOMPLETE, OK
-from rq_ses.cli.groups import may_ask, preview, progress, tell_groups, tell_missing
+from rq_ses.cli.groups import followed, may_ask, preview, tell_groups, tell_missing
 from rq_ses.cli.letters import choosing, chosen, reached, reaching
-from rq_ses.deadletter import DeadLetters, Discarded, Filter
+from rq_ses.deadletter import Discarded
 from rq_ses.figures import counted
 
 
@@ -78,7 +78,13 @@ def discard(
             tell_groups(found, err=True)
             output.echo("(rq-ses failed --export FILE, with the same options, keeps what they say)", err=True)
             click.confirm(f"Delete {counted(count, 'mail', 'mails')} for good?", abort=True, err=True)
-        result, whole = _discard(letters, wanted, limit, count)
+        result, whole = followed(
+            "deleting",
+            count,
+            lambda told: letters.discard(wanted, limit=limit, on_progress=told),
+            nothing=Discarded(),
+            count=lambda done: done.discarded,
+        )
     if as_json:
         output.echo(json.dumps(asdict(result)))
     doubt = f"; {result.unknown:,} of them SES may have accepted" if result.unknown else ""
@@ -88,21 +94,3 @@ def discard(
     if not whole:
         output.echo("interrupted: run it again to go on", err=True)
     sys.exit(INCOMPLETE if absent or result.again or not whole else OK)
-
-
-def _discard(letters: DeadLetters, wanted: Filter, limit: int | None, count: int) -> tuple[Discarded, bool]:
-    """Return what was done, and whether it came to its end."""
-    result = Discarded()
-    with progress(count) as bar:
-        task = bar.add_task("deleting", total=count)
-
-        def tell(done: Discarded) -> None:
-            nonlocal result
-            result = done
-            bar.update(task, completed=done.discarded)
-
-        try:
-            result = letters.discard(wanted, limit=limit, on_progress=tell)
-        except KeyboardInterrupt:
-            return result, False
-    return result, True

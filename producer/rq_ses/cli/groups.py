@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
@@ -105,6 +105,42 @@ def progress(total: int | None = None) -> Progress:
         # rich would print on stderr what goes to a file or a pipe.
         redirect_stdout=sys.stdout.isatty(),
     )
+
+
+Done = TypeVar("Done")
+
+
+def followed(
+    what: str,
+    total: int,
+    move: Callable[[Callable[[Done], None]], Done],
+    *,
+    nothing: Done,
+    count: Callable[[Done], int],
+) -> tuple[Done, bool]:
+    """Run `move` beside a progress bar; return what was done, and whether it came to its end.
+
+    Args:
+        what: the work, for the bar.
+        total: mails that are to be moved.
+        move: called with what it tells, as often as it likes, of what is done; Ctrl-C may end it.
+        nothing: what is done before it has told anything.
+        count: how many mails were moved.
+    """
+    result = nothing
+    with progress(total) as bar:
+        task = bar.add_task(what, total=total)
+
+        def told(done: Done) -> None:
+            nonlocal result
+            result = done
+            bar.update(task, completed=count(done))
+
+        try:
+            result = move(told)
+        except KeyboardInterrupt:
+            return result, False
+    return result, True
 
 
 def group_object(group: Group) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import click
 
 from rq_ses.cli import output
 from rq_ses.cli.exits import INCOMPLETE, OK
-from rq_ses.cli.groups import may_ask, preview, progress, tell_groups, tell_missing
+from rq_ses.cli.groups import followed, may_ask, preview, tell_groups, tell_missing
 from rq_ses.cli.letters import choosing, chosen, edits, reached, reaching
 from rq_ses.deadletter import DeadLetters, EditRefused, Filter, Groups, Resent
 from rq_ses.figures import counted
@@ -93,7 +93,20 @@ def resend(
                     if as_json:
                         output.echo(json.dumps(asdict(Resent(unknown=found.unknown))))
                 sys.exit(INCOMPLETE if absent else OK)
-            result, whole = _resend(letters, wanted, new, limit, rate, count, include_unknown=include_unknown)
+            result, whole = followed(
+                "resending",
+                count,
+                lambda told: letters.resend(
+                    wanted,
+                    limit=limit,
+                    rate=rate,
+                    include_unknown=include_unknown,
+                    edits=new,
+                    on_progress=told,
+                ),
+                nothing=Resent(),
+                count=lambda done: done.resent,
+            )
         except EditRefused as exc:
             raise click.UsageError("\n       ".join(f"--set {problem}" for problem in exc.problems)) from exc
     if as_json:
@@ -130,35 +143,6 @@ def _ask(found: Groups, count: int, *, include_unknown: bool) -> None:
     tell_groups(found, err=True)
     _tell_unknown(0 if include_unknown else found.unknown)
     click.confirm(f"Resend {counted(count, 'mail', 'mails')}?", abort=True, err=True)
-
-
-def _resend(
-    letters: DeadLetters,
-    wanted: Filter,
-    new: Mapping[str, Any],
-    limit: int | None,
-    rate: float | None,
-    count: int,
-    *,
-    include_unknown: bool,
-) -> tuple[Resent, bool]:
-    """Return what was done, and whether it came to its end."""
-    result = Resent()
-    with progress(count) as bar:
-        task = bar.add_task("resending", total=count)
-
-        def tell(done: Resent) -> None:
-            nonlocal result
-            result = done
-            bar.update(task, completed=done.resent)
-
-        try:
-            result = letters.resend(
-                wanted, limit=limit, rate=rate, include_unknown=include_unknown, edits=new, on_progress=tell
-            )
-        except KeyboardInterrupt:
-            return result, False
-    return result, True
 
 
 def _tell_left(result: Resent) -> bool:
