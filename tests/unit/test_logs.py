@@ -27,6 +27,20 @@ LOG = logging.getLogger("rq_ses_worker.test_logs")
 Written = Callable[..., list[str]]
 
 
+@contextmanager
+def everything_logged() -> Iterator[logging.Logger]:
+    """The root logger, with nothing held back; whatever other tests have set, or have had answered."""
+    root, sent = logging.getLogger(), logging.getLogger(SENT_LOGGER)
+    levels = root.level, sent.level
+    root.setLevel(logging.DEBUG)  # setLevel, since loggers keep what they answered until then
+    sent.setLevel(logging.NOTSET)
+    try:
+        yield root
+    finally:
+        root.setLevel(levels[0])
+        sent.setLevel(levels[1])
+
+
 @pytest.fixture
 def written() -> Iterator[Written]:
     """What a handler writes of the records that a function logs, as lines."""
@@ -34,14 +48,12 @@ def written() -> Iterator[Written]:
     def write(act: Callable[[], Any], form: Form = "json", addresses: Addresses = "masked") -> list[str]:
         stream = io.StringIO()
         handler = log_handler(form, addresses, stream)
-        root = logging.getLogger()
-        level, root.level = root.level, logging.DEBUG
-        root.addHandler(handler)
-        try:
-            act()
-        finally:
-            root.removeHandler(handler)
-            root.level = level
+        with everything_logged() as root:
+            root.addHandler(handler)
+            try:
+                act()
+            finally:
+                root.removeHandler(handler)
         return stream.getvalue().splitlines()
 
     return write
