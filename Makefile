@@ -30,14 +30,23 @@ $(VENV)/.docs: pyproject.toml | $(VENV)/bin/python
 demo: $(VENV)/.demo
 	$(BIN)/rq-ses demo
 
+# make test ROOM=lifecycle: those of one room, of every tier.
+ROOM :=
+ROOM_TESTS := $(if $(ROOM),$(wildcard tests/*/$(ROOM)))
+ifneq ($(ROOM),)
+ifeq ($(ROOM_TESTS),)
+$(error no room is called $(ROOM); those with tests: $(sort $(notdir $(patsubst %/,%,$(wildcard tests/*/*/)))))
+endif
+endif
+
 test: $(VENV)/.dev
 	@scripts/chromium.sh
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist loadfile $(ROOM_TESTS)
 
 # What signals reach and terminals show, in the surroundings that a script's background job has.
-BACKGROUND := tests/unit/test_deadletter_interrupts.py tests/integration/test_deadletter.py \
-	tests/integration/test_simulator.py tests/acceptance/test_dead_letters.py tests/acceptance/test_status.py \
-	tests/acceptance/test_demo.py tests/acceptance/test_send.py tests/acceptance/test_surroundings.py
+BACKGROUND := tests/unit/test_interrupts.py tests/integration/deadletter tests/integration/simulator \
+	tests/acceptance/deadletter tests/acceptance/status tests/acceptance/demo \
+	tests/acceptance/cli/test_send.py tests/acceptance/docs/test_surroundings.py
 
 test-background: $(VENV)/.dev
 	scripts/in_background.sh -n auto --dist loadfile $(BACKGROUND)

@@ -28,7 +28,7 @@ from benchmarks.services import Store, store
 from rq_ses import Outbox, contract
 from rq_ses.deadletter import DeadLetters, Filter
 from rq_ses.hints import hint_for
-from rq_ses.message import Message
+from rq_ses.message.message import Message
 
 COUNTS = (10_000, 100_000)
 REPEATS = 3

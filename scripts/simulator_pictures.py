@@ -10,8 +10,8 @@ from typing import Any, Final
 from playwright.sync_api import Browser, Page
 
 from rq_ses import Attachment, Message
-from rq_ses_worker.credentials import Credentials
-from rq_ses_worker.ses import SesClient
+from rq_ses_worker.ses.client import SesClient
+from rq_ses_worker.ses.credentials import Credentials
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.browser import opened_page
 from support.processes import KEY_ID, SECRET

@@ -13,7 +13,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from rq_ses_worker.sigv4 import Credentials, sign
+from rq_ses_worker.ses.sigv4 import Credentials, sign
 
 _PATH = "/v2/email/outbound-emails"
 _CREDENTIALS = Credentials("AKIDOFTHETESTS", "secret/of+the/tests/0123456789abcdefghij")

@@ -8,11 +8,11 @@ from rq_ses.errors import (
     RqSesError,
     SettingsError,
 )
-from rq_ses.message import Attachment, Message, explain
-from rq_ses.outbox import Outbox
+from rq_ses.message.message import Attachment, Message, explain
+from rq_ses.outbox.outbox import Outbox
+from rq_ses.outbox.submission import Submission
 from rq_ses.receipt import Receipt
-from rq_ses.settings import ProducerSettings
-from rq_ses.submission import Submission
+from rq_ses.settings.producer import ProducerSettings
 
 __all__ = [
     "Attachment",

@@ -16,8 +16,8 @@ from typing import Any, Final, Literal, get_args
 from rq.defaults import RQ_KEY_PREFIX
 from rq.serializers import JSONSerializer
 
-from rq_ses.invalid import shown
-from rq_ses.plaintext import one_line
+from rq_ses.text.invalid import shown
+from rq_ses.text.plaintext import one_line
 
 try:  # the extra "fast": the same format in a third of the time
     from isal.isal_zlib import compress

@@ -10,7 +10,7 @@
 
 Each carries `receipts`: what the call that raised has enqueued all the same, batch by batch.
 
-A message that isn't valid raises pydantic.ValidationError where it is built (see rq_ses.message).
+A message that isn't valid raises pydantic.ValidationError where it is built (see rq_ses.message.message).
 """
 
 from __future__ import annotations

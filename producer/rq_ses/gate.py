@@ -16,8 +16,8 @@ from typing import Any, Final, Literal
 from redis import Redis
 
 from rq_ses import contract
-from rq_ses.plaintext import one_line
-from rq_ses.serverclock import epoch
+from rq_ses.server.serverclock import epoch
+from rq_ses.text.plaintext import one_line
 
 Breaker = Literal["closed", "open", "half-open"]
 
@@ -35,15 +35,15 @@ _FLOW_NAMES: Final = (
     *("quota", "used", "counted", "mark", "ask_at", "answered", "refused"),
     *("passed", "preferred", "turn"),
 )
-"""The numbers packed in the field `flow`, as the worker's lua/gate.lua has them."""
+"""The numbers packed in the field `flow`, as the worker's account/gate.lua has them."""
 
 _FLOW: Final = struct.Struct(f">{len(_FLOW_NAMES)}d")
 _INCREASE: Final = 0.05
 _FORGET: Final = 2.0
-"""As in the worker's lua/gate.lua: growth of a lowered rate a second, and when one without bound is over."""
+"""As in account/gate.lua of the worker: growth of a lowered rate a second; when one without bound is over."""
 
 _DAY: Final = 86_400.0
-"""Seconds for which an answer about the day's quota counts, as in lua/claim.lua."""
+"""Seconds for which an answer about the day's quota counts, as in lifecycle/claim.lua."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +196,7 @@ def _state(account: str, region: str, now: float, stored: Mapping[bytes, bytes])
 
     state = fields.get("state")
     breaker: Breaker = "open" if state == "open" else "half-open" if state == "half-open" else "closed"
-    # As in lua/gate.lua: SES tells an account without bound by a number below 0.
+    # As in account/gate.lua: SES tells an account without bound by a number below 0.
     ceiling = next((rate for rate in (flow["fixed"], flow["rate"]) if rate > 0), None)
     quota = (flow["quota"] if now - flow["answered"] < _DAY else 0.0) or None
     claimed = flow["recipients"] - flow["counted"]

@@ -227,7 +227,7 @@ _BY_CODE: Final[dict[str, str]] = {
     "RequestAbortedException": f"The connection ended while SES was at it. {_MAYBE}",
     "RequestTimeout": f"The request came too slowly for SES. {_CONFIGURATION}",
     "RequestTimeoutException": f"The request came too slowly for SES. {_CONFIGURATION}",
-    # Ours: no answer came (rq_ses_worker.failure)
+    # Ours: no answer came (rq_ses_worker.ses.failure)
     "CredentialsUnavailable": (
         "The worker found no AWS credentials that are valid, so nothing was sent: give it a key, a profile "
         "or a role. `rq-ses doctor` shows where it looked."
@@ -270,7 +270,7 @@ _BY_CODE: Final[dict[str, str]] = {
     ),
     "ConnectionClosed": f"The connection broke off. {_MAYBE}",
     "InvalidAnswer": f"{_NOT_SES} {_MAYBE}",
-    # Ours: the mail or its job (rq_ses_worker.task, retry, sending)
+    # Ours: the mail or its job (rq_ses_worker.lifecycle.task, retry, sending)
     "JobRefused": (
         "Only mails enqueued with rq_ses are sent: somebody put another job, or one with callbacks, on the "
         "mails' queue. Enqueue with rq_ses.Outbox, and give other jobs a queue of their own."
@@ -298,7 +298,7 @@ _BY_CODE: Final[dict[str, str]] = {
     "ImportError": _IMPORT,
     "ModuleNotFoundError": _IMPORT,
     "AbandonedJobError": f"The stock `rq worker` that had the mail was killed. {_MAYBE}",
-    # Ours: what an audit failed (rq_ses_worker.placement)
+    # Ours: what an audit failed (rq_ses_worker.audit.placement)
     "PayloadLost": "The job's data is gone from Redis, so it can't be resent: send the mail anew.",
     "ScheduleLost": "The mail is whole, but nothing says when it was to go: resend it if it still should.",
     "StatusLost": f"Part of the job is gone from Redis. {_MAYBE}",

@@ -9,10 +9,10 @@ from typing import Final
 from redis import Redis
 
 from rq_ses import Message, Outbox, Submission, contract
-from rq_ses_worker.lifecycle import Lifecycle
-from rq_ses_worker.outcome import Outcome, RateLimited, Terminal, Transient
-from rq_ses_worker.retry import History, RetryPolicy
-from rq_ses_worker.sending import settlement
+from rq_ses_worker.engine.senders import settlement
+from rq_ses_worker.lifecycle.retry import History, RetryPolicy
+from rq_ses_worker.lifecycle.transitions import Lifecycle
+from rq_ses_worker.ses.outcome import Outcome, RateLimited, Terminal, Transient
 
 UNVERIFIED: Final = (
     "Email address is not verified. The following identities failed the check in region EU-WEST-1: "

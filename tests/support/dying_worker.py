@@ -16,15 +16,15 @@ from collections.abc import Callable
 from typing import Any
 
 from rq_ses.cli import main
-from rq_ses_worker.dispatcher import Dispatcher
-from rq_ses_worker.lifecycle import Lifecycle
-from rq_ses_worker.outcome import Sent
-from rq_ses_worker.quota import Quota
-from rq_ses_worker.sending import Senders
-from rq_ses_worker.ses import SesClient
-from rq_ses_worker.settler import Settler
-from rq_ses_worker.sweeper import Sweeper
-from rq_ses_worker.worker import MailWorker
+from rq_ses_worker.engine.dispatcher import Dispatcher
+from rq_ses_worker.engine.quota import Quota
+from rq_ses_worker.engine.senders import Senders
+from rq_ses_worker.engine.settler import Settler
+from rq_ses_worker.engine.sweeper import Sweeper
+from rq_ses_worker.engine.worker import MailWorker
+from rq_ses_worker.lifecycle.transitions import Lifecycle
+from rq_ses_worker.ses.client import SesClient
+from rq_ses_worker.ses.outcome import Sent
 
 
 class Fuse:

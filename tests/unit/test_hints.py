@@ -11,10 +11,10 @@ import pytest
 import rq_ses_worker
 from rq_ses import hints
 from rq_ses.hints import hint_for
-from rq_ses.plaintext import one_line
-from rq_ses_worker.deadline import Phase
-from rq_ses_worker.failure import failed
-from rq_ses_worker.outcome import _THROTTLING_CODES, Terminal, hinted
+from rq_ses.text.plaintext import one_line
+from rq_ses_worker.ses.failure import failed
+from rq_ses_worker.ses.outcome import _THROTTLING_CODES, Terminal, hinted
+from rq_ses_worker.ses.wire.deadline import Phase
 
 ALL = {*hints._BY_CODE.values(), *(hint for _, hint in hints._BY_TEXT)}
 
@@ -50,7 +50,7 @@ def test_each_code_of_ses_has_a_hint_whatever_comes_with_it(code: str) -> None:
 
 
 def test_each_code_of_our_own_has_a_hint() -> None:
-    sources = [path.read_text() for path in Path(rq_ses_worker.__path__[0]).glob("*.py")]
+    sources = [path.read_text() for path in Path(rq_ses_worker.__path__[0]).rglob("*.py")]
     named = re.compile(r'(?:code=|_safe\(\s*|_unsure\(\s*|JobRefused\(\s*)"([A-Z]\w+)"')
     found = {code for source in sources for code in named.findall(source)}
     found |= {code for source in sources for code in re.findall(r'"(\w+Lost): ', source)}

@@ -18,13 +18,21 @@ from rq import Retry, get_current_job
 from rq.job import Job
 
 from rq_ses.contract import OnUnknown
-from rq_ses.serverclock import ServerClock
-from rq_ses_worker.outcome import Outcome, Sent, Terminal, hinted
-from rq_ses_worker.retry import Failed, History, RetryPolicy, decide, doubt_used_up, expired, lost_worker
-from rq_ses_worker.sending import result_of
-from rq_ses_worker.ses import SesClient
-from rq_ses_worker.settings import load_worker_settings
-from rq_ses_worker.task import JobRefused, read_call
+from rq_ses.server.serverclock import ServerClock
+from rq_ses_worker.engine.senders import result_of
+from rq_ses_worker.lifecycle.retry import (
+    Failed,
+    History,
+    RetryPolicy,
+    decide,
+    doubt_used_up,
+    expired,
+    lost_worker,
+)
+from rq_ses_worker.lifecycle.task import JobRefused, read_call
+from rq_ses_worker.ses.client import SesClient
+from rq_ses_worker.ses.outcome import Outcome, Sent, Terminal, hinted
+from rq_ses_worker.settings.worker import load_worker_settings
 
 
 class SendFailed(Exception):

@@ -14,13 +14,11 @@ from redis import Redis
 from rich.table import Table
 from rich.text import Text
 
-from rq_ses import server
-from rq_ses.cli import output
-from rq_ses.cli.helptext import WholeGroup
-from rq_ses.cli.reaching import reaching_redis
-from rq_ses.cli.screen import console
+from rq_ses.cli.terminal import output
+from rq_ses.cli.terminal.helptext import WholeGroup
+from rq_ses.cli.terminal.reaching import reaching_redis
+from rq_ses.cli.terminal.screen import console
 from rq_ses.errors import SettingsError
-from rq_ses.figures import rate
 from rq_ses.gate import (
     REASON_LIMIT,
     GateState,
@@ -30,10 +28,12 @@ from rq_ses.gate import (
     open_breaker,
     read_gate,
 )
-from rq_ses.gatesettings import GateSettings, load_gate_settings
-from rq_ses.plaintext import one_line
+from rq_ses.server.connection import connect
+from rq_ses.settings.gate import GateSettings, load_gate_settings
 from rq_ses.status import served_accounts
 from rq_ses.status.view import UNKNOWN
+from rq_ses.text.figures import rate
+from rq_ses.text.plaintext import one_line
 
 TIMEOUT: Final = 5.0
 """Seconds after which Redis counts as away."""
@@ -141,7 +141,7 @@ def close(**options: Any) -> None:
 
 @contextmanager
 def _redis(settings: GateSettings) -> Iterator[Redis]:
-    connected = server.connect(settings.redis_url, socket_timeout=TIMEOUT, connect_timeout=TIMEOUT)
+    connected = connect(settings.redis_url, socket_timeout=TIMEOUT, connect_timeout=TIMEOUT)
     with reaching_redis(), connected as connection:
         yield connection
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 
-from rq_ses.cli import output, streams
-from rq_ses.cli.exits import INCOMPLETE, OK, SETTINGS, UNAVAILABLE
-from rq_ses.cli.helptext import WholeGroup
-from rq_ses.declared import check_environment
+from rq_ses.cli.terminal import output, streams
+from rq_ses.cli.terminal.exits import INCOMPLETE, OK, SETTINGS, UNAVAILABLE
+from rq_ses.cli.terminal.helptext import WholeGroup
 from rq_ses.errors import OutboxUnavailable, SettingsError
+from rq_ses.settings.declared import check_environment
 
 _GROUP = "rq_ses.commands"
 _FULL = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})

@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 
 import click
 
-from rq_ses.cli import output
-from rq_ses.cli.exits import INCOMPLETE
-from rq_ses.cli.groups import Ages, tell_rows
-from rq_ses.cli.reaching import reaching_redis
+from rq_ses.cli.failed.groups import Ages, tell_rows
+from rq_ses.cli.terminal import output
+from rq_ses.cli.terminal.exits import INCOMPLETE
+from rq_ses.cli.terminal.reaching import reaching_redis
 from rq_ses.mails import MailNotFound, Mails
 from rq_ses.mails.view import mail_object, mail_rows
-from rq_ses.settings import load_producer_settings
-from rq_ses.submission import checked_key
+from rq_ses.outbox.submission import checked_key
+from rq_ses.settings.producer import load_producer_settings
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

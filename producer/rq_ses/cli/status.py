@@ -16,14 +16,15 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from rq_ses import contract, server
-from rq_ses.cli import output
-from rq_ses.cli.exits import INCOMPLETE
-from rq_ses.cli.reaching import reaching_redis
-from rq_ses.cli.screen import console
-from rq_ses.gatesettings import GateSettings, load_gate_settings
-from rq_ses.redisurl import masked
-from rq_ses.refusal import in_words
+from rq_ses import contract
+from rq_ses.cli.terminal import output
+from rq_ses.cli.terminal.exits import INCOMPLETE
+from rq_ses.cli.terminal.reaching import reaching_redis
+from rq_ses.cli.terminal.screen import console
+from rq_ses.server.connection import connect
+from rq_ses.server.redisurl import masked
+from rq_ses.server.refusal import in_words
+from rq_ses.settings.gate import GateSettings, load_gate_settings
 from rq_ses.status import Rates, Snapshot, rates_between, read_snapshot
 from rq_ses.status.view import screen, status_object
 
@@ -84,9 +85,7 @@ class _Reader:
         region = settings.aws_region
         self._account = (settings.account, region) if region else None
         self._mails = mails
-        self._connection: Redis = server.connect(
-            settings.redis_url, socket_timeout=TIMEOUT, connect_timeout=TIMEOUT
-        )
+        self._connection: Redis = connect(settings.redis_url, socket_timeout=TIMEOUT, connect_timeout=TIMEOUT)
         self.title = f"rq-ses at {masked(settings.redis_url)}"
 
     def read(self) -> Snapshot:

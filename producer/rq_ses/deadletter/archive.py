@@ -10,11 +10,11 @@ from typing import Any, BinaryIO, Final
 from redis import Redis
 
 from rq_ses import contract
-from rq_ses.batching import batches
-from rq_ses.deadletter.reader import RESULTS_PREFIX
-from rq_ses.deadletter.record import Row, read_record
-from rq_ses.plaintext import one_line
-from rq_ses.textfile import read_lines
+from rq_ses.deadletter.reading.reader import RESULTS_PREFIX
+from rq_ses.deadletter.reading.record import Row, read_record
+from rq_ses.outbox.batching import batches
+from rq_ses.text.plaintext import one_line
+from rq_ses.text.textfile import read_lines
 
 LINE_LIMIT: Final = 128 * 1024 * 1024
 """Bytes of a line: the largest mail, even with most of its text in JSON's six-byte escapes."""

@@ -6,10 +6,10 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from rq_ses.plaintext import one_line
+from rq_ses.text.plaintext import one_line
 
 OWN_WORDS: Final = frozenset({"InvalidMessage", "JobRefused"})
-"""Codes whose words are ours, and quote what a message or a job holds (rq_ses.invalid.shown)."""
+"""Codes whose words are ours, and quote what a message or a job holds (rq_ses.text.invalid.shown)."""
 
 _LIMIT: Final = 500
 _NOT: Final = r"\s@,;:()<>\[\]\"'‹›"
@@ -23,7 +23,7 @@ _NUMBER: Final = re.compile(r"(?<![\w-])\d+(?:[.,:]\d+)*(?![\w-])")
 _ADDRESSES: Final = re.compile(r"ADDRESS(?:[,;]\s*(?:ADDRESS|[^\s,;]*…$))+")
 _WORKER: Final = re.compile(r"\bworker \S.{0,200}? was lost\b")
 _GAVE_UP: Final = re.compile(r"; (?:gave up|expired before the next attempt)\b.*")
-"""What rq_ses_worker.retry says after a text, and of whom."""
+"""What rq_ses_worker.lifecycle.retry says after a text, and of whom."""
 
 _QUOTED: Final = re.compile(r"""(?<!\w)b?(?:'(?:[^'\\]|\\.)*(?:'…?|$)|"(?:[^"\\]|\\.)*(?:"…?|$))""")
 _VALUE: Final = re.compile(r"\bValue '.*?' at '")

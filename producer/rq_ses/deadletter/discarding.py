@@ -11,10 +11,10 @@ from typing import Any, Final
 from redis import Redis
 
 from rq_ses import contract
-from rq_ses.deadletter.filter import Filter
-from rq_ses.deadletter.interrupts import interrupts_held
-from rq_ses.deadletter.letter import DeadLetter
-from rq_ses.deadletter.reader import RESULTS_PREFIX, Passed, Reader, raw_id
+from rq_ses.deadletter.reading.filter import Filter
+from rq_ses.deadletter.reading.letter import DeadLetter
+from rq_ses.deadletter.reading.reader import RESULTS_PREFIX, Passed, Reader, raw_id
+from rq_ses.interrupts import interrupts_held
 
 BATCH: Final = 500
 

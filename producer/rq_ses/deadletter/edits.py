@@ -9,10 +9,10 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from rq_ses import contract
-from rq_ses.deadletter.payload import Payload, Unreadable
+from rq_ses.deadletter.reading.payload import Payload, Unreadable
 from rq_ses.errors import RqSesError
-from rq_ses.invalid import shown
-from rq_ses.message import explain
+from rq_ses.message.message import explain
+from rq_ses.text.invalid import shown
 
 MAPPINGS: Final = ("headers", "tags")
 WHOLE: Final = ("sender", "reply_to", "configuration_set", "subject", "to", "cc", "bcc")

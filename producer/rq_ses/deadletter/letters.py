@@ -12,15 +12,15 @@ from redis import Redis
 from rq_ses import contract
 from rq_ses.deadletter.archive import Archive, Exported, Restored
 from rq_ses.deadletter.discarding import Discarded, Discarding
-from rq_ses.deadletter.filter import Filter
 from rq_ses.deadletter.groups import Groups, Tally
-from rq_ses.deadletter.letter import DeadLetter
-from rq_ses.deadletter.reader import Passed, Reader
-from rq_ses.deadletter.record import record
+from rq_ses.deadletter.reading.filter import Filter
+from rq_ses.deadletter.reading.letter import DeadLetter
+from rq_ses.deadletter.reading.reader import Passed, Reader
+from rq_ses.deadletter.reading.record import record
 from rq_ses.deadletter.resending import Resending, Resent
 from rq_ses.errors import RqSesError
-from rq_ses.plaintext import one_line
-from rq_ses.server import connect, own_client
+from rq_ses.server.connection import connect, own_client
+from rq_ses.text.plaintext import one_line
 
 _SOCKET_TIMEOUT, _CONNECT_TIMEOUT = 30.0, 5.0
 _EVERY = Filter()
@@ -44,7 +44,7 @@ class DeadLetters:
     done until then is done, and the call may simply be made again. Threads may share an object.
 
     Args:
-        redis_url: URL of the server, or of its Sentinels (see rq_ses.server).
+        redis_url: URL of the server, or of its Sentinels (see rq_ses.server.connection).
         connection: a redis-py client whose address is used in place of `redis_url`; it is left as it is.
         queues: names of RQ queues; by default `mail` with those of the other priorities.
     """
@@ -205,7 +205,7 @@ class DeadLetters:
             on_progress: called after each step with what was done so far.
 
         Raises:
-            rq_ses.textfile.NotText: (a ValueError) it isn't in UTF-8; nothing was touched.
+            rq_ses.text.textfile.NotText: (a ValueError) it isn't in UTF-8; nothing was touched.
         """
         return self._archive.restore(
             source,

@@ -13,13 +13,13 @@ from redis import Redis
 from rq.utils import utcformat
 
 from rq_ses import contract
-from rq_ses.batching import batches
 from rq_ses.deadletter.edits import Check, Edited, EditRefused, Edits
-from rq_ses.deadletter.filter import Filter
-from rq_ses.deadletter.interrupts import interrupts_held
-from rq_ses.deadletter.letter import DeadLetter
-from rq_ses.deadletter.reader import RESENT_FIELD, Passed, Reader, raw_id
-from rq_ses.serverclock import server_time
+from rq_ses.deadletter.reading.filter import Filter
+from rq_ses.deadletter.reading.letter import DeadLetter
+from rq_ses.deadletter.reading.reader import RESENT_FIELD, Passed, Reader, raw_id
+from rq_ses.interrupts import interrupts_held
+from rq_ses.outbox.batching import batches
+from rq_ses.server.serverclock import server_time
 
 BATCH: Final = 500
 BATCH_BYTES: Final = 4 * 1024 * 1024

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from rq_ses.deadletter.letter import DeadLetter
-from rq_ses.deadletter.payload import Unreadable
-from rq_ses.message import Message, explain
-from rq_ses.plaintext import one_line
+from rq_ses.deadletter.reading.letter import DeadLetter
+from rq_ses.deadletter.reading.payload import Unreadable
+from rq_ses.message.message import Message, explain
+from rq_ses.text.plaintext import one_line
 
 _LINE: Final = 2000
 

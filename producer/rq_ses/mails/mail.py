@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from rq_ses import contract
 from rq_ses.contract import Priority
-from rq_ses.deadletter.letter import Entry, read_letter
-from rq_ses.deadletter.payload import Unreadable, read_payload
-from rq_ses.plaintext import one_line
-from rq_ses.stored import count, date, moment
+from rq_ses.deadletter.reading.letter import Entry, read_letter
+from rq_ses.deadletter.reading.payload import Unreadable, read_payload
+from rq_ses.server.stored import count, date, moment
+from rq_ses.text.plaintext import one_line
 
 FIELDS: Final = (
     *("status", "origin", "created_at", "enqueued_at", "started_at", "ended_at", "description"),

@@ -14,15 +14,15 @@ from rq.utils import utcformat
 
 from rq_ses import contract
 from rq_ses.contract import PRIORITIES
-from rq_ses.deadletter.payload import is_ours
-from rq_ses.deadletter.reader import RESULTS_PREFIX, job_key, raw_id
+from rq_ses.deadletter.reading.payload import is_ours
+from rq_ses.deadletter.reading.reader import RESULTS_PREFIX, job_key, raw_id
 from rq_ses.errors import RqSesError
-from rq_ses.jobdata import DATA_LIMIT
 from rq_ses.mails.mail import FIELDS, Mail, read_mail
-from rq_ses.plaintext import one_line
-from rq_ses.server import connect, own_client
-from rq_ses.serverclock import epoch
-from rq_ses.submission import checked_key
+from rq_ses.outbox.submission import checked_key
+from rq_ses.server.connection import connect, own_client
+from rq_ses.server.jobdata import DATA_LIMIT
+from rq_ses.server.serverclock import epoch
+from rq_ses.text.plaintext import one_line
 
 _SOCKET_TIMEOUT, _CONNECT_TIMEOUT = 10.0, 5.0
 _REGISTRIES: Final = ("scheduled", "finished", "failed", "canceled", "deferred")
@@ -60,7 +60,7 @@ class Mails:
     Every method raises redis.exceptions.RedisError when the server is away. Threads may share an object.
 
     Args:
-        redis_url: URL of the server, or of its Sentinels (see rq_ses.server).
+        redis_url: URL of the server, or of its Sentinels (see rq_ses.server.connection).
         connection: a redis-py client to use in place of `redis_url`; its address is used, and not itself.
         queue: the queue's name, as the Outbox has it.
     """

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from rq_ses.figures import counted, duration
 from rq_ses.mails.mail import Mail
+from rq_ses.text.figures import counted, duration
 
 
 def mail_object(mail: Mail) -> dict[str, Any]:

@@ -16,12 +16,12 @@ from redis.exceptions import ResponseError
 
 from rq_ses import contract
 from rq_ses.gate import GateState, read_gate
-from rq_ses.plaintext import one_line
-from rq_ses.server import borrowed
-from rq_ses.serverclock import epoch
+from rq_ses.server.connection import borrowed
+from rq_ses.server.serverclock import epoch
+from rq_ses.server.stored import date
 from rq_ses.status.snapshot import CurrentMail, QueueState, Snapshot, WorkerState
 from rq_ses.status.unserved import Unserved, unserved
-from rq_ses.stored import date
+from rq_ses.text.plaintext import one_line
 
 FRONT: Final = 16
 """Mails at the front of a queue whose age is looked at: retries stand there, before older ones."""
@@ -55,7 +55,7 @@ def read_snapshot(
     """Return how everything stands.
 
     Args:
-        connection: a client; another than those of rq_ses.server is not used itself, but its address.
+        connection: a client; one that rq_ses.server didn't make is not used itself, but its address.
         queues: their names, the most urgent first.
         account: name and region of the gate to read beside those that workers name.
         mails: how many of the mails that are being sent to describe.

@@ -10,7 +10,7 @@ from typing import Any, Final
 from redis import Redis
 
 from rq_ses import contract
-from rq_ses.plaintext import one_line
+from rq_ses.text.plaintext import one_line
 
 QUEUES: Final = 500
 """That are looked at; RQ's other queues are among them."""

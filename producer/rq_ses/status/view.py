@@ -14,10 +14,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from rq_ses.figures import counted, duration, figure, rate
 from rq_ses.gate import GateState
 from rq_ses.status.rates import Rates
 from rq_ses.status.snapshot import QueueState, Snapshot, WorkerState
+from rq_ses.text.figures import counted, duration, figure, rate
 
 SHOWN_WORKERS: Final = 20
 """Workers that have a row each; beyond, a host has one."""

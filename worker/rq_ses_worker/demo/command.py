@@ -23,9 +23,9 @@ from rich.live import Live
 from rich.text import Text
 from rq import Worker
 
-from rq_ses.cli.screen import console
-from rq_ses.outbox import Outbox
-from rq_ses.submission import Submission
+from rq_ses.cli.terminal.screen import console
+from rq_ses.outbox.outbox import Outbox
+from rq_ses.outbox.submission import Submission
 from rq_ses_worker.demo import tables
 from rq_ses_worker.demo.account import Enqueued, ending, simulator_requests, states, verdicts
 from rq_ses_worker.demo.processes import clean_environment, local_redis, log_tail, simulator, worker

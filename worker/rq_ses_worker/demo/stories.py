@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from rq_ses.message import Attachment, Message
+from rq_ses.message.message import Attachment, Message
 
 SENDER: Final = "Demo <demo@example.com>"
 MAX_ATTEMPTS: Final = 3

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
-from rq_ses.figures import counted, rate
 from rq_ses.hints import hint_for
-from rq_ses_worker.account import Account
+from rq_ses.text.figures import counted, rate
 from rq_ses_worker.doctor.finding import Finding, Severity, ok
-from rq_ses_worker.outcome import Outcome, RateLimited, Transient, described, is_skew
+from rq_ses_worker.ses.account import Account
+from rq_ses_worker.ses.outcome import Outcome, RateLimited, Transient, described, is_skew
 
 CLOCK_WARNING: Final = 60.0
 CLOCK_ERROR: Final = 240.0

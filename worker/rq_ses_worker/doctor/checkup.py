@@ -12,12 +12,11 @@ from urllib.parse import urlsplit
 
 from redis.exceptions import RedisError, ResponseError
 
-from rq_ses import server
 from rq_ses.contract import queue_names
 from rq_ses.gate import read_gate
-from rq_ses.plaintext import one_line
+from rq_ses.server.connection import connect
 from rq_ses.status import served_accounts
-from rq_ses_worker.account import Account, AccountRefused, Identity
+from rq_ses.text.plaintext import one_line
 from rq_ses_worker.doctor.account import judged_account, judged_answer, judged_clock
 from rq_ses_worker.doctor.credentials import check_credentials
 from rq_ses_worker.doctor.endpoint import check_endpoint
@@ -29,9 +28,10 @@ from rq_ses_worker.doctor.records import check_records
 from rq_ses_worker.doctor.server import check_server
 from rq_ses_worker.doctor.workers import check_workers
 from rq_ses_worker.identity.source import CredentialSource
-from rq_ses_worker.outcome import Outcome, RateLimited
-from rq_ses_worker.ses import SesClient
-from rq_ses_worker.settings import WorkerSettings
+from rq_ses_worker.ses.account import Account, AccountRefused, Identity
+from rq_ses_worker.ses.client import SesClient
+from rq_ses_worker.ses.outcome import Outcome, RateLimited
+from rq_ses_worker.settings.worker import WorkerSettings
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ def _late(name: str, within: float) -> Finding:
 
 def _redis(settings: WorkerSettings) -> Iterator[Finding]:
     try:
-        with server.connect(
+        with connect(
             settings.redis_url, socket_timeout=_REDIS_TIMEOUT, connect_timeout=_REDIS_TIMEOUT
         ) as connection:
             yield from check_server(connection, settings.redis_url)

@@ -10,20 +10,20 @@ import click
 from pydantic import AfterValidator, AliasChoices, Field
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
-from rq_ses.address import bare, normalise
-from rq_ses.cli import output
-from rq_ses.cli.exits import INCOMPLETE, OK, UNFIT
-from rq_ses.cli.helptext import show_defaults
-from rq_ses.cli.screen import console
-from rq_ses.gatesettings import REGIONS, GateSettings
-from rq_ses.settings import load_settings
+from rq_ses.cli.terminal import output
+from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNFIT
+from rq_ses.cli.terminal.helptext import show_defaults
+from rq_ses.cli.terminal.screen import console
+from rq_ses.message.address import bare, normalise
+from rq_ses.settings.gate import REGIONS, GateSettings
+from rq_ses.settings.producer import load_settings
 from rq_ses_worker.doctor.checkup import Wishes, examine
 from rq_ses_worker.doctor.finding import Severity, worst
 from rq_ses_worker.doctor.names import DnsAway, Names
 from rq_ses_worker.doctor.policy import policy
 from rq_ses_worker.doctor.report import as_json, show
-from rq_ses_worker.endpoint import endpoint_url
-from rq_ses_worker.settings import WorkerSettings, load_worker_settings
+from rq_ses_worker.ses.endpoint import endpoint_url
+from rq_ses_worker.settings.worker import WorkerSettings, load_worker_settings
 
 EXITS: Final[dict[Severity, int]] = {"ok": OK, "info": OK, "warning": INCOMPLETE, "error": UNFIT}
 """The exit code that the gravest finding gives."""

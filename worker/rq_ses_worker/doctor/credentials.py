@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
-from rq_ses_worker.credentials import Credentials
 from rq_ses_worker.doctor.finding import Finding, ok
-from rq_ses_worker.identity.provider import CredentialsUnavailable
+from rq_ses_worker.ses.credentials import Credentials, CredentialsUnavailable
 
 SOON: Final = timedelta(minutes=5)
 """Sources renew theirs ten minutes before the end: with less left they failed to."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-from rq_ses.plaintext import one_line
+from rq_ses.text.plaintext import one_line
 
 Severity = Literal["ok", "info", "warning", "error"]
 SEVERITIES: Final[tuple[Severity, ...]] = get_args(Severity)

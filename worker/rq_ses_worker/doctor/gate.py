@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from rq_ses.figures import figure
 from rq_ses.gate import GateState
+from rq_ses.text.figures import figure
 from rq_ses_worker.doctor.finding import Finding, ok
 
 _MOST_RECIPIENTS: Final = 50

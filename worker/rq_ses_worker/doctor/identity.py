@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from rq_ses.hints import hint_for
-from rq_ses_worker.account import AccountRefused, Identity
 from rq_ses_worker.doctor.account import denied, hint_of
 from rq_ses_worker.doctor.finding import Finding, ok
-from rq_ses_worker.outcome import Outcome, described, summary
+from rq_ses_worker.ses.account import AccountRefused, Identity
+from rq_ses_worker.ses.outcome import Outcome, described, summary
 
 Ask = Callable[[str], Identity | None]
 """SesClient.get_email_identity."""

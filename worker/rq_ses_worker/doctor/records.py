@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, Protocol
 
-from rq_ses_worker.account import Identity
 from rq_ses_worker.doctor.finding import Finding, ok
 from rq_ses_worker.doctor.names import DnsAway
+from rq_ses_worker.ses.account import Identity
 
 _ZONE: Final = "dkim.amazonses.com"
 _INCLUDE: Final = "include:amazonses.com"

@@ -9,10 +9,10 @@ from typing import Final
 from redis import Redis
 
 from rq_ses import contract
-from rq_ses.plaintext import one_line
 from rq_ses.status import unserved
+from rq_ses.text.plaintext import one_line
 from rq_ses_worker.doctor.finding import Finding, ok
-from rq_ses_worker.registered import age, registered
+from rq_ses_worker.monitoring.registered import age, registered
 
 SILENT: Final = 480.0
 """Seconds without a heartbeat after which a worker is doubted; a stock `rq worker` may be silent for 405."""

@@ -20,19 +20,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from rq_ses.awsfiles import DEFAULT, FilesUnreadable, Profiles, Section, SharedFiles
+from rq_ses.settings.awsfiles import DEFAULT, FilesUnreadable, Profiles, Section, SharedFiles
 from rq_ses_worker.identity.container import ContainerEndpoint
 from rq_ses_worker.identity.imds import InstanceMetadata
 from rq_ses_worker.identity.keys import ProfileKeys
 from rq_ses_worker.identity.process import CredentialProcess
-from rq_ses_worker.identity.provider import (
-    CredentialsUnavailable,
-    Grant,
-    NotConfigured,
-    Provider,
-    ProviderFailed,
-)
+from rq_ses_worker.identity.provider import Grant, NotConfigured, Provider, ProviderFailed
 from rq_ses_worker.identity.sts import AssumedRole, Sts, WebIdentity
+from rq_ses_worker.ses.credentials import CredentialsUnavailable
 
 _PROFILE_SOURCES: Final = "role_arn, web identity, keys or credential_process"
 _OPTIONS: Final = {

@@ -12,10 +12,10 @@ from typing import Final
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
-from rq_ses.textfile import NotText, read_text
-from rq_ses_worker.endpoint import is_loopback, masked
+from rq_ses.text.textfile import NotText, read_text
 from rq_ses_worker.identity.exchange import NoReply, exchange
 from rq_ses_worker.identity.provider import Grant, NotConfigured, ProviderFailed, grant
+from rq_ses_worker.ses.endpoint import is_loopback, masked
 
 RELATIVE: Final = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
 FULL: Final = "AWS_CONTAINER_CREDENTIALS_FULL_URI"

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from rq_ses.awsfiles import DEFAULT, FilesUnreadable, Section, SharedFiles
+from rq_ses.settings.awsfiles import DEFAULT, FilesUnreadable, Section, SharedFiles
 
 GLOBAL: Final = "AWS_ENDPOINT_URL"
 IGNORE: Final = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"

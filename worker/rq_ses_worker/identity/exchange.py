@@ -10,11 +10,11 @@ from typing import Final
 
 from requests import PreparedRequest, Response
 
-from rq_ses_worker.connection import WholeAnswer
-from rq_ses_worker.deadline import EXCHANGE
-from rq_ses_worker.failure import EXPECTED, failed
-from rq_ses_worker.sigv4 import host_header
-from rq_ses_worker.transport import EndpointAdapter, Proxy, tls_context
+from rq_ses_worker.ses.failure import EXPECTED, failed
+from rq_ses_worker.ses.sigv4 import host_header
+from rq_ses_worker.ses.wire.connection import WholeAnswer
+from rq_ses_worker.ses.wire.deadline import EXCHANGE
+from rq_ses_worker.ses.wire.transport import EndpointAdapter, Proxy, tls_context
 
 LIMIT: Final = 65_536
 """Bytes of an answer that are read; credentials take 2 KB."""

@@ -16,9 +16,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import quote
 
-from rq_ses_worker.endpoint import plain_url
 from rq_ses_worker.identity.exchange import NoReply, Reply, exchange
 from rq_ses_worker.identity.provider import Grant, NotConfigured, ProviderFailed, grant
+from rq_ses_worker.ses.endpoint import plain_url
 
 DISABLED: Final = "AWS_EC2_METADATA_DISABLED"
 ENDPOINT: Final = "AWS_EC2_METADATA_SERVICE_ENDPOINT"

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from rq_ses.awsfiles import FilesUnreadable, Section, is_there
-from rq_ses_worker.credentials import Credentials
+from rq_ses.settings.awsfiles import FilesUnreadable, Section, is_there
 from rq_ses_worker.identity.provider import Grant, NotConfigured, ProviderFailed
+from rq_ses_worker.ses.credentials import Credentials
 
 
 class GivenKeys:

@@ -15,9 +15,9 @@ import subprocess
 import threading
 from typing import IO, Final
 
-from rq_ses.plaintext import one_line
+from rq_ses.text.plaintext import one_line
 from rq_ses_worker.identity.provider import Grant, NotConfigured, ProviderFailed, grant
-from rq_ses_worker.redaction import redact
+from rq_ses_worker.ses.redaction import redact
 
 TIMEOUT: Final = 30.0
 """Seconds; AWS names no bound. A tool may have to ask a server, and a worker that stops waits for it."""

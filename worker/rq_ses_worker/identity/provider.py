@@ -1,21 +1,17 @@
 """One place that credentials may come from, and the ways in which it may have none.
 
-    CredentialsUnavailable   there are none now; it names each place that was looked at, and why it had none
-
 A provider's `load` returns a Grant; or NotConfigured, and the next place is looked at; or it raises
 ProviderFailed: it is configured, and the next place must not be looked at, since that is another identity.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
-from rq_ses.errors import RqSesError
-from rq_ses.plaintext import one_line
-from rq_ses_worker.credentials import Credentials
+from rq_ses.text.plaintext import one_line
+from rq_ses_worker.ses.credentials import Credentials
 
 TEXT_LIMIT: Final = 300
 
@@ -55,23 +51,6 @@ class Provider(Protocol):
 
     def load(self) -> Grant | NotConfigured:
         """Fetch credentials now. Raises ProviderFailed."""
-
-
-class CredentialsUnavailable(RqSesError):
-    """Raised when there are no valid credentials.
-
-    Attributes:
-        tried: each place by its name, and why it had none.
-        lasting: nothing is configured, or what is can't work until somebody changes it.
-        retry_after: seconds until the next look is worth it.
-    """
-
-    def __init__(self, tried: Sequence[tuple[str, str]], *, lasting: bool, retry_after: float = 0.0) -> None:
-        self.tried = tuple(tried)
-        self.lasting = lasting
-        self.retry_after = retry_after
-        places = "; ".join(f"{name}: {reason}" for name, reason in self.tried)
-        super().__init__(f"no AWS credentials ({places or 'no place to look at'})")
 
 
 def grant(

@@ -16,16 +16,10 @@ from datetime import UTC, datetime
 from math import inf
 from typing import Final
 
-from rq_ses_worker import events
-from rq_ses_worker.credentials import Credentials
 from rq_ses_worker.identity.keys import GivenKeys
-from rq_ses_worker.identity.provider import (
-    CredentialsUnavailable,
-    Grant,
-    NotConfigured,
-    Provider,
-    ProviderFailed,
-)
+from rq_ses_worker.identity.provider import Grant, NotConfigured, Provider, ProviderFailed
+from rq_ses_worker.logging import events
+from rq_ses_worker.ses.credentials import Credentials, CredentialsUnavailable
 
 log = logging.getLogger(__name__)
 

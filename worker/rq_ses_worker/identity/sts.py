@@ -14,16 +14,16 @@ from typing import Any, Final
 from urllib.parse import urlencode
 from xml.parsers import expat
 
-from rq_ses.textfile import NotText, read_text
-from rq_ses_worker.credentials import Credentials
-from rq_ses_worker.endpoint import secure_url
+from rq_ses.text.textfile import NotText, read_text
 from rq_ses_worker.identity.endpoints import Endpoint
 from rq_ses_worker.identity.exchange import NoReply, exchange
 from rq_ses_worker.identity.provider import Grant, NotConfigured, Provider, ProviderFailed, grant
-from rq_ses_worker.masking import Secrets
-from rq_ses_worker.redaction import redact
-from rq_ses_worker.regions import host, partition_of
-from rq_ses_worker.sigv4 import sign
+from rq_ses_worker.ses.credentials import Credentials
+from rq_ses_worker.ses.endpoint import secure_url
+from rq_ses_worker.ses.masking import Secrets
+from rq_ses_worker.ses.redaction import redact
+from rq_ses_worker.ses.regions import host, partition_of
+from rq_ses_worker.ses.sigv4 import sign
 
 _VERSION: Final = "2011-06-15"
 _FORM: Final = "application/x-www-form-urlencoded; charset=utf-8"

@@ -13,9 +13,9 @@ from typing import Any, Final, get_args
 import click
 from click.core import ParameterSource
 
-from rq_ses.plaintext import one_line
+from rq_ses.text.plaintext import one_line
 from rq_ses_worker.simulator.access import host_name, is_loopback
-from rq_ses_worker.simulator.inbox import Request
+from rq_ses_worker.simulator.mailbox.inbox import Request
 from rq_ses_worker.simulator.options import (
     DEFAULT_ACCESS_KEY_ID,
     DEFAULT_CREDENTIAL,

@@ -21,15 +21,16 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import unquote
 
-from rq_ses_worker.simulator import access, faults
+from rq_ses_worker.simulator import access
+from rq_ses_worker.simulator.answering import faults
+from rq_ses_worker.simulator.answering.faults import ScriptError
 from rq_ses_worker.simulator.call import Call, Unfit
-from rq_ses_worker.simulator.faults import ScriptError
-from rq_ses_worker.simulator.inbox import Mail, Record
-from rq_ses_worker.simulator.letter import Letter
+from rq_ses_worker.simulator.mailbox.inbox import Mail, Record
+from rq_ses_worker.simulator.mailbox.letter import Letter
+from rq_ses_worker.simulator.mailbox.shown import Shown
+from rq_ses_worker.simulator.mailbox.wire import shown_headers, shown_target
 from rq_ses_worker.simulator.page import documents
 from rq_ses_worker.simulator.service import Service
-from rq_ses_worker.simulator.shown import Shown
-from rq_ses_worker.simulator.wire import shown_headers, shown_target
 
 PREFIX: Final = b"/_simulator"
 MAX_BODY: Final = 65_536

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Final
 
-from rq_ses_worker.simulator.inbox import Mail, Request
-from rq_ses_worker.simulator.letter import Letter
+from rq_ses_worker.simulator.mailbox.inbox import Mail, Request
+from rq_ses_worker.simulator.mailbox.letter import Letter
 from rq_ses_worker.simulator.options import Credential
 from rq_ses_worker.simulator.server import SimulatorServer
 
 _PAUSE: Final = 0.005
-_DELIVERY: Final = "rq_ses_worker.burst"
+_DELIVERY: Final = "rq_ses_worker.engine.burst"
 
 
 @dataclass(frozen=True, kw_only=True)

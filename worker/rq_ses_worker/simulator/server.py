@@ -16,9 +16,9 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from rq_ses_worker.simulator import console
 from rq_ses_worker.simulator.access import host_name
+from rq_ses_worker.simulator.answering.faults import Faults
 from rq_ses_worker.simulator.call import Call
-from rq_ses_worker.simulator.faults import Faults
-from rq_ses_worker.simulator.inbox import Mail, Request
+from rq_ses_worker.simulator.mailbox.inbox import Mail, Request
 from rq_ses_worker.simulator.options import (
     DEFAULT_ACCESS_KEY_ID,
     DEFAULT_REGION,

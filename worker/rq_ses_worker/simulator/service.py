@@ -9,17 +9,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from rq_ses_worker.simulator import answers, submission
-from rq_ses_worker.simulator.account import Account, event_of
-from rq_ses_worker.simulator.answers import Answer
-from rq_ses_worker.simulator.canonical import Headers, Received
-from rq_ses_worker.simulator.faults import Effect, Faults, HangUp, ScriptError
-from rq_ses_worker.simulator.identity import get_identity, identity_of
-from rq_ses_worker.simulator.inbox import Inbox, Mail, Request
+from rq_ses_worker.simulator.answering import answers, submission
+from rq_ses_worker.simulator.answering.account import Account, event_of
+from rq_ses_worker.simulator.answering.answers import Answer
+from rq_ses_worker.simulator.answering.canonical import Headers, Received
+from rq_ses_worker.simulator.answering.faults import Effect, Faults, HangUp, ScriptError
+from rq_ses_worker.simulator.answering.identity import get_identity, identity_of
+from rq_ses_worker.simulator.answering.submission import Refused, Submission
+from rq_ses_worker.simulator.answering.verify import verify
+from rq_ses_worker.simulator.mailbox.inbox import Inbox, Mail, Request
+from rq_ses_worker.simulator.mailbox.wire import Verdict, Wire, head_of, verdict
 from rq_ses_worker.simulator.options import Options
-from rq_ses_worker.simulator.submission import Refused, Submission
-from rq_ses_worker.simulator.verify import verify
-from rq_ses_worker.simulator.wire import Verdict, Wire, head_of, verdict
 
 SEND_EMAIL: Final = b"/v2/email/outbound-emails"
 GET_ACCOUNT: Final = b"/v2/email/account"

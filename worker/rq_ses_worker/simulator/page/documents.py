@@ -12,8 +12,8 @@ import unicodedata
 from typing import Final
 from urllib.parse import quote
 
-from rq_ses_worker.simulator.letter import Letter
-from rq_ses_worker.simulator.shown import Shown
+from rq_ses_worker.simulator.mailbox.letter import Letter
+from rq_ses_worker.simulator.mailbox.shown import Shown
 
 _MAIL: Final = (
     "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; "

@@ -13,13 +13,13 @@ from urllib.parse import parse_qs, urlencode
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from rq_ses_worker.simulator import faults
+from rq_ses_worker.simulator.answering import faults
+from rq_ses_worker.simulator.answering.faults import ScriptError
 from rq_ses_worker.simulator.call import Call, Unfit
-from rq_ses_worker.simulator.faults import ScriptError
-from rq_ses_worker.simulator.inbox import Record
+from rq_ses_worker.simulator.mailbox.inbox import Record
+from rq_ses_worker.simulator.mailbox.shown import Shown
+from rq_ses_worker.simulator.mailbox.wire import shown_headers, shown_target
 from rq_ses_worker.simulator.service import SEND_EMAIL, Service
-from rq_ses_worker.simulator.shown import Shown
-from rq_ses_worker.simulator.wire import shown_headers, shown_target
 
 PAGE_SIZE: Final = 100
 RAW_LIMIT: Final = 50_000

@@ -1,0 +1,1 @@
+"""The commands for failed mails: failed, resend, discard and import."""

@@ -1,0 +1,1 @@
+"""The command `rq-ses send`: from options, and from lines of JSON."""

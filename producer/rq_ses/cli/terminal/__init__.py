@@ -1,0 +1,1 @@
+"""What every command shares: its output, its exit codes and its help."""

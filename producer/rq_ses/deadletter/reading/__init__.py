@@ -1,0 +1,1 @@
+"""Failed mails as they are read from Redis, with suspicion."""

@@ -1,0 +1,232 @@
+"""Reads failed registries page by page, in constant memory and without changing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.resources import files
+from itertools import islice
+from typing import Any, Final, NamedTuple
+
+from redis import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from rq_ses import contract
+from rq_ses.deadletter.reading.filter import Filter
+from rq_ses.deadletter.reading.letter import DeadLetter, Entry, entries, read_letter
+from rq_ses.deadletter.reading.payload import Payload, Unreadable, is_ours, read_payload
+from rq_ses.outbox.batching import batches
+from rq_ses.server.jobdata import DATA_LIMIT
+from rq_ses.server.serverclock import server_time
+
+PAGE: Final = 500
+PAGE_BYTES: Final = 4 * 1024 * 1024
+DATA_BYTES: Final = 8 * 1024 * 1024
+"""Bytes of payloads that are fetched together; a larger one has a fetch of its own."""
+
+RESENT_FIELD: Final = "rq_ses_resent_at"
+"""Field of the job's hash: when it was resent last (epoch seconds of the server)."""
+
+
+DATA_ALONG: Final = 65_536
+"""Bytes of a payload that comes with the rest of its mail; larger ones are fetched by themselves."""
+
+RESULTS_PREFIX: Final = f"{contract.PREFIX}results:"
+
+_Found = tuple[DeadLetter, bytes]
+
+
+class _Sized(NamedTuple):
+    letter: DeadLetter
+    data: bytes
+
+    @property
+    def size(self) -> int:
+        return self.letter.size
+
+
+@dataclass(slots=True)
+class Passed:
+    """What a reading passed over."""
+
+    gone: int = 0
+    foreign: int = 0
+    again: int = 0
+    """Resent since `Reader.letters` was told to look for that, and failed anew."""
+
+
+class Reader:
+    """Yields the dead letters of some queues, those that failed first before later ones.
+
+    Raises redis.RedisError from every method that reads.
+
+    Args:
+        connection: a client.
+        queues: names of RQ queues.
+    """
+
+    def __init__(self, connection: Redis, queues: Sequence[str]) -> None:
+        self._connection: Any = connection
+        self._queues = tuple(queues)
+        self._script = connection.register_script(
+            files("rq_ses.deadletter.reading").joinpath("read.lua").read_text("utf-8")
+        )
+
+    def letters(
+        self,
+        wanted: Filter,
+        passed: Passed,
+        *,
+        payloads: bool = False,
+        checked: bool = False,
+        since: float = 0,
+    ) -> Iterator[DeadLetter]:
+        """Yield the dead letters that are wanted.
+
+        Args:
+            wanted: which.
+            passed: counts what is passed over.
+            payloads: read their payloads, too.
+            checked: make sure of each one, by its payload, that it is a mail of ours; else those whose report
+                doesn't show it are looked at.
+            since: pass over what was resent at that moment or later (epoch seconds of the server; 0: none).
+        """
+        now = datetime.fromtimestamp(server_time(self._connection), UTC) if wanted.needs_clock else None
+        matcher = wanted.matcher(now)
+        need = payloads or wanted.needs_payload
+        fits = matcher.fits_payload if wanted.needs_payload else None
+        for queue, page in self._pages(wanted, along=DATA_ALONG if need or checked else 0):
+            found = []
+            for entry in page:
+                if not entry.score and wanted.ids is not None:
+                    continue
+                if entry.status != b"failed":
+                    passed.gone += 1
+                    continue
+                if since and _seconds(entry.resent_at) >= since:
+                    passed.again += 1
+                    continue
+                letter = read_letter(entry, queue)
+                if matcher.fits_failure(letter):
+                    found.append((letter, entry.data))
+            if need:
+                yield from self._with_payload(found, passed, fits)
+            elif checked:
+                yield from (letter for letter, _ in self._looked_at(found, passed))
+            else:
+                yield from self._plausible(found, passed)
+
+    def _plausible(self, found: list[_Found], passed: Passed) -> Iterator[DeadLetter]:
+        """Yield letters in order; those whose report doesn't show that they are mails are looked at."""
+        doubtful = [one for one in found if not one[0].reported or one[0].code == "JobRefused"]
+        ours = {letter.job_id for letter, _ in self._looked_at(doubtful, passed)}
+        doubted = {letter.job_id for letter, _ in doubtful}
+        yield from (one for one, _ in found if one.job_id in ours or one.job_id not in doubted)
+
+    def _with_payload(
+        self, found: list[_Found], passed: Passed, fits: Callable[[Payload], bool] | None
+    ) -> Iterator[DeadLetter]:
+        """Yield letters with their payloads, if these fit; one that can't be read fits no filter."""
+        for letter, data in self._looked_at(found, passed):
+            try:
+                payload = read_payload(data)
+            except Unreadable:
+                if fits is None:
+                    yield letter
+                continue
+            if fits is None or fits(payload):
+                yield replace(letter, payload=payload)
+
+    def _looked_at(self, found: list[_Found], passed: Passed) -> Iterator[_Found]:
+        """Yield those that are mails of ours, each with its data."""
+        for batch in batches(map(_Sized._make, found), most=PAGE, most_bytes=DATA_BYTES):
+            # What is larger than any mail isn't even fetched.
+            wanted = [one.letter for one in batch if not one.data and one.letter.size <= DATA_LIMIT]
+            fetched = iter(self._fetched(wanted))
+            for letter, data in batch:
+                if letter.size > DATA_LIMIT:
+                    passed.foreign += 1
+                    continue
+                known = data or next(fetched)
+                if known is None:
+                    passed.gone += 1
+                elif is_ours(known):
+                    yield letter, known
+                else:
+                    passed.foreign += 1
+
+    def _fetched(self, letters: list[DeadLetter]) -> list[bytes | None]:
+        if not letters:
+            return []
+        with self._connection.pipeline(transaction=False) as pipeline:
+            for letter in letters:
+                pipeline.hget(job_key(letter.job_id), "data")
+            fetched = pipeline.execute(raise_on_error=False)
+        for data in fetched:
+            # A key that has become another type meanwhile is no job any more.
+            if isinstance(data, RedisError) and not isinstance(data, ResponseError):
+                raise data
+        return [data if isinstance(data, bytes) else None for data in fetched]
+
+    def _pages(self, wanted: Filter, *, along: int) -> Iterator[tuple[str, list[Entry]]]:
+        for queue in self._queues:
+            key = contract.registry_key("failed", queue)
+            if wanted.ids is not None:
+                pages = self._named(key, iter(dict.fromkeys(wanted.ids)), along)
+            else:
+                pages = self._all(key, along)
+            yield from ((queue, page) for page in _ahead(pages))
+
+    def _named(self, key: str, ids: Iterator[str], along: int) -> Iterator[list[Entry]]:
+        while names := list(islice(ids, PAGE)):
+            while names:
+                page = self._read(key, along, "ids", *map(raw_id, names))
+                yield page
+                names = names[len(page) :]
+
+    def _all(self, key: str, along: int) -> Iterator[list[Entry]]:
+        last = self._connection.zrange(key, -1, -1, withscores=True)
+        if not last:
+            return
+        # What fails while we read comes later; a reader that followed it might never end.
+        [(last_id, last_score)] = last
+        end = (last_score, last_id)
+        score, job_id = b"", b""
+        while page := self._read(key, along, "after", score, job_id):
+            kept = [entry for entry in page if (float(entry.score), entry.job_id) <= end]
+            yield kept
+            if len(kept) < len(page):
+                return
+            score, job_id = page[-1].score, page[-1].job_id
+
+    def _read(self, key: str, along: int, *where: str | bytes) -> list[Entry]:
+        args = [contract.JOB_PREFIX, RESENT_FIELD, PAGE_BYTES, PAGE, along, RESULTS_PREFIX, *where]
+        return list(entries(self._script(keys=[key], args=args)))
+
+
+def _ahead(pages: Iterator[list[Entry]]) -> Iterator[list[Entry]]:
+    """Yield pages, the next of which the server reads while this one is worked on."""
+    with ThreadPoolExecutor(1, thread_name_prefix="dead-letters") as pool:
+        coming = pool.submit(next, pages, None)
+        while (page := coming.result()) is not None:
+            coming = pool.submit(next, pages, None)
+            yield page
+
+
+def raw_id(job_id: str) -> bytes:
+    """Return a job id as it stands in Redis: whatever bytes somebody wrote there."""
+    return job_id.encode("utf-8", "surrogateescape")
+
+
+def job_key(job_id: str) -> bytes:
+    """Return the key of a job's hash."""
+    return contract.JOB_PREFIX.encode() + raw_id(job_id)
+
+
+def _seconds(raw: bytes) -> float:
+    try:
+        return float(raw) if raw else 0.0
+    except ValueError:
+        return 0.0

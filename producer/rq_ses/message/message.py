@@ -1,0 +1,218 @@
+"""What to send: a message, valid from the moment it is built.
+
+    Message(sender="Shop <shop@example.com>", to="ann@example.org", subject="Your order", text="On its way.")
+
+What a producer builds is what a worker builds again from the queue, by the same rules; so a message that was
+accepted here fails there only for what SES alone can know.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    Strict,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails
+
+from rq_ses.message import address, headertext
+from rq_ses.message.attachment import FROM_JSON, Attachment
+from rq_ses.message.frozen import EMPTY, FrozenMapping
+from rq_ses.text.invalid import explain, shown
+
+__all__ = ["Attachment", "Message", "explain"]
+
+MAX_RECIPIENTS: Final = 50
+MAX_BYTES: Final = 41_943_040
+"""SES v2 takes 40 MB, attachments counted in base64."""
+
+_SURELY_SMALL: Final = MAX_BYTES // 8
+"""JSON makes six bytes of a character at most, so less than this needs no exact count."""
+
+_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
+
+
+def _addresses(value: Any) -> Any:
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list | tuple):
+        raise ValueError(  # noqa: TRY004 - pydantic turns ValueError alone into a problem of the field
+            f"{shown(value)} is not a list of addresses: give a list, or one address as a string"
+        )
+    if len(value) > MAX_RECIPIENTS:
+        raise ValueError(f"{len(value)} addresses are too many: give {MAX_RECIPIENTS} at most, in all")
+    return value
+
+
+def _attachments(value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"{shown(value)} is not a list of attachments: give a list")  # noqa: TRY004
+    return value
+
+
+def _body(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("holds a NUL character, which no mail may: remove it")
+    if not text.isascii() and _SURROGATE.search(text):
+        raise ValueError("holds a lone surrogate, which is no character: decode what it came from anew")
+    return text
+
+
+def _headers(headers: Mapping[str, str]) -> FrozenMapping:
+    if len(headers) > headertext.MAX_HEADERS:
+        raise ValueError(f"{len(headers)} headers are too many: give {headertext.MAX_HEADERS} at most")
+    seen: dict[str, str] = {}
+    for name, value in headers.items():
+        headertext.header_line(name, value)
+        twin = seen.setdefault(name.lower(), name)
+        if twin != name:
+            raise ValueError(f"{shown(twin)} and {shown(name)} are the same header: give it once")
+    return FrozenMapping(headers)
+
+
+_Address = Annotated[str, Strict(), AfterValidator(address.normalise)]
+_Addresses = Annotated[tuple[_Address, ...], BeforeValidator(_addresses)]
+_Line = Annotated[str, Strict(), AfterValidator(headertext.line)]
+_Body = Annotated[str, Strict(), AfterValidator(_body)]
+_HeaderName = Annotated[str, Strict(), AfterValidator(headertext.header_name)]
+_HeaderValue = Annotated[str, Strict(), AfterValidator(headertext.header_value)]
+_Tag = Annotated[str, Strict(), AfterValidator(headertext.tag)]
+_ConfigurationSet = Annotated[str, Strict(), AfterValidator(headertext.configuration_set)]
+
+
+class Message(BaseModel):
+    """One mail, immutable and hashable.
+
+    Addresses are `local@domain` or `Name <local@domain>`; domains are kept in their ASCII form. Raises
+    pydantic.ValidationError, whose problems `explain` puts into words.
+
+    Attributes:
+        sender (str): one address.
+        to (tuple[str, ...]): a list of addresses or a single one; 1 to 50 in `to`, `cc` and `bcc` together.
+        cc (tuple[str, ...]): recipients of a copy.
+        bcc (tuple[str, ...]): recipients of a blind copy.
+        reply_to (tuple[str, ...]): where answers go.
+        subject (str): one line.
+        text (str | None): the plain text; at least one of `text` and `html` must be given.
+        html (str | None): the same as HTML.
+        headers (Mapping[str, str]): 15 at most, of printable ASCII; none that SES or a field sets.
+        tags (Mapping[str, str]): for SES's events; 1 to 256 ASCII letters, digits, `_` and `-` each.
+        configuration_set (str | None): the name of one; 1 to 64 such characters.
+        attachments (tuple[Attachment, ...]): the whole message has 40 MB at most, these counted in base64.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    sender: _Address
+    to: _Addresses = ()
+    cc: _Addresses = ()
+    bcc: _Addresses = ()
+    reply_to: _Addresses = ()
+    subject: _Line
+    text: _Body | None = Field(default=None, repr=False)
+    html: _Body | None = Field(default=None, repr=False)
+    headers: Annotated[
+        Mapping[_HeaderName, _HeaderValue], AfterValidator(_headers), PlainSerializer(dict, dict[str, str])
+    ] = EMPTY
+    tags: Annotated[
+        Mapping[_Tag, _Tag], AfterValidator(FrozenMapping), PlainSerializer(dict, dict[str, str])
+    ] = EMPTY
+    configuration_set: _ConfigurationSet | None = None
+    attachments: Annotated[tuple[Attachment, ...], BeforeValidator(_attachments)] = ()
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """Return the addresses of to, cc and bcc, without display names."""
+        return tuple([address.bare(one) for one in (*self.to, *self.cc, *self.bcc)])
+
+    @classmethod
+    def from_payload(cls, fields: Mapping[str, Any]) -> Self:
+        """Return the message whose fields json.loads has read: the contents of attachments are base64.
+
+        From JSON text it is `model_validate_json`. Raises pydantic.ValidationError.
+        """
+        return cls.model_validate(fields, context=FROM_JSON)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy, some fields with other values, which are judged as those of a new message.
+
+        Raises pydantic.ValidationError.
+        """
+        if not update:
+            return super().model_copy(deep=deep)
+        return self.model_validate(
+            {**{name: getattr(self, name) for name in self.model_fields_set}, **update}
+        )
+
+    def to_payload(self) -> bytes:
+        """Return the message as compact JSON in UTF-8; equal messages give equal bytes."""
+        return self.__pydantic_serializer__.to_json(self, exclude_defaults=True)
+
+    @model_validator(mode="after")
+    def _check_whole(self) -> Self:
+        problems = [
+            *self._recipient_problems(),
+            *self._body_problems(),
+            *self._attachment_problems(),
+        ]
+        if problems:
+            raise ValidationError.from_exception_data(
+                "Message",
+                [
+                    InitErrorDetails(
+                        type="value_error", loc=(field,), input=None, ctx={"error": ValueError(text)}
+                    )
+                    for field, text in problems
+                ],
+                hide_input=True,
+            )
+        return self
+
+    def _recipient_problems(self) -> list[tuple[str, str]]:
+        count = len(self.to) + len(self.cc) + len(self.bcc)
+        if not count:
+            return [("to", "no recipient in to, cc and bcc: give 1 to 50")]
+        if count > MAX_RECIPIENTS:
+            return [("to", f"{count} recipients in to, cc and bcc: give {MAX_RECIPIENTS} at most")]
+        return []
+
+    def _body_problems(self) -> list[tuple[str, str]]:
+        text, html = self.text, self.html
+        if not (text or html):
+            return [("text", "both text and html are empty: give at least one of them")]
+        rough = {
+            "subject": len(self.subject),
+            "text": len(text or ""),
+            "html": len(html or ""),
+            "tags": 600 * len(self.tags),
+            "attachments": sum([len(attachment.content) + 2000 for attachment in self.attachments]),
+        }
+        if sum(rough.values()) > _SURELY_SMALL and (size := len(self.to_payload())) > MAX_BYTES:
+            return [
+                (
+                    max(rough, key=lambda field: rough[field]),
+                    f"the message has {size} bytes, attachments in base64: "
+                    f"SES takes {MAX_BYTES}, so send a link to what is large",
+                )
+            ]
+        return []
+
+    def _attachment_problems(self) -> list[tuple[str, str]]:
+        seen: set[str] = set()
+        for attachment in self.attachments:
+            if attachment.content_id in seen:
+                text = f"content_id {shown(attachment.content_id)} stands twice: give each its own"
+                return [("attachments", text)]
+            if attachment.content_id:
+                seen.add(attachment.content_id)
+        return []

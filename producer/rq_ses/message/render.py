@@ -1,0 +1,86 @@
+"""A message as the request of SES v2's SendEmail, exact to AWS's model; nothing empty is written."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic_core import to_json
+
+from rq_ses.message.address import encoded
+from rq_ses.message.attachment import Attachment
+from rq_ses.message.message import Message
+
+
+def send_email_body(message: Message) -> bytes:
+    """Return the request as compact JSON in UTF-8: the bytes to sign and to send."""
+    return to_json(send_email_request(message))
+
+
+def send_email_request(message: Message) -> dict[str, Any]:
+    """Return the request as AWS's model names it, attachments in base64."""
+    request: dict[str, Any] = {
+        "FromEmailAddress": encoded(message.sender),
+        "Destination": _destination(message),
+        "Content": {"Simple": _simple(message)},
+    }
+    if message.reply_to:
+        request["ReplyToAddresses"] = _encoded_all(message.reply_to)
+    if message.tags:
+        request["EmailTags"] = _pairs(message.tags)
+    if message.configuration_set:
+        request["ConfigurationSetName"] = message.configuration_set
+    return request
+
+
+def _destination(message: Message) -> dict[str, list[str]]:
+    destination = {}
+    if message.to:
+        destination["ToAddresses"] = _encoded_all(message.to)
+    if message.cc:
+        destination["CcAddresses"] = _encoded_all(message.cc)
+    if message.bcc:
+        destination["BccAddresses"] = _encoded_all(message.bcc)
+    return destination
+
+
+def _simple(message: Message) -> dict[str, Any]:
+    body = {}
+    if message.text:
+        body["Text"] = _content(message.text)
+    if message.html:
+        body["Html"] = _content(message.html)
+    simple: dict[str, Any] = {"Subject": _content(message.subject), "Body": body}
+    if message.headers:
+        simple["Headers"] = _pairs(message.headers)
+    if message.attachments:
+        simple["Attachments"] = [_attachment(attachment) for attachment in message.attachments]
+    return simple
+
+
+def _content(text: str) -> dict[str, str]:
+    # SES takes text for 7-bit ASCII unless it is told.
+    return {"Data": text} if text.isascii() else {"Data": text, "Charset": "UTF-8"}
+
+
+def _attachment(attachment: Attachment) -> dict[str, str]:
+    rendered = {
+        "RawContent": b64encode(attachment.content).decode("ascii"),
+        "FileName": attachment.filename,
+        "ContentType": attachment.content_type,
+        "ContentDisposition": "INLINE" if attachment.content_id else "ATTACHMENT",
+    }
+    if attachment.content_id:
+        rendered["ContentId"] = attachment.content_id
+    if attachment.description:
+        rendered["ContentDescription"] = attachment.description
+    return rendered
+
+
+def _encoded_all(addresses: tuple[str, ...]) -> list[str]:
+    return [encoded(address) for address in addresses]
+
+
+def _pairs(pairs: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Name": name, "Value": value} for name, value in pairs.items()]

@@ -1,0 +1,1 @@
+"""Enqueueing: messages with their terms, written to Redis in one step."""

@@ -1,0 +1,245 @@
+"""Connections to the server by URL: one Redis or Valkey, or whichever is primary as Sentinels see it.
+
+    redis://[USER:PASSWORD@]HOST:PORT/DB      rediss:// with TLS      unix:///PATH
+    redis+sentinel://[USER:PASSWORD@]HOST:PORT,HOST:PORT,.../SERVICE[/DB]      rediss+sentinel:// with TLS
+
+Credentials are the primary's; the Sentinels' own stand in the query: sentinel_username, sentinel_password.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote, urlencode
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.client import Pipeline
+from redis.connection import BlockingConnectionPool, ConnectionPool, SSLConnection, parse_url
+from redis.exceptions import ConnectionError as ConnectionLost
+from redis.exceptions import ReadOnlyError
+from redis.retry import Retry
+from redis.sentinel import (
+    Sentinel,
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
+
+from rq_ses.server.patience import Patient
+from rq_ses.server.redisurl import check_redis_url
+
+SENTINEL_PORT: Final = 26379
+SENTINEL_TIMEOUT: Final = 1.0
+"""Seconds after which the next Sentinel is asked."""
+
+BORROWED_TIMEOUT: Final = 5.0
+"""Seconds for a connection and for a command of a client that is made for a moment."""
+
+_SENTINEL_URL: Final = re.compile(
+    r"(?P<scheme>rediss?)\+sentinel://(?:(?P<user>[^/?#@\s]*)@)?(?P<hosts>[^/?#@\s]+)"
+    r"/(?P<service>[^/?#\s]+)(?:/(?P<db>\d*))?(?:\?(?P<query>[!-~]*))?"
+)
+_HOST: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^\[\]:]+)(?::(?P<port>\d{1,5}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class SentinelUrl:
+    """Where the Sentinels are, which service they watch, and how its primary is spoken to."""
+
+    sentinels: tuple[tuple[str, int], ...]
+    service: str
+    sentinel_options: dict[str, Any] = field(repr=False)
+    options: dict[str, Any] = field(repr=False)
+
+
+def is_sentinel_url(url: str) -> bool:
+    """Tell whether a URL names Sentinels rather than a server."""
+    return url.startswith(("redis+sentinel://", "rediss+sentinel://"))
+
+
+def read_sentinel_url(url: str) -> SentinelUrl:
+    """Return what a redis+sentinel:// URL says; nothing is connected.
+
+    Raises:
+        ValueError: it isn't one; the text holds nothing of the URL, which may hold a password.
+    """
+    match = _SENTINEL_URL.fullmatch(url)
+    if not match:
+        raise ValueError("write redis+sentinel://host1:26379,host2:26379/SERVICE/DB")
+    query = dict(parse_qsl(match["query"] or "", keep_blank_values=True))
+    names = {f"sentinel_{name}": name for name in ("username", "password")}
+    sentinel_options: dict[str, Any] = {names[name]: query.pop(name) for name in list(query) if name in names}
+    # A plain URL of the same options: so redis-py reads them as it always does.
+    options = parse_url(
+        f"{match['scheme']}://{match['user'] + '@' if match['user'] else ''}placeholder/{match['db'] or 0}"
+        f"{'?' + urlencode(query) if query else ''}"
+    )
+    del options["host"]
+    if options.pop("connection_class", None) is SSLConnection:
+        options["ssl"] = sentinel_options["ssl"] = True
+        tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
+        sentinel_options.update(tls)
+    return SentinelUrl(_hosts(match["hosts"]), unquote(match["service"]), sentinel_options, options)
+
+
+def connect(redis_url: str, *, socket_timeout: float, connect_timeout: float) -> Redis:
+    """Return a client that neither connects yet nor tries again by itself: trying again is its user's.
+
+    A connection is given up when it is lost, and when its server has become a replica; the next one asks the
+    Sentinels (or the name service) anew. So a client finds the new primary after a failover; until there is
+    one its commands raise redis.exceptions.ConnectionError.
+
+    Args:
+        redis_url: as described above.
+        socket_timeout: seconds for a command.
+        connect_timeout: seconds for a connection.
+
+    Raises:
+        ValueError: the URL can't be read.
+    """
+    check_redis_url(redis_url)
+    options: dict[str, Any] = {
+        "socket_timeout": socket_timeout,
+        "socket_connect_timeout": connect_timeout,
+    }
+    if not redis_url.startswith("unix:"):
+        options["socket_keepalive"] = True
+    if not is_sentinel_url(redis_url):
+        pool = ConnectionPool.from_url(redis_url, **options, retry=_never())
+        pool.connection_class = _ours(pool.connection_class)
+        return Redis.from_pool(pool)
+    found = read_sentinel_url(redis_url)
+    sentinel = _bounded(Sentinel(found.sentinels, sentinel_kwargs=found.sentinel_options))
+    plain = {**options, "retry": _never(), **found.options}
+    kind = SentinelManagedSSLConnection if plain.pop("ssl", False) else SentinelManagedConnection
+    primary: Redis = sentinel.master_for(found.service, **plain, connection_class=_ours(kind))
+    return primary
+
+
+def own_client(connection: Redis, *, socket_timeout: float, connect_timeout: float) -> Redis:
+    """Return a client like that of `connect` to where a client that was handed over leads.
+
+    Address, credentials, TLS, database and Sentinels are its own; it is left as it is. Its retries and
+    time-outs aren't taken over (redis-py 8 repeats each command ten times, 5 s each), nor that it decodes.
+
+    Raises:
+        TypeError: it is no client of one server.
+        ValueError: it is one of Sentinels' replicas.
+    """
+    _check(connection)
+    pool: Any = connection.connection_pool
+    kept = {name: value for name, value in pool.connection_kwargs.items() if not _of_its_pool(name)}
+    options: dict[str, Any] = {
+        **kept,
+        **_PLAIN,
+        **({"legacy_responses": True} if "legacy_responses" in kept else {}),
+        "socket_timeout": socket_timeout,
+        "socket_connect_timeout": connect_timeout,
+        "retry": _never(),
+        "connection_class": _ours(pool.connection_class),
+        "max_connections": pool.max_connections,
+    }
+    if "host" in kept:
+        # A server that is being moved stands in the way of its own name for a while (redis-py 8).
+        options["host"] = pool.connection_kwargs.get("orig_host_address") or kept["host"]
+    if isinstance(pool, SentinelConnectionPool):
+        if not pool.is_master:
+            raise ValueError("connection: its server is a replica: give Sentinel(...).master_for(SERVICE)")
+        own = SentinelConnectionPool(pool.service_name, _bounded(pool.sentinel_manager), **options)
+        return Redis.from_pool(own)
+    if isinstance(pool, BlockingConnectionPool):
+        return Redis.from_pool(BlockingConnectionPool(timeout=socket_timeout, **options))
+    return Redis.from_pool(ConnectionPool(**options))
+
+
+@contextmanager
+def borrowed(connection: Redis) -> Iterator[Redis]:
+    """Use one of our clients as it is, and in place of any other its `own_client`, for a moment."""
+    if isinstance(connection, Redis) and _is_ours(connection.connection_pool.connection_class):
+        yield connection
+        return
+    with own_client(connection, socket_timeout=BORROWED_TIMEOUT, connect_timeout=BORROWED_TIMEOUT) as own:
+        yield own
+
+
+def _is_ours(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Patient)
+
+
+_PLAIN: Final[dict[str, Any]] = {
+    "decode_responses": False,
+    "encoding": "utf-8",
+    "encoding_errors": "strict",
+    "retry_on_error": [],
+    "retry_on_timeout": False,
+}
+"""What scripts and payloads need: bytes as they are; and no trying again but ours."""
+
+
+def _of_its_pool(name: str) -> bool:
+    return name.startswith(("maint", "orig_", "oss_")) or name in ("connection_pool", "himport_registry")
+
+
+def _check(connection: Any) -> None:
+    kind = f"{type(connection).__module__}.{type(connection).__qualname__}"
+    if isinstance(connection, Redis) and not isinstance(connection, Pipeline):
+        return
+    remedy = "give a redis.Redis, or a URL as redis_url"
+    if any(base.__name__ == "RedisCluster" for base in type(connection).__mro__):
+        remedy = (
+            "rq-ses changes several keys in one step: give a redis.Redis of a single server, or of Sentinels"
+        )
+    elif any("asyncio" in base.__module__ for base in type(connection).__mro__):
+        remedy = "it is asyncio's: give a redis.Redis, and call from a thread (asyncio.to_thread)"
+    raise TypeError(f"connection: a {kind} can't be used: {remedy}")
+
+
+def _bounded(manager: Sentinel) -> Sentinel:
+    """Return one like `manager` whose Sentinels are each asked once, and briefly."""
+    own = Sentinel([], manager.min_other_sentinels, sentinel_kwargs={})
+    own.sentinels = [
+        own_client(one, socket_timeout=SENTINEL_TIMEOUT, connect_timeout=SENTINEL_TIMEOUT)
+        for one in manager.sentinels
+    ]
+    # redis-py 6 and later; before, there is none.
+    own._force_master_ip = getattr(manager, "_force_master_ip", None)
+    return own
+
+
+def _ours(kind: Any) -> Any:
+    """Return a connection class with what ours have: they know a replica, and the size of what they write."""
+    if not isinstance(kind, type) or issubclass(kind, Patient):
+        return kind
+    managed = issubclass(kind, SentinelManagedConnection)  # it knows a replica already
+    return type("Connection", (Patient, kind) if managed else (_Moving, Patient, kind), {})
+
+
+class _Moving:
+    """A connection that is given up when its server refuses writes, as redis-py's for Sentinels is."""
+
+    def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        connection: Any = super()
+        try:
+            return connection.read_response(*args, **kwargs)
+        except ReadOnlyError as exc:
+            connection.disconnect()
+            raise ConnectionLost("the server has become a replica") from exc
+
+
+def _never() -> Retry:
+    return Retry(NoBackoff(), 0)
+
+
+def _hosts(text: str) -> tuple[tuple[str, int], ...]:
+    hosts = []
+    for item in text.split(","):
+        match = _HOST.fullmatch(item)
+        port = int(match["port"] or SENTINEL_PORT) if match else 0
+        if not match or not 0 < port < 65536:
+            raise ValueError("each Sentinel is HOST:PORT, separated by commas")
+        hosts.append((unquote(match["host"]).strip("[]"), port))
+    return tuple(hosts)

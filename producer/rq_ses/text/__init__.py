@@ -1,0 +1,1 @@
+"""Text: how values are shown to people, and how what people wrote is read."""

@@ -1,0 +1,315 @@
+"""The settler and the senders outlive what they can't handle."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from redis.exceptions import DataError, NoPermissionError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeout
+
+from rq_ses_worker.engine import settler as settler_module
+from rq_ses_worker.engine.senders import Senders
+from rq_ses_worker.engine.settler import Settler
+from rq_ses_worker.engine.threads.shift import Shift
+from rq_ses_worker.lifecycle.leases import Leases
+from rq_ses_worker.lifecycle.records import Claim, Lease, Settlement, Word, sent_fields
+from rq_ses_worker.lifecycle.retry import RetryPolicy
+from rq_ses_worker.logging import events
+from rq_ses_worker.server.denial import Denied
+from rq_ses_worker.ses.outcome import Outcome, Sent
+from support.mail import mail
+from support.waiting import wait_for
+
+
+class PickyLifecycle:
+    """Raises for settlements whose meta holds `poison`, as JSON does for some."""
+
+    def __init__(self) -> None:
+        self.written: list[Settlement] = []
+
+    def settle(self, settlements: Sequence[Settlement], **_: float) -> list[Word]:
+        if any("poison" in settlement.meta for settlement in settlements):
+            raise RecursionError
+        self.written += settlements
+        return ["done"] * len(settlements)
+
+
+def lease(name: str) -> Lease:
+    return Lease(0, name, "aaaa000000001")
+
+
+def sent(name: str, **meta: Any) -> Settlement:
+    return Settlement(lease(name), "sent", datetime.now(UTC), {"attempts": 3, **meta}, sent_fields({}))
+
+
+def test_an_outcome_that_cannot_be_written_keeps_no_other_from_it(caplog: pytest.LogCaptureFixture) -> None:
+    lifecycle, leases = PickyLifecycle(), Leases(30.0)
+    shift = Shift(leases)
+    settler = Settler(lifecycle, shift)  # type: ignore[arg-type]
+    for name in ("a", "b", "c"):
+        leases.add(lease(name), 0.0)
+        settler.put(sent(name, **({"poison": 1} if name == "b" else {})))
+    with caplog.at_level(logging.CRITICAL):
+        settler.start()
+        assert settler.stop(5.0)
+    assert {s.lease.job_id: s.meta for s in lifecycle.written} == {
+        "a": {"attempts": 3},
+        "b": {"attempts": 3},
+        "c": {"attempts": 3},
+    }
+    assert len(leases) == 0
+    assert shift.wake.is_set()
+
+
+class CountingClient:
+    def __init__(self) -> None:
+        self.sent = 0
+
+    def send(self, _: object) -> Outcome:
+        self.sent += 1
+        return Sent(200)
+
+
+def senders(leases: Leases, settled: list[Settlement], client: CountingClient) -> Senders:
+    return Senders(1, client, RetryPolicy(), Shift(leases), settle=settled.append)
+
+
+def claim(name: str, data: bytes) -> Claim:
+    return Claim(lease(name), data, b"", fresh=True, hooked=False)
+
+
+def data_of_a_mail() -> bytes:
+    from rq_ses import contract
+
+    return contract.encode_job(mail().to_payload(), {})
+
+
+def test_a_mail_whose_lease_may_have_run_out_is_given_back_unsent() -> None:
+    leases, settled, client = Leases(0.0), [], CountingClient()
+    leases.add(lease("a"), 0.0)
+    crew = senders(leases, settled, client)
+    crew.start()
+    crew.submit(claim("a", data_of_a_mail()))
+    wait_for(lambda: settled)
+    crew.stop()
+    crew.join()
+    assert client.sent == 0
+    assert [(s.action, s.meta, s.fields) for s in settled] == [("back", {}, {"fresh": 1})]
+
+
+def test_a_claim_that_cannot_be_handled_stops_no_thread(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rq_ses_worker.engine import senders as module
+
+    leases, settled, client = Leases(1e9), [], CountingClient()
+    read_job = module.read_job
+
+    def picky(data: bytes, **options: Any) -> Any:
+        if data == b"poison":
+            raise MemoryError
+        return read_job(data, **options)
+
+    monkeypatch.setattr(module, "read_job", picky)
+    for name in ("a", "b"):
+        leases.add(lease(name), 0.0)
+    crew = senders(leases, settled, client)
+    with caplog.at_level(logging.CRITICAL):
+        crew.start()
+        crew.submit(claim("a", b"poison"))
+        crew.submit(claim("b", data_of_a_mail()))
+        wait_for(lambda: len(settled) == 2)
+        crew.stop()
+        crew.join()
+    assert [s.action for s in settled] == ["failed", "sent"]
+    assert settled[0].fields["exc"].startswith("InternalError: MemoryError while sending")
+    assert crew.idle == 1
+
+
+class SlowClient(CountingClient):
+    def __init__(self) -> None:
+        super().__init__()
+        self.answering = threading.Event()
+
+    def send(self, message: object) -> Outcome:
+        outcome = super().send(message)
+        assert self.answering.wait(10.0)
+        return outcome
+
+
+def test_at_the_end_mails_held_ready_go_back_and_what_is_being_sent_is_sent() -> None:
+    leases, settled, client = Leases(1e9), [], SlowClient()
+    crew = senders(leases, settled, client)
+    crew.start()
+    for name in ("a", "b", "c"):
+        leases.add(lease(name), 0.0)
+        crew.submit(claim(name, data_of_a_mail()))
+    wait_for(lambda: client.sent == 1)
+    crew.stop()
+    client.answering.set()
+    crew.join()
+    assert client.sent == 1
+    assert {s.lease.job_id: s.action for s in settled} == {"a": "sent", "b": "back", "c": "back"}
+    assert crew.busy == 0
+
+
+def test_a_thread_that_has_another_mail_ready_calls_for_none() -> None:
+    leases, settled, client, calls = Leases(1e9), [], SlowClient(), []
+    wake = SimpleNamespace(set=lambda: calls.append(1))
+    crew = Senders(1, client, RetryPolicy(), Shift(leases, wake=wake), settle=settled.append)  # type: ignore[arg-type]
+    crew.start()
+    for name in ("a", "b"):
+        leases.add(lease(name), 0.0)
+        crew.submit(claim(name, data_of_a_mail()))
+    client.answering.set()
+    wait_for(lambda: len(settled) == 2 and crew.idle == 1)
+    crew.stop()
+    crew.join()
+    assert calls == [1]
+
+
+@pytest.mark.parametrize(("several", "batch"), [(1, 2), (2, 3), (9, 4)])
+def test_a_batch_waits_for_others_while_it_is_small(
+    monkeypatch: pytest.MonkeyPatch, several: int, batch: int
+) -> None:
+    lifecycle, leases = PickyLifecycle(), Leases(30.0)
+    rounds: list[int] = []
+    wake = SimpleNamespace(set=lambda: rounds.append(len(lifecycle.written)))
+    settler = Settler(lifecycle, Shift(leases, wake=wake), several=several)  # type: ignore[arg-type]
+    pauses: list[float] = []
+
+    def arriving(seconds: float) -> None:
+        pauses.append(seconds)
+        settler.put(sent(f"later{len(pauses)}"))
+
+    monkeypatch.setattr(settler_module, "time", SimpleNamespace(sleep=arriving, monotonic=time.monotonic))
+    settler.put(sent("first"))
+    settler.start()
+    wait_for(lambda: rounds)
+    assert settler.stop(5.0)
+    assert rounds[0] == batch
+    assert set(pauses) == {settler_module.GATHER}
+
+
+class ShakyLifecycle(PickyLifecycle):
+    """Raises what it is given, one after the other, for batches with certain jobs ("" stands for all)."""
+
+    def __init__(self, job_id: str, *errors: Exception) -> None:
+        super().__init__()
+        self._job_id = job_id
+        self._errors = list(errors)
+
+    def settle(self, settlements: Sequence[Settlement], **options: float) -> list[Word]:
+        jobs = {settlement.lease.job_id for settlement in settlements}
+        if self._errors and (not self._job_id or self._job_id in jobs):
+            raise self._errors.pop(0)
+        return super().settle(settlements, **options)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_PAUSE", "_LONGEST_PAUSE"):
+        monkeypatch.setattr(settler_module, name, 0.01)
+
+
+def settled(lifecycle: PickyLifecycle, *jobs: str) -> tuple[Settler, Leases]:
+    leases = Leases(30.0)
+    settler = Settler(lifecycle, Shift(leases))  # type: ignore[arg-type]
+    for job_id in jobs:
+        leases.add(lease(job_id), 0.0)
+        settler.put(sent(job_id, mine="my own"))
+    settler.start()
+    return settler, leases
+
+
+PASSING = [
+    MemoryError(), OSError(24, "Too many open files"), RuntimeError("can't start new thread"), TimeoutError(),
+    RedisTimeout("slow"), ResponseError("OOM command not allowed"), DataError("?"), ResponseError("ERR odd"),
+]  # fmt: skip
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("error", PASSING, ids=lambda error: f"{type(error).__name__} {error}")
+@pytest.mark.parametrize("times", [1, 3, 40])
+def test_whatever_passes_is_tried_again_for_as_long_as_it_takes(error: Exception, times: int) -> None:
+    lifecycle = ShakyLifecycle("", *[error] * times)
+    settler, leases = settled(lifecycle, "a", "b")
+    wait_for(lambda: len(lifecycle.written) == 2)
+    assert settler.stop(5.0)
+    assert {s.lease.job_id: s.meta for s in lifecycle.written} == {
+        job_id: {"attempts": 3, "mine": "my own"} for job_id in ("a", "b")
+    }
+    assert len(leases) == 0
+
+
+@pytest.mark.usefixtures("impatient")
+def test_what_fails_alone_over_and_over_is_set_aside_with_all_that_is_known(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    lifecycle = ShakyLifecycle("b", *[MemoryError()] * 100)
+    leases = Leases(30.0)
+    settler = Settler(lifecycle, Shift(leases), queues=["mail"])  # type: ignore[arg-type]
+    for job_id in ("a", "b", "c"):
+        leases.add(lease(job_id), 0.0)
+        settler.put(replace(sent(job_id), outcome=Sent(200, message_id="m-4711"), to=["anna@example.com"]))
+    settler.start()
+    wait_for(lambda: len(leases) == 0)
+    settler.put(sent("d"))
+    assert settler.stop(5.0)
+    assert {s.lease.job_id for s in lifecycle.written} == {"a", "c", "d"}
+    [record] = [r for r in caplog.records if r.__dict__["rq_ses_event"] is events.OUTCOME_SET_ASIDE]
+    fields = record.__dict__["rq_ses_fields"]
+    assert (fields["job_id"], fields["action"], fields["message_id"]) == ("b", "sent", "m-4711")
+    assert fields["to"] == "anna@example.com"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_the_end_of_a_dead_lease_is_left_out_after_trouble_with_redis() -> None:
+    lifecycle = ShakyLifecycle("", RedisTimeout("slow"))
+    leases = Leases(30.0)
+    settler = Settler(lifecycle, Shift(leases))  # type: ignore[arg-type]
+    settler.put(replace(sent("dead"), overdue=True))
+    settler.put(sent("a"))
+    assert lease("dead") in settler
+    settler.start()
+    wait_for(lambda: lifecycle.written)
+    assert settler.stop(5.0)
+    assert [s.lease.job_id for s in lifecycle.written] == ["a"]
+    assert lease("dead") not in settler
+
+
+def refused(times: int) -> Settler:
+    """Return a settler whose thread has died of a right that is refused it so many times."""
+    error = NoPermissionError("User w has no permissions to run the 'zrem' command")
+    shift = Shift(Leases(30.0))
+    settler = Settler(ShakyLifecycle("", *[error] * times), shift)  # type: ignore[arg-type]
+    settler.put(sent("a"))
+    settler.start()
+    wait_for(lambda: not shift.parts.whole)
+    with pytest.raises(Denied, match="the command ZREM to the user w"):
+        shift.parts.check()
+    return settler
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_settler_that_is_refused_a_right_ends_and_keeps_what_it_has() -> None:
+    settler = refused(2)
+    assert not settler.stop(1.0)
+    assert lease("a") in settler
+
+
+@pytest.mark.usefixtures("impatient")
+def test_what_ends_after_the_settlers_thread_has_died_is_written_all_the_same() -> None:
+    settler = refused(1)
+    settler.put(sent("b"))
+    assert settler.stop(1.0)
+    assert lease("a") not in settler
+    assert lease("b") not in settler

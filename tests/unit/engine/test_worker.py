@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+from redis import Redis
+
+from rq_ses import Message
+from rq_ses_worker.engine.worker import MailWorker
+from rq_ses_worker.lifecycle.retry import RetryPolicy
+from rq_ses_worker.ses.outcome import Outcome, Sent
+
+
+class NoClient:
+    def send(self, _message: Message) -> Outcome:
+        return Sent()
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.usefixtures("handlers")
+def test_a_signal_that_meets_the_main_thread_inside_its_event_does_not_hang_the_worker() -> None:
+    worker = MailWorker(["mail"], connection=Redis(port=1), client=NoClient(), policy=RetryPolicy())
+    with worker._wake._cond:  # as if it had been interrupted in wait() or clear()
+        worker.request_stop(signal.SIGTERM, None)
+    assert worker._stop_requested
+    assert worker._dispatcher._stopping
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_worker_whose_leaving_fails_has_ended_well_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def teardown() -> None:
+        raise RuntimeError("pubsub connection not set")
+
+    worker = MailWorker(["mail"], connection=Redis(port=1), client=NoClient(), policy=RetryPolicy())
+    monkeypatch.setattr(worker, "_begin", lambda: True)
+    monkeypatch.setattr(worker, "_beat", lambda: None)
+    monkeypatch.setattr(worker, "teardown", teardown)
+    worker.request_stop(signal.SIGTERM, None)
+    assert worker.work() is False
+    assert "leaving failed (RuntimeError)" in caplog.text

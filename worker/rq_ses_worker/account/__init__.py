@@ -1,0 +1,1 @@
+"""The account's gate: send rate, daily quota and breaker, shared by all workers of an SES account."""

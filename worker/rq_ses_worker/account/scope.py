@@ -1,0 +1,92 @@
+"""What an outcome says of the account rather than of its mail: pure, and the whole rule in one place.
+
+account   every other mail would end just so: paused, suspended, the day's quota, keys, clock, endpoint
+failing   perhaps only this once, perhaps not: no answer, a 5xx, an answer that isn't SES's
+neutral   says nothing: a rate limit (the bucket's business)
+healthy   SES has taken the mail, or refused it for a reason of its own
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Literal
+
+from rq_ses_worker.ses.outcome import Outcome, RateLimited, Sent, Terminal, Transient, is_skew
+
+Scope = Literal["account", "failing", "neutral", "healthy"]
+
+_BOUND: Final = 2000
+"""Characters of an answer's text that are looked at."""
+
+_ACCOUNT_CODES: Final = frozenset(
+    {
+        "AccountSuspendedException",
+        # Ours: nobody has keys to sign with, the server isn't the one it should be.
+        "CredentialsUnavailable",
+        "CertificateRefused",
+        # Keys that are wrong, unknown or out of date, on v2 and elsewhere; an account that isn't one.
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "IncompleteSignatureException",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSecurity",
+        "InvalidSignatureException",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "OptInRequired",
+        "SignatureDoesNotMatch",
+        "SubscriptionRequiredException",
+        "UnrecognizedClientException",
+        # There is no such operation: base_url leads elsewhere.
+        "UnknownOperationException",
+    }
+)
+_PAUSED: Final = re.compile(r"sending (?:is )?(?:currently )?paused", re.IGNORECASE)
+_CONFIGURATION_SET: Final = re.compile(r"configuration[ -]?set", re.IGNORECASE)
+_RESOURCE: Final = re.compile(r":(?:identity|configuration-set|template)/", re.IGNORECASE)
+_DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException"})
+
+
+def scope(outcome: Outcome) -> Scope:
+    """Return what an outcome says of the account."""
+    if isinstance(outcome, Sent):
+        return "healthy"
+    if account_cause(outcome) is not None:
+        return "account"
+    if isinstance(outcome, RateLimited):
+        return "neutral"
+    if isinstance(outcome, Transient):
+        return "neutral" if outcome.code == "ClientClosed" else "failing"
+    # A refusal without a name is no word of SES's; without a status it is a defect of ours.
+    return "healthy" if outcome.code and outcome.status is not None else "failing"
+
+
+def account_cause(outcome: Outcome) -> str | None:
+    """Return why every other mail of the account would end like this one, or None if that isn't so."""
+    text = getattr(outcome, "message", "")[:_BOUND]
+    if isinstance(outcome, Sent):
+        return None
+    if isinstance(outcome, RateLimited):
+        return "daily quota" if outcome.quota else None
+    if outcome.code in _ACCOUNT_CODES:
+        return outcome.code
+    if isinstance(outcome, Transient):
+        return None
+    return _terminal_cause(outcome, text)
+
+
+def _terminal_cause(outcome: Terminal, text: str) -> str | None:
+    if is_skew(outcome):
+        return "clock skew"
+    if outcome.code == "SendingPausedException":
+        return None if _CONFIGURATION_SET.search(text) else outcome.code
+    if outcome.code == "MessageRejected" and _PAUSED.search(text):
+        return None if _CONFIGURATION_SET.search(text) else "sending paused"
+    # Denied for one identity, others may be allowed; denied without naming one, it is the keys' own lot.
+    if outcome.code in _DENIED:
+        return None if _RESOURCE.search(text) else outcome.code
+    if outcome.status is not None and (outcome.status < 400 or outcome.status == 407):
+        return "not SES"
+    return None

@@ -1,0 +1,124 @@
+"""`rq-ses audit`: find jobs that nobody would ever send or show, and put them back."""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import partial
+from typing import Annotated, Any, Literal
+
+import click
+from pydantic import Field
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
+
+from rq_ses import contract
+from rq_ses.cli.terminal import output
+from rq_ses.cli.terminal.exits import INCOMPLETE, OK
+from rq_ses.cli.terminal.helptext import show_defaults
+from rq_ses.cli.terminal.reaching import reaching_redis
+from rq_ses.cli.terminal.screen import console
+from rq_ses.settings.producer import Number, ProducerSettings, load_settings
+from rq_ses_worker.audit.audit import Audit, Report
+from rq_ses_worker.lifecycle.retry import RetryPolicy
+from rq_ses_worker.server.connection import connect
+
+
+class AuditSettings(ProducerSettings):
+    """What an audit needs: no AWS credentials."""
+
+    on_unknown: Literal["resend", "hold"] = Field(
+        "resend", description="What becomes of a mail that SES may have accepted."
+    )
+    max_doubtful: Annotated[int, Number] = Field(
+        3, ge=1, le=1_000_000, description="Deliveries of a mail in all that SES may have accepted."
+    )
+    config: str | None = Field(None, description="TOML file with settings.")
+
+
+def load_audit_settings(**overrides: Any) -> AuditSettings:
+    """Return the settings, from the same places as a worker's. Raises SettingsError."""
+    return load_settings(AuditSettings, overrides, path=overrides.get("config"), whole_file=False)
+
+
+@click.command()
+@click.option("--repair", is_flag=True, help="Put back what stands wrong, or fail it with a clear line.")
+@click.option("--json", "as_json", is_flag=True, help="Print an object of JSON a line.")
+@click.option(
+    "--wait",
+    type=click.FloatRange(0, 3600),
+    default=2.0,
+    show_default=True,
+    metavar="S",
+    help="Seconds between the two looks at a job before it counts as wrong.",
+)
+@click.option(
+    "--on-unknown",
+    type=click.Choice(["resend", "hold"]),
+    help="What to do with a mail that SES may have accepted [RQ_SES_ON_UNKNOWN].",
+)
+@click.option("--redis-url", metavar="URL", help="Redis server [RQ_SES_REDIS_URL].")
+@click.option("--queue", metavar="NAME", help="RQ queue [RQ_SES_QUEUE].")
+@click.option("--config", metavar="FILE", help="TOML file with settings [RQ_SES_CONFIG].")
+def audit(*, repair: bool, as_json: bool, wait: float, **options: Any) -> None:
+    """Find jobs that stand nowhere or where they don't belong, and with --repair put them back.
+
+    Safe beside running workers: a job that a worker may hold is never touched, and nothing that stands
+    somewhere is queued a second time. A line a job is printed.
+
+    \b
+    Examples:
+      rq-ses audit
+      rq-ses audit --repair --on-unknown hold
+      rq-ses audit --json | jq -r .job_id
+
+    Exit codes: 0 nothing is wrong, or all was repaired; 1 something is wrong; 2 bad command line,
+    3 bad settings, 4 no Redis.
+    """
+    settings = load_audit_settings(**options)
+    policy = RetryPolicy(on_unknown=settings.on_unknown, max_doubtful=settings.max_doubtful)
+    found = open_ = 0
+    with reaching_redis(), connect(settings.redis_url) as connection, _progress() as progress:
+        for queue in contract.queue_names(settings.queue):
+            task = progress.add_task(queue, total=None, read=0)
+            tell = partial(_read, progress, task)
+            for report in Audit(connection, queue, policy, wait=wait, tell=tell).run(repair=repair):
+                found += 1
+                open_ += not report.done
+                output.echo(_json(report, queue) if as_json else _line(report))
+    if not found:
+        output.echo(f"every job of {settings.queue} stands where it belongs", err=True)
+    elif open_:
+        advice = "" if repair else ": --repair puts them back"
+        output.echo(f"{found} found, {found - open_} repaired{advice}", err=True)
+    else:
+        output.echo(f"{found} found, all repaired", err=True)
+    sys.exit(INCOMPLETE if open_ else OK)
+
+
+show_defaults(audit, AuditSettings)
+
+
+def _progress() -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}: {task.fields[read]} jobs read"),
+        console=console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+        # rich would print on stderr what goes to a file or a pipe.
+        redirect_stdout=sys.stdout.isatty(),
+    )
+
+
+def _read(progress: Progress, task: TaskID, read: int) -> None:
+    progress.update(task, read=read)
+
+
+def _line(report: Report) -> str:
+    return f"{report.job_id}: {report.found}{f' → {report.done}' if report.done else ''}"
+
+
+def _json(report: Report, queue: str) -> str:
+    return json.dumps(
+        {"job_id": report.job_id, "queue": queue, "found": report.found, "done": report.done or None},
+    )

@@ -1,0 +1,215 @@
+"""Start-up checks: whether this server keeps what it is given, and lets us do all we must.
+
+`judge` is pure; `read_state` asks the server. What a server would lose by design is refused, what it may lose
+in a crash is warned of, each with the line for redis.conf.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from redis import Redis
+from redis.exceptions import NoPermissionError, ResponseError
+
+from rq_ses.errors import RqSesError
+from rq_ses.text.plaintext import one_line
+from rq_ses_worker.engine.preflight.rights import Missing, missing_rights
+from rq_ses_worker.logging import events
+
+log = logging.getLogger(__name__)
+
+Mode = Literal["refuse", "warn", "off"]
+
+OLDEST: Final = (6, 2)
+"""COPY, which keeps receipts small, came with Redis 6.2."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerState:
+    """What a server says of itself; None where it doesn't say."""
+
+    version: str | None = None
+    """Of Valkey: the Redis it is compatible with."""
+    mode: str | None = None
+    cluster: bool | None = None
+    maxmemory: int | None = None
+    maxmemory_policy: str | None = None
+    aof: bool | None = None
+    aof_broken: bool = False
+    appendfsync: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, and its remedy."""
+
+    level: Literal["refuse", "warn"]
+    text: str
+    right: bool = False
+    """It is a right that this user lacks."""
+
+
+class ServerUnfit(RqSesError):
+    """Raised when the server would lose mails by design; `findings` say how, and the remedies."""
+
+    def __init__(self, findings: tuple[Finding, ...]) -> None:
+        self.findings = findings
+        super().__init__("; ".join(finding.text for finding in findings))
+
+
+def preflight(connection: Redis, mode: Mode) -> None:
+    """Check the server, and log what is wrong with it.
+
+    Raises:
+        ServerUnfit: with `mode` "refuse", if the server is unfit.
+        RedisError: the server could not be asked.
+    """
+    if mode == "off":
+        return
+    findings = judge(read_state(connection))
+    if all(finding.level == "warn" for finding in findings):
+        # What is no server for us at all (a Sentinel) knows no scripts either.
+        findings = (*judge_rights(missing_rights(connection)), *findings)
+    unfit = tuple(finding for finding in findings if finding.level == "refuse")
+    if unfit and mode == "refuse":
+        raise ServerUnfit(unfit)
+    for finding in findings:
+        events.REDIS_UNFIT.log(log, finding=finding.text)
+
+
+def read_state(connection: Redis) -> ServerState:
+    """Ask the server for its INFO and, where it may be read, its CONFIG.
+
+    Raises:
+        RedisError: the server is away; that it doesn't answer one question is no error.
+    """
+    info: dict[str, Any] = {}
+    for section in ("server", "cluster", "memory", "persistence"):
+        try:
+            answer: Any = connection.info(section)
+        except (NoPermissionError, ResponseError):
+            continue
+        info.update(answer)
+    config: dict[Any, Any] = {}
+    # One by one: managed servers refuse CONFIG, or some of its names.
+    for name in ("appendfsync", "maxmemory-policy", "maxmemory"):
+        try:
+            config.update(connection.config_get(name) or {})
+        except (NoPermissionError, ResponseError):
+            break
+    return state_of(info, {_text(name): _text(value) for name, value in config.items()})
+
+
+def state_of(info: Mapping[str, Any], config: Mapping[str, str]) -> ServerState:
+    """Return the state that the answers to INFO and CONFIG describe, whatever is missing in them."""
+    aof = _number(info.get("aof_enabled"))
+    cluster = _number(info.get("cluster_enabled"))
+    maxmemory = _number(info.get("maxmemory"))
+    policy = info.get("maxmemory_policy") or config.get("maxmemory-policy")
+    return ServerState(
+        version=str(info["redis_version"]) if info.get("redis_version") else None,
+        mode=str(info.get("redis_mode") or info.get("server_mode") or "") or None,
+        cluster=bool(cluster) if cluster is not None else None,
+        maxmemory=maxmemory if maxmemory is not None else _number(config.get("maxmemory")),
+        maxmemory_policy=str(policy) if policy else None,
+        aof=bool(aof) if aof is not None else None,
+        aof_broken=str(info.get("aof_last_write_status", "ok")) != "ok",
+        appendfsync=config.get("appendfsync"),
+    )
+
+
+def judge(state: ServerState) -> tuple[Finding, ...]:
+    """Return what is wrong with a server, the gravest first."""
+    findings = [*_unfit(state), *_eviction(state), *_log_file(state)]
+    unknown = [
+        name
+        for name, value in {
+            "its version": state.version,
+            "maxmemory-policy": state.maxmemory_policy,
+            "appendonly": state.aof,
+            # Without an append-only file there is nothing it would apply to.
+            "appendfsync": state.appendfsync if state.aof else "",
+        }.items()
+        if value is None
+    ]
+    if unknown:
+        findings.append(
+            Finding("warn", f"could not be checked (the server does not say): {', '.join(unknown)}")
+        )
+    return tuple(sorted(findings, key=lambda finding: finding.level != "refuse"))
+
+
+def judge_rights(missing: Missing | None) -> tuple[Finding, ...]:
+    """Return what is wrong with what the user may do: a step it may not finish must not be begun."""
+    if missing is None:
+        text = "could not be checked (the server does not say): what this user may do (Redis 7 says it)"
+        return (Finding("warn", text),)
+    return (Finding("refuse", str(missing), right=True),) if str(missing) else ()
+
+
+def _unfit(state: ServerState) -> list[Finding]:
+    findings = []
+    numbers = re.match(r"(\d+)\.(\d+)", state.version or "")
+    if numbers and (int(numbers[1]), int(numbers[2])) < OLDEST:
+        version = one_line(str(state.version), 40)
+        findings.append(Finding("refuse", f"version {version} is too old: use Redis 6.2 or later, or Valkey"))
+    if state.cluster or state.mode == "cluster":
+        findings.append(
+            Finding(
+                "refuse",
+                "it runs in cluster mode, where one step can't change a job and its places: use a single "
+                "server (cluster-enabled no), with Sentinels for failover",
+            )
+        )
+    if state.mode == "sentinel":
+        findings.append(
+            Finding("refuse", "this is a Sentinel, not a server: use redis+sentinel://host:port/SERVICE")
+        )
+    return findings
+
+
+def _eviction(state: ServerState) -> list[Finding]:
+    policy = one_line(state.maxmemory_policy or "noeviction", 40)
+    if policy == "noeviction":
+        return []
+    remedy = "set: maxmemory-policy noeviction"
+    if state.maxmemory == 0:
+        return [
+            Finding("warn", f"maxmemory-policy {policy} will evict mails once maxmemory is set; {remedy}")
+        ]
+    if policy.startswith("volatile-"):
+        text = f"maxmemory-policy {policy} evicts failed mails and the memory of keys when memory is short"
+        return [Finding("refuse", f"{text}; {remedy}")]
+    return [
+        Finding("refuse", f"maxmemory-policy {policy} evicts queued mails when memory is short; {remedy}")
+    ]
+
+
+def _log_file(state: ServerState) -> list[Finding]:
+    if state.aof is False:
+        text = "without an append-only file a restart loses all mails since the last snapshot"
+        return [Finding("warn", f"{text}; set: appendonly yes")]
+    findings = []
+    if state.aof_broken:
+        findings.append(
+            Finding("warn", "its append-only file could not be written lately: look at its log and its disk")
+        )
+    if state.appendfsync == "no":
+        text = "appendfsync no leaves it to the system when mails reach the disk (on Linux up to 30 s)"
+        findings.append(Finding("warn", f"{text}; set: appendfsync everysec, or always"))
+    return findings
+
+
+def _number(value: Any) -> int | None:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

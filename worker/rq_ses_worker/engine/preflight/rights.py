@@ -1,0 +1,175 @@
+"""What a worker's user must be allowed to do in Redis, and what of it this one is not.
+
+The commands are read from the scripts themselves. The server is asked all at once, by a script of its own
+(redis.acl_check_cmd), which needs no further right, as ACL DRYRUN would.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from redis import Redis
+from redis.exceptions import ResponseError
+
+from rq_ses import contract
+from rq_ses.server.refusal import is_denied
+from rq_ses_worker.lifecycle.transitions import SCRIPTS
+from rq_ses_worker.server.scripts import SCRATCH, lua
+
+_CALL: Final = re.compile(r"\b(?:redis\.p?call|typed)\('([A-Z]+)'")
+
+_BESIDE: Final = frozenset(
+    {"EXEC", "EXPIRE", "HEXISTS", "HGETALL", "HSET", "MULTI", "SADD", "SET", "SREM", "SUBSCRIBE", "TIME"}
+)
+"""Called without a script: by RQ to register a worker, and by ours."""
+
+_KEY: Final = SCRATCH
+_CHANNEL: Final = contract.wake_channel(contract.DEFAULT_QUEUE)
+COMMANDS: Final[dict[str, tuple[str, ...]]] = {
+    "COPY": (_KEY, _KEY),
+    "DEL": (_KEY,),
+    "EVALSHA": ("0" * 40, "1", _KEY),
+    "EXEC": (),
+    "EXISTS": (_KEY,),
+    "EXPIRE": (_KEY, "1"),
+    "EXPIREAT": (_KEY, "1"),
+    "GET": (_KEY,),
+    "HDEL": (_KEY, "f"),
+    "HEXISTS": (_KEY, "f"),
+    "HGET": (_KEY, "f"),
+    "HGETALL": (_KEY,),
+    "HINCRBY": (_KEY, "f", "1"),
+    "HINCRBYFLOAT": (_KEY, "f", "1"),
+    "HMGET": (_KEY, "f"),
+    "HSET": (_KEY, "f", "v"),
+    "HSETNX": (_KEY, "f", "v"),
+    "HSTRLEN": (_KEY, "f"),
+    "INCR": (_KEY,),
+    "INFO": (),
+    "LINDEX": (_KEY, "0"),
+    "LLEN": (_KEY,),
+    "LPOS": (_KEY, "v"),
+    "LPUSH": (_KEY, "v"),
+    "LRANGE": (_KEY, "0", "1"),
+    "LREM": (_KEY, "1", "v"),
+    "LTRIM": (_KEY, "0", "1"),
+    "MULTI": (),
+    "PERSIST": (_KEY,),
+    "PEXPIRE": (_KEY, "1"),
+    "PING": (),
+    "PTTL": (_KEY,),
+    "PUBLISH": (_CHANNEL, "v"),
+    "RENAME": (_KEY, _KEY),
+    "RPUSH": (_KEY, "v"),
+    "SADD": (_KEY, "v"),
+    "SCAN": ("0",),
+    "SCRIPT LOAD": ("return 1",),
+    "SET": (_KEY, "v"),
+    "SMEMBERS": (_KEY,),
+    "SREM": (_KEY, "v"),
+    "SUBSCRIBE": (_CHANNEL,),
+    "TIME": (),
+    "TTL": (_KEY,),
+    "TYPE": (_KEY,),
+    "XADD": (_KEY, "*", "f", "v"),
+    "XREVRANGE": (_KEY, "+", "-"),
+    "ZADD": (_KEY, "1", "v"),
+    "ZCARD": (_KEY,),
+    "ZRANGE": (_KEY, "0", "1"),
+    "ZRANGEBYSCORE": (_KEY, "0", "1"),
+    "ZREM": (_KEY, "v"),
+    "ZREMRANGEBYSCORE": (_KEY, "0", "1"),
+    "ZSCORE": (_KEY, "v"),
+}
+"""What producers, workers, their scripts and RQ call, each with arguments for a dry run."""
+
+_REGISTRIES: Final = ("wip", "scheduled", "finished", "failed", "canceled")
+_OTHERS: Final = ("job", "execution", "executions", "results", "queue", "worker", "workers", "ses")
+"""First parts of all keys' names, behind RQ's prefix."""
+
+_WRITES: Final = ("DEL", "HSET", "RPUSH", "ZADD")
+_VERBS: Final = (*_WRITES, "HGET")
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What a user is not allowed."""
+
+    commands: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    """Patterns that it may not read and write."""
+    channels: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Say what, and the words for ACL SETUSER; "" if nothing is missing."""
+        if not self.lacks:
+            return ""
+        grants = [f"+{command.lower().replace(' ', '|')}" for command in self.commands]
+        grants += [f"~{contract.PREFIX}*"] * bool(self.keys) + [f"&{contract.PREFIX}*"] * bool(self.channels)
+        return f"this user may not {self.lacks}; set: ACL SETUSER … {' '.join(grants)}"
+
+    @property
+    def lacks(self) -> str:
+        """What the user may not do; "" if nothing is missing."""
+        parts = (
+            ("call ", ", ", self.commands),
+            ("use keys ", " ", self.keys),
+            ("use channels ", " ", self.channels),
+        )
+        return ", nor ".join(f"{verb}{between.join(names)}" for verb, between, names in parts if names)
+
+
+def needed_commands() -> tuple[str, ...]:
+    """Return the names of all commands a worker calls, in its scripts and beside them."""
+    scripts = "".join(lua(*parts) for parts in (*SCRIPTS.values(), ("lifecycle/sweep",)))
+    return tuple(sorted(_BESIDE | set(_CALL.findall(scripts))))
+
+
+def missing_rights(connection: Redis) -> Missing | None:
+    """Return what the user of `connection` is not allowed, or None if the server can't tell (before Redis 7).
+
+    Raises:
+        RedisError: the server could not be asked.
+    """
+    patterns = [f"{contract.PREFIX}{kind}:*" for kind in (*_REGISTRIES, *_OTHERS)]
+    channels = [contract.wake_channel("x"), f"{contract.PREFIX}pubsub:x"]
+    # With all arguments, as when it is called: they tell which keys it is about.
+    asked = {(command, ""): [*command.split(), *COMMANDS[command]] for command in needed_commands()}
+    for pattern in patterns:
+        key = f"{pattern[:-1]}x"
+        asked |= {(verb, pattern): [verb, key, *COMMANDS[verb][1:]] for verb in _VERBS}
+    for channel in channels:
+        asked |= {
+            ("SUBSCRIBE", channel): ["SUBSCRIBE", channel],
+            ("PUBLISH", channel): ["PUBLISH", channel, ""],
+        }
+    try:
+        script: Any = connection.register_script(lua("engine/preflight/rights"))
+        numbers = script(args=[json.dumps(list(asked.values()))])
+    except ResponseError as exc:
+        if is_denied(exc):
+            return Missing(("EVALSHA", "SCRIPT LOAD"))
+        raise
+    if numbers is None:
+        return None
+    names = list(asked)
+    return _missing({names[number - 1] for number in numbers}, patterns, channels)
+
+
+def _missing(refused: set[tuple[str, str]], patterns: list[str], channels: list[str]) -> Missing:
+    commands = {command for command, on in refused if not on}
+    if commands.issuperset(_WRITES):
+        # It is the keys that are refused, not each command.
+        commands = {command for command in commands if _KEY not in COMMANDS[command]}
+    unheard = tuple(name for name in channels if {("SUBSCRIBE", name), ("PUBLISH", name)} <= refused)
+    if unheard:
+        commands -= {"SUBSCRIBE", "PUBLISH"}
+    verbs = [verb for verb in _VERBS if verb not in commands]
+    return Missing(
+        tuple(sorted(commands)),
+        tuple(pattern for pattern in patterns if any((verb, pattern) in refused for verb in verbs)),
+        unheard,
+    )

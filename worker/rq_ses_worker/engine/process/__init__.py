@@ -1,0 +1,1 @@
+"""The command `rq-ses worker`, and the processes it starts."""

@@ -1,0 +1,334 @@
+"""`rq-ses worker`: run a worker until it is told to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import urlsplit
+
+import click
+from redis import Redis
+from redis.exceptions import ResponseError
+
+from rq_ses import contract
+from rq_ses.cli.terminal.exits import DENIED, INCOMPLETE, OK, UNFIT
+from rq_ses.cli.terminal.helptext import show_defaults
+from rq_ses.contract import PRIORITIES, Priority
+from rq_ses.errors import SettingsError
+from rq_ses.status import unserved
+from rq_ses_worker.engine.preflight.preflight import Mode, ServerUnfit, preflight
+from rq_ses_worker.engine.process.drained import tell_burst
+from rq_ses_worker.engine.process.supervisor import Supervisor
+from rq_ses_worker.engine.threads.parts import PartDied
+from rq_ses_worker.engine.worker import MailWorker
+from rq_ses_worker.identity.source import CredentialSource
+from rq_ses_worker.logging import events, rendering
+from rq_ses_worker.monitoring.listening import read_listening
+from rq_ses_worker.monitoring.tally import Board, Tally
+from rq_ses_worker.server import descriptors
+from rq_ses_worker.server.connection import connect
+from rq_ses_worker.server.denial import Denied
+from rq_ses_worker.ses.client import SesClient
+from rq_ses_worker.ses.credentials import CredentialsUnavailable
+from rq_ses_worker.settings.worker import WorkerSettings, load_worker_settings
+
+if TYPE_CHECKING:
+    from rq_ses_worker.monitoring.server import Monitor
+
+log = logging.getLogger(__name__)
+
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+@click.command()
+@click.option("--burst", is_flag=True, help="Drain the queue, wait for what is scheduled, and exit.")
+@click.option(
+    "--max-wait",
+    type=click.FloatRange(min=0),
+    metavar="S",
+    help="With --burst: seconds to wait at most for what can't be sent yet (scheduled, breaker open).",
+)
+@click.option(
+    "--concurrency", type=int, metavar="N", help="Mails sent at the same time [RQ_SES_CONCURRENCY]."
+)
+@click.option("--redis-url", metavar="URL", help="Redis server [RQ_SES_REDIS_URL].")
+@click.option("--queue", metavar="NAME", help="RQ queue [RQ_SES_QUEUE].")
+@click.option(
+    "--priority",
+    "priorities",
+    type=click.Choice(PRIORITIES),
+    multiple=True,
+    help="Send mails of this priority alone; may be repeated [all].",
+)
+@click.option("--config", metavar="FILE", help="TOML file with settings [RQ_SES_CONFIG].")
+@click.option("--region", "aws_region", metavar="REGION", help="AWS region of SES [AWS_REGION].")
+@click.option("--base-url", metavar="URL", help="Another endpoint than AWS's [RQ_SES_BASE_URL].")
+@click.option(
+    "--allow-http", is_flag=True, default=None, help="Allow http:// beyond loopback [RQ_SES_ALLOW_HTTP]."
+)
+@click.option("--proxy", metavar="URL", help="HTTP proxy to SES [RQ_SES_PROXY].")
+@click.option("--ca-bundle", metavar="FILE", help="Certificates to trust [RQ_SES_CA_BUNDLE].")
+@click.option(
+    "--timeout", type=float, metavar="S", help="Seconds for one exchange with SES [RQ_SES_TIMEOUT]."
+)
+@click.option(
+    "--rate-limited-delay",
+    type=float,
+    metavar="S",
+    help="Seconds until the next attempt after a 429 [RQ_SES_RATE_LIMITED_DELAY].",
+)
+@click.option(
+    "--transient-delay",
+    type=float,
+    metavar="S",
+    help="Seconds until the next attempt after a 5xx [RQ_SES_TRANSIENT_DELAY].",
+)
+@click.option(
+    "--backoff", type=float, metavar="X", help="Factor by which delays grow; 1: constant [RQ_SES_BACKOFF]."
+)
+@click.option(
+    "--max-delay", type=float, metavar="S", help="Seconds that a growing delay is at most [RQ_SES_MAX_DELAY]."
+)
+@click.option(
+    "--max-attempts",
+    type=int,
+    metavar="N",
+    help="Attempts of a mail that may end transiently [RQ_SES_MAX_ATTEMPTS].",
+)
+@click.option(
+    "--give-up-after",
+    type=float,
+    metavar="S",
+    help="Seconds after which no mail is tried again [RQ_SES_GIVE_UP_AFTER].",
+)
+@click.option(
+    "--lease", type=float, metavar="S", help="Seconds until a dead worker's mails move [RQ_SES_LEASE]."
+)
+@click.option(
+    "--on-unknown",
+    type=click.Choice(["resend", "hold"]),
+    help="What to do with a mail that SES may have accepted [RQ_SES_ON_UNKNOWN].",
+)
+@click.option(
+    "--max-doubtful",
+    type=int,
+    metavar="N",
+    help="Deliveries of a mail that SES may have accepted; then it is held [RQ_SES_MAX_DOUBTFUL].",
+)
+@click.option("--account", metavar="NAME", help="Name of the SES account [RQ_SES_ACCOUNT].")
+@click.option(
+    "--max-send-rate",
+    metavar="N",
+    help="Recipients a second of all workers of the account, or auto [RQ_SES_MAX_SEND_RATE].",
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Processes, each with its own threads: one uses one core.",
+)
+@click.option(
+    "--preflight",
+    type=click.Choice(["refuse", "warn", "off"]),
+    help="What to do about a Redis that would lose mails [RQ_SES_PREFLIGHT].",
+)
+@click.option(
+    "--metrics",
+    metavar="HOST:PORT",
+    help="Serve /metrics, /healthz and /readyz here; a port alone is one of loopback [RQ_SES_METRICS].",
+)
+@click.option("--name", help="Name shown by RQ's tools; by default made of host, process and chance.")
+@click.option(
+    "--log-level",
+    type=click.Choice(_LEVELS),
+    help="What is logged on stderr: this and what is graver [RQ_SES_LOG_LEVEL].",
+)
+@click.option(
+    "--log-format", type=click.Choice(["console", "json"]), help="Form of the log [RQ_SES_LOG_FORMAT]."
+)
+@click.option(
+    "--log-addresses",
+    type=click.Choice(["full", "masked", "none"]),
+    help="How the log shows e-mail addresses [RQ_SES_LOG_ADDRESSES].",
+)
+@click.option(
+    "--log-sent", is_flag=True, default=None, help="Log each mail that was sent, too [RQ_SES_LOG_SENT]."
+)
+def worker(
+    *,
+    burst: bool,
+    max_wait: float | None,
+    processes: int,
+    name: str | None,
+    priorities: tuple[Priority, ...],
+    **options: Any,
+) -> None:
+    """Send what is queued, many mails at once, until SIGTERM or SIGINT.
+
+    A signal lets what is being sent end and settles it; a second one, at least a second later, ends at once.
+    Credentials come from the environment, --config, or where else AWS's own tools look (AWS_PROFILE, web
+    identity, container, EC2), never from options: other users could read those.
+
+    \b
+    Examples:
+      rq-ses worker
+      rq-ses worker --concurrency 32 --region eu-west-1
+      rq-ses worker --burst --max-wait 30
+      rq-ses worker --processes 4 --metrics 0.0.0.0:9108
+
+    With --processes, a process that dies is started anew. A burst ends although mails of a dead worker wait
+    for its lease to run out, and at once while workers are suspended, the breaker is open by hand, or the
+    day's quota is used up; the next one sends them. It ends with a line that counts what was sent, what
+    failed, and what is left.
+
+    Exit codes: 0 stopped as told (or drained), 1 a part of the worker has died, or mails of a burst failed,
+    2 bad command line, 3 bad settings, 5 Redis would lose mails as it is set up, 6 Redis refuses this user
+    a command (ACL).
+    """
+    if max_wait is not None and not burst:
+        raise click.UsageError("--max-wait is for --burst")
+    settings = load_worker_settings(**options)
+    rendering.configure(
+        settings.log_level, form=settings.log_format, addresses=settings.log_addresses, sent=settings.log_sent
+    )
+
+    tell_where(settings)
+    descriptors.provide(settings.concurrency)
+    credentials = settings.credentials()
+    identify(credentials)
+    names = contract.queue_names(settings.queue, priorities or PRIORITIES)
+    board = Board(processes) if settings.metrics or burst else None
+    monitor = monitor_of(settings, board, names) if board and settings.metrics else None
+
+    def work(number: int) -> int:
+        own_name = f"{name}-{number}" if name and processes > 1 else name
+        if monitor and processes > 1:
+            monitor.detach()
+        try:
+            build_worker(
+                settings,
+                name=own_name,
+                priorities=priorities or PRIORITIES,
+                credentials=credentials,
+                tally=board.tallies[number - 1] if board else None,
+            ).work(burst=burst, max_wait=max_wait)
+        except ServerUnfit as exc:
+            for finding in exc.findings:
+                click.echo(f"Error: Redis: {finding.text}", err=True)
+            click.echo("(RQ_SES_PREFLIGHT=warn starts all the same)", err=True)
+            return DENIED if all(finding.right for finding in exc.findings) else UNFIT
+        except Denied as exc:
+            events.WORKER_DENIED.log(log, error=str(exc))
+            return DENIED
+        except PartDied:
+            return INCOMPLETE
+        return OK
+
+    def end(code: int) -> NoReturn:
+        if burst and board and not tell_burst(board, settings.redis_url, names):
+            code = code or INCOMPLETE
+        sys.exit(code)
+
+    if processes == 1:
+        if monitor:
+            monitor.start()
+        end(work(1))
+    supervisor = Supervisor(
+        processes,
+        work,
+        hopeless=frozenset({UNFIT, DENIED}),
+        beside=monitor.serve if monitor else None,
+        ended=lambda number: board.tallies[number - 1].leave() if board else None,
+    )
+    end(supervisor.run())
+
+
+show_defaults(worker, WorkerSettings)
+
+
+def monitor_of(settings: WorkerSettings, board: Board, queues: Sequence[str]) -> Monitor:
+    """Return what serves the metrics and the health of the tallies on `board`; it listens already."""
+    # Here, for few workers want it, and every one of them pays for what it has loaded.
+    from rq_ses_worker.monitoring.server import Monitor
+    from rq_ses_worker.monitoring.shared import SharedReader
+
+    shared = SharedReader(settings.redis_url, queues, settings.account, settings.aws_region)
+    monitor = Monitor(read_listening(settings.metrics or ""), board, shared)
+    events.MONITOR_LISTENS.log(log, url=monitor.url)
+    return monitor
+
+
+def tell_where(settings: WorkerSettings) -> None:
+    """Log which host the mails will go to, and what was set and has no effect."""
+    client: SesClient = settings.client()
+    url = urlsplit(client.url)
+    place = settings.endpoint_place
+    events.WORKER_SENDS.log(
+        log,
+        host=url.netloc,
+        given=f", given by {place}" if place else "",
+        region=settings.aws_region,
+        via=url.scheme,
+    )
+    if settings.unused:
+        where = settings.origin("aws_access_key_id")
+        events.SETTINGS_UNUSED.log(log, names=", ".join(settings.unused), place=where)
+
+
+def identify(credentials: CredentialSource) -> None:
+    """Fetch credentials and log where they come from; those that can't be had just now are waited for.
+
+    Raises SettingsError, a line for each place that was looked at, if somebody must act first.
+    """
+    try:
+        credentials.current()
+    except CredentialsUnavailable as exc:
+        if not exc.lasting:
+            events.CREDENTIALS_AWAITED.log(log)
+            return
+        looked = [f"AWS credentials: {place}: {reason}" for place, reason in exc.tried]
+        remedy = "AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or one of these places up"
+        raise SettingsError([*looked, remedy] if len(looked) > 1 else looked) from exc
+    events.CREDENTIALS_FOUND.log(log, source=str(credentials))
+
+
+def build_worker(
+    settings: WorkerSettings,
+    *,
+    name: str | None = None,
+    priorities: Sequence[Priority] = PRIORITIES,
+    credentials: CredentialSource | None = None,
+    tally: Tally | None = None,
+) -> MailWorker:
+    """Return the worker that `settings` describe; nothing is connected yet."""
+    queues = contract.queue_names(settings.queue, priorities)
+    return MailWorker(
+        queues,
+        connection=connect(settings.redis_url),
+        client=settings.client(credentials),
+        policy=settings.policy(),
+        concurrency=settings.concurrency,
+        lease=settings.lease,
+        gate=settings.gate(),
+        name=name,
+        check=partial(_first_look, mode=settings.preflight, queues=queues, told=set()),
+        tally=tally,
+    )
+
+
+def _first_look(connection: Redis, *, mode: Mode, queues: Sequence[str], told: set[str]) -> None:
+    """Look at Redis before the first mail: whether it keeps them, and whether some wait for nobody."""
+    preflight(connection, mode=mode)
+    with contextlib.suppress(ResponseError):
+        for one in unserved(connection, besides={*queues, *told}):
+            # It may take many tries to start.
+            told.add(one.queue)
+            events.QUEUE_UNSERVED.log(
+                log, finding=str(one), remedy=one.remedy, queue=one.queue, mails=one.mails
+            )

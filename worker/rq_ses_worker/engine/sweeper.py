@@ -1,0 +1,88 @@
+"""The thread that sweeps a worker's queues, and ends what RQ's own workers have left behind."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Any, Final
+
+from redis import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from rq_ses import contract
+from rq_ses.text.plaintext import one_line
+from rq_ses_worker.audit.audit import Audit
+from rq_ses_worker.engine.threads.parts import Parts
+from rq_ses_worker.lifecycle.retry import RetryPolicy
+from rq_ses_worker.lifecycle.sweep import Sweep
+from rq_ses_worker.logging import events
+from rq_ses_worker.server.denial import raise_if_denied
+
+log = logging.getLogger(__name__)
+
+PERIOD: Final = 60.0
+"""Seconds between two sweeps."""
+
+LOCK: Final = f"{contract.PREFIX}ses:sweep"
+"""Key of the one worker that sweeps this minute; it expires by itself."""
+
+
+class Sweeper:
+    """Sweeps a worker's queues in a thread of its own, at its start and every minute, one worker at a time.
+
+    Args:
+        connection: any client.
+        queues: names.
+        closing: set when the worker ends.
+        parts: watches over its thread.
+        policy: what becomes of a mail that a worker of RQ's own began and never ended.
+    """
+
+    def __init__(
+        self,
+        connection: Redis,
+        queues: Sequence[str],
+        closing: threading.Event,
+        parts: Parts | None = None,
+        policy: RetryPolicy | None = None,
+    ) -> None:
+        self._connection: Any = connection
+        self._sweeps = {queue: Sweep(connection, queue) for queue in queues}
+        self._lock = f"{LOCK}:{','.join(queues)}"
+        self._closing = closing
+        self._policy = policy or RetryPolicy()
+        self._thread = (parts or Parts()).thread("sweeper", self._work)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def _work(self) -> None:
+        while not self._closing.is_set():
+            try:
+                self.sweep()
+            except RedisError as exc:
+                raise_if_denied(exc)  # the heartbeat tells of all else
+            except Exception as exc:  # noqa: BLE001 - the next one may go well
+                events.SWEEP_FAILED.log(log, trace=True, error=type(exc).__name__)
+            self._closing.wait(PERIOD)
+
+    def sweep(self) -> None:
+        """Sweep, if no other worker of these queues has in the last minute. Raises RedisError."""
+        if not self._connection.set(self._lock, "", nx=True, px=int(PERIOD * 900)):
+            return
+        for queue, sweep in self._sweeps.items():
+            kept = sweep.run(self._closing.wait)
+            if kept:
+                events.MAILS_KEPT.log(log, mails=kept, queue=queue)
+        for queue in self._sweeps:
+            self._end_abandoned(queue)
+
+    def _end_abandoned(self, queue: str) -> None:
+        """Do for a mail whose stock worker is lost what only another stock worker would do."""
+        try:
+            for report in Audit(self._connection, queue, self._policy).abandoned():
+                events.MAIL_ABANDONED.log(log, job_id=report.job_id, found=report.found, done=report.done)
+        except ResponseError as exc:
+            # A right that only this needs, a key of another type: no reason to stop sending.
+            events.SWEEP_FAILED.log(log, error=one_line(str(exc), 300))

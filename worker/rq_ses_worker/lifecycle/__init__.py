@@ -1,0 +1,1 @@
+"""The transitions of a mail: claim, settle, promote, reclaim, renew; each one Lua script."""

@@ -1,0 +1,87 @@
+"""What the transitions give and take: a lease, a claim, an overdue execution, a settlement."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from zlib import compress
+
+from rq_ses import contract
+from rq_ses_worker.ses.outcome import Outcome
+
+Word = Literal["done", "late", "lost", "canceled", "accepted", "vanished", "broken"]
+
+
+class Suspended(Exception):
+    """Raised by `claim` while RQ's workers are suspended (`rq suspend`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """One execution of one job, held by one worker until its time runs out."""
+
+    queue: int
+    """Place of the queue among the worker's queues."""
+    job_id: str
+    execution: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job this worker has started."""
+
+    lease: Lease
+    data: bytes
+    meta: bytes
+    fresh: bool
+    """Nobody has tried it since it was enqueued, or requeued by RQ's own means."""
+    hooked: bool
+    """It carries callbacks or webhooks."""
+    probe: bool = False
+    """The breaker is open, and how this attempt ends decides."""
+    queued_at: bytes = b""
+    """When it was enqueued, or fell due, in RQ's form of a date; b"" is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """A job whose lease ran out: its worker died, or was away for too long."""
+
+    lease: Lease
+    meta: bytes
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How an execution ended, ready to be written; `fields` are those of settle.lua for its action."""
+
+    lease: Lease
+    action: Literal["sent", "retry", "failed", "back"]
+    ended: datetime
+    meta: dict[str, Any]
+    """What the job's meta becomes; `back` with an empty one leaves it as it is."""
+    fields: dict[str, Any]
+    ended_clock: float = 0.0
+    """time.monotonic() at the end of the attempt: a retry's delay counts from there."""
+    overdue: bool = False
+    seconds: float = 0.0
+    """Time the attempt took."""
+    outcome: Outcome | None = None
+    """How SES answered; None if it wasn't asked."""
+    probe: bool = False
+    to: Sequence[str] = ()
+    """The mail's recipients, for the log."""
+
+
+def sent_fields(result: object) -> dict[str, Any]:
+    """Return settle.lua's fields for a mail that was sent: RQ's Result with `result` as return value."""
+    return {"result": b64encode(contract.SERIALIZER.dumps(result)).decode()}
+
+
+def failed_fields(line: str) -> dict[str, Any]:
+    """Return settle.lua's fields for a mail that failed with `line`."""
+    return {"exc": line, "exc_string": b64encode(compress(line.encode())).decode()}

@@ -1,0 +1,90 @@
+"""What a job asks for, read from RQ's `data` with suspicion: whoever can write to Redis wrote it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from rq_ses import contract
+from rq_ses.contract import ON_UNKNOWN, OnUnknown
+from rq_ses.message.message import Message, explain
+from rq_ses.server.jobdata import inflated
+from rq_ses.text.plaintext import one_line
+
+
+class JobRefused(Exception):
+    """Raised when a job isn't one of ours, or its payload isn't a valid message; `code` says which."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        self.code = code
+        self.reason = one_line(reason, 500)
+        super().__init__(f"{code}: {self.reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A valid message and its terms.
+
+    `expires` is the moment (epoch seconds) after which it must not be sent; `on_unknown` says what becomes of
+    it when SES may have accepted it (None: what the worker's policy says).
+    """
+
+    message: Message
+    expires: float | None = None
+    on_unknown: OnUnknown | None = None
+
+
+def read_job(data: bytes, *, hooked: bool = False) -> Task:
+    """Return the task in a job's `data` (JSON, plain or zlib, as RQ reads it).
+
+    Raises:
+        JobRefused: it names another callable, carries callbacks or webhooks (`hooked`), isn't JSON, or its
+            payload isn't a valid message. Nothing of it is imported, unpickled or executed.
+    """
+    if hooked:
+        raise JobRefused(
+            "JobRefused", "callbacks and webhooks are never executed: enqueue the job without them"
+        )
+    try:
+        call = json.loads(inflated(data))
+        function, instance, args, kwargs = call
+    except (ValueError, TypeError, RecursionError) as exc:
+        raise JobRefused(
+            "JobRefused", "its data is not a JSON call: enqueue with rq_ses.Outbox or JSONSerializer"
+        ) from exc
+    if function != contract.JOB_FUNCTION or instance is not None:
+        raise JobRefused("JobRefused", f"only {contract.JOB_FUNCTION} is executed, not {function!r:.200}")
+    return read_call(args, kwargs)
+
+
+def read_call(args: Any, kwargs: Any) -> Task:
+    """Return the task in the arguments of the job function (rq_ses_worker.job.send).
+
+    Raises:
+        JobRefused: the arguments aren't those, or the payload isn't a valid message.
+    """
+    if not isinstance(args, list | tuple) or not isinstance(kwargs, Mapping):
+        raise JobRefused(
+            "InvalidMessage", "the arguments must be send(payload, expires=None, on_unknown=None)"
+        )
+    options = dict(kwargs)
+    payload = args[0] if len(args) == 1 else options.pop("payload", None)
+    expires, on_unknown = options.pop("expires", None), options.pop("on_unknown", None)
+    if len(args) > 1 or options or not isinstance(payload, Mapping):
+        raise JobRefused(
+            "InvalidMessage", "the arguments must be send(payload, …), payload a Message as JSON"
+        )
+    if isinstance(expires, bool) or not isinstance(expires, int | float | None):
+        raise JobRefused("InvalidMessage", f"expires: {expires!r:.80} is no time: give epoch seconds")
+    if on_unknown not in (None, *ON_UNKNOWN):
+        raise JobRefused("InvalidMessage", f"on_unknown: {on_unknown!r:.80} is neither resend nor hold")
+    try:
+        return Task(Message.from_payload(payload), expires, on_unknown)
+    except ValidationError as exc:
+        raise JobRefused("InvalidMessage", "; ".join(explain(exc))) from exc
+    except RecursionError as exc:
+        raise JobRefused("InvalidMessage", "the payload is nested too deep") from exc

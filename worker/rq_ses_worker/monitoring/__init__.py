@@ -1,0 +1,1 @@
+"""How a worker is watched: its counters, /metrics, /healthz, and `rq-ses health`."""

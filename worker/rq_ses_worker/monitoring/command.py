@@ -1,0 +1,84 @@
+"""`rq-ses health`: what a container's health check calls, in images that have no curl."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import sys
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime
+from typing import Final
+
+import click
+from redis import Redis
+
+from rq_ses.cli.terminal import output
+from rq_ses.cli.terminal.exits import INCOMPLETE, OK
+from rq_ses.cli.terminal.reaching import reaching_redis
+from rq_ses.server.connection import connect
+from rq_ses.settings.producer import load_producer_settings
+from rq_ses.text.plaintext import one_line
+from rq_ses_worker.monitoring.registered import age, registered
+
+SILENT: Final = 30.0
+"""Seconds without a heartbeat after which a worker isn't healthy; a living one beats every ten."""
+
+_TIMEOUT: Final = 3.0
+
+
+@click.command()
+@click.option("--http", "url", metavar="URL", help="Ask this address instead: healthy is what answers 200.")
+@click.option("--host", metavar="NAME", help="Host whose workers are looked for [this one].")
+@click.option("--redis-url", metavar="URL", help="Redis server [RQ_SES_REDIS_URL].")
+@click.option("--config", metavar="FILE", help="TOML file with settings [RQ_SES_CONFIG].")
+def health(*, url: str | None, host: str | None, redis_url: str | None, config: str | None) -> None:
+    """Tell whether a worker of this host is alive: registered, and its last heartbeat at most 30 s old.
+
+    \b
+    Examples:
+      rq-ses health
+      rq-ses health --http http://127.0.0.1:4579/
+
+    Exit codes: 0 healthy, 1 not (stderr says why), 2 bad command line, 3 bad settings, 4 no Redis.
+    """
+    if url is not None:
+        _end(_trouble_at(url))
+    settings = load_producer_settings(config=config, redis_url=redis_url)
+    connected = connect(settings.redis_url, socket_timeout=_TIMEOUT, connect_timeout=_TIMEOUT)
+    with reaching_redis(), connected as redis:
+        _end(worker_trouble(redis, host or socket.gethostname(), now=datetime.now(UTC)))
+
+
+def worker_trouble(connection: Redis, host: str, *, now: datetime) -> str:
+    """Return why no worker of `host` is alive, "" if one is. Only read. Raises RedisError."""
+    found = registered(connection, ("hostname", "last_heartbeat", "death"))
+    beats = [
+        age(worker["last_heartbeat"], now)
+        for _, worker in found
+        if worker["hostname"] == host and not worker["death"]
+    ]
+    if not beats:
+        return f"no worker of host {one_line(host, 100)} is registered"
+    youngest = min(beats)
+    return "" if youngest <= SILENT else f"the last heartbeat is {youngest:.0f} s old"
+
+
+def _trouble_at(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise click.UsageError(f"--http: {url!r} is no URL: write one like http://127.0.0.1:4579/")
+    # No proxy from the environment: what is asked is this container.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=_TIMEOUT) as answer:
+            return "" if answer.status == 200 else f"{url} answers {answer.status}"
+    except urllib.error.HTTPError as exc:
+        return f"{url} answers {exc.code}"
+    except (OSError, ValueError, http.client.HTTPException) as exc:
+        return f"{url} does not answer: {one_line(str(exc), 200)}"
+
+
+def _end(trouble: str) -> None:
+    if trouble:
+        output.echo(f"Error: {trouble}", err=True)
+    sys.exit(INCOMPLETE if trouble else OK)

@@ -1,0 +1,62 @@
+"""What all workers of an account share, read from Redis for those who look: in bounded time, only read."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from rq_ses.gate import GateState
+from rq_ses.server.connection import connect
+from rq_ses.status import QueueState, read_snapshot
+
+TIMEOUT: Final = 1.0
+"""Seconds for each command, and for connecting."""
+
+FRESH: Final = 1.0
+"""Seconds for which a reading, or the lack of one, is shown to others who ask."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedState:
+    """Queues and the account's gate at one moment; `gate` is None where its key isn't a gate."""
+
+    queues: tuple[QueueState, ...]
+    gate: GateState | None
+
+
+class SharedReader:
+    """Reads the shared state of some queues and an account; threads may share it."""
+
+    def __init__(self, redis_url: str, queues: Sequence[str], account: str, region: str) -> None:
+        self._redis_url = redis_url
+        self._queues = tuple(queues)
+        self._account = (account, region)
+        self._lock = threading.Lock()
+        self._connection: Redis | None = None
+        self._last: SharedState | None = None
+        self._read_at = float("-inf")
+
+    def read(self) -> SharedState | None:
+        """Return the state, None if Redis doesn't answer; takes a few time-outs at most."""
+        with self._lock:
+            if time.monotonic() - self._read_at >= FRESH:
+                self._last = self._read()
+                self._read_at = time.monotonic()
+            return self._last
+
+    def _read(self) -> SharedState | None:
+        if self._connection is None:
+            self._connection = connect(self._redis_url, socket_timeout=TIMEOUT, connect_timeout=TIMEOUT)
+        try:
+            found = read_snapshot(
+                self._connection, self._queues, account=self._account, mails=0, workers=False
+            )
+        except RedisError:
+            return None
+        return SharedState(found.queues, found.gates[0] if found.gates else None)

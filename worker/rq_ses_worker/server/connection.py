@@ -1,0 +1,20 @@
+"""How a worker reaches Redis."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from redis import Redis
+
+from rq_ses.server import connection
+from rq_ses_worker.server.descriptors import connects_without_files
+
+SOCKET_TIMEOUT: Final = 5.0
+"""Seconds after which a command to Redis is given up (and tried again)."""
+
+
+def connect(redis_url: str) -> Redis:
+    """Return a client for a worker: time-outs on, and no retries of its own (a claim must not go twice)."""
+    return connects_without_files(
+        connection.connect(redis_url, socket_timeout=SOCKET_TIMEOUT, connect_timeout=SOCKET_TIMEOUT)
+    )

@@ -1,0 +1,1 @@
+"""Amazon SES v2: requests signed by ourselves, and what an answer means."""

@@ -1,0 +1,1 @@
+"""How the simulator answers: checks, faults, and the account it plays."""

@@ -1,0 +1,265 @@
+"""Stories a recipient's address tells: `429x2.anna@faults.example` is refused twice, then accepted.
+
+    local part   = steps [ "." name ]
+    steps        = step *( "+" step )
+    step         = word [ "x" times ]
+
+    word         this attempt is                                        without "x"
+    400 … 599    answered with that status in SES's words               once
+    html400 …    answered with that status and a load balancer's page   once
+    quota        refused: the daily quota is used up (429)              once
+    throttle     refused: ThrottlingException (400)                     once
+    reject       refused: MessageRejected                               every time
+    paused       refused: SendingPausedException                        every time
+    suspended    refused: AccountSuspendedException                     every time
+    slow-2.5     accepted at once, answered after 2.5 seconds           once
+    hints        accepted; 103 Early Hints comes before the answer      once
+    drop         accepted, then the connection is closed unanswered     once
+    reset        not accepted, the connection is reset                  once
+
+Each attempt to send to an address consumes one step; after the last one its mails are accepted. The state
+is kept per full address (case ignored), so a name makes a story of its own: `503.a@…` and `503.b@…`. Where
+several recipients of one mail have steps left, the first of them decides and only its step is consumed. A
+name after whole seconds should not begin with a digit: `slow-2.5` is two and a half seconds.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
+
+from rq_ses_worker.simulator.answering import answers
+from rq_ses_worker.simulator.answering.answers import Answer
+
+DOMAIN: Final = "faults.example"
+
+HangUp = Literal["close", "reset"]
+
+_STEP: Final = (
+    r"(?:(?:html)?[45][0-9]{2}|quota|throttle|reject|paused|suspended|hints|drop|reset"
+    r"|slow-[0-9]{1,4}(?:\.[0-9]{1,3})?)(?:x[0-9]{1,6})?"
+)
+_SCRIPT: Final = re.compile(rf"({_STEP}(?:\+{_STEP})*)(?:\.|$)")
+_ONE: Final = re.compile(rf"{_STEP}")
+_MEANT_AS_STEP: Final = re.compile(
+    r"[0-9]|(?:html[0-9]|quota|throttle|reject|paused|suspended|slow|hints|drop|reset)(?:[^a-z]|$)"
+)
+_SEPARATORS: Final = re.compile(r"[+,\s]+")
+_ADDRESS: Final = re.compile(
+    r"""(?:[^\s\x00-\x1f\x7f]{1,320}|"[^"\x00-\x1f\x7f]{1,318}")@[^\s\x00-\x1f\x7f@]{1,255}"""
+)
+_MAX_STEPS: Final = 1000
+_FOREVER: Final = frozenset({"reject", "paused", "suspended"})
+
+
+class ScriptError(ValueError):
+    """Raised when something meant as a step is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What happens to `times` attempts in a row; None is every attempt from here on."""
+
+    word: str
+    times: int | None = 1
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a step does to one attempt: refuse it with `answer`, or accept it with an oddity.
+
+    `hang_up` ends the connection without an answer, `hints` sends an interim one before it; `delay` is in
+    seconds.
+    """
+
+    answer: Answer | None = None
+    delay: float = 0.0
+    hang_up: HangUp | None = None
+    hints: bool = False
+    accepts: bool = False
+
+
+def parse(step: str) -> Step:
+    """Return the step written as in an address, `429x2`. Raises ScriptError."""
+    if not _ONE.fullmatch(step):
+        raise ScriptError(
+            f"{step!r} is not a step; steps are 429x2, html502, quota, throttle, reject, paused, "
+            "suspended, slow-2.5, hints, drop and reset"
+        )
+    body, _, times = step.partition("x")
+    word, _, seconds = body.partition("-")
+    count = int(times) if times else (None if word in _FOREVER else 1)
+    return Step(word, count, float(seconds or 0))
+
+
+def script_of(address: str) -> tuple[Step, ...]:
+    """Return the steps a faults address spells; none for every other address.
+
+    Raises ScriptError when the local part begins like a step and isn't one, so that no typo passes as a
+    mail without faults.
+    """
+    local, _, domain = address.lower().rpartition("@")
+    if domain != DOMAIN:
+        return ()
+    match = _SCRIPT.match(local)
+    if match:
+        return tuple(parse(step) for step in match[1].split("+"))
+    if _MEANT_AS_STEP.match(local):
+        parse(local.partition(".")[0])
+        raise ScriptError(f"{address!r} does not spell steps joined by '+' and a name after a '.'")
+    return ()
+
+
+def effect(step: Step, address: str, region: str) -> Effect:
+    """Return what `step` does to an attempt to send to `address`."""
+    if step.word.startswith("html"):
+        return Effect(answers.page(int(step.word[4:])))
+    if step.word.isdecimal():
+        return Effect(answers.for_status(int(step.word)))
+    match step.word:
+        case "quota":
+            return Effect(answers.QUOTA_EXCEEDED)
+        case "throttle":
+            return Effect(answers.THROTTLED)
+        case "reject":
+            return Effect(answers.not_verified([address], region))
+        case "paused":
+            return Effect(answers.SENDING_PAUSED)
+        case "suspended":
+            return Effect(answers.ACCOUNT_SUSPENDED)
+        case "slow":
+            return Effect(delay=step.seconds, accepts=True)
+        case "hints":
+            return Effect(hints=True, accepts=True)
+        case "drop":
+            return Effect(hang_up="close", accepts=True)
+        case _:
+            return Effect(hang_up="reset")
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A script that was given to an address: its steps as written, and how many attempts it has consumed."""
+
+    address: str
+    steps: tuple[str, ...]
+    consumed: int
+    over: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all fields."""
+        return asdict(self)
+
+
+def steps_in(text: str) -> list[str]:
+    """Return the steps in `429x2+503`, or in the same with spaces or commas between; none are checked."""
+    return [step for step in _SEPARATORS.split(text.lower()) if step]
+
+
+class Faults:
+    """The stories of all addresses and how far each has come; safe to script from another thread."""
+
+    def __init__(self, region: str, limit: int = 100_000) -> None:
+        self._region = region
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._scripts: dict[str, tuple[Step, ...]] = {}
+        self._consumed: dict[str, int] = {}
+        self._changes = 0
+
+    @property
+    def changes(self) -> int:
+        """How often scripts were given, taken away or forgotten."""
+        return self._changes
+
+    def script(self, address: str, steps: Iterable[str]) -> None:
+        """Let `address`, on any domain, live through `steps` from its next attempt on.
+
+        Without steps its mails are accepted, whatever it spells. Raises ScriptError when it is no address, or
+        a step is none.
+        """
+        script = tuple(parse(step) for step in steps)
+        address = address.strip().lower()
+        if not _ADDRESS.fullmatch(address):
+            raise ScriptError(f"{address[:100]!r} is not an address such as anna@example.com")
+        if len(script) > _MAX_STEPS:
+            raise ScriptError(f"{len(script)} steps are too many: give {_MAX_STEPS} at most")
+        with self._lock:
+            if address not in self._scripts and len(self._scripts) >= self._limit:
+                raise ScriptError(f"{self._limit} addresses have scripts: remove some of them")
+            self._scripts[address] = script
+            self._consumed.pop(address, None)
+            self._changes += 1
+
+    def remove(self, address: str) -> bool:
+        """Take the script of `address` away; tell whether there was one."""
+        with self._lock:
+            address = address.strip().lower()
+            if self._scripts.pop(address, None) is None:
+                return False
+            self._consumed.pop(address, None)
+            self._changes += 1
+            return True
+
+    def stories(self) -> list[Story]:
+        """Return the scripts that were given, oldest first; those that addresses spell are not among them."""
+        with self._lock:
+            return [
+                Story(
+                    address,
+                    tuple(_spelled(step) for step in script),
+                    consumed := self._consumed.get(address, 0),
+                    _at(script, consumed) is None,
+                )
+                for address, script in self._scripts.items()
+            ]
+
+    def next(self, recipients: Sequence[str]) -> tuple[str, Step] | None:
+        """Return the first recipient with a step left and that step, without consuming it."""
+        with self._lock:
+            for recipient in recipients:
+                address = recipient.lower()
+                script = self._scripts.get(address)
+                if script is None:
+                    script = script_of(address)
+                step = _at(script, self._consumed.get(address, 0)) if script else None
+                if step is not None:
+                    return recipient, step
+        return None
+
+    def effect(self, address: str, step: Step) -> Effect:
+        return effect(step, address, self._region)
+
+    def consume(self, recipient: str) -> None:
+        """Take one attempt off the story of `recipient`."""
+        address = recipient.lower()
+        with self._lock:
+            # Popped and put back, so that the address that rested longest is forgotten first.
+            self._consumed[address] = self._consumed.pop(address, 0) + 1
+            if len(self._consumed) > self._limit:
+                del self._consumed[next(iter(self._consumed))]
+
+    def clear(self) -> None:
+        """Forget scripts and progress: every address starts its story anew."""
+        with self._lock:
+            self._scripts.clear()
+            self._consumed.clear()
+            self._changes += 1
+
+
+def _spelled(step: Step) -> str:
+    word = f"{step.word}-{step.seconds:g}" if step.word == "slow" else step.word
+    usual = None if step.word in _FOREVER else 1
+    return word if step.times == usual else f"{word}x{step.times}"
+
+
+def _at(script: Sequence[Step], consumed: int) -> Step | None:
+    for step in script:
+        if step.times is None or consumed < step.times:
+            return step
+        consumed -= step.times
+    return None

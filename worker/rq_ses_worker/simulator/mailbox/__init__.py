@@ -1,0 +1,1 @@
+"""The mails the simulator keeps, and how they are shown."""
