@@ -1,7 +1,7 @@
 """RQ's statuses of a job, as RQ spells them, and the registry in which a job of each stands.
 
-A registry is named as its key is (`contract.registry_key`): that of started jobs is `wip`. What each status means
-for a mail stands in docs/concepts.md.
+A registry is named as its key is (`contract.registry_key`): that of started jobs is `wip`. What each status
+means for a mail stands in docs/concepts.md.
 """
 
 from __future__ import annotations
