@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 from rq_ses import Attachment
 from rq_ses_worker.ses.client import SesClient
 from rq_ses_worker.ses.credentials import Credentials
+from rq_ses_worker.ses.endpoint import Endpoint
 from rq_ses_worker.ses.outcome import Outcome
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.browser import PATIENCE, chromium, opened_page
@@ -46,7 +47,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @contextmanager
 def sender(url: str, secret: str = SECRET) -> Iterator[Send]:
-    with SesClient(Credentials(KEY_ID, secret, TOKEN), "us-east-1", url) as client:
+    with SesClient(Credentials(KEY_ID, secret, TOKEN), Endpoint("us-east-1", url)) as client:
 
         def send(to: str = "anna@example.com", **fields: Any) -> Outcome:
             return client.send(mail(to, **fields))

@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Page
 
 from rq_ses_worker.ses.client import SesClient
 from rq_ses_worker.ses.credentials import Credentials
+from rq_ses_worker.ses.endpoint import Endpoint
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.browser import chromium, opened_page
 from support.mail import mail
@@ -50,7 +51,7 @@ def simulator() -> Iterator[SimulatorServer]:
             "wilhelmina.featherstonehaugh@university.example", ["429x2", "503", "slow-2.5", "reject"]
         )
         for secret in (SECRET, "another-secret-than-the-simulators"):
-            with SesClient(Credentials(KEY_ID, secret, TOKEN), "us-east-1", ses.url) as client:
+            with SesClient(Credentials(KEY_ID, secret, TOKEN), Endpoint("us-east-1", ses.url)) as client:
                 client.send(mail("anna@customer.example", subject="Your order 4711 is on its way"))
                 client.send(mail("carl@customer.example", subject="Your invoice of May"))
                 client.send(mail(LONG, subject="The " + "long story " * 24, sender=f"Shop <{LONG}>"))

@@ -28,6 +28,7 @@ from rq_ses_worker.ses.account import (
     read_identity,
 )
 from rq_ses_worker.ses.client import SesClient
+from rq_ses_worker.ses.endpoint import Endpoint
 from rq_ses_worker.ses.outcome import RateLimited, Sent, Terminal, Transient
 from rq_ses_worker.ses.sigv4 import Credentials
 
@@ -67,7 +68,7 @@ def ses() -> Iterator[responses.RequestsMock]:
 
 @pytest.fixture
 def client() -> Iterator[SesClient]:
-    with SesClient(Credentials("AKID", SECRET, TOKEN), "us-east-1", clock=lambda: NOW) as made:
+    with SesClient(Credentials("AKID", SECRET, TOKEN), Endpoint("us-east-1"), clock=lambda: NOW) as made:
         yield made
 
 
@@ -111,7 +112,7 @@ def test_a_name_that_a_path_would_not_keep_is_never_asked_for(client: SesClient,
 
 def test_the_prefix_of_a_base_url_is_kept(ses: responses.RequestsMock) -> None:
     ses.get("http://127.0.0.1:9/gate/v2/email/account", json=ACCOUNT)
-    with SesClient(Credentials("AKID", SECRET), "us-east-1", "http://127.0.0.1:9/gate/") as client:
+    with SesClient(Credentials("AKID", SECRET), Endpoint("us-east-1", "http://127.0.0.1:9/gate/")) as client:
         assert client.get_account().sending_enabled
 
 

@@ -24,6 +24,7 @@ from rq_ses.message.message import Message
 from rq_ses.message.render import send_email_body
 from rq_ses_worker.ses.account import AccountRefused
 from rq_ses_worker.ses.client import SesClient
+from rq_ses_worker.ses.endpoint import Endpoint
 from rq_ses_worker.ses.outcome import (
     Outcome,
     RateLimited,
@@ -35,6 +36,8 @@ from rq_ses_worker.ses.outcome import (
     summary,
 )
 from rq_ses_worker.ses.sigv4 import Credentials
+from rq_ses_worker.ses.wire.deadline import Timeout
+from rq_ses_worker.ses.wire.route import Route
 
 SECRET = "secret/of+the/tests/0123456789abcdefghij"
 TOKEN = "IQoJb3JpZ2luX2VjEOf//////////wExampleOfTheTestsNotAToken0123456789abcdef=="
@@ -52,7 +55,7 @@ def ses() -> Iterator[responses.RequestsMock]:
 
 @pytest.fixture
 def client() -> Iterator[SesClient]:
-    with SesClient(Credentials("AKID", SECRET, TOKEN), "us-east-1", clock=lambda: NOW) as made:
+    with SesClient(Credentials("AKID", SECRET, TOKEN), Endpoint("us-east-1"), clock=lambda: NOW) as made:
         yield made
 
 
@@ -91,7 +94,7 @@ def test_what_is_sent_is_what_botocore_would_sign(ses: responses.RequestsMock, c
 
 def test_without_a_token_none_is_sent(ses: responses.RequestsMock) -> None:
     ses.post(URL, json={})
-    with SesClient(Credentials("AKID", SECRET), "us-east-1") as client:
+    with SesClient(Credentials("AKID", SECRET), Endpoint("us-east-1")) as client:
         client.send_body(BODY)
     assert "X-Amz-Security-Token" not in ses.calls[0].request.headers
 
@@ -233,14 +236,14 @@ def test_an_echo_in_the_answer_to_a_question_is_shown_nowhere(
 
 def test_a_proxys_password_that_it_echoes_is_shown_nowhere(ses: responses.RequestsMock) -> None:
     ses.post(URL, status=407, body="no: hunter2-and-more, dXNlcjpodW50ZXIyLWFuZC1tb3Jl")
-    client = _client(proxy="http://user:hunter2-and-more@127.0.0.1:9")
+    client = _client(Route("http://user:hunter2-and-more@127.0.0.1:9"))
     outcome = client.send_body(BODY)
     assert outcome.answered == "text/plain: no: ***, ***"
 
 
 def test_a_stand_ins_short_secret_does_not_star_out_ordinary_words(ses: responses.RequestsMock) -> None:
     ses.post(URL, status=400, json={"message": "test@example.com is not verified"})
-    with SesClient(Credentials("test", "test"), "us-east-1") as client:
+    with SesClient(Credentials("test", "test"), Endpoint("us-east-1")) as client:
         assert client.send_body(BODY).message == "test@example.com is not verified"
 
 
@@ -258,22 +261,22 @@ def test_secrets_are_neither_logged_nor_shown(
 @pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
 def test_a_least_rate_must_be_a_rate(rate: float) -> None:
     with pytest.raises(ValueError, match="min_upload_rate"):
-        SesClient(Credentials("AKID", SECRET), "us-east-1", min_upload_rate=rate)
+        Timeout(min_upload_rate=rate)
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])
 def test_a_timeout_must_be_a_time(timeout: float) -> None:
     with pytest.raises(ValueError, match="timeout"):
-        SesClient(Credentials("AKID", SECRET), "us-east-1", timeout=timeout)
+        Timeout(timeout)
 
 
-def _client(**settings: Any) -> SesClient:
-    return SesClient(Credentials("AKID", SECRET), "us-east-1", **settings)
+def _client(route: Route, **options: Any) -> SesClient:
+    return SesClient(Credentials("AKID", SECRET), Endpoint("us-east-1"), route, **options)
 
 
 def test_a_pool_needs_a_connection() -> None:
     with pytest.raises(ValueError, match="pool_size"):
-        _client(pool_size=0)
+        _client(Route(), pool_size=0)
 
 
 def test_a_ca_bundle_must_exist_and_hold_certificates(tmp_path: Path) -> None:
@@ -281,7 +284,7 @@ def test_a_ca_bundle_must_exist_and_hold_certificates(tmp_path: Path) -> None:
     empty.write_text("no certificate")
     for bundle in (empty, tmp_path / "missing.pem"):
         with pytest.raises(ValueError, match=r"ca_bundle .* cannot be loaded"):
-            _client(ca_bundle=str(bundle))
+            _client(Route(ca_bundle=str(bundle)))
 
 
 @pytest.mark.parametrize(
@@ -301,12 +304,12 @@ def test_a_ca_bundle_must_exist_and_hold_certificates(tmp_path: Path) -> None:
 )
 def test_an_unusable_proxy_is_refused_without_repeating_its_password(proxy: str) -> None:
     with pytest.raises(ValueError, match="proxy") as caught:
-        _client(proxy=proxy)
+        _client(Route(proxy))
     assert "hunter2" not in f"{caught.value} {caught.value.__cause__}"
 
 
-def test_the_endpoint_is_checked_when_the_client_is_made() -> None:
+def test_the_endpoint_is_checked_when_it_is_made() -> None:
     with pytest.raises(ValueError, match="base_url"):
-        _client(base_url="http://ses.example")
+        Endpoint("us-east-1", "http://ses.example")
     with pytest.raises(ValueError, match="region"):
-        SesClient(Credentials("AKID", SECRET), "nowhere")
+        Endpoint("nowhere")

@@ -22,7 +22,7 @@ from rq_ses_worker.doctor.finding import Severity, worst
 from rq_ses_worker.doctor.names import DnsAway, Names
 from rq_ses_worker.doctor.policy import policy
 from rq_ses_worker.doctor.report import as_json, show
-from rq_ses_worker.ses.endpoint import endpoint_url
+from rq_ses_worker.ses.endpoint import Endpoint
 from rq_ses_worker.settings.worker import WorkerSettings, load_worker_settings
 
 EXITS: Final[dict[Severity, int]] = {"ok": OK, "info": OK, "warning": INCOMPLETE, "error": UNFIT}
@@ -59,7 +59,7 @@ def _nameserver(_: click.Context, parameter: click.Parameter, value: str | None)
 
 
 def _known_region(region: str) -> str:
-    endpoint_url(region)
+    Endpoint(region)
     return region
 
 

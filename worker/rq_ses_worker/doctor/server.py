@@ -16,7 +16,7 @@ from redis.exceptions import NoPermissionError, ResponseError
 from rq_ses_worker.doctor.finding import Finding, Severity, ok
 from rq_ses_worker.engine.preflight.preflight import ServerState, judge, read_state
 from rq_ses_worker.engine.preflight.rights import COMMANDS, missing_rights
-from rq_ses_worker.ses.endpoint import is_loopback
+from rq_ses_worker.ses.wire.url import is_loopback
 
 PINGS: Final = 21
 NEARLY_FULL: Final = 0.9

@@ -16,6 +16,7 @@ from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.server.connection import connect
 from rq_ses_worker.ses.client import SesClient
 from rq_ses_worker.ses.credentials import Credentials
+from rq_ses_worker.ses.endpoint import Endpoint
 from rq_ses_worker.ses.outcome import Outcome
 
 CONCURRENCY: Final = 4
@@ -83,8 +84,7 @@ def deliver(
             queue,
             SesClient(
                 Credentials(access_key_id, secret_access_key, session_token),
-                region,
-                base_url,
+                Endpoint(region, base_url),
                 pool_size=CONCURRENCY,
             ),
             max_attempts,

@@ -21,8 +21,8 @@ from typing import Final, TypeAlias
 from rq_ses.hints import hint_for
 from rq_ses.text.plaintext import one_line
 from rq_ses_worker.ses.answer import Answer, lower_names, read
-from rq_ses_worker.ses.httpdate import parse_http_date
 from rq_ses_worker.ses.redaction import redact
+from rq_ses_worker.ses.wire.httpdate import parse_http_date
 
 SUMMARY_LIMIT: Final = 500
 RETRY_AFTER_LIMIT: Final = 86_400.0

@@ -28,12 +28,14 @@ from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.identity.endpoints import GLOBAL, configured_endpoint, variable
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.ses.credentials import Credentials
-from rq_ses_worker.ses.wire.deadline import MIN_UPLOAD_RATE, SLOWEST_UPLOAD
+from rq_ses_worker.ses.wire.deadline import MIN_UPLOAD_RATE, SLOWEST_UPLOAD, Timeout
 from rq_ses_worker.settings import values
 
 if TYPE_CHECKING:
     from rq_ses_worker.identity.source import CredentialSource
     from rq_ses_worker.ses.client import SesClient
+    from rq_ses_worker.ses.endpoint import Endpoint
+    from rq_ses_worker.ses.wire.route import Route
 
 # What needs more than the producer has is imported where it is used: a producer that meets a setting of the
 # worker's, or a misspelling, asks this module for the names (rq_ses.settings.declared).
@@ -247,10 +249,10 @@ class WorkerSettings(ProducerSettings):
     @field_validator("base_url")
     @classmethod
     def _check_base_url(cls, url: str | None, info: ValidationInfo) -> str | None:
-        from rq_ses_worker.ses.endpoint import endpoint_url
+        from rq_ses_worker.ses.endpoint import Endpoint
 
         if url is not None:
-            endpoint_url(_ANY_REGION, url, **_switches(info))
+            Endpoint(_ANY_REGION, url, **_switches(info))
         return url
 
     @field_validator("aws_endpoint_url")
@@ -265,12 +267,12 @@ class WorkerSettings(ProducerSettings):
     @field_validator("aws_region")
     @classmethod
     def _check_region(cls, region: str, info: ValidationInfo) -> str:
-        from rq_ses_worker.ses.endpoint import check_region, endpoint_url
+        from rq_ses_worker.ses.endpoint import Endpoint, check_region
 
         check_region(region)
         # With an address of its own any region may be signed; with a wrong one, that is what is told.
         if info.data.get("base_url", "") is None and info.data.get("aws_endpoint_url", "") is None:
-            endpoint_url(region, **_switches(info))
+            Endpoint(region, **_switches(info))
         return region
 
     @field_validator("aws_secret_access_key")
@@ -338,14 +340,10 @@ class WorkerSettings(ProducerSettings):
         environment = dict(os.environ)
         sts = partial(
             sts_of,
-            self.aws_region,
+            self._ses(),
             configured_endpoint("sts", self.aws_profile, environment),
-            use_fips=self.use_fips,
-            use_dualstack=self.use_dualstack,
-            allow_http=self.allow_http,
-            timeout=self.timeout,
-            proxy=self.proxy,
-            ca_bundle=self.ca_bundle,
+            self._route(),
+            self.timeout,
         )
         return CredentialSource(Chain(environment, self.aws_profile, sts, self.ca_bundle).find)
 
@@ -355,18 +353,22 @@ class WorkerSettings(ProducerSettings):
 
         return SesClient(
             credentials or self.credentials(),
-            self.aws_region,
-            self.endpoint,
-            self.timeout,
-            proxy=self.proxy,
-            ca_bundle=self.ca_bundle,
-            allow_http=self.allow_http,
-            use_fips=self.use_fips,
-            use_dualstack=self.use_dualstack,
+            self._ses(),
+            self._route(),
+            Timeout(self.timeout, self.min_upload_rate),
             # One more than threads that send: another asks for the account's limits.
             pool_size=self.concurrency + 1,
-            min_upload_rate=self.min_upload_rate,
         )
+
+    def _ses(self) -> Endpoint:
+        from rq_ses_worker.ses.endpoint import Endpoint
+
+        return Endpoint(self.aws_region, self.endpoint, self.allow_http, self.use_fips, self.use_dualstack)
+
+    def _route(self) -> Route:
+        from rq_ses_worker.ses.wire.route import Route
+
+        return Route(self.proxy, self.ca_bundle)
 
     def policy(self) -> RetryPolicy:
         """Return when a mail is tried again."""

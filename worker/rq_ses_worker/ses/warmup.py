@@ -1,4 +1,4 @@
-"""Takes every kind of answer once before any is awaited, so that nothing is left to be loaded then.
+"""Reads every kind of answer once before any is awaited, so that nothing is left to be loaded then.
 
 Codecs and modules are loaded when they are first used. In a process that has no descriptor left by then
 loading fails, and would fail between SES's "accepted" and its record.
@@ -42,22 +42,22 @@ _LOOKED_UP: Final = ("127.0.0.1", "::1")
 
 
 @cache
-def rehearse() -> None:
-    """Take each kind of answer, and each way to fail, as the client does; a process does it once."""
+def warm_up() -> None:
+    """Read each kind of answer, and each way to fail, as the client does; a process does it once."""
     for host in _LOOKED_UP:
         socket.getaddrinfo(host, 1, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    "rehearsal.invalid".encode("idna")
-    secrets = Secrets(["rehearsal-of-a-secret"])
+    "warmup.invalid".encode("idna")
+    secrets = Secrets(["the-secret-of-a-warmup"])
     for answer in _ANSWERS:
-        outcome = _taken(answer)
+        outcome = _read(answer)
         secrets.masked(f"{outcome.message} {outcome.answered}")
         hinted(summary(outcome), outcome)
         details(outcome)
 
 
-def _taken(answer: bytes) -> Outcome:
-    connection: Any = DeadlineHTTPConnection("rehearsal.invalid")
-    connection.sock = _Played(answer)
+def _read(answer: bytes) -> Outcome:
+    connection: Any = DeadlineHTTPConnection("warmup.invalid")
+    connection.sock = _CannedSocket(answer)
     try:
         found = connection.answer()
     except EXPECTED as exc:
@@ -67,7 +67,7 @@ def _taken(answer: bytes) -> Outcome:
     return classify(found.status, found.headers, found.read(decode_content=True))
 
 
-class _Played:
+class _CannedSocket:
     """A socket on which an answer waits."""
 
     def __init__(self, answer: bytes) -> None:
