@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -31,12 +30,6 @@ class Place:
 
     def load(self) -> Grant:
         return Grant(self.waiting.pop(0) if len(self.waiting) > 1 else self.waiting[0])
-
-
-@pytest.fixture
-def ses() -> Iterator[responses.RequestsMock]:
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
-        yield mocked
 
 
 def client(*credentials: Credentials) -> SesClient:

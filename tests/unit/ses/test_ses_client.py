@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import logging
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -16,9 +15,6 @@ import pytest
 import requests
 import responses
 import urllib3.exceptions as u3
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials as BotoCredentials
 
 from rq_ses.message.message import Message
 from rq_ses.message.render import send_email_body
@@ -38,36 +34,16 @@ from rq_ses_worker.ses.outcome import (
 from rq_ses_worker.ses.sigv4 import Credentials
 from rq_ses_worker.ses.wire.deadline import Timeout
 from rq_ses_worker.ses.wire.route import Route
+from support.signed import NOW, SECRET, TOKEN, botocore_authorization
 
-SECRET = "secret/of+the/tests/0123456789abcdefghij"
-TOKEN = "IQoJb3JpZ2luX2VjEOf//////////wExampleOfTheTestsNotAToken0123456789abcdef=="
 URL = "https://email.us-east-1.amazonaws.com/v2/email/outbound-emails"
-NOW = datetime(2026, 1, 1, 0, 0, 0, tzinfo=UTC)
 BODY = b'{"Content":{}}'
 EXPIRED = {"message": "Signature expired: 20260101T000000Z is now earlier than 20260101T001500Z (…)"}
 
 
-@pytest.fixture
-def ses() -> Iterator[responses.RequestsMock]:
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
-        yield mocked
-
-
-@pytest.fixture
-def client() -> Iterator[SesClient]:
-    with SesClient(Credentials("AKID", SECRET, TOKEN), Endpoint("us-east-1"), clock=lambda: NOW) as made:
-        yield made
-
-
-def botocore_authorization(request: Any, now: datetime) -> str:
-    """The Authorization an independent signer gives to what was sent."""
-    signed = AWSRequest(
-        request.method, request.url, {"Content-Type": request.headers["Content-Type"]}, request.body
-    )
-    signer = SigV4Auth(BotoCredentials("AKID", SECRET, TOKEN), "ses", "us-east-1")
-    with mock.patch("botocore.auth.get_current_datetime", return_value=now.replace(tzinfo=None)):
-        signer.add_auth(signed)
-    return str(signed.headers["Authorization"])
+def as_botocore_signs(request: Any, now: datetime) -> str:
+    described = {"Content-Type": request.headers["Content-Type"]}
+    return botocore_authorization(request.method, request.url, described, request.body, now)
 
 
 def test_a_mail_is_sent_and_its_message_id_returned(ses: responses.RequestsMock, client: SesClient) -> None:
@@ -82,7 +58,7 @@ def test_what_is_sent_is_what_botocore_would_sign(ses: responses.RequestsMock, c
     client.send_body(BODY)
     request = ses.calls[0].request
     assert request.body == BODY
-    assert request.headers["Authorization"] == botocore_authorization(request, NOW)
+    assert request.headers["Authorization"] == as_botocore_signs(request, NOW)
     assert (
         "SignedHeaders=content-type;host;x-amz-date;x-amz-security-token," in request.headers["Authorization"]
     )
@@ -122,7 +98,7 @@ def test_a_wrong_clock_is_set_by_ses_and_the_request_signed_once_more(
     stamps = [call.request.headers["X-Amz-Date"] for call in ses.calls]
     assert stamps == ["20260101T000000Z", "20260101T002000Z", "20260101T002000Z"]
     last = ses.calls[2].request
-    assert last.headers["Authorization"] == botocore_authorization(last, NOW + timedelta(minutes=20))
+    assert last.headers["Authorization"] == as_botocore_signs(last, NOW + timedelta(minutes=20))
 
 
 def test_a_clock_that_stays_wrong_is_terminal_after_the_second_attempt(
