@@ -27,6 +27,7 @@ _PLAIN_HOSTS: Final = frozenset({"169.254.170.2", "169.254.170.23", "[fd00:ec2::
 """Link-local addresses of ECS and EKS, which speak http; every other host must be this machine or https."""
 
 _TIMEOUT: Final = 2.0
+"""Seconds, as in botocore."""
 
 
 class ContainerEndpoint:

@@ -28,7 +28,9 @@ _IPV4, _IPV6 = "http://169.254.169.254", "http://[fd00:ec2::254]"
 _ROLE: Final = "/latest/meta-data/iam/security-credentials/"
 _TOKEN_SECONDS: Final = "21600"  # noqa: S105 - how long the token lives
 _LONGEST_TIMEOUT: Final = 30.0
+"""Seconds."""
 _EXTENSION: Final = timedelta(minutes=15)
+"""Time for which credentials that have ended are used before EC2 is asked again."""
 
 
 class InstanceMetadata:
@@ -77,7 +79,8 @@ class InstanceMetadata:
         return self._extended(grant("the answer", document, session_member="Token", must_expire=True))
 
     def _extended(self, found: Grant) -> Grant:
-        # While EC2 can't renew a role's credentials it gives out the old ones, and services take them.
+        # While EC2 can't renew a role's credentials it gives out the old ones, and services take them: AWS's
+        # SDKs call that static stability.
         soonest = datetime.fromtimestamp(self._clock(), UTC) + _EXTENSION
         return replace(found, expires=soonest) if found.expires and found.expires < soonest else found
 

@@ -41,6 +41,7 @@ _PASSING: Final = frozenset(
         "RequestLimitExceeded",
     }
 )
+"""Errors of STS with a status of 4xx that may be gone a moment later."""
 
 
 def sts_url(region: str, *, use_fips: bool = False, use_dualstack: bool = False) -> str:

@@ -62,7 +62,7 @@ def _utc_now() -> datetime:
 class SesClient:
     """Send mails to SES v2 from any number of threads over one pool of kept-alive connections.
 
-    `credentials` are asked for at each attempt, so they may change.
+    `credentials` are asked for at each attempt, so they may change. `timeout` bounds each request by itself.
     `pool_size` connections are kept, one for each thread is best. `clock` tells the time in UTC. Nothing is
     read from the environment.
     Make it in the process that uses it: across a fork two processes would read each other's answers, so a

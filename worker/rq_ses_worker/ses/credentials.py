@@ -1,4 +1,4 @@
-"""The AWS keys a request is signed with, and what hands them out."""
+"""The AWS keys a request is signed with: one set of them, a set that may change, and that there is none."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ _INTERIM_LIMIT: Final = 262_144
 """Bytes of interim answers that are read before the final one."""
 _BROKEN_OFF: Final = frozenset({408, 413})
 """Answers after which a server may close without saying so, for it broke the request off (RFC 9110, sections
-15.5.9 and 15.5.14): a further request would go into the void, and its mail would be in doubt."""
+15.5.9 and 15.5.14): a further request might be lost, and nobody could say whether it was."""
 _LEAVE_TO_LIBRARY: Final = frozenset({"transfer-encoding", "content-encoding", "connection"})
 
 

@@ -27,7 +27,6 @@ MIN_UPLOAD_RATE: Final = 250_000
 SLOWEST_UPLOAD: Final = 50_000
 """Bytes a second below which no worker is set: its largest mails would outlive contract.JOB_TIMEOUT."""
 
-
 ONE_PIECE: Final = 65_536
 """Bytes of a request that are sent in one piece with its head, and that have no time of their own."""
 
@@ -59,7 +58,7 @@ class Timeout:
 
 
 class Phase(Enum):
-    """How far an exchange has come, which decides whether SES can have the mail."""
+    """How far an exchange has come, which decides whether the server can have the whole request."""
 
     IDLE = "nothing was done on the network"
     CONNECTING = "no byte of the request has left"
@@ -123,9 +122,7 @@ _R = TypeVar("_R")
 _S = TypeVar("_S", bound=socket.socket)
 
 
-def _in_time(
-    operation: Callable[Concatenate[_S, _P], _R],
-) -> Callable[Concatenate[_S, _P], _R]:
+def _in_time(operation: Callable[Concatenate[_S, _P], _R]) -> Callable[Concatenate[_S, _P], _R]:
     """Return a socket's operation that ends with the exchange of the thread that calls it."""
 
     # All arguments are handed through: gevent's patched sockets take others than the standard library's.
