@@ -43,42 +43,42 @@ def _not_sent(causes: _Causes, phase: Phase) -> Transient | None:
     """Return the outcome if SES can't have the whole request, else None."""
     first = causes.first
     if first(u3.ClosedPoolError):
-        return _certain("ClientClosed", "The client was closed before the request was sent.")
+        return _safe("ClientClosed", "The client was closed before the request was sent.")
     of_proxy = phase is not Phase.AWAITING and first(u3.ProxyError, requests.exceptions.ProxyError)
     if phase is Phase.TUNNELING or of_proxy:
-        return _certain("ProxyError", f"The proxy did not connect: {causes.tunnel_reply or causes.why}.")
+        return _safe("ProxyError", f"The proxy did not connect: {causes.tunnel_reply or causes.why}.")
     if first(u3.NameResolutionError, socket.gaierror):
-        return _certain("NameResolutionFailed", f"The host has no address: {causes.system_words}.")
+        return _safe("NameResolutionFailed", f"The host has no address: {causes.system_words}.")
     if first(ConnectionRefusedError):
-        return _certain("ConnectionRefused", "The host refused the connection.")
+        return _safe("ConnectionRefused", "The host refused the connection.")
     if first(u3.NewConnectionError):
-        return _certain("ConnectionFailed", f"The host cannot be reached: {causes.system_words}.")
+        return _safe("ConnectionFailed", f"The host cannot be reached: {causes.system_words}.")
     if first(u3.ConnectTimeoutError, requests.exceptions.ConnectTimeout):
-        return _certain("ConnectTimeout", f"No connection within {causes.timeout:.4g} s.")
+        return _safe("ConnectTimeout", f"No connection within {causes.timeout:.4g} s.")
     of_tls = phase is Phase.IDLE and first(ssl.SSLError, requests.exceptions.SSLError)
     if phase is Phase.CONNECTING or of_tls:
-        return _certain("TlsHandshakeFailed", f"The TLS handshake was broken off: {causes.why}.")
+        return _safe("TlsHandshakeFailed", f"The TLS handshake was broken off: {causes.why}.")
     if phase is Phase.SENDING:
-        code = "WriteTimeout" if causes.late else "WriteFailed"
-        return _certain(code, f"The request was not sent whole: {causes.why}.")
+        why = f"The request was not sent whole: {causes.why}."
+        return _safe("WriteTimeout", why) if causes.late else _safe("WriteFailed", why)
     return None
 
 
 def _not_answered(causes: _Causes) -> Transient:
     """Return the outcome of a request that SES may have taken on."""
     if causes.late:
-        return _in_doubt("ReadTimeout", f"No answer within {causes.timeout:.4g} s.")
+        return _unsure("ReadTimeout", f"No answer within {causes.timeout:.4g} s.")
     odd = causes.first(ValueError, http.client.HTTPException)
     if odd and not causes.first(http.client.RemoteDisconnected):
-        return _in_doubt("InvalidAnswer", "The answer is not HTTP.")
-    return _in_doubt("ConnectionClosed", "The connection was closed before an answer came.")
+        return _unsure("InvalidAnswer", "The answer is not HTTP.")
+    return _unsure("ConnectionClosed", "The connection was closed before an answer came.")
 
 
-def _certain(code: str, message: str) -> Transient:
+def _safe(code: str, message: str) -> Transient:
     return Transient(code=code, message=message)
 
 
-def _in_doubt(code: str, message: str) -> Transient:
+def _unsure(code: str, message: str) -> Transient:
     return Transient(code=code, message=message, ambiguous=True)
 
 
