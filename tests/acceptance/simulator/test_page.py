@@ -354,7 +354,7 @@ def test_another_sites_page_neither_clears_nor_scripts_nor_reads_nor_frames(
     wait_in(page, lambda: len(statuses) == 2)
     assert statuses == [403, 403]
     assert len(ses.mails) == 1
-    assert ses.faults.stories() == []
+    assert ses.faults.scripts() == []
     canary.page = f'<iframe src="{ses.url}/"></iframe>'.encode()
     page.goto(canary.url)
     page.wait_for_load_state("networkidle")

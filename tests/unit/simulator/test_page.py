@@ -13,12 +13,12 @@ from botocore.credentials import Credentials
 
 from rq_ses import Attachment
 from rq_ses.message.render import send_email_body
-from rq_ses_worker.simulator import console
-from rq_ses_worker.simulator.call import Call
-from rq_ses_worker.simulator.mailbox.shown import Shown
 from rq_ses_worker.simulator.options import Options
-from rq_ses_worker.simulator.page.pages import PAGE_SIZE
 from rq_ses_worker.simulator.service import Service
+from rq_ses_worker.simulator.web import router
+from rq_ses_worker.simulator.web.page.inbox import PAGE_SIZE
+from rq_ses_worker.simulator.web.request import WebRequest
+from rq_ses_worker.simulator.web.response import WebResponse
 from support.mail import mail
 
 PATH = "/v2/email/outbound-emails"
@@ -50,9 +50,9 @@ def send(service: Service, to: str = "anna@example.com", **fields: Any) -> int:
     return submit(service, send_email_body(mail(to, **fields)))
 
 
-def ask(service: Service, target: str, method: str = "GET", body: bytes = b"", **headers: str) -> Shown:
+def ask(service: Service, target: str, method: str = "GET", body: bytes = b"", **headers: str) -> WebResponse:
     sent = {"host": ["localhost"]} | {name.replace("_", "-"): [value] for name, value in headers.items()}
-    return console.respond(service, Call(method, target.encode(), sent, "127.0.0.1", body))
+    return router.respond(service, WebRequest(method, target.encode(), sent, "127.0.0.1", body))
 
 
 def told(service: Service, target: str, method: str = "GET", body: bytes = b"") -> Any:
@@ -185,8 +185,8 @@ def test_clearing_the_mails_keeps_scripts_and_use(service: Service) -> None:
 
 def test_scripts_are_given_shown_and_taken_away(service: Service) -> None:
     body = json.dumps({"address": "Anna@example.com", "steps": ["429x2", "slow-2.5", "reject"]}).encode()
-    [story] = told(service, "/_simulator/faults", "POST", body)["faults"]
-    assert story == {
+    [script] = told(service, "/_simulator/faults", "POST", body)["faults"]
+    assert script == {
         "address": "anna@example.com",
         "steps": ["429x2", "slow-2.5", "reject"],
         "consumed": 0,
@@ -220,7 +220,7 @@ def test_what_is_no_script_is_refused_with_the_reason(service: Service, body: by
     shown = ask(service, "/_simulator/faults", "POST", body)
     assert shown.status == 400
     assert words in json.loads(shown.body)["error"]
-    assert service.faults.stories() == []
+    assert service.faults.scripts() == []
 
 
 def test_the_account_is_told() -> None:
@@ -389,17 +389,17 @@ def test_the_forms_clear_and_script(service: Service) -> None:
     assert service.inbox.mails() == []
     form = b"action=add&address=Anna%40example.com&steps=429x2%2B+503%2C+reject"
     assert ask(service, "/_simulator/view/faults", "POST", form).status == 303
-    [story] = service.faults.stories()
-    assert (story.address, story.steps) == ("anna@example.com", ("429x2", "503", "reject"))
+    [script] = service.faults.scripts()
+    assert (script.address, script.steps) == ("anna@example.com", ("429x2", "503", "reject"))
     assert "429x2+503+reject" in page(service, "/_simulator/view/faults")
     assert (
         ask(service, "/_simulator/view/faults", "POST", b"action=remove&address=anna%40example.com").status
         == 303
     )
-    assert service.faults.stories() == []
+    assert service.faults.scripts() == []
     service.faults.script("a@example.com", ["503"])
     assert ask(service, "/_simulator/view/faults", "POST", b"action=remove-all").status == 303
-    assert service.faults.stories() == []
+    assert service.faults.scripts() == []
 
 
 def test_a_wrong_step_is_said_beside_the_form_which_keeps_its_values(service: Service) -> None:
@@ -433,7 +433,7 @@ def test_another_sites_page_changes_nothing(service: Service, method: str, targe
     assert ask(service, target, method, body, origin=origin).status == 403
     assert ask(service, target, method, body, sec_fetch_site="cross-site").status == 403
     assert len(service.inbox.mails()) == 1
-    assert [story.address for story in service.faults.stories()] == ["kept@example.com"]
+    assert [script.address for script in service.faults.scripts()] == ["kept@example.com"]
 
 
 def test_a_get_changes_nothing(service: Service) -> None:
@@ -451,15 +451,15 @@ def test_browsers_that_ask_for_an_icon_are_not_taken_for_ses_clients() -> None:
         (b"/_simulator", True),
         (b"/_simulators", False),
     ]:
-        assert console.is_console("GET", target) is is_ours
-    assert not console.is_console("POST", b"/")
+        assert router.serves("GET", target) is is_ours
+    assert not router.serves("POST", b"/")
 
 
 # What is kept
 
 
 def test_bodies_are_given_up_before_requests_are(monkeypatch: pytest.MonkeyPatch, service: Service) -> None:
-    monkeypatch.setattr("rq_ses_worker.simulator.mailbox.inbox.MAX_WIRE_BYTES", 3000)
+    monkeypatch.setattr("rq_ses_worker.simulator.records.inbox.MAX_RAW_BYTES", 3000)
     for number in range(5):
         submit(service, send_email_body(mail(subject=f"n{number}", text="x" * 1000)), secret="wrong")
     assert told(service, "/_simulator/stats")["requests"] == 5

@@ -11,20 +11,20 @@ import pytest
 
 from rq_ses import Attachment, Message
 from rq_ses.message.render import send_email_body
-from rq_ses_worker.simulator.mailbox.letter import Letter, decoded, read_letter
-from rq_ses_worker.simulator.page import documents
+from rq_ses_worker.simulator.records.parsed import ParsedMail, decoded, parse_mail
+from rq_ses_worker.simulator.web.page import documents
 from support.mail import mail
 
 
-def letter(**fields: Any) -> Letter:
-    found = read_letter(send_email_body(mail(**fields)))
+def letter(**fields: Any) -> ParsedMail:
+    found = parse_mail(send_email_body(mail(**fields)))
     assert found is not None
     return found
 
 
-def raw(message: bytes, **request: Any) -> Letter:
+def raw(message: bytes, **request: Any) -> ParsedMail:
     content = {"Raw": {"Data": base64.b64encode(message).decode()}}
-    found = read_letter(json.dumps({"Content": content, **request}).encode())
+    found = parse_mail(json.dumps({"Content": content, **request}).encode())
     assert found is not None
     return found
 
@@ -44,7 +44,7 @@ def test_a_message_comes_back_as_it_was_built() -> None:
         configuration_set="main",
         attachments=[Attachment(filename="bill.pdf", content=b"%PDF"), _logo()],
     )
-    found = read_letter(send_email_body(message))
+    found = parse_mail(send_email_body(message))
     assert found is not None
     assert found.sender == message.sender
     for name in ("to", "cc", "bcc", "reply_to", "subject", "text", "html", "configuration_set"):
@@ -99,7 +99,7 @@ def test_the_destination_wins_over_a_raw_mails_headers() -> None:
 def test_a_template_is_shown_as_it_is() -> None:
     texts = {"Subject": "Hi {{name}}", "Text": "Dear {{name}}"}
     body = json.dumps({"Content": {"Template": {"TemplateContent": texts}}}).encode()
-    found = read_letter(body)
+    found = parse_mail(body)
     assert found is not None
     assert (found.subject, found.text) == ("Hi {{name}}", "Dear {{name}}")
 
@@ -108,7 +108,7 @@ def test_a_template_is_shown_as_it_is() -> None:
     "body", [b"", b"\xff", b"[]", b'"x"', b"null", b"9" * 5000, b"[" * 100_000, b"{" * 100_000]
 )
 def test_what_is_no_request_is_no_letter(body: bytes) -> None:
-    assert read_letter(body) is None
+    assert parse_mail(body) is None
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_what_is_no_request_is_no_letter(body: bytes) -> None:
     ],
 )
 def test_a_request_of_wrong_types_is_read_as_far_as_it_goes(request_: dict[str, Any]) -> None:
-    found = read_letter(json.dumps(request_).encode())
+    found = parse_mail(json.dumps(request_).encode())
     assert found is not None
     assert (found.sender, found.to, found.html) == ("", (), None)
     assert not found.matches(["anything"], None)
@@ -212,7 +212,7 @@ def test_the_html_of_a_mail_has_a_policy_under_which_nothing_runs_or_loads() -> 
 
 def test_lone_surrogates_do_not_keep_a_mail_from_being_shown() -> None:
     body = b'{"Content": {"Simple": {"Body": {"Html": {"Data": "a\\ud83db"}}}}}'
-    found = read_letter(body)
+    found = parse_mail(body)
     assert found is not None
     assert documents.html(found).body == b"a?b"
 

@@ -14,8 +14,6 @@ import click
 from click.core import ParameterSource
 
 from rq_ses.text.plaintext import one_line
-from rq_ses_worker.simulator.access import host_name, is_loopback
-from rq_ses_worker.simulator.mailbox.inbox import Request
 from rq_ses_worker.simulator.options import (
     DEFAULT_ACCESS_KEY_ID,
     DEFAULT_CREDENTIAL,
@@ -27,7 +25,9 @@ from rq_ses_worker.simulator.options import (
     ErrorShape,
     Options,
 )
+from rq_ses_worker.simulator.records.inbox import Request
 from rq_ses_worker.simulator.service import Service
+from rq_ses_worker.simulator.web.access import host_name, is_loopback
 
 EXIT_OK: Final = 0
 EXIT_USAGE: Final = 2

@@ -14,11 +14,7 @@ from typing import Any, Final, Self
 from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from rq_ses_worker.simulator import console
-from rq_ses_worker.simulator.access import host_name
-from rq_ses_worker.simulator.answering.faults import Faults
-from rq_ses_worker.simulator.call import Call
-from rq_ses_worker.simulator.mailbox.inbox import Mail, Request
+from rq_ses_worker.simulator.api.faults import Faults
 from rq_ses_worker.simulator.options import (
     DEFAULT_ACCESS_KEY_ID,
     DEFAULT_REGION,
@@ -26,7 +22,11 @@ from rq_ses_worker.simulator.options import (
     Credential,
     Options,
 )
+from rq_ses_worker.simulator.records.inbox import Mail, Request
 from rq_ses_worker.simulator.service import Reply, Service
+from rq_ses_worker.simulator.web import router
+from rq_ses_worker.simulator.web.access import host_name
+from rq_ses_worker.simulator.web.request import WebRequest
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 4579
@@ -101,8 +101,8 @@ class Listener:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         arrival = self._service.arrival()
         target = _target(request)
-        if console.is_console(request.method, target.partition(b"?")[0]):
-            return await self._console(request, target)
+        if router.serves(request.method, target.partition(b"?")[0]):
+            return await self._respond(request, target)
         body = await _body(request)
         if body is None:
             reply = self._service.too_large(request.method, target, arrival)
@@ -119,19 +119,19 @@ class Listener:
             response.force_close()
         return response
 
-    async def _console(self, request: web.BaseRequest, target: bytes) -> web.StreamResponse:
-        small = (request.content_length or 0) <= console.MAX_BODY
+    async def _respond(self, request: web.BaseRequest, target: bytes) -> web.StreamResponse:
+        small = (request.content_length or 0) <= router.MAX_BODY
         body = await _body(request) if small else None
-        if body is None or len(body) > console.MAX_BODY:
-            response = web.Response(status=413, text="too large\n")
-            response.force_close()
-            return response
+        if body is None or len(body) > router.MAX_BODY:
+            refusal = web.Response(status=413, text="too large\n")
+            refusal.force_close()
+            return refusal
         headers: dict[str, list[str]] = {}
         for name, value in request.headers.items():
             headers.setdefault(name.lower(), []).append(value)
-        call = Call(request.method, target, headers, request.remote or "", body)
-        shown = console.respond(self._service, call, self._allow_hosts)
-        return web.Response(status=shown.status, body=shown.body, headers=shown.headers)
+        asked = WebRequest(request.method, target, headers, request.remote or "", body)
+        response = router.respond(self._service, asked, self._allow_hosts)
+        return web.Response(status=response.status, body=response.body, headers=response.headers)
 
 
 class SimulatorServer:

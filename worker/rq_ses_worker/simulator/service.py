@@ -9,17 +9,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from rq_ses_worker.simulator.answering import answers, submission
-from rq_ses_worker.simulator.answering.account import Account, event_of
-from rq_ses_worker.simulator.answering.answers import Answer
-from rq_ses_worker.simulator.answering.canonical import Headers, Received
-from rq_ses_worker.simulator.answering.faults import Effect, Faults, HangUp, ScriptError
-from rq_ses_worker.simulator.answering.identity import get_identity, identity_of
-from rq_ses_worker.simulator.answering.submission import Refused, Submission
-from rq_ses_worker.simulator.answering.verify import verify
-from rq_ses_worker.simulator.mailbox.inbox import Inbox, Mail, Request
-from rq_ses_worker.simulator.mailbox.wire import Verdict, Wire, head_of, verdict
+from rq_ses_worker.simulator.api import answers, submission
+from rq_ses_worker.simulator.api.account import Account, event_of
+from rq_ses_worker.simulator.api.answers import Answer
+from rq_ses_worker.simulator.api.faults import Effect, Faults, HangUp, ScriptError
+from rq_ses_worker.simulator.api.identity import get_identity, identity_of
+from rq_ses_worker.simulator.api.sigv4 import Headers, SignedRequest
+from rq_ses_worker.simulator.api.submission import Refused, Submission
+from rq_ses_worker.simulator.api.verify import verify
 from rq_ses_worker.simulator.options import Options
+from rq_ses_worker.simulator.records.inbox import Inbox, Mail, Request
+from rq_ses_worker.simulator.records.raw import RawRequest, Verdict, head_of, verdict
 
 SEND_EMAIL: Final = b"/v2/email/outbound-emails"
 GET_ACCOUNT: Final = b"/v2/email/account"
@@ -111,11 +111,11 @@ class Service:
             "get_account": self._account.describe(self._monotonic()),
         }
 
-    def judge(self, request: Request, wire: Wire) -> Verdict:
+    def judge(self, request: Request, raw: RawRequest) -> Verdict:
         """Return the verdict on a kept request's signature, and what it was made over."""
         options = self.options
         return verdict(
-            wire,
+            raw,
             options.credentials,
             options.region,
             now=request.at + options.clock_offset,
@@ -140,7 +140,7 @@ class Service:
             return answers.error(
                 404, "UnknownOperationException", "No operation of SES v2 has this method and path."
             )
-        received = Received(exchange.method, exchange.target, headers, exchange.digest)
+        received = SignedRequest(exchange.method, exchange.target, headers, exchange.digest)
         refusal = verify(
             received,
             self._credentials,
@@ -227,7 +227,7 @@ class Service:
                 fault=exchange.fault,
                 message=None if effect.hang_up else answer.message,
             ),
-            Wire(exchange.method, exchange.target, exchange.head, exchange.body, exchange.digest),
+            RawRequest(exchange.method, exchange.target, exchange.head, exchange.body, exchange.digest),
         )
         if self._on_request:
             self._on_request(request)

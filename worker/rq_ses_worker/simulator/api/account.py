@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
 
-from rq_ses_worker.simulator.answering import answers, faults
-from rq_ses_worker.simulator.answering.answers import Answer
+from rq_ses_worker.simulator.api import answers, faults
+from rq_ses_worker.simulator.api.answers import Answer
 from rq_ses_worker.simulator.options import Options
 
 DAY: Final = 86_400

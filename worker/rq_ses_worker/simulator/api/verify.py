@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from rq_ses_worker.simulator.answering.answers import Answer, error
-from rq_ses_worker.simulator.answering.canonical import (
+from rq_ses_worker.simulator.api.answers import Answer, error
+from rq_ses_worker.simulator.api.sigv4 import (
     ALGORITHM,
     TERMINATOR,
-    Received,
     Scope,
+    SignedRequest,
     canonical_request,
     signature,
 )
@@ -38,7 +38,7 @@ _DATE: Final = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})(
 
 
 def verify(
-    request: Received, credentials: Mapping[str, Credential], region: str, *, now: float, skew: float
+    request: SignedRequest, credentials: Mapping[str, Credential], region: str, *, now: float, skew: float
 ) -> Answer | None:
     """Return why SES would refuse the signature, or None when it is good.
 
@@ -71,7 +71,7 @@ class Claim:
     signed_at: float
 
 
-def claim(request: Received) -> Claim | Answer:
+def claim(request: SignedRequest) -> Claim | Answer:
     """Return what the request says of its signature, or the refusal of one that doesn't say it."""
     authorizations = request.values("authorization")
     if not authorizations:
@@ -121,7 +121,7 @@ def claim(request: Received) -> Claim | Answer:
     )
 
 
-def _token_refusal(request: Received, credential: Credential) -> Answer | None:
+def _token_refusal(request: SignedRequest, credential: Credential) -> Answer | None:
     tokens = request.values("x-amz-security-token")
     expected = (
         []
@@ -184,7 +184,7 @@ def _clock_refusal(claim: Claim, now: float, skew: float) -> Answer | None:
     return error(403, "InvalidSignatureException", f"{text}{minutes})")
 
 
-def _signature_refusal(request: Received, claim: Claim, credential: Credential) -> Answer | None:
+def _signature_refusal(request: SignedRequest, claim: Claim, credential: Credential) -> Answer | None:
     for declared in request.values("x-amz-content-sha256"):
         if declared.decode("latin-1").strip() != request.payload_hash:
             return _MISMATCH

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
-from rq_ses_worker.simulator.answering.canonical import ALGORITHM, Received, canonical_request, string_to_sign
-from rq_ses_worker.simulator.answering.verify import Claim, claim, verify
-from rq_ses_worker.simulator.mailbox.letter import Letter, read_letter
+from rq_ses_worker.simulator.api.sigv4 import ALGORITHM, SignedRequest, canonical_request, string_to_sign
+from rq_ses_worker.simulator.api.verify import Claim, claim, verify
 from rq_ses_worker.simulator.options import Credential
+from rq_ses_worker.simulator.records.parsed import ParsedMail, parse_mail
 
 MASK: Final = "•••"
 
@@ -27,7 +27,7 @@ _OTHER_SCHEME: Final = re.compile(
 
 
 @dataclass(frozen=True)
-class Wire:
+class RawRequest:
     """One request as received; `head` holds its header lines, `digest` the SHA-256 of its body in hex."""
 
     method: str
@@ -37,9 +37,9 @@ class Wire:
     digest: str
 
     @cached_property
-    def letter(self) -> Letter | None:
+    def parsed(self) -> ParsedMail | None:
         """What the body says, when it is a SendEmail request."""
-        return read_letter(self.body)
+        return parse_mail(self.body)
 
     @property
     def size(self) -> int:
@@ -47,10 +47,12 @@ class Wire:
         return len(self.target) + len(self.head) + len(self.body)
 
     @property
-    def received(self) -> Received:
+    def signed(self) -> SignedRequest:
         """The request in the form that is verified."""
         pairs = [line.partition(b": ") for line in self.head.split(b"\r\n")] if self.head else []
-        return Received(self.method, self.target, [(name, value) for name, _, value in pairs], self.digest)
+        return SignedRequest(
+            self.method, self.target, [(name, value) for name, _, value in pairs], self.digest
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +77,22 @@ class Verdict:
 
 
 def head_of(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """Return header lines as they are kept in a Wire."""
+    """Return header lines as a RawRequest holds them."""
     return b"\r\n".join([name + b": " + value for name, value in headers])
 
 
 def verdict(
-    wire: Wire, credentials: Sequence[Credential], region: str, *, now: float, skew: float
+    raw: RawRequest, credentials: Sequence[Credential], region: str, *, now: float, skew: float
 ) -> Verdict:
     """Judge a kept request again, as it was judged on arrival at `now` (epoch seconds of the simulator)."""
     known = {credential.access_key_id: credential for credential in credentials}
-    received = wire.received
-    refusal = verify(received, known, region, now=now, skew=skew)
+    request = raw.signed
+    refusal = verify(request, known, region, now=now, skew=skew)
     code, reason = (refusal.code, refusal.message) if refusal else (None, None)
-    claimed = claim(received)
+    claimed = claim(request)
     if not isinstance(claimed, Claim):
         return Verdict(code, _concealed(reason, credentials))
-    canonical = canonical_request(received, claimed.signed_headers)
+    canonical = canonical_request(request, claimed.signed_headers)
     to_sign = None if canonical is None else string_to_sign(canonical, claimed.timestamp, claimed.scope)
     shown = None if canonical is None else canonical.decode("utf-8", "replace")
     return Verdict(
@@ -109,16 +111,16 @@ def verdict(
     )
 
 
-def shown_headers(wire: Wire, credentials: Sequence[Credential]) -> list[tuple[str, str]]:
+def shown_headers(raw: RawRequest, credentials: Sequence[Credential]) -> list[tuple[str, str]]:
     """Return the headers as received; tokens, cookies and foreign credentials are masked."""
-    text = conceal(wire.head.decode("utf-8", "replace"), credentials)
+    text = conceal(raw.head.decode("utf-8", "replace"), credentials)
     pairs = [line.partition(": ") for line in text.split("\r\n")] if text else []
     return [(name, value) for name, _, value in pairs]
 
 
-def shown_target(wire: Wire, credentials: Sequence[Credential]) -> str:
+def shown_target(raw: RawRequest, credentials: Sequence[Credential]) -> str:
     """Return path and query as received, a session token in the query masked."""
-    return conceal(wire.target.decode("utf-8", "replace"), credentials)
+    return conceal(raw.target.decode("utf-8", "replace"), credentials)
 
 
 def conceal(text: str, credentials: Iterable[Credential]) -> str:

@@ -24,7 +24,7 @@ Scope = tuple[str, str, str, str]
 """Day, region, service, terminator."""
 
 
-class Received:
+class SignedRequest:
     """One request as it came over the wire; `target` is the path with its query, undecoded."""
 
     __slots__ = ("_values", "method", "payload_hash", "target")
@@ -42,7 +42,7 @@ class Received:
         return self._values.get(name, [])
 
 
-def canonical_request(request: Received, signed_headers: Sequence[str]) -> bytes | None:
+def canonical_request(request: SignedRequest, signed_headers: Sequence[str]) -> bytes | None:
     """Return SigV4's canonical request, or None when the signed headers are named wrongly or absent."""
     if list(signed_headers) != sorted({name.lower() for name in signed_headers}):
         return None

@@ -9,7 +9,7 @@ import hashlib
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from rq_ses_worker.simulator.answering.answers import Answer, error
+from rq_ses_worker.simulator.api.answers import Answer, error
 from rq_ses_worker.simulator.options import Options
 
 PATH: Final = b"/v2/email/identities/"

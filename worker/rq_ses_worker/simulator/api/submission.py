@@ -14,7 +14,7 @@ from email.policy import compat32
 from email.utils import getaddresses
 from typing import Any, Final
 
-from rq_ses_worker.simulator.answering.answers import NOT_JSON, Answer, bad_request, error
+from rq_ses_worker.simulator.api.answers import NOT_JSON, Answer, bad_request, error
 
 MAX_RECIPIENTS: Final = 50
 MAX_HEADERS: Final = 15

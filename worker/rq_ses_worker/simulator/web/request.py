@@ -1,4 +1,4 @@
-"""A request to the console, taken apart."""
+"""A request for the page or the JSON, taken apart."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One request to the console; header names are in lower case, `target` is the path with its query."""
+class WebRequest:
+    """One request for the page or the JSON; header names are in lower case, `target` is path and query."""
 
     method: str
     target: bytes
@@ -25,8 +25,13 @@ class Call:
         object.__setattr__(self, "query", dict(parse_qsl(query)))
 
 
-class Unfit(Exception):
-    """Raised when a request to the console can't be served; `status` says why, in HTTP's words."""
+def whole_number(text: str) -> int | None:
+    """Return the number that `text` writes in up to 18 digits and nothing else, None if it doesn't."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+
+
+class WebError(Exception):
+    """Raised when such a request can't be served; `status` is HTTP's."""
 
     def __init__(self, status: int, reason: str) -> None:
         self.status = status

@@ -31,8 +31,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
-from rq_ses_worker.simulator.answering import answers
-from rq_ses_worker.simulator.answering.answers import Answer
+from rq_ses_worker.simulator.api import answers
+from rq_ses_worker.simulator.api.answers import Answer
 
 DOMAIN: Final = "faults.example"
 
@@ -142,7 +142,7 @@ def effect(step: Step, address: str, region: str) -> Effect:
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class Script:
     """A script that was given to an address: its steps as written, and how many attempts it has consumed."""
 
     address: str
@@ -205,11 +205,11 @@ class Faults:
             self._changes += 1
             return True
 
-    def stories(self) -> list[Story]:
+    def scripts(self) -> list[Script]:
         """Return the scripts that were given, oldest first; those that addresses spell are not among them."""
         with self._lock:
             return [
-                Story(
+                Script(
                     address,
                     tuple(_spelled(step) for step in script),
                     consumed := self._consumed.get(address, 0),

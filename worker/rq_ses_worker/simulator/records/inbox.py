@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final
 
-from rq_ses_worker.simulator.mailbox.letter import Letter, read_letter
-from rq_ses_worker.simulator.mailbox.wire import Wire
+from rq_ses_worker.simulator.records.parsed import ParsedMail, parse_mail
+from rq_ses_worker.simulator.records.raw import RawRequest
 
 MAX_BODY_BYTES: Final = 268_435_456
 """Bytes of mail bodies kept at most: ten thousand mails with large attachments would fill a machine."""
 
-MAX_WIRE_BYTES: Final = 67_108_864
+MAX_RAW_BYTES: Final = 67_108_864
 """Bytes of whole requests kept at most, beside what mails take."""
 
 _MAX_ATTEMPTED: Final = 100_000
@@ -24,7 +24,7 @@ _MAX_ATTEMPTED: Final = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request and its answer; its headers, query and body are kept apart, as a Wire.
+    """One request and its answer; its headers, query and body are kept apart, as a RawRequest.
 
     `at` (epoch seconds) and `monotonic` are taken on arrival, `answered_at` (epoch seconds) is when the
     answer is due. `verdict` is "ok" when the signature is good, "unchecked" when it wasn't looked at, else
@@ -75,9 +75,9 @@ class Mail:
         return parsed
 
     @cached_property
-    def letter(self) -> Letter:
+    def parsed(self) -> ParsedMail:
         """What it says: addresses, subject, bodies, attachments."""
-        return read_letter(self.body) or Letter()
+        return parse_mail(self.body) or ParsedMail()
 
     def as_dict(self) -> dict[str, Any]:
         """Return all fields, the request in place of the raw body."""
@@ -99,15 +99,15 @@ class Record:
     """One request with what is still kept of it: all of it, and the mail it became."""
 
     request: Request
-    wire: Wire | None
+    raw: RawRequest | None
     mail: Mail | None
 
     @property
-    def letter(self) -> Letter | None:
+    def parsed(self) -> ParsedMail | None:
         """What it says, as far as it is kept and can be read."""
         if self.mail is not None:
-            return self.mail.letter
-        return self.wire.letter if self.wire is not None else None
+            return self.mail.parsed
+        return self.raw.parsed if self.raw is not None else None
 
 
 class Inbox:
@@ -123,8 +123,8 @@ class Inbox:
         self._requests: deque[Request] = deque(maxlen=self._keep)
         self._mails: deque[Mail] = deque()
         self._mail_of: dict[str, Mail] = {}
-        self._wires: dict[int, Wire] = {}
-        self._wire_bytes = 0
+        self._raw: dict[int, RawRequest] = {}
+        self._raw_bytes = 0
         self._token = secrets.token_hex(4)
         self._body_bytes = 0
         self._attempts: dict[str, int] = {}
@@ -147,14 +147,14 @@ class Inbox:
                 del self._attempts[next(iter(self._attempts))]
             return count
 
-    def add_request(self, request: Request, wire: Wire | None = None) -> Request:
+    def add_request(self, request: Request, raw: RawRequest | None = None) -> Request:
         """Keep `request`, and what came over the wire; return it with its number."""
         with self._lock:
             self._request_count += 1
             request = replace(request, number=self._request_count)
             self._requests.append(request)
-            if wire is not None:
-                self._keep_wire(request.number, wire)
+            if raw is not None:
+                self._keep_raw(request.number, raw)
             status = "no answer" if request.status is None else str(request.status)
             self._answers[f"{status} {request.code}" if request.code else status] += 1
             return request
@@ -176,11 +176,11 @@ class Inbox:
             self._mail_of[mail.message_id] = mail
             return mail
 
-    def _keep_wire(self, number: int, wire: Wire) -> None:
-        self._wires[number] = wire
-        self._wire_bytes += wire.size
-        while len(self._wires) > self._keep or (self._wire_bytes > MAX_WIRE_BYTES and len(self._wires) > 1):
-            self._wire_bytes -= self._wires.pop(next(iter(self._wires))).size
+    def _keep_raw(self, number: int, raw: RawRequest) -> None:
+        self._raw[number] = raw
+        self._raw_bytes += raw.size
+        while len(self._raw) > self._keep or (self._raw_bytes > MAX_RAW_BYTES and len(self._raw) > 1):
+            self._raw_bytes -= self._raw.pop(next(iter(self._raw))).size
 
     @property
     def version(self) -> str:
@@ -206,7 +206,7 @@ class Inbox:
 
     def _record(self, request: Request) -> Record:
         mail = self._mail_of.get(request.message_id) if request.message_id else None
-        return Record(request, self._wires.get(request.number), mail)
+        return Record(request, self._raw.get(request.number), mail)
 
     def requests(self, after: int = 0) -> list[Request]:
         """Return the kept requests with a number above `after`, oldest first."""

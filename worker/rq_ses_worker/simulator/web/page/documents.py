@@ -12,8 +12,8 @@ import unicodedata
 from typing import Final
 from urllib.parse import quote
 
-from rq_ses_worker.simulator.mailbox.letter import Letter
-from rq_ses_worker.simulator.mailbox.shown import Shown
+from rq_ses_worker.simulator.records.parsed import ParsedMail
+from rq_ses_worker.simulator.web.response import WebResponse
 
 _MAIL: Final = (
     "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; "
@@ -27,14 +27,14 @@ _IMAGES_LIMIT: Final = 64 * 1024 * 1024
 """Characters of images put into one document: a mail may name a large one a million times."""
 
 
-def html(letter: Letter) -> Shown:
+def html(parsed: ParsedMail) -> WebResponse:
     """Return a mail's HTML as a document of its own, with the images in it that the mail carries."""
     images = {
         one.content_id: f"data:{one.content_type.lower()};base64,{base64.b64encode(one.content).decode()}"
-        for one in letter.attachments
+        for one in parsed.attachments
         if one.content_id and _IMAGE.fullmatch(one.content_type)
     }
-    text = letter.html or ""
+    text = parsed.html or ""
     room = _IMAGES_LIMIT
 
     def image(match: re.Match[str]) -> str:
@@ -49,15 +49,15 @@ def html(letter: Letter) -> Shown:
         text = _CID.sub(image, text)
     # Looking names up isn't loading, so the policy doesn't forbid it.
     more = {"X-DNS-Prefetch-Control": "off"}
-    return Shown(200, text.encode("utf-8", "replace"), "text/html; charset=utf-8", _MAIL, more)
+    return WebResponse(200, text.encode("utf-8", "replace"), "text/html; charset=utf-8", _MAIL, more)
 
 
-def download(filename: str, content: bytes) -> Shown:
+def download(filename: str, content: bytes) -> WebResponse:
     """Return a file to be saved, never to be shown, under a name that is safe to save it under."""
     name = safe_name(filename)
     plain = name.encode("ascii", "replace").decode().replace("?", "_")
     disposition = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
-    return Shown(200, content, "application/octet-stream", _FILE, {"Content-Disposition": disposition})
+    return WebResponse(200, content, "application/octet-stream", _FILE, {"Content-Disposition": disposition})
 
 
 def safe_name(filename: str) -> str:

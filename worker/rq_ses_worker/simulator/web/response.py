@@ -1,4 +1,4 @@
-"""An answer of the console, with the headers that keep a browser from doing more with it than showing it."""
+"""A response with the headers that keep a browser from doing more with it than showing it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NOTHING: Final = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; f
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class WebResponse:
     """Status, body and headers; `policy` is its Content-Security-Policy."""
 
     status: int

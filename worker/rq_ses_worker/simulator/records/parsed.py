@@ -43,7 +43,7 @@ class Attachment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Letter:
+class ParsedMail:
     """A mail as its sender wrote it: addresses with their display names, encoded words decoded.
 
     A template's texts are shown as they are, not filled in.
@@ -78,7 +78,7 @@ class Letter:
         return "\n".join([*people, self.subject, self.text or self.html or "", ""]).casefold()
 
 
-def read_letter(body: bytes) -> Letter | None:
+def parse_mail(body: bytes) -> ParsedMail | None:
     """Return what a SendEmail request says as far as it can be read; None when it isn't a JSON object."""
     try:
         request = json.loads(body)
@@ -103,7 +103,7 @@ def read_letter(body: bytes) -> Letter | None:
     if "Template" in content:
         template = _members(content["Template"])
         texts = _members(template.get("TemplateContent"))
-        return Letter(
+        return ParsedMail(
             subject=_text(texts.get("Subject")) or _text(template.get("TemplateName")) or "",
             text=_text(texts.get("Text")),
             html=_text(texts.get("Html")),
@@ -113,7 +113,7 @@ def read_letter(body: bytes) -> Letter | None:
         )
     simple = _members(content.get("Simple"))
     bodies = _members(simple.get("Body"))
-    return Letter(
+    return ParsedMail(
         subject=decoded(_text(_members(simple.get("Subject")).get("Data")) or ""),
         text=_text(_members(bodies.get("Text")).get("Data")),
         html=_text(_members(bodies.get("Html")).get("Data")),
@@ -133,13 +133,13 @@ def decoded(text: str) -> str:
         return text
 
 
-def _raw(data: bytes, shared: dict[str, Any]) -> Letter:
+def _raw(data: bytes, shared: dict[str, Any]) -> ParsedMail:
     try:
         message = BytesParser(policy=compat32).parsebytes(data)
         parts = [part for part in message.walk() if not part.is_multipart()]
         encoded = [(name, _FOLD.sub("", str(value))) for name, value in message.items()]
     except _ODD_MAIL:
-        return Letter(text=data.decode("utf-8", "replace"), **shared)
+        return ParsedMail(text=data.decode("utf-8", "replace"), **shared)
     values: dict[str, list[str]] = {}
     for name, value in encoded:
         values.setdefault(name.lower(), []).append(value)
@@ -156,7 +156,7 @@ def _raw(data: bytes, shared: dict[str, Any]) -> Letter:
             bodies[kind] = _part_text(part)
         else:
             attachments.append(_part_attachment(part, number))
-    return Letter(
+    return ParsedMail(
         subject=decoded(values.get("subject", [""])[-1]),
         text=bodies.get("text/plain"),
         html=bodies.get("text/html"),
