@@ -11,11 +11,11 @@ from typing import Any, Final, Literal
 
 from rq_ses_worker.simulator.api import answers, submission
 from rq_ses_worker.simulator.api.account import Account, event_of
-from rq_ses_worker.simulator.api.answers import Answer
+from rq_ses_worker.simulator.api.answers import Answer, Refused
 from rq_ses_worker.simulator.api.faults import Effect, Faults, HangUp, ScriptError
 from rq_ses_worker.simulator.api.identity import get_identity, identity_of
 from rq_ses_worker.simulator.api.sigv4 import Headers, SignedRequest
-from rq_ses_worker.simulator.api.submission import Refused, Submission
+from rq_ses_worker.simulator.api.submission import Submission
 from rq_ses_worker.simulator.api.verify import verify
 from rq_ses_worker.simulator.options import Options
 from rq_ses_worker.simulator.records.inbox import Inbox, Mail, Request

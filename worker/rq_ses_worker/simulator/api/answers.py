@@ -24,7 +24,16 @@ class Answer:
     html: str | None = None
 
 
+class Refused(Exception):
+    """Raised when SES would refuse the request; `answer` is what it says."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        super().__init__(answer.message)
+
+
 def error(status: int, code: str, message: str | None) -> Answer:
+    """Return an error of SES's; a text of "" is left out of the answer."""
     return Answer(status, code, message)
 
 

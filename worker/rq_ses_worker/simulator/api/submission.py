@@ -14,7 +14,7 @@ from email.policy import compat32
 from email.utils import getaddresses
 from typing import Any, Final
 
-from rq_ses_worker.simulator.api.answers import NOT_JSON, Answer, bad_request, error
+from rq_ses_worker.simulator.api.answers import NOT_JSON, Refused, bad_request, error
 
 MAX_RECIPIENTS: Final = 50
 MAX_HEADERS: Final = 15
@@ -31,14 +31,6 @@ _HEADER_NAME: Final = re.compile(r"[!-9;-@A-~]{1,126}")
 _HEADER_VALUE: Final = re.compile(r"[ -~]{1,995}")
 _TAG: Final = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _MAX_DEPTH: Final = 100
-
-
-class Refused(Exception):
-    """Raised when SES would refuse the request; `answer` is what it says."""
-
-    def __init__(self, answer: Answer) -> None:
-        self.answer = answer
-        super().__init__(answer.message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
+from rq_ses_worker.simulator.api.answers import Refused
+from rq_ses_worker.simulator.api.authorization import read_authorization
 from rq_ses_worker.simulator.api.sigv4 import ALGORITHM, SignedRequest, canonical_request, string_to_sign
-from rq_ses_worker.simulator.api.verify import Claim, claim, verify
+from rq_ses_worker.simulator.api.verify import verify
 from rq_ses_worker.simulator.options import Credential
 from rq_ses_worker.simulator.records.parsed import ParsedMail, parse_mail
 
@@ -89,11 +91,12 @@ def verdict(
     request = raw.signed
     refusal = verify(request, known, region, now=now, skew=skew)
     code, reason = (refusal.code, refusal.message) if refusal else (None, None)
-    claimed = claim(request)
-    if not isinstance(claimed, Claim):
+    try:
+        auth = read_authorization(request)
+    except Refused:
         return Verdict(code, _concealed(reason, credentials))
-    canonical = canonical_request(request, claimed.signed_headers)
-    to_sign = None if canonical is None else string_to_sign(canonical, claimed.timestamp, claimed.scope)
+    canonical = canonical_request(request, auth.signed_headers)
+    to_sign = None if canonical is None else string_to_sign(canonical, auth.timestamp, auth.scope)
     shown = None if canonical is None else canonical.decode("utf-8", "replace")
     return Verdict(
         code,
@@ -101,9 +104,9 @@ def verdict(
             _concealed(text, credentials)
             for text in (
                 reason,
-                claimed.access_key_id,
-                ";".join(claimed.signed_headers),
-                claimed.signature,
+                auth.access_key_id,
+                ";".join(auth.signed_headers),
+                auth.signature,
                 shown,
                 to_sign,
             )
