@@ -91,7 +91,7 @@ class SesSimulator:
         return self.mails
 
     def fail(self, address: str, *steps: str | int) -> None:
-        """Let the next attempts to send to `address` live through `steps`, such as "429x2", 503 or "reject".
+        """Give the next attempts to send to `address` one of `steps` each, such as "429x2", 503 or "reject".
 
         Raises ValueError when it is no address, or a step is none.
         """

@@ -1,4 +1,4 @@
-"""Stories a recipient's address tells: `429x2.anna@faults.example` is refused twice, then accepted.
+"""Scripted faults, which an address can spell: `429x2.anna@faults.example` is refused twice, then accepted.
 
     local part   = steps [ "." name ]
     steps        = step *( "+" step )
@@ -18,7 +18,7 @@
     reset        not accepted, the connection is reset                  once
 
 Each attempt to send to an address consumes one step; after the last one its mails are accepted. The state
-is kept per full address (case ignored), so a name makes a story of its own: `503.a@…` and `503.b@…`. Where
+is kept per full address (case ignored), so a name makes a script of its own: `503.a@…` and `503.b@…`. Where
 several recipients of one mail have steps left, the first of them decides and only its step is consumed. A
 name after whole seconds should not begin with a digit: `slow-2.5` is two and a half seconds.
 """
@@ -70,7 +70,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a step does to one attempt: refuse it with `answer`, or accept it with an oddity.
+    """What a step does to one attempt: refuse it with `answer`, or accept it in an odd way.
 
     `hang_up` ends the connection without an answer, `hints` sends an interim one before it; `delay` is in
     seconds.
@@ -161,7 +161,7 @@ def steps_in(text: str) -> list[str]:
 
 
 class Faults:
-    """The stories of all addresses and how far each has come; safe to script from another thread."""
+    """The scripts of all addresses and how far each has come; safe to use from another thread."""
 
     def __init__(self, region: str, limit: int = 100_000) -> None:
         self._region = region
@@ -177,7 +177,7 @@ class Faults:
         return self._changes
 
     def script(self, address: str, steps: Iterable[str]) -> None:
-        """Let `address`, on any domain, live through `steps` from its next attempt on.
+        """Give `address`, on any domain, a script: `steps`, one an attempt, from its next attempt on.
 
         Without steps its mails are accepted, whatever it spells. Raises ScriptError when it is no address, or
         a step is none.
@@ -235,7 +235,7 @@ class Faults:
         return effect(step, address, self._region)
 
     def consume(self, recipient: str) -> None:
-        """Take one attempt off the story of `recipient`."""
+        """Take one attempt off the script of `recipient`."""
         address = recipient.lower()
         with self._lock:
             # Popped and put back, so that the address that rested longest is forgotten first.
@@ -244,7 +244,7 @@ class Faults:
                 del self._consumed[next(iter(self._consumed))]
 
     def clear(self) -> None:
-        """Forget scripts and progress: every address starts its story anew."""
+        """Forget scripts and progress: every address starts anew."""
         with self._lock:
             self._scripts.clear()
             self._consumed.clear()

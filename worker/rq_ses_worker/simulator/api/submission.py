@@ -16,10 +16,21 @@ from typing import Any, Final
 
 from rq_ses_worker.simulator.api.answers import NOT_JSON, Refused, bad_request, error
 
+# SES's limits of a message.
+# https://docs.aws.amazon.com/ses/latest/dg/quotas.html and the API reference of SendEmail
 MAX_RECIPIENTS: Final = 50
 MAX_HEADERS: Final = 15
+MAX_HEADER_NAME: Final = 126
+MAX_HEADER_VALUE: Final = 995
+MAX_TAG: Final = 256
+"""Characters of a tag's name, and of its value."""
+
 MAX_BYTES: Final = 41_943_040
 """40 MB, attachments counted in base64."""
+
+_HEADER_NAME: Final = re.compile(rf"[!-9;-@A-~]{{1,{MAX_HEADER_NAME}}}")
+_HEADER_VALUE: Final = re.compile(rf"[ -~]{{1,{MAX_HEADER_VALUE}}}")
+_TAG: Final = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_TAG}}}")
 
 _LISTS: Final = ("ToAddresses", "CcAddresses", "BccAddresses")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
@@ -27,10 +38,8 @@ _LOCAL: Final = re.compile(r"[^\s()<>\[\]:;@\\,\"]+")
 _QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)+"')
 _BRACKETED: Final = re.compile(r'<\s*(?P<quoted>"(?:[^"\\]|\\.)*"@[^<>@"]*)>\Z')
 _DOMAIN: Final = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
-_HEADER_NAME: Final = re.compile(r"[!-9;-@A-~]{1,126}")
-_HEADER_VALUE: Final = re.compile(r"[ -~]{1,995}")
-_TAG: Final = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _MAX_DEPTH: Final = 100
+"""Levels of JSON in JSON; deeper ones are refused as no JSON."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,8 +87,18 @@ def parse_mail(body: bytes) -> ParsedMail | None:
     if not isinstance(request, dict):
         return None
     content = _members(request.get("Content"))
+    envelope = _envelope(request)
+    if "Raw" in content:
+        return _raw(_bytes(_members(content["Raw"]).get("Data")), envelope)
+    if "Template" in content:
+        return _template(_members(content["Template"]), envelope)
+    return _simple(_members(content.get("Simple")), envelope)
+
+
+def _envelope(request: dict[str, Any]) -> dict[str, Any]:
+    """Return what stands beside the content, as ParsedMail's fields; `sender` only if there is one."""
     destination = _members(request.get("Destination"))
-    shared: dict[str, Any] = {
+    envelope: dict[str, Any] = {
         "to": _addresses(destination.get("ToAddresses")),
         "cc": _addresses(destination.get("CcAddresses")),
         "bcc": _addresses(destination.get("BccAddresses")),
@@ -97,21 +107,11 @@ def parse_mail(body: bytes) -> ParsedMail | None:
         "configuration_set": _text(request.get("ConfigurationSetName")),
     }
     if sender := _text(request.get("FromEmailAddress")):
-        shared["sender"] = decoded(sender)
-    if "Raw" in content:
-        return _raw(_bytes(_members(content["Raw"]).get("Data")), shared)
-    if "Template" in content:
-        template = _members(content["Template"])
-        texts = _members(template.get("TemplateContent"))
-        return ParsedMail(
-            subject=_text(texts.get("Subject")) or _text(template.get("TemplateName")) or "",
-            text=_text(texts.get("Text")),
-            html=_text(texts.get("Html")),
-            header_lines=tuple(_pairs(template.get("Headers"))),
-            attachments=tuple(_attachments(template.get("Attachments"))),
-            **shared,
-        )
-    simple = _members(content.get("Simple"))
+        envelope["sender"] = decoded(sender)
+    return envelope
+
+
+def _simple(simple: dict[str, Any], envelope: dict[str, Any]) -> ParsedMail:
     bodies = _members(simple.get("Body"))
     return ParsedMail(
         subject=decoded(_text(_members(simple.get("Subject")).get("Data")) or ""),
@@ -119,7 +119,19 @@ def parse_mail(body: bytes) -> ParsedMail | None:
         html=_text(_members(bodies.get("Html")).get("Data")),
         header_lines=tuple(_pairs(simple.get("Headers"))),
         attachments=tuple(_attachments(simple.get("Attachments"))),
-        **shared,
+        **envelope,
+    )
+
+
+def _template(template: dict[str, Any], envelope: dict[str, Any]) -> ParsedMail:
+    texts = _members(template.get("TemplateContent"))
+    return ParsedMail(
+        subject=_text(texts.get("Subject")) or _text(template.get("TemplateName")) or "",
+        text=_text(texts.get("Text")),
+        html=_text(texts.get("Html")),
+        header_lines=tuple(_pairs(template.get("Headers"))),
+        attachments=tuple(_attachments(template.get("Attachments"))),
+        **envelope,
     )
 
 
@@ -133,21 +145,21 @@ def decoded(text: str) -> str:
         return text
 
 
-def _raw(data: bytes, shared: dict[str, Any]) -> ParsedMail:
+def _raw(data: bytes, envelope: dict[str, Any]) -> ParsedMail:
     try:
         message = BytesParser(policy=compat32).parsebytes(data)
         parts = [part for part in message.walk() if not part.is_multipart()]
         encoded = [(name, _FOLD.sub("", str(value))) for name, value in message.items()]
     except _ODD_MAIL:
-        return ParsedMail(text=data.decode("utf-8", "replace"), **shared)
+        return ParsedMail(text=data.decode("utf-8", "replace"), **envelope)
     values: dict[str, list[str]] = {}
     for name, value in encoded:
         values.setdefault(name.lower(), []).append(value)
     # SES takes the request's Destination where there is one; the headers only show.
-    if not any(shared[name] for name in ("to", "cc", "bcc")):
-        shared |= {name: _split(values.get(name, [])) for name in ("to", "cc", "bcc")}
-    shared["reply_to"] = shared["reply_to"] or _split(values.get("reply-to", []))
-    shared.setdefault("sender", decoded(values.get("from", [""])[-1]))
+    if not any(envelope[name] for name in ("to", "cc", "bcc")):
+        envelope |= {name: _split(values.get(name, [])) for name in ("to", "cc", "bcc")}
+    envelope["reply_to"] = envelope["reply_to"] or _split(values.get("reply-to", []))
+    envelope.setdefault("sender", decoded(values.get("from", [""])[-1]))
     bodies: dict[str, str] = {}
     attachments = []
     for number, part in enumerate(parts, 1):
@@ -162,7 +174,7 @@ def _raw(data: bytes, shared: dict[str, Any]) -> ParsedMail:
         html=bodies.get("text/html"),
         header_lines=tuple((name, decoded(value)) for name, value in encoded),
         attachments=tuple(attachments),
-        **shared,
+        **envelope,
     )
 
 

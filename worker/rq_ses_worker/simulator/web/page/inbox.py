@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from rq_ses_worker.simulator.exchange import SEND_EMAIL
 from rq_ses_worker.simulator.records.inbox import Record
-from rq_ses_worker.simulator.service import SEND_EMAIL, Service
+from rq_ses_worker.simulator.service import Service
 from rq_ses_worker.simulator.web.page.rendering import page
 from rq_ses_worker.simulator.web.request import WebRequest, whole_number
 from rq_ses_worker.simulator.web.response import WebResponse
