@@ -12,9 +12,10 @@ from typing import Any, Literal
 from rq_ses_worker.simulator.api import answers, submission
 from rq_ses_worker.simulator.api.account import Account
 from rq_ses_worker.simulator.api.answers import Answer, Refused
-from rq_ses_worker.simulator.api.faults import Faults, HangUp, ScriptError
+from rq_ses_worker.simulator.api.faults import Faults, HangUp
 from rq_ses_worker.simulator.api.identity import get_identity, identity_of
 from rq_ses_worker.simulator.api.sigv4 import Headers, SignedRequest
+from rq_ses_worker.simulator.api.steps import ScriptError
 from rq_ses_worker.simulator.api.submission import Submission
 from rq_ses_worker.simulator.api.verify import verify
 from rq_ses_worker.simulator.exchange import ACCEPTED, Exchange

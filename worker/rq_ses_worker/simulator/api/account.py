@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
 
-from rq_ses_worker.simulator.api import answers, faults
+from rq_ses_worker.simulator.api import answers
 from rq_ses_worker.simulator.api.answers import Answer
+from rq_ses_worker.simulator.api.steps import FAULTS_DOMAIN
 from rq_ses_worker.simulator.options import Options
 
 DAY: Final = 86_400
@@ -122,7 +123,7 @@ class Account:
 
 
 def _always_open(address: str) -> bool:
-    return event_of(address) is not None or address.lower().endswith(f"@{faults.DOMAIN}")
+    return event_of(address) is not None or address.lower().endswith(f"@{FAULTS_DOMAIN}")
 
 
 def _counted(recipients: Sequence[str]) -> int:

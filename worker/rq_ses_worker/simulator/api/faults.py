@@ -1,27 +1,4 @@
-"""Scripted faults, which an address can spell: `429x2.anna@faults.example` is refused twice, then accepted.
-
-    local part   = steps [ "." name ]
-    steps        = step *( "+" step )
-    step         = word [ "x" times ]
-
-    word         this attempt is                                        without "x"
-    400 … 599    answered with that status in SES's words               once
-    html400 …    answered with that status and a load balancer's page   once
-    quota        refused: the daily quota is used up (429)              once
-    throttle     refused: ThrottlingException (400)                     once
-    reject       refused: MessageRejected                               every time
-    paused       refused: SendingPausedException                        every time
-    suspended    refused: AccountSuspendedException                     every time
-    slow-2.5     accepted at once, answered after 2.5 seconds           once
-    hints        accepted; 103 Early Hints comes before the answer      once
-    drop         accepted, then the connection is closed unanswered     once
-    reset        not accepted, the connection is reset                  once
-
-Each attempt to send to an address consumes one step; after the last one its mails are accepted. The state
-is kept per full address (case ignored), so a name makes a script of its own: `503.a@…` and `503.b@…`. Where
-several recipients of one mail have steps left, the first of them decides and only its step is consumed. A
-name after whole seconds should not begin with a digit: `slow-2.5` is two and a half seconds.
-"""
+"""What scripted faults do to an attempt, and how far each address has come in its script (steps.py)."""
 
 from __future__ import annotations
 
@@ -33,39 +10,14 @@ from typing import Any, Final, Literal
 
 from rq_ses_worker.simulator.api import answers
 from rq_ses_worker.simulator.api.answers import Answer
-
-DOMAIN: Final = "faults.example"
+from rq_ses_worker.simulator.api.steps import ScriptError, Step, parse, script_of, spelled
 
 HangUp = Literal["close", "reset"]
 
-_STEP: Final = (
-    r"(?:(?:html)?[45][0-9]{2}|quota|throttle|reject|paused|suspended|hints|drop|reset"
-    r"|slow-[0-9]{1,4}(?:\.[0-9]{1,3})?)(?:x[0-9]{1,6})?"
-)
-_SCRIPT: Final = re.compile(rf"({_STEP}(?:\+{_STEP})*)(?:\.|$)")
-_ONE: Final = re.compile(rf"{_STEP}")
-_MEANT_AS_STEP: Final = re.compile(
-    r"[0-9]|(?:html[0-9]|quota|throttle|reject|paused|suspended|slow|hints|drop|reset)(?:[^a-z]|$)"
-)
-_SEPARATORS: Final = re.compile(r"[+,\s]+")
 _ADDRESS: Final = re.compile(
     r"""(?:[^\s\x00-\x1f\x7f]{1,320}|"[^"\x00-\x1f\x7f]{1,318}")@[^\s\x00-\x1f\x7f@]{1,255}"""
 )
 _MAX_STEPS: Final = 1000
-_FOREVER: Final = frozenset({"reject", "paused", "suspended"})
-
-
-class ScriptError(ValueError):
-    """Raised when something meant as a step is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What happens to `times` attempts in a row; None is every attempt from here on."""
-
-    word: str
-    times: int | None = 1
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,37 +33,6 @@ class Effect:
     hang_up: HangUp | None = None
     hints: bool = False
     accepts: bool = False
-
-
-def parse(step: str) -> Step:
-    """Return the step written as in an address, `429x2`. Raises ScriptError."""
-    if not _ONE.fullmatch(step):
-        raise ScriptError(
-            f"{step!r} is not a step; steps are 429x2, html502, quota, throttle, reject, paused, "
-            "suspended, slow-2.5, hints, drop and reset"
-        )
-    body, _, times = step.partition("x")
-    word, _, seconds = body.partition("-")
-    count = int(times) if times else (None if word in _FOREVER else 1)
-    return Step(word, count, float(seconds or 0))
-
-
-def script_of(address: str) -> tuple[Step, ...]:
-    """Return the steps a faults address spells; none for every other address.
-
-    Raises ScriptError when the local part begins like a step and isn't one, so that no typo passes as a
-    mail without faults.
-    """
-    local, _, domain = address.lower().rpartition("@")
-    if domain != DOMAIN:
-        return ()
-    match = _SCRIPT.match(local)
-    if match:
-        return tuple(parse(step) for step in match[1].split("+"))
-    if _MEANT_AS_STEP.match(local):
-        parse(local.partition(".")[0])
-        raise ScriptError(f"{address!r} does not spell steps joined by '+' and a name after a '.'")
-    return ()
 
 
 def effect(step: Step, address: str, region: str) -> Effect:
@@ -153,11 +74,6 @@ class Script:
     def as_dict(self) -> dict[str, Any]:
         """Return all fields."""
         return asdict(self)
-
-
-def steps_in(text: str) -> list[str]:
-    """Return the steps in `429x2+503`, or in the same with spaces or commas between; none are checked."""
-    return [step for step in _SEPARATORS.split(text.lower()) if step]
 
 
 class Faults:
@@ -211,7 +127,7 @@ class Faults:
             return [
                 Script(
                     address,
-                    tuple(_spelled(step) for step in script),
+                    tuple(spelled(step) for step in script),
                     consumed := self._consumed.get(address, 0),
                     _at(script, consumed) is None,
                 )
@@ -249,12 +165,6 @@ class Faults:
             self._scripts.clear()
             self._consumed.clear()
             self._changes += 1
-
-
-def _spelled(step: Step) -> str:
-    word = f"{step.word}-{step.seconds:g}" if step.word == "slow" else step.word
-    usual = None if step.word in _FOREVER else 1
-    return word if step.times == usual else f"{word}x{step.times}"
 
 
 def _at(script: Sequence[Step], consumed: int) -> Step | None:

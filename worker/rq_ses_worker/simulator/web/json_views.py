@@ -6,8 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rq_ses_worker.simulator.api import faults
-from rq_ses_worker.simulator.api.faults import ScriptError
+from rq_ses_worker.simulator.api.steps import ScriptError, steps_in
 from rq_ses_worker.simulator.records.inbox import Mail, Record
 from rq_ses_worker.simulator.records.parsed import ParsedMail
 from rq_ses_worker.simulator.records.raw import shown_headers, shown_target
@@ -116,7 +115,7 @@ def add_script(service: Service, request: WebRequest) -> WebResponse:
         raise WebError(400, "the body is not JSON") from exc
     address, steps = (given.get(name) for name in ("address", "steps")) if isinstance(given, dict) else (0, 0)
     if isinstance(steps, str):
-        steps = faults.steps_in(steps)
+        steps = steps_in(steps)
     if (
         not isinstance(address, str)
         or not isinstance(steps, list)

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from rq_ses_worker.simulator.api import faults
-from rq_ses_worker.simulator.api.faults import ScriptError
+from rq_ses_worker.simulator.api.steps import FAULTS_DOMAIN, ScriptError, steps_in
 from rq_ses_worker.simulator.records.raw import shown_headers, shown_target
 from rq_ses_worker.simulator.service import Service
 from rq_ses_worker.simulator.web.page.inbox import PAGE_SIZE, inbox, row
@@ -117,7 +116,7 @@ def _change_faults(service: Service, request: WebRequest) -> WebResponse:
         service.faults.clear()
         return _see("/_simulator/view/faults")
     try:
-        service.faults.script(address, faults.steps_in(steps))
+        service.faults.script(address, steps_in(steps))
     except ScriptError as exc:
         context = _faults_context(service, address, steps, problem=str(exc))
         return page(service, "faults.html", context, 400)
@@ -133,7 +132,7 @@ def _faults_context(service: Service, address: str, steps: str = "", problem: st
         "steps": steps,
         "problem": problem,
         "account": service.describe(),
-        "domain": faults.DOMAIN,
+        "domain": FAULTS_DOMAIN,
     }
 
 
