@@ -24,8 +24,9 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from rq_ses_worker.simulator.listener import MAX_BODY
 from rq_ses_worker.simulator.options import Credential
-from rq_ses_worker.simulator.server import MAX_BODY, SimulatorServer
+from rq_ses_worker.simulator.server import SimulatorServer
 from support.waiting import wait_for
 
 KEY, SECRET = "AKIDSIMULATOR", "simulator-secret"
