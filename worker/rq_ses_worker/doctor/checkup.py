@@ -20,7 +20,7 @@ from rq_ses.text.plaintext import one_line
 from rq_ses_worker.doctor.account import judged_account, judged_answer, judged_clock
 from rq_ses_worker.doctor.credentials import check_credentials
 from rq_ses_worker.doctor.endpoint import check_endpoint
-from rq_ses_worker.doctor.finding import Finding
+from rq_ses_worker.doctor.finding import Finding, variable
 from rq_ses_worker.doctor.gate import judged_gate
 from rq_ses_worker.doctor.identity import Known, judged_recipient, judged_sender, look_up
 from rq_ses_worker.doctor.names import DnsAway, Names
@@ -146,7 +146,7 @@ def _redis(settings: WorkerSettings) -> Iterator[Finding]:
             "redis.reached",
             "error",
             f"does not answer ({one_line(f'{type(exc).__name__}: {exc}', 300)})",
-            "check RQ_SES_REDIS_URL, the server, and the way to it",
+            f"check {variable('redis_url')}, the server, and the way to it",
         )
 
 

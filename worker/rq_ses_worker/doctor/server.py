@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from redis import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
-from rq_ses_worker.doctor.finding import Finding, Severity, ok
+from rq_ses_worker.doctor.finding import Finding, Severity, ok, variable
 from rq_ses_worker.engine.preflight.preflight import ServerState, judge, read_state
 from rq_ses_worker.engine.preflight.rights import COMMANDS, missing_rights
 from rq_ses_worker.ses.endpoint import is_loopback
@@ -77,7 +77,7 @@ def _role(connection: Redis) -> Iterator[Finding]:
             "redis.role",
             "error",
             "a replica: it takes no writes",
-            "point RQ_SES_REDIS_URL at the primary, or use redis+sentinel://host:port/SERVICE",
+            f"point {variable('redis_url')} at the primary, or use redis+sentinel://host:port/SERVICE",
         )
 
 
