@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from rq_ses_worker.doctor.names import DnsAway, Names
 from rq_ses_worker.doctor.records import check_records, tags
+from rq_ses_worker.doctor.resolver import DnsUnavailable, Resolver
 from rq_ses_worker.ses.account import Identity
 
 DOMAIN = Identity(
@@ -150,7 +150,7 @@ def test_without_the_identity_dkim_is_not_known_and_the_rest_is_looked_at() -> N
 def test_name_servers_that_are_away_end_the_look_with_a_warning() -> None:
     class Away(Table):
         def texts(self, name: str) -> tuple[str, ...]:
-            raise DnsAway(f"no answer to TXT of {name} (LifetimeTimeout)")
+            raise DnsUnavailable(f"no answer to TXT of {name} (LifetimeTimeout)")
 
     found = list(check_records(Away(FINE), "example.com", OWN))
     assert [(one.id, one.severity) for one in found] == [("dns.dkim", "ok"), ("dns.answers", "warning")]
@@ -176,7 +176,7 @@ def test_tags_are_read_whatever_their_spacing() -> None:
 )
 def test_a_name_server_is_an_address_with_a_port_or_none(text: str) -> None:
     with pytest.raises(ValueError, match="is no name server"):
-        Names(text)
+        Resolver(text)
 
 
 @pytest.mark.parametrize(
@@ -185,5 +185,5 @@ def test_a_name_server_is_an_address_with_a_port_or_none(text: str) -> None:
      ("[2620:fe::fe]:5353", "2620:fe::fe", 5353)],
 )  # fmt: skip
 def test_a_name_server_that_is_given_is_the_one_that_is_asked(text: str, address: str, port: int) -> None:
-    resolver = Names(text)._resolver
+    resolver = Resolver(text)._resolver
     assert (resolver.nameservers, resolver.port) == ([address], port)

@@ -23,9 +23,9 @@ _NEARLY: Final = 0.8
 _DENIED: Final = frozenset({"AccessDeniedException", "AccessDenied", "UnauthorizedOperation"})
 _MISMATCHES: Final = frozenset({"InvalidSignatureException", "SignatureDoesNotMatch"})
 _UNNAMED: Final = frozenset({None, "InvalidAnswer", "UnknownOperationException"})
-"""Names of errors that say nothing of key and signature: whoever answered so didn't look at them."""
+"""Resolver of errors that say nothing of key and signature: whoever answered so didn't look at them."""
 
-_STRANGER: Final = "see what stands between this host and SES: a proxy, a gateway or a firewall answered"
+_NOT_SES: Final = "see what stands between this host and SES: a proxy, a gateway or a firewall answered"
 _ASK_AGAIN: Final = "run the doctor again in a moment; if it stays, look at the AWS Health Dashboard"
 
 _OF_A_MAIL: Final = frozenset(
@@ -73,8 +73,8 @@ def _refusal(answer: Outcome, offset: timedelta | None, *, own_endpoint: bool) -
     said, hint = _said(answer), hint_of(answer)
     if answer.status is None:
         return Finding("ses.reached", "error", said, hint or "look at the way from this host to SES")
-    stranger = answer.code in _UNNAMED
-    if own_endpoint and stranger:
+    not_ses = answer.code in _UNNAMED
+    if own_endpoint and not_ses:
         url = variable("base_url")
         return Finding(
             "ses.getaccount",
@@ -87,7 +87,7 @@ def _refusal(answer: Outcome, offset: timedelta | None, *, own_endpoint: bool) -
     general = answer.code in _MISMATCHES and hint == hint_for(answer.code, "", None)
     if general and _fits(offset):
         hint = "the clock is right, so the secret is not that of the key: copy both again, as a pair"
-    remedy = _STRANGER if stranger else f"check key, secret and {variable('aws_region')}"
+    remedy = _NOT_SES if not_ses else f"check key, secret and {variable('aws_region')}"
     return Finding("ses.signature", "error", said, hint or remedy)
 
 

@@ -23,8 +23,8 @@ from rq_ses_worker.doctor.endpoint import check_endpoint
 from rq_ses_worker.doctor.finding import Finding, variable
 from rq_ses_worker.doctor.gate import judged_gate
 from rq_ses_worker.doctor.identity import Known, judged_recipient, judged_sender, look_up
-from rq_ses_worker.doctor.names import DnsAway, Names
 from rq_ses_worker.doctor.records import check_records
+from rq_ses_worker.doctor.resolver import DnsUnavailable, Resolver
 from rq_ses_worker.doctor.server import check_server
 from rq_ses_worker.doctor.workers import check_workers
 from rq_ses_worker.identity.source import CredentialSource
@@ -238,12 +238,12 @@ def _dns(wishes: Wishes, known: Known) -> Iterator[Finding]:
     if not wishes.dns:
         return
     try:
-        names = Names(wishes.nameserver, seconds=_DNS_SECONDS)
-    except DnsAway as exc:
+        resolver = Resolver(wishes.nameserver, seconds=_DNS_SECONDS)
+    except DnsUnavailable as exc:
         yield Finding("dns.answers", "warning", str(exc), "name a server with --nameserver")
         return
     identity = known if isinstance(known, Identity) else None
-    yield from check_records(names, wishes.sender.rpartition("@")[2], identity)
+    yield from check_records(resolver, wishes.sender.rpartition("@")[2], identity)
 
 
 def _client(settings: WorkerSettings, source: CredentialSource) -> SesClient:

@@ -17,22 +17,22 @@ LOOKUP: Final = 3.0
 _TEXT_LIMIT: Final = 4096
 
 
-class DnsAway(Exception):
+class DnsUnavailable(Exception):
     """Raised when the name servers don't answer; the text says which question they were asked."""
 
 
-class Names:
+class Resolver:
     """A resolver that gives up after `seconds` in all.
 
     `nameserver` is HOST:PORT, the host an IP address; None takes the system's. Raises ValueError if it is
-    neither, DnsAway if the system has none.
+    neither, DnsUnavailable if the system has none.
     """
 
     def __init__(self, nameserver: str | None = None, *, seconds: float = 10.0) -> None:
         try:
             self._resolver = dns.resolver.Resolver(configure=nameserver is None)
         except dns.resolver.NoResolverConfiguration as exc:
-            raise DnsAway("this host has no name server (/etc/resolv.conf)") from exc
+            raise DnsUnavailable("this host has no name server (/etc/resolv.conf)") from exc
         if nameserver is not None:
             host, port = _address(nameserver)
             self._resolver.nameservers = [host]
@@ -58,7 +58,7 @@ class Names:
     def _ask(self, name: str, kind: str) -> Sequence[Any]:
         left = self._end - time.monotonic()
         if left <= 0:
-            raise DnsAway(f"the name servers took too long; not asked for {kind} of {name}")
+            raise DnsUnavailable(f"the name servers took too long; not asked for {kind} of {name}")
         try:
             return list(
                 self._resolver.resolve(
@@ -70,9 +70,11 @@ class Names:
             return []
         except dns.exception.DNSException as exc:
             reason = type(exc).__name__
-            raise DnsAway(f"no answer to {kind} of {name} ({reason})") from exc
+            raise DnsUnavailable(f"no answer to {kind} of {name} ({reason})") from exc
         except OSError as exc:
-            raise DnsAway(f"no way to the name servers ({exc.strerror or type(exc).__name__})") from exc
+            raise DnsUnavailable(
+                f"no way to the name servers ({exc.strerror or type(exc).__name__})"
+            ) from exc
 
 
 def _plain(name: dns.name.Name) -> str:

@@ -1,4 +1,4 @@
-"""The demo's account of its mails: where each stands in Redis, and what the simulator saw of it."""
+"""How the demo's mails ended: where each stands in Redis, what the simulator saw of it, what is wrong."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from rq.exceptions import NoSuchJobError
 from rq.job import Job
 
 from rq_ses import contract
+from rq_ses.states import FAILED, FINISHED, QUEUED, SCHEDULED, STARTED
 from rq_ses_worker.demo.stories import Story
 
-STATES: Final = ("queued", "started", "scheduled", "finished", "failed")
+STATES: Final = (QUEUED, STARTED, SCHEDULED, FINISHED, FAILED)
 CLOCK_SLACK: Final = 0.002
 """Seconds by which two processes' readings of one clock may differ."""
 
