@@ -1,6 +1,6 @@
 """How much the stand-in could answer: the proof that it is never the bottleneck.
 
-    python -m benchmarks.ceiling PORT SECONDS
+    python -m benchmarks.harness.ceiling PORT SECONDS
 
 asks over 32 connections, one request after another on each, without building or reading anything a request
 needs: what is measured is the stand-in. It prints the number of answers.
@@ -16,10 +16,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.mails import request
-from benchmarks.processtree import cores
-from benchmarks.services import Standin, pinned
-from benchmarks.standin import ANSWER
+from benchmarks.harness.mails import request
+from benchmarks.harness.processtree import cores
+from benchmarks.harness.services import Standin, pinned
+from benchmarks.harness.standin import ANSWER
 
 _CONNECTIONS = 32
 
@@ -41,9 +41,9 @@ def measure_ceiling(seconds: float) -> Ceiling:
         before = standin.cpu
         with pinned({cores()[0]}):
             asked = subprocess.run(
-                [sys.executable, "-m", "benchmarks.ceiling", str(standin.port), str(seconds)],
+                [sys.executable, "-m", "benchmarks.harness.ceiling", str(standin.port), str(seconds)],
                 capture_output=True, text=True, check=True, timeout=seconds + 30,
-                cwd=Path(__file__).resolve().parent.parent,
+                cwd=Path(__file__).resolve().parents[2],
             )  # fmt: skip
         cpu = standin.cpu - before
         answers = int(asked.stdout)

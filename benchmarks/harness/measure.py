@@ -13,8 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.processtree import busy_seconds, cores, cpu_seconds, family, own_cpu_seconds, peak_rss, pin
-from benchmarks.services import Certificate, Program, Standin, Store
+from benchmarks.harness.processtree import (
+    busy_seconds,
+    cores,
+    cpu_seconds,
+    family,
+    own_cpu_seconds,
+    peak_rss,
+    pin,
+)
+from benchmarks.harness.services import Certificate, Program, Standin, Store
 from benchmarks.stacks import Stack
 
 POLL = 0.01
