@@ -19,7 +19,7 @@ from rq_ses_worker.ses.client import SesClient
 from rq_ses_worker.ses.credentials import Credentials
 from rq_ses_worker.ses.outcome import Outcome
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.browser import PATIENCE, chromium, opened_page
+from support.browser import PATIENCE
 from support.mail import mail
 from support.processes import KEY_ID, SECRET, TOKEN, environment, run, running
 from support.waiting import wait_for
@@ -30,18 +30,6 @@ LOGO = bytes.fromhex(
     "0100c9fe92ef0000000049454e44ae426082"
 )
 """A PNG of one red pixel."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    with opened_page(browser) as found:
-        yield found
 
 
 @contextmanager

@@ -75,4 +75,4 @@ def test_ses_is_asked_once_more_after_a_429(monkeypatch: pytest.MonkeyPatch) -> 
             raise AccountRefused(outcome)
         return "told"
 
-    assert checkup._patient(ask) == "told"
+    assert checkup._asked(ask) == "told"

@@ -197,23 +197,24 @@ def _ses(settings: WorkerSettings, wishes: Wishes) -> Iterator[Finding]:
 
 def _account(client: SesClient) -> Account | Outcome:
     try:
-        return _patient(client.get_account)
+        return _asked(client.get_account)
     except AccountRefused as exc:
         return exc.outcome
 
 
 def _identity(client: SesClient, address: str) -> Known:
-    return look_up(address, lambda name: _patient(lambda: client.get_email_identity(name)))
+    return look_up(address, lambda name: _asked(lambda: client.get_email_identity(name)))
 
 
-def _patient(ask: Callable[[], _T]) -> _T:
+def _asked(question: Callable[[], _T]) -> _T:
+    """Return the answer; a question that is refused with a 429 is asked once more."""
     try:
-        return ask()
+        return question()
     except AccountRefused as exc:
         if not isinstance(exc.outcome, RateLimited):
             raise
     time.sleep(_PAUSE)
-    return ask()
+    return question()
 
 
 def _permissions() -> Finding:

@@ -48,14 +48,14 @@ def judged(state: ServerState) -> Iterator[Finding]:
     for topic, fields in _TOPICS.items():
         findings = judge(replace(_FINE, **{name: getattr(state, name) for name in fields}))
         if not findings:
-            yield ok(f"redis.{topic}", _praise(topic, state))
+            yield ok(f"redis.{topic}", _text_if_ok(topic, state))
         for finding in findings:
             text, *remedy = _REMEDY.split(finding.text, maxsplit=1)
             severity: Severity = "error" if finding.level == "refuse" else "warning"
             yield Finding(f"redis.{topic}", severity, text, remedy[0] if remedy else _ASK)
 
 
-def _praise(topic: str, state: ServerState) -> str:
+def _text_if_ok(topic: str, state: ServerState) -> str:
     match topic:
         case "version":
             return f"speaks Redis {state.version}"

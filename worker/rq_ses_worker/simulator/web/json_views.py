@@ -78,7 +78,7 @@ def one_mail(mail: Mail, rest: Sequence[str]) -> WebResponse:
         "attempt": mail.attempt,
         "events": mail.events,
     }
-    return json_response(shown | _reading(mail.parsed))
+    return json_response(shown | _as_json(mail.parsed))
 
 
 def one_request(service: Service, record: Record, rest: Sequence[str]) -> WebResponse:
@@ -99,7 +99,7 @@ def one_request(service: Service, record: Record, rest: Sequence[str]) -> WebRes
             "body": raw.body.decode("utf-8", "replace"),
             "signature": service.judge(record.request, raw).as_dict(),
         }
-    return json_response(shown | {"mail": _reading(parsed) if parsed else None})
+    return json_response(shown | {"mail": _as_json(parsed) if parsed else None})
 
 
 def scripts(service: Service) -> WebResponse:
@@ -151,7 +151,7 @@ def _part(parsed: ParsedMail, rest: Sequence[str]) -> WebResponse:
     raise WebError(404, "the mail has no such part")
 
 
-def _reading(parsed: ParsedMail) -> dict[str, Any]:
+def _as_json(parsed: ParsedMail) -> dict[str, Any]:
     return {
         "from": parsed.sender,
         "to": parsed.to,
