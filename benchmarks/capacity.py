@@ -18,8 +18,8 @@ from typing import Any
 
 import simpy
 
+from benchmarks.report.table import table
 from benchmarks.stacks import OURS
-from benchmarks.table import table
 from rq_ses_worker.engine.dispatcher import SPARE, several
 from rq_ses_worker.engine.settler import GATHER, PATIENCE
 

@@ -20,7 +20,7 @@ from rq_ses_worker.ses.credentials import Credentials
 from rq_ses_worker.ses.endpoint import Endpoint
 from rq_ses_worker.ses.outcome import Outcome
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.browser import PATIENCE, chromium, opened_page
+from support.browser import PATIENCE
 from support.mail import mail
 from support.processes import KEY_ID, SECRET, TOKEN, environment, run, running
 from support.waiting import wait_for
@@ -31,18 +31,6 @@ LOGO = bytes.fromhex(
     "0100c9fe92ef0000000049454e44ae426082"
 )
 """A PNG of one red pixel."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    with opened_page(browser) as found:
-        yield found
 
 
 @contextmanager
@@ -355,7 +343,7 @@ def test_another_sites_page_neither_clears_nor_scripts_nor_reads_nor_frames(
     wait_in(page, lambda: len(statuses) == 2)
     assert statuses == [403, 403]
     assert len(ses.mails) == 1
-    assert ses.faults.stories() == []
+    assert ses.faults.scripts() == []
     canary.page = f'<iframe src="{ses.url}/"></iframe>'.encode()
     page.goto(canary.url)
     page.wait_for_load_state("networkidle")

@@ -16,7 +16,7 @@ from redis import Redis
 from rq_ses.message.message import Message
 from rq_ses_worker.doctor.endpoint import check_endpoint
 from rq_ses_worker.doctor.finding import Finding
-from rq_ses_worker.doctor.names import DnsAway, Names
+from rq_ses_worker.doctor.resolver import DnsUnavailable, Resolver
 from rq_ses_worker.doctor.server import check_server
 from rq_ses_worker.doctor.workers import SILENT, check_workers
 from rq_ses_worker.ses.account import AccountRefused
@@ -252,7 +252,7 @@ def test_a_server_whose_snapshots_fail_is_told(tmp_path: Path) -> None:
     assert found["redis.snapshot"].severity == "warning"
 
 
-# Names
+# Resolver
 
 
 def test_a_name_server_is_asked_and_what_it_does_not_have_is_nothing() -> None:
@@ -262,23 +262,23 @@ def test_a_name_server_is_asked_and_what_it_does_not_have_is_nothing() -> None:
         ("example.com", "MX"): ("10 mx.example.com.",),
     }
     with nameserver(records) as address:
-        names = Names(address)
+        names = Resolver(address)
         assert sorted(names.texts("example.com")) == ["other", "v=spf1 -all"]
         assert names.alias("alias.example.com") == "target.example.com"
         assert names.mail_servers("example.com") == ("mx.example.com",)
         assert names.texts("missing.example.com") == names.mail_servers("alias.example.com") == ()
         assert names.alias("example.com") is None
         for impossible in ("a" * 64 + ".example.com", "..", "x" * 300):
-            with pytest.raises(DnsAway):
+            with pytest.raises(DnsUnavailable):
                 names.texts(impossible)
 
 
 def test_all_questions_together_are_bounded() -> None:
     with nameserver({}, silent=True) as address:
-        names = Names(address, seconds=0.3)
-        with pytest.raises(DnsAway, match=r"no answer to TXT of example\.com"):
+        names = Resolver(address, seconds=0.3)
+        with pytest.raises(DnsUnavailable, match=r"no answer to TXT of example\.com"):
             names.texts("example.com")
-        with pytest.raises(DnsAway, match=r"took too long; not asked for MX of example\.org"):
+        with pytest.raises(DnsUnavailable, match=r"took too long; not asked for MX of example\.org"):
             names.mail_servers("example.org")
 
 

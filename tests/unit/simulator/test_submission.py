@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from rq_ses_worker.simulator.answering.submission import MAX_BYTES, Refused, bare_address, read
+from rq_ses_worker.simulator.api.answers import Refused
+from rq_ses_worker.simulator.api.submission import MAX_BYTES, bare_address, read
 
 NULL = "1 validation error detected: Value at '{}' failed to satisfy constraint: Member must not be null"
 
