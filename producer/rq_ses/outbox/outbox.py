@@ -123,7 +123,7 @@ class Outbox:
             at: aware datetime before which it is not sent; all times go by the server's clock.
             delay: seconds (or a timedelta) for which it is not sent.
             expires: aware datetime, or seconds from now, after which it is failed rather than sent.
-            on_unknown: "resend" or "hold", when SES may have accepted it; else what the worker's settings say.
+            on_unknown: "resend" or "hold", when SES may have accepted it; else as the worker is set.
             priority: "high" is claimed before "normal", that before "bulk"; see docs/rate.md.
             durable: return only when the server's disk, and `durable_replicas`, have it (docs/redis.md).
             on_conflict: if `key` stands for another message: "raise", or "keep" that one and return its
