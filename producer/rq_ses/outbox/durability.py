@@ -18,9 +18,6 @@ from rq_ses.text.plaintext import one_line
 
 log = logging.getLogger(__name__)
 
-MARK: Final = f"{contract.PREFIX}ses:durable"
-"""Key that every durable call writes; see `Durability.call`."""
-
 MOST_WAIT: Final = 3600
 """Seconds."""
 
@@ -113,7 +110,7 @@ class Durability:
         milliseconds = max(1, int(self._timeout * 1000))
         with self._connection.pipeline(transaction=False) as pipeline:
             pipeline.evalsha(self._script.sha, len(keys), *keys, *args)
-            pipeline.set(MARK, "", ex=_MARK_SECONDS)
+            pipeline.set(contract.DURABLE_KEY, "", ex=_MARK_SECONDS)
             if self._replicas:
                 pipeline.execute_command("WAIT", self._replicas, milliseconds)
             if self._disk:
