@@ -71,6 +71,12 @@ RESENT_FIELD: Final = "rq_ses_resent_at"
 ACCOUNT_FIELD: Final = "rq_ses_account"
 """Field of a worker's hash: `ACCOUNT:REGION` of the gate it goes by."""
 
+THREADS_FIELD: Final = "rq_ses_threads"
+"""Field of a worker's hash: how many mails it sends at a time."""
+
+RETRIED_FIELD: Final = "rq_ses_retried"
+"""Field of a worker's hash: how many attempts it has made that are to be made again."""
+
 KEY_MEMORY: Final = 86_400
 """Seconds an idempotency key is remembered at least after its mail was sent."""
 

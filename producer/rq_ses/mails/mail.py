@@ -14,7 +14,7 @@ from rq_ses.contract import Priority
 from rq_ses.deadletter.reading.letter import DeadLetter, Entry, read_letter
 from rq_ses.deadletter.reading.payload import Unreadable, read_payload
 from rq_ses.mails.stored import StoredMail
-from rq_ses.server.stored import count, date, moment
+from rq_ses.server.stored import count, date, line, moment
 from rq_ses.text.plaintext import one_line
 
 _DATES: Final = ("created_at", "enqueued_at", "started_at", "ended_at")
@@ -93,7 +93,7 @@ class _LastAttempt:
 def read_mail(stored: StoredMail) -> Mail:
     """Return what is kept of a mail; never raises."""
     fields, standing = stored.fields, stored.standing
-    status, meta = _text(fields.get("status"), 40), _meta(fields.get("meta"))
+    status, meta = line(fields.get("status"), 40), _meta(fields.get("meta"))
     last = _last_attempt(stored, status, meta)
     letter, tells = last.letter, last.tells
     message, options = _payload(stored.data)
@@ -104,9 +104,9 @@ def read_mail(stored: StoredMail) -> Mail:
         status=status,
         place=standing.words,
         ahead=standing.ahead,
-        description=_text(fields.get("description"), 2 * contract.DESCRIPTION_LIMIT),
+        description=line(fields.get("description"), 2 * contract.DESCRIPTION_LIMIT),
         scheduled_for=moment(standing.due) if status == states.SCHEDULED else None,
-        worker=_text(fields.get("worker_name"), 100),
+        worker=line(fields.get("worker_name"), 100),
         attempts=count(meta.get("attempts")),
         in_doubt=last.in_doubt,
         outcome=last.outcome,
@@ -202,7 +202,3 @@ def _names(value: object) -> tuple[str, ...]:
 
 def _plain(value: object, limit: int) -> str:
     return one_line(value, limit) if isinstance(value, str) else ""
-
-
-def _text(value: bytes | None, limit: int) -> str:
-    return one_line((value or b"")[: 4 * limit].decode("utf-8", "replace"), limit)
