@@ -88,7 +88,8 @@ def _normalise(text: str) -> str:
         raise ValueError(f"{shown(text)} is not an e-mail address ({_reason(exc)}): {remedy}") from exc
     if valid.rindex("@") > LOCAL_PART.most:
         raise ValueError(
-            f"{shown(text)} has more than {LOCAL_PART.most} characters before the @, quotes included: {_REMEDY}"
+            f"{shown(text)} has more than {LOCAL_PART.most} characters before the @, quotes included: "
+            f"{_REMEDY}"
         )
     return f"{name} <{valid}>" if name else valid
 
