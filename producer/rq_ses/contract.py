@@ -90,7 +90,8 @@ JOB_PREFIX: Final = f"{PREFIX}job:"
 QUEUES_KEY: Final = f"{PREFIX}queues"
 SUSPENDED_KEY: Final = f"{PREFIX}suspended"
 SCRATCH_KEY: Final = f"{PREFIX}ses:scratch"
-"""Of no meaning: scripts begin with its deletion, and make there what is then moved as a whole."""
+"""A key of no meaning: scripts begin with its deletion, and make there what is then moved as a whole."""
+
 DURABLE_KEY: Final = f"{PREFIX}ses:durable"
 """Every durable call writes it last; see rq_ses.outbox.durability."""
 

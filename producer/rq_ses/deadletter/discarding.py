@@ -10,8 +10,8 @@ from typing import Any, Final
 from redis import Redis
 
 from rq_ses import contract
+from rq_ses.deadletter.reading.deadletter import DeadLetter
 from rq_ses.deadletter.reading.filter import Filter
-from rq_ses.deadletter.reading.letter import DeadLetter
 from rq_ses.deadletter.reading.reader import RESULTS_PREFIX, Passed, Reader, raw_id
 from rq_ses.interrupts import interrupts_held
 from rq_ses.outbox.ranges import checked_limit

@@ -13,8 +13,8 @@ from rq.utils import utcformat
 
 from rq_ses import contract
 from rq_ses.deadletter.edits import Check, Edited, EditRefused, Edits
+from rq_ses.deadletter.reading.deadletter import DeadLetter
 from rq_ses.deadletter.reading.filter import Filter
-from rq_ses.deadletter.reading.letter import DeadLetter
 from rq_ses.deadletter.reading.reader import Passed, Reader, raw_id
 from rq_ses.interrupts import interrupts_held
 from rq_ses.outbox.batching import batches

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from rq_ses.deadletter.reading.letter import DeadLetter
+from rq_ses.deadletter.reading.deadletter import DeadLetter
 from rq_ses.deadletter.reading.payload import Unreadable
 from rq_ses.message.message import Message, explain
 from rq_ses.text.plaintext import one_line

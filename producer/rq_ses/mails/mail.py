@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from rq_ses import contract, states
 from rq_ses.contract import Priority
-from rq_ses.deadletter.reading.letter import DeadLetter, Entry, read_letter
+from rq_ses.deadletter.reading.deadletter import DeadLetter, Entry, read_letter
 from rq_ses.deadletter.reading.payload import Unreadable, read_payload
 from rq_ses.mails.stored import StoredMail
 from rq_ses.server.stored import count, date, line, moment

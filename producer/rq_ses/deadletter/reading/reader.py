@@ -13,8 +13,8 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from rq_ses import contract
+from rq_ses.deadletter.reading.deadletter import DeadLetter, Entry, entries, read_letter
 from rq_ses.deadletter.reading.filter import Filter
-from rq_ses.deadletter.reading.letter import DeadLetter, Entry, entries, read_letter
 from rq_ses.deadletter.reading.payload import Payload, Unreadable, is_ours, read_payload
 from rq_ses.outbox.batching import batches
 from rq_ses.server.jobdata import DATA_LIMIT

@@ -15,7 +15,7 @@ from rq.utils import utcformat
 
 from rq_ses import contract
 from rq_ses.contract import YEARS, OnUnknown
-from rq_ses.deadletter.reading.letter import DeadLetter, error_text, fresh_meta
+from rq_ses.deadletter.reading.deadletter import DeadLetter, error_text, fresh_meta
 from rq_ses.deadletter.reading.payload import Payload, Unreadable
 from rq_ses.deadletter.reading.reader import job_key
 from rq_ses.message.message import Message, explain

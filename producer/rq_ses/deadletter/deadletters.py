@@ -13,8 +13,8 @@ from rq_ses import contract
 from rq_ses.deadletter.archive import Archive, Exported, Restored
 from rq_ses.deadletter.discarding import Discarded, Discarding
 from rq_ses.deadletter.groups import Groups, Tally
+from rq_ses.deadletter.reading.deadletter import DeadLetter
 from rq_ses.deadletter.reading.filter import Filter
-from rq_ses.deadletter.reading.letter import DeadLetter
 from rq_ses.deadletter.reading.reader import Passed, Reader
 from rq_ses.deadletter.reading.record import record
 from rq_ses.deadletter.resending import Resending, Resent
