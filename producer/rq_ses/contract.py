@@ -65,8 +65,17 @@ KEY_FIELD: Final = "rq_ses_key"
 RECIPIENTS_FIELD: Final = "rq_ses_recipients"
 """Field of the job's hash: how many recipients the mail has, which is what SES's limits count; absent: 1."""
 
+RESENT_FIELD: Final = "rq_ses_resent_at"
+"""Field of the job's hash: when it was resent last (epoch seconds of the server)."""
+
 ACCOUNT_FIELD: Final = "rq_ses_account"
 """Field of a worker's hash: `ACCOUNT:REGION` of the gate it goes by."""
+
+THREADS_FIELD: Final = "rq_ses_threads"
+"""Field of a worker's hash: how many mails it sends at a time."""
+
+RETRIED_FIELD: Final = "rq_ses_retried"
+"""Field of a worker's hash: how many attempts it has made that are to be made again."""
 
 KEY_MEMORY: Final = 86_400
 """Seconds an idempotency key is remembered at least after its mail was sent."""
@@ -80,6 +89,11 @@ PREFIX: Final = f"{RQ_KEY_PREFIX}:"
 JOB_PREFIX: Final = f"{PREFIX}job:"
 QUEUES_KEY: Final = f"{PREFIX}queues"
 SUSPENDED_KEY: Final = f"{PREFIX}suspended"
+SCRATCH_KEY: Final = f"{PREFIX}ses:scratch"
+"""A key of no meaning: scripts begin with its deletion, and make there what is then moved as a whole."""
+
+DURABLE_KEY: Final = f"{PREFIX}ses:durable"
+"""Every durable call writes it last; see rq_ses.outbox.durability."""
 
 _QUEUE: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.:-]{0,98}[A-Za-z0-9_])?")
 """rq-dashboard prints the names of queues unescaped, so none may hold markup."""

@@ -165,8 +165,8 @@ def test_an_enqueueing(redis: Redis) -> None:
         keys = ["new", "canceled", "unlisted"]
         wanted: list[Any] = [Submission(mail(), key) for key in keys]
         wanted += [Submission(mail(), key, delay=3600) for key in ("unscheduled", "later")]
-        script = Breakable(redis, world.outbox._script)
-        world.outbox._script = script  # type: ignore[assignment]
+        script = Breakable(redis, world.outbox._enqueueing._script)
+        world.outbox._enqueueing._script = script  # type: ignore[assignment]
         with suppress(Exception):
             script.at = number
             world.outbox.send_many(wanted)
@@ -184,8 +184,8 @@ def test_an_enqueueing(redis: Redis) -> None:
 def test_an_enqueueing_without_keys_whose_ids_have_no_job_is_dropped(redis: Redis) -> None:
     def act(number: int) -> None:
         world = World(redis)
-        script = Breakable(redis, world.outbox._script)
-        world.outbox._script = script  # type: ignore[assignment]
+        script = Breakable(redis, world.outbox._enqueueing._script)
+        world.outbox._enqueueing._script = script  # type: ignore[assignment]
         script.at = number
         with suppress(Exception):
             world.outbox.send_many([mail(), Submission(mail(), delay=0)])

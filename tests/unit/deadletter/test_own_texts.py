@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rq_ses import Message, explain
 from rq_ses.deadletter.cause import cause
 from rq_ses.deadletter.groups import Tally
-from rq_ses.deadletter.reading.letter import Entry, read_letter
+from rq_ses.deadletter.reading.deadletter import Entry, read_letter
 from rq_ses_worker.engine.senders import _internal_error
 from rq_ses_worker.lifecycle.retry import Failed, History, RetryPolicy, decide, expired, lost_worker
 from rq_ses_worker.lifecycle.task import JobRefused, read_job

@@ -13,13 +13,13 @@ from rq_ses import contract
 from rq_ses.deadletter.archive import Archive, Exported, Restored
 from rq_ses.deadletter.discarding import Discarded, Discarding
 from rq_ses.deadletter.groups import Groups, Tally
+from rq_ses.deadletter.reading.deadletter import DeadLetter
 from rq_ses.deadletter.reading.filter import Filter
-from rq_ses.deadletter.reading.letter import DeadLetter
 from rq_ses.deadletter.reading.reader import Passed, Reader
 from rq_ses.deadletter.reading.record import record
 from rq_ses.deadletter.resending import Resending, Resent
 from rq_ses.errors import RqSesError
-from rq_ses.server.connection import connect, own_client
+from rq_ses.server.location import Location
 from rq_ses.text.plaintext import one_line
 
 _SOCKET_TIMEOUT, _CONNECT_TIMEOUT = 30.0, 5.0
@@ -56,20 +56,13 @@ class DeadLetters:
         connection: Redis | None = None,
         queues: Sequence[str] = contract.queue_names(contract.DEFAULT_QUEUE),
     ) -> None:
-        if redis_url is not None and not isinstance(redis_url, str):
-            redis_url, connection = None, redis_url
-        if (redis_url is None) == (connection is None):
-            raise ValueError("DeadLetters needs either a redis_url or a connection: give exactly one of them")
+        server = Location.given(redis_url, connection, to="DeadLetters")
         if isinstance(queues, str) or not queues:
             raise ValueError(f"queues: {queues!r:.80} is no list of names: give one or more queues in a list")
-        waits = {"socket_timeout": _SOCKET_TIMEOUT, "connect_timeout": _CONNECT_TIMEOUT}
-        connection = (
-            connect(str(redis_url), **waits) if connection is None else own_client(connection, **waits)
-        )
+        self.connection = server.client(socket_timeout=_SOCKET_TIMEOUT, connect_timeout=_CONNECT_TIMEOUT)
         # A page is read while the one before it is worked on.
-        pool = connection.connection_pool
+        pool = self.connection.connection_pool
         pool.max_connections = max(pool.max_connections, 2)
-        self.connection: Redis = connection
         self.queues = tuple(dict.fromkeys(queues))
         self._reader = Reader(self.connection, self.queues)
         self._resending = Resending(self.connection, self._reader)

