@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rq_ses.gate import GateState
-from rq_ses.message.message import MAX_RECIPIENTS
+from rq_ses.message import limits
 from rq_ses.text.figures import figure
 from rq_ses_worker.doctor.finding import Finding, ok, variable
 
@@ -48,7 +48,7 @@ def _open(state: GateState, *, served: bool) -> Finding:
 
 def _day(state: GateState, left: float) -> Finding:
     text = f"{left:,.0f} of {state.quota or 0:,.0f} recipients of the day are left, by the workers' count"
-    if left >= MAX_RECIPIENTS:
+    if left >= limits.RECIPIENTS.most:
         # Any mail may go out.
         return ok("gate.quota", text)
     remedy = "ask AWS for a higher sending quota (Service Quotas), or spread the mails over more hours"

@@ -14,23 +14,12 @@ from email.policy import compat32
 from email.utils import getaddresses
 from typing import Any, Final
 
+from rq_ses.message import limits
 from rq_ses_worker.simulator.api.answers import NOT_JSON, Refused, bad_request, error
 
-# SES's limits of a message.
-# https://docs.aws.amazon.com/ses/latest/dg/quotas.html and the API reference of SendEmail
-MAX_RECIPIENTS: Final = 50
-MAX_HEADERS: Final = 15
-MAX_HEADER_NAME: Final = 126
-MAX_HEADER_VALUE: Final = 995
-MAX_TAG: Final = 256
-"""Characters of a tag's name, and of its value."""
-
-MAX_BYTES: Final = 41_943_040
-"""40 MB, attachments counted in base64."""
-
-_HEADER_NAME: Final = re.compile(rf"[!-9;-@A-~]{{1,{MAX_HEADER_NAME}}}")
-_HEADER_VALUE: Final = re.compile(rf"[ -~]{{1,{MAX_HEADER_VALUE}}}")
-_TAG: Final = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_TAG}}}")
+_HEADER_NAME: Final = re.compile(rf"[!-9;-@A-~]{{1,{limits.HEADER_NAME.most}}}")
+_HEADER_VALUE: Final = re.compile(rf"[ -~]{{1,{limits.HEADER_VALUE.most}}}")
+_TAG: Final = re.compile(rf"[A-Za-z0-9_-]{{1,{limits.TAG.most}}}")
 
 _LISTS: Final = ("ToAddresses", "CcAddresses", "BccAddresses")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
@@ -66,7 +55,7 @@ def read(body: bytes) -> Submission:
         case _:
             _check_template(_object(content["Template"], "content.template"))
     _check_pairs(request.get("EmailTags"), "emailTags", _TAG, _TAG)
-    if len(body) > MAX_BYTES:
+    if len(body) > limits.MESSAGE_SIZE.most:
         _check_size(content)
     for address in _strings(request, "ReplyToAddresses"):
         bare_address(address)
@@ -135,8 +124,8 @@ def _recipients(request: Mapping[str, Any], raw: Message | None) -> tuple[str, .
         found = [address for _, address in getaddresses(headers)]
     if not found:
         raise _bad("At least one recipient must be specified.")
-    if len(found) > MAX_RECIPIENTS:
-        raise _bad(f"Recipient count exceeds {MAX_RECIPIENTS}.")
+    if len(found) > limits.RECIPIENTS.most:
+        raise _bad(f"Recipient count exceeds {limits.RECIPIENTS.most}.")
     return tuple(bare_address(address) for address in found)
 
 
@@ -150,8 +139,10 @@ def _check_simple(simple: Mapping[str, Any]) -> None:
         _data(body[name], f"content.simple.body.{name.lower()}")
     headers = simple.get("Headers")
     _check_pairs(headers, "content.simple.headers", _HEADER_NAME, _HEADER_VALUE)
-    if headers is not None and len(headers) > MAX_HEADERS:
-        raise _constraint("content.simple.headers", f"have length less than or equal to {MAX_HEADERS}")
+    if headers is not None and len(headers) > limits.HEADERS.most:
+        raise _constraint(
+            "content.simple.headers", f"have length less than or equal to {limits.HEADERS.most}"
+        )
     for number, attachment in enumerate(_list(simple.get("Attachments"), "content.simple.attachments"), 1):
         where = f"content.simple.attachments.{number}.member"
         attachment = _object(attachment, where)
@@ -173,8 +164,8 @@ def _check_template(template: Mapping[str, Any]) -> None:
 def _check_size(content: Mapping[str, Any]) -> None:
     texts = (value for _, value in _walk(content) if isinstance(value, str))
     size = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
-    if size > MAX_BYTES:
-        raise _bad(f"Message length is more than {MAX_BYTES} bytes long: '{size}'.")
+    if size > limits.MESSAGE_SIZE.most:
+        raise _bad(f"Message length is more than {limits.MESSAGE_SIZE.most} bytes long: '{size}'.")
 
 
 def _walk(value: Any) -> Iterator[tuple[int, Any]]:
