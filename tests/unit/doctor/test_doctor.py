@@ -32,7 +32,7 @@ from rq_ses_worker.doctor.identity import candidates, judged_recipient, judged_s
 from rq_ses_worker.doctor.policy import policy
 from rq_ses_worker.doctor.report import as_json, show, summary
 from rq_ses_worker.doctor.server import COMMANDS, judged
-from rq_ses_worker.engine.preflight.preflight import ServerState
+from rq_ses_worker.engine.preflight.server import ServerState
 from rq_ses_worker.ses.account import Account, AccountRefused, Identity
 from rq_ses_worker.ses.credentials import Credentials, CredentialsUnavailable
 from rq_ses_worker.ses.outcome import Outcome, RateLimited, Terminal, Transient
