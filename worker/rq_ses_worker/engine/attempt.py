@@ -13,7 +13,8 @@
     Settlement   what the settler writes (lifecycle.records)
 
 `Attempts.make` is the walk; each step after it is pure. `rq_ses_worker.job.send` takes the same steps under a
-stock `rq worker`. What is made for each mail is a NamedTuple here: a frozen dataclass takes four times as long.
+stock `rq worker`. What is made for each mail is a NamedTuple here: a frozen dataclass takes four times as
+long.
 """
 
 from __future__ import annotations
@@ -142,6 +143,7 @@ class Attempt(NamedTuple):
     expires: float | None = None
     """Epoch seconds, by the server's clock, after which the mail must not be sent."""
     to: Sequence[str] = ()
+    """The mail's recipients, for the log."""
     probe: bool = False
     """The breaker is open, and how this attempt ends decides."""
 
@@ -165,9 +167,9 @@ class Attempt(NamedTuple):
     def ended(
         self, outcome: Outcome, at: float, clock: float = 0.0, seconds: float = 0.0, *, asked: bool = True
     ) -> Ending:
-        """Return how it ended; it counts if SES was `asked`.
+        """Return how it ended: when, by both clocks (see Ending), and after how many seconds.
 
-        But the attempt of a probe doesn't count that failed through no fault of its mail.
+        It counts if SES was `asked`, unless it is that of a probe which failed through no fault of its mail.
         """
         excused = self.probe and asked and is_excused(outcome)
         history = self.history.after(outcome, at) if asked and not excused else self.history
