@@ -33,12 +33,12 @@ class Heartbeat:
     """A thread that beats until the worker ends, or one of its vital threads has died.
 
     Args:
-        worker: shown among RQ's.
+        worker: is kept among RQ's.
         lifecycle: renews leases.
-        shared: those that are held.
-        senders: as long as these and
-        settler: live, so does the process, for whoever asks
-        tally: for its health.
+        shared: has the leases that are held.
+        senders: no beat is told without all of them.
+        settler: nor without it.
+        tally: is told of each beat, for whoever asks for this process's health.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ from rq.worker import BaseWorker, WorkerStatus
 
 from rq_ses import contract
 from rq_ses.text.plaintext import one_line
-from rq_ses_worker.engine.commands import obey
+from rq_ses_worker.engine.rqcommands import obey
 from rq_ses_worker.engine.threads.outage import out_of_memory, passes
 from rq_ses_worker.engine.threads.shared import Shared
 from rq_ses_worker.logging import events
