@@ -24,7 +24,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from rq_ses.message.message import Message
 from rq_ses.server.serverclock import ServerClock
@@ -47,6 +47,9 @@ from rq_ses_worker.logging import events
 from rq_ses_worker.ses.outcome import Outcome, Sent, Terminal, Transient, hinted, is_hearsay
 
 log = logging.getLogger(__name__)
+
+_UNTRIED: Final = History()
+"""Of a mail that nobody has tried: most are sent at their first attempt, and needn't have one made."""
 
 
 class Client(Protocol):
@@ -150,7 +153,7 @@ class Attempt(NamedTuple):
     @classmethod
     def of(cls, claim: Claim, task: Task | Terminal, policy: RetryPolicy) -> Attempt:
         """Return the attempt that a claim asks for."""
-        history = History.from_meta(claim.meta, fresh=claim.fresh)
+        history = History.from_meta(claim.meta, fresh=claim.fresh) if claim.meta else _UNTRIED
         if isinstance(task, Terminal):
             return cls(history, policy, probe=claim.probe)
         own = policy.for_mail(task.on_unknown)
