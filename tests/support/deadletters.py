@@ -9,7 +9,7 @@ from typing import Any, Final
 from redis import Redis
 
 from rq_ses import Message, Outbox, Submission, contract
-from rq_ses_worker.engine.senders import settlement
+from rq_ses_worker.engine.attempt import Attempt, judge, settlement
 from rq_ses_worker.lifecycle.retry import History, RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.ses.outcome import Outcome, RateLimited, Terminal, Transient
@@ -69,9 +69,11 @@ def fail_queued(
             this = outcome or rejected() if not isinstance(outcome, Sequence) else outcome[place]
             assert isinstance(this, RateLimited | Transient | Terminal)
             history = History.from_meta(claim.meta, fresh=claim.fresh)
-            for one in (*earlier, this):
+            for one in earlier:
                 history = history.after(one, ended.timestamp())
-            settlements.append(settlement(claim.lease, this, history, POLICY, ended=ended, ended_clock=0.0))
+            attempt = Attempt(history, POLICY)
+            ending = attempt.ended(this, ended.timestamp(), asked=True)
+            settlements.append(settlement(claim.lease, attempt, ending, judge(attempt, ending)))
             place += 1
         assert set(lifecycle.settle(settlements, clock=0.0)) == {"done"}
 

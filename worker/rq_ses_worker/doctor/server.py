@@ -14,8 +14,8 @@ from redis import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
 from rq_ses_worker.doctor.finding import Finding, Severity, ok, variable
-from rq_ses_worker.engine.preflight.preflight import ServerState, judge, read_state
 from rq_ses_worker.engine.preflight.rights import COMMANDS, missing_rights
+from rq_ses_worker.engine.preflight.server import ServerState, judge, read_state
 from rq_ses_worker.ses.wire.url import is_loopback
 
 PINGS: Final = 21

@@ -20,8 +20,8 @@ class PartDied(Exception):
         super().__init__(f"the worker's {part} has died")
 
 
-class Parts:
-    """Starts the threads of one worker, and knows of the first that dies.
+class VitalThreads:
+    """Makes the threads of one worker, and knows of the first that dies.
 
     Args:
         died: called when one has died.
@@ -32,7 +32,7 @@ class Parts:
         self._cause: Denied | PartDied | None = None
 
     @property
-    def whole(self) -> bool:
+    def all_live(self) -> bool:
         """Whether none has died."""
         return self._cause is None
 
@@ -42,10 +42,10 @@ class Parts:
             raise self._cause
 
     def thread(self, name: str, work: Callable[[], None]) -> threading.Thread:
-        """Return a thread of the worker's that does `work`."""
-        return threading.Thread(target=self._guarded, args=(name, work), name=name, daemon=True)
+        """Return a thread that does `work`; it isn't started yet."""
+        return threading.Thread(target=self._watched, args=(name, work), name=name, daemon=True)
 
-    def _guarded(self, name: str, work: Callable[[], None]) -> None:
+    def _watched(self, name: str, work: Callable[[], None]) -> None:
         try:
             work()
         except Denied as exc:

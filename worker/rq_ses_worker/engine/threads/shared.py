@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from rq_ses.server.serverclock import ServerClock
 from rq_ses_worker.account.brake import Brake
 from rq_ses_worker.engine.threads.outage import Trouble
-from rq_ses_worker.engine.threads.parts import Parts
+from rq_ses_worker.engine.threads.vital import VitalThreads
 from rq_ses_worker.lifecycle.leases import Leases
 
 
 @dataclass(slots=True)
-class Shift:
-    """One run of a worker: what it holds, how SES and Redis have been, whether all of its threads live."""
+class Shared:
+    """What a worker holds, how SES and Redis have been, and whether all of its threads live."""
 
     leases: Leases
     clock: ServerClock = field(default_factory=ServerClock)
@@ -23,7 +23,11 @@ class Shift:
     trouble: Trouble = field(default_factory=Trouble)
     wake: threading.Event = field(default_factory=threading.Event)
     """Set when the dispatcher may have something to do."""
-    parts: Parts = field(init=False)
+    closing: threading.Event = field(default_factory=threading.Event)
+    """Set when the worker ends: nothing periodic is begun any more."""
+    suspended: bool = False
+    """The last claim found RQ's workers suspended (`rq suspend`)."""
+    threads: VitalThreads = field(init=False)
 
     def __post_init__(self) -> None:
-        self.parts = Parts(self.wake.set)
+        self.threads = VitalThreads(self.wake.set)

@@ -17,7 +17,7 @@ log = logging.getLogger("rq_ses_worker.engine.settler")
 sent_log = logging.getLogger(SENT_LOGGER)
 
 
-class Telling:
+class OutcomeLog:
     """Logs outcomes; `queues` are the names, in the order of the leases' places."""
 
     def __init__(self, queues: Sequence[str]) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 from typing import Final, Protocol
 
 from redis.exceptions import RedisError
 
 from rq_ses.text.figures import figure
 from rq_ses.text.plaintext import one_line
-from rq_ses_worker.engine.threads.parts import Parts
+from rq_ses_worker.engine.threads.shared import Shared
+from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.logging import events
 from rq_ses_worker.server.denial import raise_if_denied
 from rq_ses_worker.ses.account import Account, AccountRefused
@@ -28,40 +28,33 @@ ASK_AGAIN: Final = 60.0
 _DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException"})
 
 
-class Oracle(Protocol):
+class AccountClient(Protocol):
     """What can tell an account's limits: SesClient, or a stand-in of a test. Raises AccountRefused."""
 
     def get_account(self) -> Account: ...
 
 
-class Quota:
-    """The thread that asks.
+class LimitsReader:
+    """The thread that asks, and keeps what SES tells in Redis.
 
     Args:
-        oracle: asked for the account.
-        learn: takes the account (None where it can't be had), and the seconds until it is asked again.
-        told: called when the answer is in Redis.
-        parts: watches over its thread.
+        client: asked for the account.
+        lifecycle: learns the account (None where it can't be had), and the seconds until it is asked again.
+        shared: woken when the answer is in Redis.
     """
 
-    def __init__(
-        self,
-        oracle: Oracle,
-        learn: Callable[[Account | None, float], None],
-        *,
-        told: Callable[[], None] = lambda: None,
-        parts: Parts | None = None,
-    ) -> None:
-        self._oracle = oracle
-        self._learn = learn
-        self._told = told
+    def __init__(self, client: AccountClient, lifecycle: Lifecycle, shared: Shared) -> None:
+        self._client = client
+        self._lifecycle = lifecycle
+        self._shared = shared
         self._due = threading.Event()
         self._stopping = False
         self._known: tuple[float, float] | None = None
         self._complained = ""
-        self._thread = (parts or Parts()).thread("quota", self._work)
+        self._thread = shared.threads.thread("quota", self._work)
 
     def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def ask(self) -> None:
@@ -88,16 +81,16 @@ class Quota:
 
     def _ask_once(self) -> None:
         try:
-            account = self._oracle.get_account()
+            account = self._client.get_account()
         except AccountRefused as exc:
             self._complain(exc)
             denied = isinstance(exc.outcome, Terminal)
-            self._learn(None, ASK_EVERY if denied else ASK_AGAIN)
+            self._lifecycle.learn(None, ask_again=ASK_EVERY if denied else ASK_AGAIN)
         else:
             self._complained = ""
             self._tell(account)
-            self._learn(account, ASK_EVERY)
-        self._told()
+            self._lifecycle.learn(account, ask_again=ASK_EVERY)
+        self._shared.wake.set()
 
     def _complain(self, exc: AccountRefused) -> None:
         code = str(exc.outcome.code)
