@@ -140,7 +140,7 @@ def gates(connection: Redis) -> list[tuple[str, str]]:
         key.decode("utf-8", "replace").removeprefix(prefix) for key in client.scan_iter(f"{prefix}*", 1000)
     }
     with client.pipeline(transaction=False) as pipeline:
-        for key in client.smembers(f"{contract.PREFIX}workers"):
+        for key in client.smembers(contract.WORKERS_KEY):
             pipeline.hget(key, contract.ACCOUNT_FIELD)
         named = pipeline.execute(raise_on_error=False)
     found |= {name.decode("utf-8", "replace") for name in named if isinstance(name, bytes)}

@@ -47,8 +47,9 @@ class World:
         self.ours = Lifecycle(redis, [QUEUE], "ours", "a" * 16, 30.0)
         self.other = Lifecycle(redis, [QUEUE], "other", "b" * 16, 30.0)
         self.scripts: dict[str, Breakable] = {}
-        for name, script in self.ours._scripts.items():
-            self.ours._scripts[name] = self.scripts[name] = Breakable(redis, script)
+        for scripts in (self.ours._scripts, self.ours._gate._scripts):
+            for name, script in scripts.items():
+                scripts[name] = self.scripts[name] = Breakable(redis, script)
         self.sent: Counter[str] = Counter()
         """How often each mail went out."""
 

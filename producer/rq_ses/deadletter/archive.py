@@ -22,8 +22,6 @@ LINE_LIMIT: Final = 128 * 1024 * 1024
 BATCH: Final = 200
 BATCH_BYTES: Final = 4 * 1024 * 1024
 
-_SCRATCH: Final = f"{contract.PREFIX}ses:scratch"
-
 
 @dataclass(slots=True)
 class Exported:
@@ -61,7 +59,7 @@ class Archive:
 
     def __init__(self, connection: Redis) -> None:
         self._script = connection.register_script(
-            files("rq_ses.deadletter").joinpath("restore.lua").read_text("utf-8")
+            contract.LUA_CONSTANTS + files("rq_ses.deadletter").joinpath("restore.lua").read_text("utf-8")
         )
 
     def restore(
@@ -106,7 +104,7 @@ class Archive:
             contract.registry_key("failed", queue),
             contract.queue_key(queue),
             contract.QUEUES_KEY,
-            _SCRATCH,
+            contract.SCRATCH_KEY,
         ]
         args: list[Any] = [contract.JOB_PREFIX, RESULTS_PREFIX, queue, contract.wake_channel(queue)]
         args += [contract.KEY_FIELD, contract.RECIPIENTS_FIELD]

@@ -26,7 +26,6 @@ from rq_ses.text.plaintext import one_line
 
 _SOCKET_TIMEOUT, _CONNECT_TIMEOUT = 10.0, 5.0
 _REGISTRIES: Final = ("scheduled", "finished", "failed", "canceled", "deferred")
-_EXECUTIONS: Final = f"{contract.PREFIX}executions:"
 _WAITING: Final = ("queued", "scheduled")
 
 
@@ -134,7 +133,7 @@ class Mails:
             pipeline.hstrlen(job, "data")
             pipeline.ttl(job)
             pipeline.xrevrange(RESULTS_PREFIX.encode() + name, count=1)
-            pipeline.exists(_EXECUTIONS.encode() + name)
+            pipeline.exists(contract.EXECUTIONS_PREFIX.encode() + name)
             for queue in self._queues:
                 pipeline.lpos(contract.queue_key(queue), name)
                 for kind in _REGISTRIES:

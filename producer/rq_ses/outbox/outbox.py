@@ -95,7 +95,7 @@ class Outbox:
         )
         self._insistence = Insistence(self.connection, enqueue_timeout)
         self._beyond = durable
-        lua = files("rq_ses.outbox").joinpath("enqueue.lua").read_text("utf-8")
+        lua = contract.LUA_CONSTANTS + files("rq_ses.outbox").joinpath("enqueue.lua").read_text("utf-8")
         self._script = self.connection.register_script(lua)
         self._told = False
         self._durability = Durability(

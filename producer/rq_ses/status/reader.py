@@ -32,8 +32,6 @@ LEASES: Final = 2000
 WORKERS: Final = 2000
 ACCOUNTS: Final = 10
 
-_WORKERS_KEY: Final = f"{contract.PREFIX}workers"
-_EXECUTION: Final = f"{contract.PREFIX}execution:"
 _FIELDS: Final = (
     *("hostname", "pid", "state", "queues", "birth", "death", "last_heartbeat"),
     *("successful_job_count", "failed_job_count", "rq_ses_retried", "total_working_time"),
@@ -72,7 +70,7 @@ def _snapshot(
     client: Any, queues: Sequence[str], account: tuple[str, str] | None, mails: int, *, workers: bool
 ) -> Snapshot:
     with client.pipeline(transaction=False) as pipeline:
-        pipeline.time().exists(contract.SUSPENDED_KEY).smembers(_WORKERS_KEY)
+        pipeline.time().exists(contract.SUSPENDED_KEY).smembers(contract.WORKERS_KEY)
         for queue in queues:
             _ask_about_queue(pipeline, queue)
         clock, suspended, keys, *about_queues = pipeline.execute(raise_on_error=False)
@@ -89,7 +87,7 @@ def _snapshot(
         for job_id in (job_id for front in fronts for job_id in front):
             pipeline.hget(contract.JOB_PREFIX.encode() + job_id, "enqueued_at")
         for member in (member for held in leases for member in held):
-            pipeline.hmget(_EXECUTION.encode() + member, "worker_name", "created_at")
+            pipeline.hmget(contract.EXECUTION_PREFIX.encode() + member, "worker_name", "created_at")
         for key in names:
             pipeline.hmget(key, *_FIELDS)
         answers = iter(pipeline.execute(raise_on_error=False))
@@ -211,7 +209,7 @@ def _worker(key: bytes, answer: Any, held_by: dict[str, int], now: float) -> Wor
     beat, born = _moment(values.get("last_heartbeat")), _moment(values.get("birth"))
     if (beat is None and born is None) or values.get("death"):
         return None  # RQ forgets it with its next maintenance
-    name = _text(key.removeprefix(f"{contract.PREFIX}worker:".encode()))
+    name = _text(key.removeprefix(contract.WORKER_PREFIX.encode()))
     pid, threads = _number(values["pid"]), _number(values["rq_ses_threads"])
     state = _text(values["state"], 20)
     named = _ACCOUNT.fullmatch(_text(values["rq_ses_account"], 200))
@@ -241,7 +239,7 @@ def served_accounts(connection: Redis) -> frozenset[tuple[str, str]]:
     Raises redis.exceptions.RedisError.
     """
     client: Any = connection
-    names = sorted(client.smembers(_WORKERS_KEY))[:WORKERS]
+    names = sorted(client.smembers(contract.WORKERS_KEY))[:WORKERS]
     with client.pipeline(transaction=False) as pipeline:
         for name in names:
             pipeline.hmget(name, *_FIELDS)

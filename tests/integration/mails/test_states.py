@@ -5,6 +5,7 @@ The table in docs/concepts.md says the same in words.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -385,7 +386,10 @@ def test_a_failed_mail_whose_time_is_over_is_none_any_more(keyed: Keyed) -> None
 @pytest.mark.parametrize("script", ["settle", "sweep", "audit", "restore", "enqueue"])
 def test_every_script_gives_a_failed_mail_the_same_grace(script: str) -> None:
     [path] = [p for root in (rq_ses, rq_ses_worker) for p in Path(root.__path__[0]).rglob(f"{script}.lua")]
-    assert f"local GRACE = {contract.FAILED_GRACE} --" in path.read_text()
+    assert f"local FAILED_GRACE = {contract.FAILED_GRACE}\n" == contract.LUA_CONSTANTS
+    text = path.read_text()
+    assert re.search(r"\bFAILED_GRACE\b", text), "the script knows it"
+    assert not re.search(r"FAILED_GRACE *=|\b3600\b", text), "and says no other"
 
 
 def test_one_worker_at_a_time_sweeps(redis: Redis) -> None:

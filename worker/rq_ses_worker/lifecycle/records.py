@@ -10,9 +10,14 @@ from typing import Any, Literal
 from zlib import compress
 
 from rq_ses import contract
+from rq_ses_worker.lifecycle.execution import is_fresh
 from rq_ses_worker.ses.outcome import Outcome
 
+Action = Literal["sent", "retry", "failed", "back"]
+"""What settle does with a mail: a receipt, a later try, the failed registry, or the front of its queue."""
+
 Word = Literal["done", "late", "lost", "canceled", "accepted", "vanished", "broken"]
+"""What became of a settlement (settle.lua)."""
 
 
 class Suspended(Exception):
@@ -27,6 +32,16 @@ class Lease:
     """Place of the queue among the worker's queues."""
     job_id: str
     execution: str
+
+    @property
+    def member(self) -> str:
+        """`JOB:EXECUTION`: its name in the started registry, among the leases, and of its hash."""
+        return f"{self.job_id}:{self.execution}"
+
+    @property
+    def fresh(self) -> bool:
+        """Nobody had tried the job when it was claimed (Claim.fresh)."""
+        return is_fresh(self.execution)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +75,7 @@ class Settlement:
     """How an execution ended, ready to be written; `fields` are those of settle.lua for its action."""
 
     lease: Lease
-    action: Literal["sent", "retry", "failed", "back"]
+    action: Action
     ended: datetime
     meta: dict[str, Any]
     """What the job's meta becomes; `back` with an empty one leaves it as it is."""

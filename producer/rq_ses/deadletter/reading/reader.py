@@ -33,7 +33,7 @@ RESENT_FIELD: Final = "rq_ses_resent_at"
 DATA_ALONG: Final = 65_536
 """Bytes of a payload that comes with the rest of its mail; larger ones are fetched by themselves."""
 
-RESULTS_PREFIX: Final = f"{contract.PREFIX}results:"
+RESULTS_PREFIX: Final = contract.RESULTS_PREFIX
 
 _Found = tuple[DeadLetter, bytes]
 
