@@ -23,6 +23,7 @@ from rq.serializers import JSONSerializer
 
 from rq_ses import Outbox, contract
 from rq_ses_worker.audit import audit as audit_module
+from rq_ses_worker.audit import scan as scan_module
 from rq_ses_worker.audit.audit import Audit, Report
 from rq_ses_worker.audit.command import audit as command
 from rq_ses_worker.engine.sweeper import Sweeper
@@ -455,8 +456,8 @@ def test_a_job_that_is_only_in_motion_between_two_looks_is_not_reported(redis: R
 def test_an_audit_beside_busy_workers_finds_orphans_alone_and_doubles_nothing(
     redis: Redis, redis_url: str, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("BATCH", "LOOKS"):
-        monkeypatch.setattr(audit_module, name, 50)
+    monkeypatch.setattr(audit_module, "LOOKS", 50)
+    monkeypatch.setattr(scan_module, "BATCH", 50)
     orphans = {r.job_id for r in outbox.send_many([mail() for _ in range(120)])}
     redis.delete(LIST)
     outbox.send_many(mail() for _ in range(500))
