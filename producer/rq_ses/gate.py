@@ -43,7 +43,7 @@ _FORGET: Final = 2.0
 """As in account/gate.lua of the worker: growth of a lowered rate a second; when one without bound is over."""
 
 _DAY: Final = 86_400.0
-"""Seconds for which an answer about the day's quota counts, as in lifecycle/claim.lua."""
+"""Seconds for which an answer about the day's quota counts, as in account/gate.lua of the worker."""
 
 
 @dataclass(frozen=True, slots=True)
