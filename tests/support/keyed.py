@@ -11,9 +11,9 @@ from redis import Redis
 
 from rq_ses import IdempotencyConflict, Outbox, Receipt, contract
 from rq_ses_worker.audit.audit import Audit, Report
+from rq_ses_worker.audit.sweep import Sweep
 from rq_ses_worker.lifecycle.records import Settlement, failed_fields, sent_fields
 from rq_ses_worker.lifecycle.retry import RetryPolicy
-from rq_ses_worker.lifecycle.sweep import Sweep
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from support.mail import fetch, mail
 

@@ -14,9 +14,9 @@ from redis.exceptions import ResponseError
 from rq_ses import Outbox, contract
 from rq_ses.server.refusal import is_denied
 from rq_ses_worker.audit.audit import Audit
+from rq_ses_worker.audit.sweep import Sweep
 from rq_ses_worker.lifecycle.records import Claim, Lease, Settlement, failed_fields, sent_fields
 from rq_ses_worker.lifecycle.retry import RetryPolicy
-from rq_ses_worker.lifecycle.sweep import Sweep
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from support.accounting import PLACES
 from support.breaking import Breakable

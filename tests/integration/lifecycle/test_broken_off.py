@@ -21,9 +21,9 @@ from redis.exceptions import ResponseError
 from rq_ses import Submission, contract
 from rq_ses.deadletter import DeadLetters
 from rq_ses_worker.audit.audit import Audit
+from rq_ses_worker.audit.sweep import Sweep
 from rq_ses_worker.lifecycle.records import Claim, Settlement
 from rq_ses_worker.lifecycle.retry import RetryPolicy
-from rq_ses_worker.lifecycle.sweep import Sweep
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from support.breaking import Breakable, each_break
 from support.mail import fetch, mail

@@ -15,9 +15,9 @@ from redis import Redis
 import rq_ses
 import rq_ses_worker
 from rq_ses import Outbox, Receipt, contract
+from rq_ses_worker.audit.sweep import Sweep
 from rq_ses_worker.engine.sweeper import Sweeper
 from rq_ses_worker.lifecycle.records import Settlement, sent_fields
-from rq_ses_worker.lifecycle.sweep import Sweep
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from support.keyed import JOB, JOB_ID, Keyed, registry
 from support.mail import fetch, mail
@@ -60,7 +60,7 @@ def test_a_mail_that_is_to_be_sent_and_has_a_time_to_live_loses_it(
 def test_a_sweep_looks_at_every_entry_of_a_long_queue_and_takes_nothing_else_off(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rq_ses_worker.lifecycle.sweep.CHUNK", 7)
+    monkeypatch.setattr("rq_ses_worker.audit.sweep.CHUNK", 7)
     outbox = Outbox(redis)
     ids = [receipt.job_id for receipt in outbox.send_many([mail() for _ in range(40)])]
     later = [outbox.send(mail(), delay=60 + n).job_id for n in range(20)]
@@ -77,8 +77,8 @@ def test_a_sweep_looks_at_every_entry_of_a_long_queue_and_takes_nothing_else_off
 def test_of_a_long_queue_each_sweep_looks_at_the_end_and_at_another_part(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rq_ses_worker.lifecycle.sweep.CHUNK", 5)
-    monkeypatch.setattr("rq_ses_worker.lifecycle.sweep.SLICE", 10)
+    monkeypatch.setattr("rq_ses_worker.audit.sweep.CHUNK", 5)
+    monkeypatch.setattr("rq_ses_worker.audit.sweep.SLICE", 10)
     ids = [receipt.job_id for receipt in Outbox(redis).send_many([mail() for _ in range(45)])]
     for job_id in ids:
         redis.expire(contract.JOB_PREFIX + job_id, 1000)

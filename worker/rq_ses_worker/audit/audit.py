@@ -26,9 +26,9 @@ from rq_ses_worker.audit.lost import resolved
 from rq_ses_worker.audit.placement import Placement, Verdict, judge, read_placement
 from rq_ses_worker.audit.places import Places
 from rq_ses_worker.audit.scan import Scan, Suspect
+from rq_ses_worker.audit.sweep import Sweep
 from rq_ses_worker.lifecycle.records import failed_fields
 from rq_ses_worker.lifecycle.retry import RetryPolicy
-from rq_ses_worker.lifecycle.sweep import Sweep
 
 LOOKS: Final = 100
 """Suspects up to which each is searched for in the list by itself; for more, the list is read anew."""

@@ -8,7 +8,7 @@ from typing import Any
 from rq_ses import states
 from rq_ses.text.plaintext import one_line
 from rq_ses_worker.audit.placement import Placement, Repair
-from rq_ses_worker.lifecycle.execution import is_fresh
+from rq_ses_worker.lifecycle.records import is_fresh
 from rq_ses_worker.lifecycle.retry import WORKER_LOST, Failed, History, RetryPolicy, decide, lost_worker
 from rq_ses_worker.lifecycle.task import Task
 from rq_ses_worker.ses.outcome import hinted

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Final
 
 from rq_ses import states
-from rq_ses_worker.lifecycle.execution import is_ours
+from rq_ses_worker.lifecycle.records import is_ours
 
 INTERMEDIATE: Final = 60.0
 """Seconds for which a living stock worker may keep a job in RQ's intermediate list; RQ's own minute."""

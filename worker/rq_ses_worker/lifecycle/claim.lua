@@ -14,7 +14,7 @@
 --       blob: of each job a head (queue's place, 1 where RQ has blanked started_at (a new or requeued job), 1
 --       where it carries callbacks or webhooks, lengths of the rest) and id, data, meta, enqueued_at.
 --       An execution's id is the prefix, its number (counted on in the order of the blob) in eight hexadecimal
---       digits, and the fresh digit (execution.py).
+--       digits, and the fresh digit (records.py).
 --       Dropped: an id that RQ wouldn't make, or whose hash is gone, isn't a job, or isn't queued (canceled,
 --       or in the list twice).
 --       A queue one of whose keys isn't of RQ's type is passed over; that is an error if nothing else was claimed.

@@ -11,7 +11,6 @@ from typing import Any, Final
 from rq.utils import utcformat
 
 from rq_ses_worker.account.gate import View
-from rq_ses_worker.lifecycle.execution import execution_id
 from rq_ses_worker.lifecycle.records import Claim, Lease, Overdue, Settlement
 
 _HEAD: Final = struct.Struct(">BBBBIII")
@@ -47,7 +46,7 @@ def _claims(blob: bytes, prefix: str, number: int, *, probe: bool) -> Iterator[C
         data = blob[id_end : id_end + data_size]
         meta = blob[id_end + data_size : id_end + data_size + meta_size]
         at = id_end + data_size + meta_size + date_size
-        lease = Lease(queue, job_id, execution_id(prefix, number, fresh=fresh))
+        lease = Lease(queue, job_id, f"{prefix}{number:08x}{fresh}")
         yield Claim(lease, data, meta, bool(fresh), bool(hooked), probe, queued_at=blob[at - date_size : at])
         number += 1
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from zlib import compress
 
 from rq_ses import contract
-from rq_ses_worker.lifecycle.execution import is_fresh
 from rq_ses_worker.ses.outcome import Outcome
+
+_EXECUTION: Final = re.compile(r"[0-9a-f]{24}[01]")
+"""An execution's id as claim.lua makes it: the process's prefix (16 digits), the claim's number (8), and 1
+where the job is fresh. RQ's own ids are uuids."""
 
 Action = Literal["sent", "retry", "failed", "back"]
 """What settle does with a mail: a receipt, a later try, the failed registry, or the front of its queue."""
@@ -22,6 +26,16 @@ Word = Literal["done", "late", "lost", "canceled", "accepted", "vanished", "brok
 
 class Suspended(Exception):
     """Raised by `claim` while RQ's workers are suspended (`rq suspend`)."""
+
+
+def is_ours(execution: str) -> bool:
+    """Tell whether one of our workers has given an execution this id, and none of RQ's own."""
+    return _EXECUTION.fullmatch(execution) is not None
+
+
+def is_fresh(execution: str) -> bool:
+    """Tell whether nobody had tried the job when this execution of ours was claimed (Claim.fresh)."""
+    return execution.endswith("1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +54,7 @@ class Lease:
 
     @property
     def fresh(self) -> bool:
-        """Nobody had tried the job when it was claimed (Claim.fresh)."""
+        """Nobody had tried the job when it was claimed."""
         return is_fresh(self.execution)
 
 

@@ -17,7 +17,8 @@ from redis.exceptions import ResponseError
 from rq_ses import contract, states
 from rq_ses.server.refusal import is_denied
 from rq_ses_worker.account import gate
-from rq_ses_worker.lifecycle import sweep, transitions
+from rq_ses_worker.audit import sweep
+from rq_ses_worker.lifecycle import transitions
 from rq_ses_worker.server.scripts import lua
 
 _CALL: Final = re.compile(r"\b(?:redis\.p?call|typed)\('([A-Z]+)'")

@@ -15,7 +15,7 @@ from redis import Redis
 from rq_ses import contract, states
 from rq_ses_worker.server.scripts import TYPED, Parts, lua
 
-SCRIPT: Final[Parts] = (TYPED, "lifecycle/sweep")
+SCRIPT: Final[Parts] = (TYPED, "audit/sweep")
 
 CHUNK: Final = 500
 """Entries a step looks at: a millisecond or two of the server."""
