@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from rq.utils import utcformat
 
@@ -17,8 +16,7 @@ _HEAD: Final = struct.Struct(">BBBBIII")
 """Of each job that claim hands out: queue, fresh, hooked, sizes of date, id, data and meta."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """What a claim replied."""
 
     claims: list[Claim]

@@ -173,10 +173,11 @@ class Lifecycle:
         worked = sum(settlement.seconds for settlement in settlements)
         args = [*_PREFIXES, contract.RESULTS_PREFIX, self._worker_name, *_RECEIPT]
         args += [f"{worked:.6f}", encode_settlements(settlements, clock)]
-        call = Call(self._scripts["settle"], self._keys.settle, args)
+        settle, keys = self._scripts["settle"], self._keys.settle
         seen = observed(settlements)
         if not seen.tells(self.view):
-            return [word.decode() for word in call.run()]
+            return [word.decode() for word in settle(keys=keys, args=args)]
+        call = Call(settle, keys, args)
         words, told = run_together(self._connection, [call, self._gate.observe(seen)])
         if isinstance(words, Exception):
             raise words
