@@ -35,6 +35,7 @@ STREAK: Final = 24
 than 60 go out in an outage of 20 s, those under way and the probes included."""
 
 BREAKER_OPEN: Final[frozenset[Refusal]] = frozenset({"open", "manual", "probing", "probe"})
+"""Refusals of a breaker that isn't closed."""
 
 
 @dataclass(frozen=True, slots=True)
