@@ -56,6 +56,9 @@ FAILED_GRACE: Final = 3600
 RQ's requeue leaves the job's time to live on it: the mail must not end in the queue before anybody comes by.
 """
 
+LUA_CONSTANTS: Final = f"local FAILED_GRACE = {FAILED_GRACE}\n"
+"""Put in front of the Lua scripts that need them: numbers that they share with Python."""
+
 YEARS: Final = 315_360_000
 """Ten of them in seconds: more is a mistake, wherever a time is asked for."""
 
@@ -87,6 +90,16 @@ DESCRIPTION_LIMIT: Final = 120
 
 PREFIX: Final = f"{RQ_KEY_PREFIX}:"
 JOB_PREFIX: Final = f"{PREFIX}job:"
+EXECUTION_PREFIX: Final = f"{PREFIX}execution:"
+"""Hash of an execution, by `JOB:EXECUTION`."""
+EXECUTIONS_PREFIX: Final = f"{PREFIX}executions:"
+"""Sorted set of a job's executions, by the job's id."""
+RESULTS_PREFIX: Final = f"{PREFIX}results:"
+"""Stream of RQ's Results of a job, by the job's id."""
+WORKER_PREFIX: Final = f"{PREFIX}worker:"
+"""Hash of a worker, by its name."""
+WORKERS_KEY: Final = f"{PREFIX}workers"
+"""Set of the keys of all workers that are, or were, registered."""
 QUEUES_KEY: Final = f"{PREFIX}queues"
 SUSPENDED_KEY: Final = f"{PREFIX}suspended"
 SCRATCH_KEY: Final = f"{PREFIX}ses:scratch"
@@ -123,9 +136,14 @@ def queue_key(queue: str) -> str:
     return f"{PREFIX}queue:{queue}"
 
 
+def intermediate_key(queue: str) -> str:
+    """List in which a stock worker keeps a job it has taken and not yet started."""
+    return f"{queue_key(queue)}:intermediate"
+
+
 def workers_key(queue: str) -> str:
     """Set of the keys of the workers that are, or were, at a queue."""
-    return f"{PREFIX}workers:{queue}"
+    return f"{WORKERS_KEY}:{queue}"
 
 
 def registry_key(kind: str, queue: str) -> str:

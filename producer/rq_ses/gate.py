@@ -43,7 +43,7 @@ _FORGET: Final = 2.0
 """As in account/gate.lua of the worker: growth of a lowered rate a second; when one without bound is over."""
 
 _DAY: Final = 86_400.0
-"""Seconds for which an answer about the day's quota counts, as in lifecycle/claim.lua."""
+"""Seconds for which an answer about the day's quota counts, as in account/gate.lua of the worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ def gates(connection: Redis) -> list[tuple[str, str]]:
         key.decode("utf-8", "replace").removeprefix(prefix) for key in client.scan_iter(f"{prefix}*", 1000)
     }
     with client.pipeline(transaction=False) as pipeline:
-        for key in client.smembers(f"{contract.PREFIX}workers"):
+        for key in client.smembers(contract.WORKERS_KEY):
             pipeline.hget(key, contract.ACCOUNT_FIELD)
         named = pipeline.execute(raise_on_error=False)
     found |= {name.decode("utf-8", "replace") for name in named if isinstance(name, bytes)}

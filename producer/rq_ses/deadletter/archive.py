@@ -9,7 +9,6 @@ from typing import Any, BinaryIO, Final
 from redis import Redis
 
 from rq_ses import contract
-from rq_ses.deadletter.reading.reader import RESULTS_PREFIX
 from rq_ses.deadletter.reading.record import Row, read_record
 from rq_ses.outbox.batching import batches
 from rq_ses.server.script import registered
@@ -105,7 +104,7 @@ class Archive:
             contract.QUEUES_KEY,
             contract.SCRATCH_KEY,
         ]
-        args: list[Any] = [contract.JOB_PREFIX, RESULTS_PREFIX, queue, contract.wake_channel(queue)]
+        args: list[Any] = [contract.JOB_PREFIX, contract.RESULTS_PREFIX, queue, contract.wake_channel(queue)]
         args += [contract.KEY_FIELD, contract.RECIPIENTS_FIELD]
         for entry in batch:
             args += entry.fields

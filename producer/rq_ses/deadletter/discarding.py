@@ -12,7 +12,7 @@ from redis import Redis
 from rq_ses import contract
 from rq_ses.deadletter.reading.deadletter import DeadLetter
 from rq_ses.deadletter.reading.filter import Filter
-from rq_ses.deadletter.reading.reader import RESULTS_PREFIX, Passed, Reader, raw_id
+from rq_ses.deadletter.reading.reader import Passed, Reader, raw_id
 from rq_ses.interrupts import interrupts_held
 from rq_ses.outbox.ranges import checked_limit
 from rq_ses.server.script import registered
@@ -65,7 +65,7 @@ class Discarding:
         return result
 
     def _delete(self, queue: str, letters: Sequence[DeadLetter], result: Discarded) -> None:
-        args: list[Any] = [contract.JOB_PREFIX, RESULTS_PREFIX]
+        args: list[Any] = [contract.JOB_PREFIX, contract.RESULTS_PREFIX]
         for letter in letters:
             args += [raw_id(letter.job_id), letter.stamp]
         words = self._script(keys=[contract.registry_key(FAILED, queue)], args=args)

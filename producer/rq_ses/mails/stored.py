@@ -11,7 +11,7 @@ from redis.exceptions import RedisError, ResponseError
 from rq_ses import contract, states
 from rq_ses.contract import PRIORITIES, Priority
 from rq_ses.deadletter.reading.payload import is_ours
-from rq_ses.deadletter.reading.reader import RESULTS_PREFIX, job_key, raw_id
+from rq_ses.deadletter.reading.reader import job_key, raw_id
 from rq_ses.errors import RqSesError
 from rq_ses.server.jobdata import DATA_LIMIT
 from rq_ses.server.serverclock import epoch
@@ -25,8 +25,6 @@ _FIELDS: Final = (
 
 _REGISTRIES: Final = (states.SCHEDULED, *states.SETTLED, states.DEFERRED)
 """Where it is looked for; that a job is started is told by its lease."""
-
-_EXECUTIONS: Final = f"{contract.PREFIX}executions:"
 
 
 class MailNotFound(RqSesError, LookupError):
@@ -111,8 +109,8 @@ def _ask(connection: Any, queues: Sequence[str], job_id: str) -> Iterator[Any]:
         pipeline.hmget(job, *_FIELDS)
         pipeline.hstrlen(job, "data")
         pipeline.ttl(job)
-        pipeline.xrevrange(RESULTS_PREFIX.encode() + name, count=1)
-        pipeline.exists(_EXECUTIONS.encode() + name)
+        pipeline.xrevrange(contract.RESULTS_PREFIX.encode() + name, count=1)
+        pipeline.exists(contract.EXECUTIONS_PREFIX.encode() + name)
         for queue in queues:
             pipeline.lpos(contract.queue_key(queue), name)
             for kind in _REGISTRIES:

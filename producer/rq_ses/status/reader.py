@@ -28,7 +28,6 @@ from rq_ses.status.workers import (
     MOST_WORKERS,
     NAME_LIMIT,
     WORKER_FIELDS,
-    WORKERS_KEY,
     epoch_of,
     number,
     worker_state,
@@ -43,7 +42,6 @@ LEASES: Final = 2000
 
 ACCOUNTS: Final = 10
 
-_EXECUTION: Final = f"{contract.PREFIX}execution:"
 _WORDS: Final = 200
 
 
@@ -131,7 +129,7 @@ class _Overview:
 
 def _overview(client: Any, queues: Sequence[str], *, workers: bool) -> _Overview:
     with client.pipeline(transaction=False) as pipeline:
-        pipeline.time().exists(contract.SUSPENDED_KEY).smembers(WORKERS_KEY)
+        pipeline.time().exists(contract.SUSPENDED_KEY).smembers(contract.WORKERS_KEY)
         for queue in queues:
             _ask_about_queue(pipeline, queue)
         clock, suspended, keys, *about_queues = pipeline.execute(raise_on_error=False)
@@ -175,7 +173,7 @@ def _details(client: Any, overview: _Overview) -> _Details:
         for job_id in chain.from_iterable(overview.fronts):
             pipeline.hget(contract.JOB_PREFIX.encode() + job_id, "enqueued_at")
         for member in chain.from_iterable(overview.leases):
-            pipeline.hmget(_EXECUTION.encode() + member, "worker_name", "created_at")
+            pipeline.hmget(contract.EXECUTION_PREFIX.encode() + member, "worker_name", "created_at")
         for key in overview.workers:
             pipeline.hmget(key, *WORKER_FIELDS)
         answers = iter(pipeline.execute(raise_on_error=False))

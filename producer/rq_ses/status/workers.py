@@ -16,7 +16,6 @@ from rq_ses.status.snapshot import WorkerState
 MOST_WORKERS: Final = 2000
 """That are looked at."""
 
-WORKERS_KEY: Final = f"{contract.PREFIX}workers"
 
 WORKER_FIELDS: Final = (
     *("hostname", "pid", "state", "queues", "birth", "death", "last_heartbeat"),
@@ -37,7 +36,7 @@ def worker_state(key: bytes, answer: Any, held_by: Mapping[str, int], now: float
     beat, born = epoch_of(values.get("last_heartbeat")), epoch_of(values.get("birth"))
     if (beat is None and born is None) or values.get("death"):
         return None  # RQ forgets it with its next maintenance
-    name = line(key.removeprefix(f"{contract.PREFIX}worker:".encode()), NAME_LIMIT)
+    name = line(key.removeprefix(contract.WORKER_PREFIX.encode()), NAME_LIMIT)
     pid, threads = number(values["pid"]), number(values[contract.THREADS_FIELD])
     state = line(values["state"], 20)
     account, region = gate_name(line(values[contract.ACCOUNT_FIELD], 200)) or ("", "")
@@ -67,7 +66,7 @@ def served_accounts(connection: Redis) -> frozenset[tuple[str, str]]:
     Raises redis.exceptions.RedisError.
     """
     client: Any = connection
-    names = sorted(client.smembers(WORKERS_KEY))[:MOST_WORKERS]
+    names = sorted(client.smembers(contract.WORKERS_KEY))[:MOST_WORKERS]
     with client.pipeline(transaction=False) as pipeline:
         for name in names:
             pipeline.hmget(name, *WORKER_FIELDS)

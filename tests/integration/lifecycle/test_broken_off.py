@@ -21,9 +21,9 @@ from redis.exceptions import ResponseError
 from rq_ses import Submission, contract
 from rq_ses.deadletter import DeadLetters
 from rq_ses_worker.audit.audit import Audit
+from rq_ses_worker.audit.sweep import Sweep
 from rq_ses_worker.lifecycle.records import Claim, Settlement
 from rq_ses_worker.lifecycle.retry import RetryPolicy
-from rq_ses_worker.lifecycle.sweep import Sweep
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from support.breaking import Breakable, each_break
 from support.mail import fetch, mail
@@ -264,15 +264,15 @@ def test_a_repair(redis: Redis, spoil: Callable[[Redis, str], None]) -> None:
         job_id = world.outbox.send(mail()).job_id
         spoil(redis, job_id)
         audit = Audit(redis, QUEUE, RetryPolicy(), wait=0)
-        script = Breakable(redis, audit._script)
-        audit._script = script  # type: ignore[assignment]
+        script = Breakable(redis, audit._places._script)
+        audit._places._script = script  # type: ignore[assignment]
         looks = iter([0, 0, number])
 
         def call(**arguments: Any) -> Any:
             script.at = next(looks, 0)
             return script(**arguments)
 
-        audit._script = call  # type: ignore[assignment]
+        audit._places._script = call  # type: ignore[assignment]
         with suppress(ResponseError):
             list(audit.run(repair=True))
         world.put_right()

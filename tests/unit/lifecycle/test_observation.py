@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rq_ses_worker.account.gate import View
+from rq_ses_worker.account.gate import Observation, View
 from rq_ses_worker.engine.attempt import Attempt, judge, settlement
-from rq_ses_worker.lifecycle.observation import Observation, observed
+from rq_ses_worker.lifecycle.observation import observed
 from rq_ses_worker.lifecycle.records import Lease, Settlement
 from rq_ses_worker.lifecycle.retry import History, RetryPolicy
 from rq_ses_worker.ses.outcome import Outcome, RateLimited, Sent, Terminal, Transient

@@ -13,9 +13,9 @@ from redis.exceptions import RedisError, ResponseError
 from rq_ses import contract
 from rq_ses.text.plaintext import one_line
 from rq_ses_worker.audit.audit import Audit
+from rq_ses_worker.audit.sweep import Sweep
 from rq_ses_worker.engine.threads.vital import VitalThreads
 from rq_ses_worker.lifecycle.retry import RetryPolicy
-from rq_ses_worker.lifecycle.sweep import Sweep
 from rq_ses_worker.logging import events
 from rq_ses_worker.server.denial import raise_if_denied
 

@@ -32,8 +32,6 @@ DATA_ALONG: Final = 65_536
 
 _FAILED: Final = FAILED.encode()
 
-RESULTS_PREFIX: Final = f"{contract.PREFIX}results:"
-
 
 class _Found(NamedTuple):
     """A dead letter, and its job's data if that came along."""
@@ -189,7 +187,15 @@ class Reader:
             score, job_id = page[-1].score, page[-1].job_id
 
     def _read(self, key: str, along: int, *where: str | bytes) -> list[Entry]:
-        args = [contract.JOB_PREFIX, contract.RESENT_FIELD, PAGE_BYTES, PAGE, along, RESULTS_PREFIX, *where]
+        args = [
+            contract.JOB_PREFIX,
+            contract.RESENT_FIELD,
+            PAGE_BYTES,
+            PAGE,
+            along,
+            contract.RESULTS_PREFIX,
+            *where,
+        ]
         return list(entries(self._script(keys=[key], args=args)))
 
 

@@ -12,20 +12,22 @@ from typing import Any, Final
 
 from redis import Redis
 
-from rq_ses import contract
-from rq_ses_worker.server.scripts import SCRATCH, TYPED, lua
+from rq_ses import contract, states
+from rq_ses_worker.server.scripts import TYPED, Parts, lua
+
+SCRIPT: Final[Parts] = (TYPED, "audit/sweep")
 
 CHUNK: Final = 500
 """Entries a step looks at: a millisecond or two of the server."""
 
-BREATH: Final = 0.005
+PAUSE: Final = 0.005
 """Seconds between two steps."""
 
 SLICE: Final = 10_000
 """Queued mails at the end of a queue, and others, that a sweep looks at: 3 µs of the server each."""
 
-_ENDING: Final = ("finished", "failed", "canceled")
-_WAITING: Final = ("list", "scheduled")
+_WAITING: Final = ("list", states.SCHEDULED)
+"""Places of mails that are to be sent, as sweep.lua names them."""
 
 
 class Sweep:
@@ -37,11 +39,10 @@ class Sweep:
     """
 
     def __init__(self, connection: Redis, queue: str) -> None:
-        registries = [contract.registry_key(kind, queue) for kind in ("scheduled", "finished", "failed")]
-        canceled = contract.registry_key("canceled", queue)
-        self._keys = [SCRATCH, contract.queue_key(queue), *registries, canceled]
+        registries = [contract.registry_key(kind, queue) for kind in (states.SCHEDULED, *states.SETTLED)]
+        self._keys = [contract.SCRATCH_KEY, contract.queue_key(queue), *registries]
         self._connection: Any = connection
-        self._script: Any = connection.register_script(lua(TYPED, "lifecycle/sweep"))
+        self._script: Any = connection.register_script(lua(*SCRIPT))
 
     def run(self, pause: Callable[[float], bool] = lambda _: False) -> int:
         """Sweep once; return how many mails no longer expire. `pause` waits, and tells whether to stop.
@@ -51,7 +52,7 @@ class Sweep:
         Raises:
             RedisError: the server is away; what was done is done, and it may simply be run again.
         """
-        for place in _ENDING:
+        for place in states.SETTLED:
             self._walk(place, pause)
         minute = self._connection.time()[0] // 60
         kept = 0
@@ -71,7 +72,7 @@ class Sweep:
         while True:
             read, at, kept, length = self._look(at, place)
             looked, persisted = looked + read, persisted + kept
-            if read < CHUNK or looked >= most or pause(BREATH):
+            if read < CHUNK or looked >= most or pause(PAUSE):
                 return persisted, length
 
     def keep(self, job_ids: Sequence[bytes]) -> None:
@@ -80,7 +81,7 @@ class Sweep:
             self._look(0, "jobs", *job_ids[at : at + CHUNK])
 
     def _look(self, at: int, place: str, *job_ids: bytes) -> tuple[int, int, int, int]:
-        prefixes = [contract.JOB_PREFIX, f"{contract.PREFIX}results:"]
+        prefixes = [contract.JOB_PREFIX, contract.RESULTS_PREFIX]
         args = [*prefixes, contract.CANCELED_TTL, CHUNK, at, place, *job_ids]
         read, at, kept, length = self._script(keys=self._keys, args=args)
         return read, at, kept, length

@@ -1,5 +1,5 @@
 -- sweep: look at some entries of a queue's places, and end what is over, keep what must not end; all by the server's
--- clock. (typed.lua)
+-- clock. (typed.lua; FAILED_GRACE: contract.LUA_CONSTANTS)
 --
 -- KEYS  1 a scratch key   2 the queue's list   3-6 its scheduled, finished, failed and canceled registries
 -- ARGV  1 prefix of job keys   2 prefix of result keys   3 seconds for which a canceled mail is kept
@@ -18,7 +18,6 @@ redis.call('DEL', KEYS[1])
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 local persisted = 0
-local GRACE = 3600 -- contract.FAILED_GRACE
 local UNSENT = { queued = true, scheduled = true }
 
 local function moment(seconds) return string.format('%.6f', seconds) end
@@ -76,5 +75,5 @@ if place == 'scheduled' then
 end
 if place == 'jobs' then return persist({ unpack(ARGV, 7) }) end
 if place == 'finished' then return expire(KEYS[4], { finished = true }, 0) end
-if place == 'failed' then return expire(KEYS[5], { failed = true, stopped = true }, GRACE) end
+if place == 'failed' then return expire(KEYS[5], { failed = true, stopped = true }, FAILED_GRACE) end
 return bound(KEYS[6])
