@@ -72,7 +72,7 @@ def fail_queued(
             for one in earlier:
                 history = history.after(one, ended.timestamp())
             attempt = Attempt(history, POLICY)
-            ending = attempt.ended(this, ended.timestamp(), asked=True)
+            ending = attempt.lost(this, ended.timestamp())
             settlements.append(settlement(claim.lease, attempt, ending, judge(attempt, ending)))
             place += 1
         assert set(lifecycle.settle(settlements, clock=0.0)) == {"done"}

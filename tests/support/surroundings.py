@@ -140,6 +140,15 @@ def nothing_is_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator
         pytest.fail("left running by the tests:\n" + "\n".join(left), pytrace=False)
 
 
+@pytest.fixture(autouse=True)
+def signals_are_put_back() -> Iterator[None]:
+    """Give signals back their handlers: a worker that ran in this process took them, and RQ's keeps them."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
 def _of_pip() -> dict[str, Path]:
     """Return where the user's home has pip's cache and settings, which tests that install something keep."""
     home = Path.home()

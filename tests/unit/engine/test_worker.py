@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 
 import pytest
 from redis import Redis
@@ -22,16 +21,7 @@ def made() -> MailWorker:
     return MailWorker(["mail"], Redis(port=1), Sending(NoClient(), RetryPolicy(), GatePolicy()), Capacity())
 
 
-@pytest.fixture
-def handlers() -> Iterator[None]:
-    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in kept.items():
-        signal.signal(number, handler)
-
-
 @pytest.mark.timeout(10)
-@pytest.mark.usefixtures("handlers")
 def test_a_signal_that_meets_the_main_thread_inside_its_event_does_not_hang_the_worker() -> None:
     worker = made()
     with worker._shared.wake._cond:  # as if it had been interrupted in wait() or clear()
@@ -40,7 +30,6 @@ def test_a_signal_that_meets_the_main_thread_inside_its_event_does_not_hang_the_
     assert worker._dispatcher._stopping
 
 
-@pytest.mark.usefixtures("handlers")
 def test_a_worker_whose_leaving_fails_has_ended_well_all_the_same(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -50,6 +39,7 @@ def test_a_worker_whose_leaving_fails_has_ended_well_all_the_same(
     worker = made()
     monkeypatch.setattr(worker, "_begin", lambda: True)
     monkeypatch.setattr(worker._heartbeat, "start", lambda: None)
+    monkeypatch.setattr(worker._sweeper, "start", lambda: None)
     monkeypatch.setattr(worker, "teardown", teardown)
     worker.request_stop(signal.SIGTERM, None)
     assert worker.work() is False
