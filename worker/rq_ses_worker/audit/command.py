@@ -13,7 +13,7 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 
 from rq_ses import contract
 from rq_ses.cli.terminal import output
-from rq_ses.cli.terminal.exits import INCOMPLETE, OK
+from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
 from rq_ses.cli.terminal.helptext import show_defaults
 from rq_ses.cli.terminal.reaching import reaching_redis
 from rq_ses.cli.terminal.screen import console
@@ -40,6 +40,13 @@ def load_audit_settings(**overrides: Any) -> AuditSettings:
     return load_settings(AuditSettings, overrides, path=overrides.get("config"), whole_file=False)
 
 
+@ends_with(
+    {
+        OK: "nothing is wrong, or all was repaired",
+        INCOMPLETE: "something is wrong",
+        UNAVAILABLE: "",
+    }
+)
 @click.command()
 @click.option("--repair", is_flag=True, help="Put back what stands wrong, or fail it with a clear line.")
 @click.option("--json", "as_json", is_flag=True, help="Print an object of JSON a line.")
@@ -70,9 +77,6 @@ def audit(*, repair: bool, as_json: bool, wait: float, **options: Any) -> None:
       rq-ses audit
       rq-ses audit --repair --on-unknown hold
       rq-ses audit --json | jq -r .job_id
-
-    Exit codes: 0 nothing is wrong, or all was repaired; 1 something is wrong; 2 bad command line,
-    3 bad settings, 4 no Redis.
     """
     settings = load_audit_settings(**options)
     policy = RetryPolicy(on_unknown=settings.on_unknown, max_doubtful=settings.max_doubtful)

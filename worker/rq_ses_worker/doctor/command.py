@@ -11,7 +11,7 @@ from pydantic import AfterValidator, AliasChoices, Field
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from rq_ses.cli.terminal import output
-from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNFIT
+from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNFIT, ends_with
 from rq_ses.cli.terminal.helptext import show_defaults
 from rq_ses.cli.terminal.screen import console
 from rq_ses.message.address import bare, normalise
@@ -71,6 +71,13 @@ class PolicySettings(GateSettings):
     )
 
 
+@ends_with(
+    {
+        OK: "all is fine",
+        INCOMPLETE: "there are warnings",
+        UNFIT: "something keeps mails from being sent or kept",
+    }
+)
 @click.command()
 @click.option(
     "--from", "sender", type=Sender(), metavar="ADDRESS", help="Sender to look at: an address or a domain."
@@ -131,9 +138,6 @@ def doctor(
       rq-ses doctor --from shop@example.com
       rq-ses doctor --from example.com --json | jq -r '.findings[].text'
       rq-ses doctor --policy --from shop@example.com --account-id 123456789012
-
-    Exit codes: 0 all is fine, 1 there are warnings, 2 bad command line, 3 bad settings, 5 something keeps
-    mails from being sent or kept.
     """
     if policy_wanted:
         found = {name: options[name] for name in ("aws_region", "config")}

@@ -12,11 +12,12 @@ import click
 from rq_ses.cli.failed.groups import followed, may_ask, preview, tell_groups, tell_missing
 from rq_ses.cli.failed.letters import choosing, chosen, reached, reaching
 from rq_ses.cli.terminal import output
-from rq_ses.cli.terminal.exits import INCOMPLETE, OK
+from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
 from rq_ses.deadletter import Discarded
 from rq_ses.text.figures import counted
 
 
+@ends_with({OK: "all was deleted", INCOMPLETE: "some was not or it was interrupted", UNAVAILABLE: ""})
 @click.command()
 @click.argument("job_ids", nargs=-1, metavar="[JOB_ID]...")
 @choosing
@@ -51,9 +52,6 @@ def discard(
       rq-ses discard --code Expired --dry-run
       rq-ses discard --code MessageRejected --older-than 30d --yes
       rq-ses discard 5f0c9d1e2b3a4c5d6e7f8091a2b3c4d5
-
-    Exit codes: 0 all was deleted, 1 some was not or it was interrupted, 2 bad command line, 3 bad settings,
-    4 no Redis.
     """
     if not (yes or dry_run):
         may_ask(ids_file)

@@ -26,7 +26,7 @@ from rq_ses.cli.failed.groups import (
 )
 from rq_ses.cli.failed.letters import choosing, chosen, reached, reaching
 from rq_ses.cli.terminal import output
-from rq_ses.cli.terminal.exits import INCOMPLETE
+from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
 from rq_ses.cli.terminal.screen import console, tell
 from rq_ses.deadletter import DeadLetterNotFound, DeadLetters, Filter
 from rq_ses.deadletter.archive import Exported
@@ -34,6 +34,13 @@ from rq_ses.deadletter.view import letter_object, letter_rows
 from rq_ses.text.figures import counted
 
 
+@ends_with(
+    {
+        OK: "all was shown",
+        INCOMPLETE: "JOB_ID is no failed mail or some mails could not be written",
+        UNAVAILABLE: "",
+    }
+)
 @click.command()
 @click.argument("job_id", required=False)
 @click.option("--list", "as_list", is_flag=True, help="A line a mail in place of groups.")
@@ -70,9 +77,6 @@ def failed(
       rq-ses failed 5f0c9d1e2b3a4c5d6e7f8091a2b3c4d5
       rq-ses failed --json | jq -r .code
       rq-ses failed --export failed.jsonl
-
-    Exit codes: 0 all was shown, 1 JOB_ID is no failed mail or some mails could not be written, 2 bad command
-    line, 3 bad settings, 4 no Redis.
     """
     if job_id is not None and (
         as_list or export or limit or any(v not in (None, ()) for v in filters.values())

@@ -13,11 +13,12 @@ import click
 from rq_ses.cli.failed.groups import progress
 from rq_ses.cli.failed.letters import reached
 from rq_ses.cli.terminal import output
-from rq_ses.cli.terminal.exits import INCOMPLETE, OK
+from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
 from rq_ses.text.figures import counted
 from rq_ses.text.textfile import NotText
 
 
+@ends_with({OK: "all is there", INCOMPLETE: "some lines could not be used", UNAVAILABLE: ""})
 @click.command("import")
 @click.argument("file", metavar="FILE")
 @click.option("--resend", is_flag=True, help="Into the queue, not into the failed registry.")
@@ -44,9 +45,6 @@ def import_(
       rq-ses import failed.jsonl
       rq-ses import --resend failed.jsonl
       gunzip -c failed.jsonl.gz | rq-ses import -
-
-    Exit codes: 0 all is there, 1 some lines could not be used, 2 bad command line, 3 bad settings,
-    4 no Redis.
     """
     if include_unknown and not resend:
         raise click.UsageError("--include-unknown goes with --resend")

@@ -13,11 +13,18 @@ import click
 from rq_ses.cli.failed.groups import followed, may_ask, preview, tell_groups, tell_missing
 from rq_ses.cli.failed.letters import choosing, chosen, edits, reached, reaching
 from rq_ses.cli.terminal import output
-from rq_ses.cli.terminal.exits import INCOMPLETE, OK
+from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
 from rq_ses.deadletter import DeadLetters, EditRefused, Filter, Groups, Resent
 from rq_ses.text.figures import counted
 
 
+@ends_with(
+    {
+        OK: "all was resent that may be",
+        INCOMPLETE: "some was not or it was interrupted",
+        UNAVAILABLE: "",
+    }
+)
 @click.command()
 @click.argument("job_ids", nargs=-1, metavar="[JOB_ID]...")
 @choosing
@@ -71,9 +78,6 @@ def resend(
       rq-ses resend --code MessageRejected --newer-than 1d --rate 10
       rq-ses resend --sender-domain old.example --set sender=me@new.example --yes
       rq-ses resend 5f0c9d1e2b3a4c5d6e7f8091a2b3c4d5 --set to=anna@example.com
-
-    Exit codes: 0 all was resent that may be, 1 some was not or it was interrupted, 2 bad command line,
-    3 bad settings, 4 no Redis.
     """
     if not (yes or dry_run):
         may_ask(ids_file)

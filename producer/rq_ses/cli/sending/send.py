@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Final, NoReturn
 import click
 from pydantic import ValidationError
 
-from rq_ses.cli.terminal.exits import INCOMPLETE, OK
+from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
 from rq_ses.cli.terminal.output import broken, echo, leave
 from rq_ses.contract import ON_UNKNOWN, PRIORITIES, YEARS, OnUnknown, Priority
 from rq_ses.errors import DurabilityUnconfirmed, IdempotencyConflict
@@ -61,6 +61,14 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # generic since click 
             self.fail(str(exc), param, ctx)
 
 
+@ends_with(
+    {
+        OK: "all were enqueued",
+        INCOMPLETE: "some were not (or not confirmed as durable, or an id was not printed, or it "
+        "was interrupted: stderr says where to go on)",
+        UNAVAILABLE: "",
+    }
+)
 @click.command()
 @click.option("--from", "sender", help="Sender: an address, or 'Name <address>'.")
 @click.option("--to", multiple=True, help="Recipient; may be repeated.")
@@ -129,9 +137,6 @@ def send(
       rq-ses send --jsonl mails.jsonl
       echo '{"sender": "a@example.com", "to": ["b@example.com"], "subject": "Hi",
              "text": "Hello", "key": "hi-7", "delay": 60}' | rq-ses send --jsonl -
-
-    Exit codes: 0 all were enqueued, 1 some were not (or not confirmed as durable, or an id was not printed,
-    or it was interrupted: stderr says where to go on), 2 bad command line, 3 bad settings, 4 no Redis.
     """
     given = [name for name, value in flags.items() if value not in (None, ())]
     if jsonl is not None and given:

@@ -15,7 +15,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from rq_ses import contract
-from rq_ses.cli.terminal.exits import DENIED, INCOMPLETE, OK, UNFIT
+from rq_ses.cli.terminal.exits import DENIED, INCOMPLETE, OK, UNFIT, ends_with
 from rq_ses.cli.terminal.helptext import show_defaults
 from rq_ses.contract import PRIORITIES, Priority
 from rq_ses.errors import SettingsError
@@ -44,6 +44,14 @@ log = logging.getLogger(__name__)
 _LEVELS = ("debug", "info", "warning", "error")
 
 
+@ends_with(
+    {
+        OK: "stopped as told (or drained)",
+        INCOMPLETE: "a part of the worker has died, or mails of a burst failed",
+        UNFIT: "",
+        DENIED: "",
+    }
+)
 @click.command()
 @click.option("--burst", is_flag=True, help="Drain the queue, wait for what is scheduled, and exit.")
 @click.option(
@@ -186,10 +194,6 @@ def worker(
     for its lease to run out, and at once while workers are suspended, the breaker is open by hand, or the
     day's quota is used up; the next one sends them. It ends with a line that counts what was sent, what
     failed, and what is left.
-
-    Exit codes: 0 stopped as told (or drained), 1 a part of the worker has died, or mails of a burst failed,
-    2 bad command line, 3 bad settings, 5 Redis would lose mails as it is set up, 6 Redis refuses this user
-    a command (ACL).
     """
     if max_wait is not None and not burst:
         raise click.UsageError("--max-wait is for --burst")
