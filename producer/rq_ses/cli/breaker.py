@@ -15,10 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from rq_ses.cli.terminal import output
+from rq_ses.cli.terminal.console import console
 from rq_ses.cli.terminal.exits import OK, UNAVAILABLE, ends_with
 from rq_ses.cli.terminal.helptext import WholeGroup
-from rq_ses.cli.terminal.reaching import reaching_redis
-from rq_ses.cli.terminal.screen import console
+from rq_ses.cli.terminal.redis_errors import reaching_redis
 from rq_ses.errors import SettingsError
 from rq_ses.gate import (
     REASON_LIMIT,

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 import click
 
-from rq_ses.cli.failed.groups import Ages, tell_rows
 from rq_ses.cli.terminal import output
 from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
-from rq_ses.cli.terminal.reaching import reaching_redis
+from rq_ses.cli.terminal.redis_errors import reaching_redis
+from rq_ses.cli.terminal.rows import Ages, tell_labelled
 from rq_ses.mails import MailNotFound, Mails
 from rq_ses.mails.view import mail_object, mail_rows
 from rq_ses.outbox.submission import checked_key
@@ -62,7 +62,7 @@ def show(*, job_id: str | None, key: str | None, as_json: bool, **options: str |
     if as_json:
         output.echo(json.dumps(mail_object(mail)))
     else:
-        tell_rows(mail_rows(mail, Ages(mail.now).when))
+        tell_labelled(mail_rows(mail, Ages(mail.now).when))
 
 
 @ends_with(

@@ -18,9 +18,9 @@ from rich.text import Text
 
 from rq_ses import contract
 from rq_ses.cli.terminal import output
+from rq_ses.cli.terminal.console import console
 from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
-from rq_ses.cli.terminal.reaching import reaching_redis
-from rq_ses.cli.terminal.screen import console
+from rq_ses.cli.terminal.redis_errors import reaching_redis
 from rq_ses.server.connection import connect
 from rq_ses.server.redisurl import masked
 from rq_ses.server.refusal import in_words

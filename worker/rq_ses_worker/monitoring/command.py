@@ -15,7 +15,7 @@ from redis import Redis
 
 from rq_ses.cli.terminal import output
 from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
-from rq_ses.cli.terminal.reaching import reaching_redis
+from rq_ses.cli.terminal.redis_errors import reaching_redis
 from rq_ses.server.connection import connect
 from rq_ses.settings.producer import load_producer_settings
 from rq_ses.text.plaintext import one_line

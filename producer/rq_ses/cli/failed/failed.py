@@ -14,20 +14,19 @@ from typing import IO, Any
 import click
 
 from rq_ses.cli.failed.groups import (
-    Ages,
     group_object,
     letter_row,
     passed_over,
     preview,
-    progress,
+    reading,
     tell_groups,
     tell_missing,
-    tell_rows,
 )
-from rq_ses.cli.failed.letters import choosing, chosen, reached, reaching
+from rq_ses.cli.failed.options import choosing, chosen, reached, reaching
 from rq_ses.cli.terminal import output
+from rq_ses.cli.terminal.console import console
 from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
-from rq_ses.cli.terminal.screen import console, tell
+from rq_ses.cli.terminal.rows import Ages, tell, tell_labelled
 from rq_ses.deadletter import DeadLetterNotFound, DeadLetters, Filter
 from rq_ses.deadletter.archive import Exported
 from rq_ses.deadletter.view import letter_object, letter_rows
@@ -82,10 +81,7 @@ def failed(
         as_list or export or limit or any(v not in (None, ()) for v in filters.values())
     ):
         raise click.UsageError("JOB_ID shows one mail: drop the other options, or name it in --ids")
-    if as_list and export:
-        raise click.UsageError("--list and --export: both were given: give one of them")
-    if limit and not (as_list or export):
-        raise click.UsageError("--limit goes with --list or --export")
+    _check_form(as_list=as_list, export=export, limit=limit)
     wanted = chosen((), **filters)
     with reached(queues, redis_url, config) as letters:
         if job_id is not None:
@@ -96,6 +92,13 @@ def failed(
             _list(letters, wanted, limit, as_json=as_json)
         else:
             _show_groups(letters, wanted, as_json=as_json)
+
+
+def _check_form(*, as_list: bool, export: str | None, limit: int | None) -> None:
+    if as_list and export:
+        raise click.UsageError("--list and --export: both were given: give one of them")
+    if limit and not (as_list or export):
+        raise click.UsageError("--limit goes with --list or --export")
 
 
 def _show_groups(letters: DeadLetters, wanted: Filter, *, as_json: bool) -> None:
@@ -145,13 +148,13 @@ def _show_one(letters: DeadLetters, job_id: str, *, as_json: bool) -> None:
     if as_json:
         output.echo(json.dumps(letter_object(letter)))
     else:
-        tell_rows(letter_rows(letter, Ages(datetime.now(UTC)).when))
+        tell_labelled(letter_rows(letter, Ages(datetime.now(UTC)).when))
 
 
 def _export(letters: DeadLetters, wanted: Filter, name: str, limit: int | None) -> None:
     result = Exported()
     try:
-        with _created(name) as target, progress() as bar:
+        with _created(name) as target, reading() as bar:
             task = bar.add_task("writing", total=None)
 
             def told(done: Exported) -> None:

@@ -12,7 +12,9 @@ import click
 from pydantic import ValidationError
 
 from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
+from rq_ses.cli.terminal.inputs import opened
 from rq_ses.cli.terminal.output import broken, echo, leave
+from rq_ses.cli.terminal.pairs import pairs
 from rq_ses.contract import ON_UNKNOWN, PRIORITIES, YEARS, OnUnknown, Priority
 from rq_ses.errors import DurabilityUnconfirmed, IdempotencyConflict
 from rq_ses.message.message import MAX_BYTES, Attachment, Message, explain
@@ -149,9 +151,9 @@ def send(
         _send_one(outbox, submission, durable=durable, on_conflict=on_conflict)
     else:
         # Here, for what draws its progress bar takes longer to import than a mail to enqueue.
-        from rq_ses.cli.sending.jsonl import opened, send_lines
+        from rq_ses.cli.sending.jsonl import send_lines
 
-        with opened(str(jsonl)) as source:
+        with opened("--jsonl", str(jsonl)) as source:
             leave(send_lines(outbox, source, strict=strict, durable=durable, on_conflict=on_conflict))
 
 
@@ -182,8 +184,8 @@ def _submission(
         message = Message(
             text=_body("--text", text, text_file),
             html=_body("--html", html, html_file),
-            headers=_pairs("--header", headers, ":", "'Name: value'"),
-            tags=_pairs("--tag", tags, "=", "name=value"),
+            headers=pairs("--header", headers, "'Name: value'", separator=":"),
+            tags=pairs("--tag", tags, "name=value"),
             attachments=attachments,
             **fields,
         )
@@ -219,18 +221,6 @@ def _body(option: str, given: str | None, file: BinaryIO | None) -> str | None:
     except UnicodeDecodeError as exc:
         place = f"byte {exc.start + 1}"
         raise click.UsageError(f"{option}-file: {place} of {file.name!r} is not UTF-8: convert it") from exc
-
-
-def _pairs(option: str, texts: Sequence[str], separator: str, form: str) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for text in texts:
-        name, found, value = (part.strip() for part in text.partition(separator))
-        if not found:
-            raise click.UsageError(f"{option}: {text!r} has no {separator!r}: write {form}")
-        if name in pairs:
-            raise click.UsageError(f"{option}: {name!r} was given twice: give it once")
-        pairs[name] = value
-    return pairs
 
 
 def _attachment(path: Path) -> Attachment:
