@@ -202,8 +202,7 @@ def worker(
     board = Board(processes) if settings.metrics or burst else None
     monitor = monitor_of(settings, board, names) if board and settings.metrics else None
     build = partial(build_worker, settings, priorities=priorities, credentials=credentials)
-    run = Run(build, processes, name, burst=burst, max_wait=max_wait, board=board, monitor=monitor)
-    code = run.code()
+    code = Run(build, processes, name, burst=burst, max_wait=max_wait, board=board, monitor=monitor).code()
     if burst and board and not tell_burst(board, settings.redis_url, names):
         code = code or INCOMPLETE
     sys.exit(code)
