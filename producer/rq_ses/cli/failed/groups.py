@@ -103,15 +103,11 @@ def preview(letters: DeadLetters, wanted: Filter) -> Groups:
         return letters.groups(wanted, on_progress=lambda number: bar.update(task, completed=number))
 
 
-def missing(wanted: Filter, seen: int) -> int:
-    """Return how many of the named jobs are no dead letters; 0 where other filters may have left them out."""
-    plain = Filter(ids=wanted.ids)
-    return len(set(wanted.ids)) - seen if wanted.ids is not None and wanted == plain else 0
-
-
 def tell_missing(wanted: Filter, seen: int) -> bool:
     """Say how many of the named jobs are no failed mails, and tell whether there are such."""
-    count = missing(wanted, seen)
+    if wanted.ids is None or wanted != Filter(ids=wanted.ids):
+        return False  # another filter may have left them out
+    count = len(set(wanted.ids)) - seen
     if count > 0:
         output.echo(f"{counted(count, 'job id is', 'job ids are')} no failed mail's", err=True)
     return count > 0
