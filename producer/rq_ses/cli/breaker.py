@@ -15,9 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from rq_ses.cli.terminal import output
+from rq_ses.cli.terminal.console import console
+from rq_ses.cli.terminal.exits import OK, UNAVAILABLE, ends_with
 from rq_ses.cli.terminal.helptext import WholeGroup
-from rq_ses.cli.terminal.reaching import reaching_redis
-from rq_ses.cli.terminal.screen import console
+from rq_ses.cli.terminal.redis_errors import reaching_redis
 from rq_ses.errors import SettingsError
 from rq_ses.gate import (
     REASON_LIMIT,
@@ -41,6 +42,8 @@ TIMEOUT: Final = 5.0
 _NONE: Final = "no bound"
 _LISTED: Final = 20
 
+_ENDS: Final = ends_with({OK: "", UNAVAILABLE: ""})
+
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
@@ -53,6 +56,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+@_ENDS
 @click.group(cls=WholeGroup)
 def breaker() -> None:
     """See, open and close the breaker of an SES account, which all its workers obey.
@@ -65,11 +69,10 @@ def breaker() -> None:
       rq-ses breaker show
       rq-ses breaker open --reason "wrong prices in the newsletter"
       rq-ses breaker close
-
-    Exit codes: 0 done, 2 bad command line, 3 bad settings, 4 no Redis.
     """
 
 
+@_ENDS
 @breaker.command()
 @click.option("--json", "as_json", is_flag=True, help="Print an object of JSON.")
 @_options
@@ -82,8 +85,6 @@ def show(*, as_json: bool, **options: Any) -> None:
       rq-ses breaker show --json | jq -r .breaker
 
     Nothing is changed. A rate or quota of null is unknown, or unbounded; moments are epoch seconds.
-
-    Exit codes: 0 done, 2 bad command line, 3 bad settings, 4 no Redis.
     """
     settings = load_gate_settings(**options)
     with _redis(settings) as connection:
@@ -95,6 +96,7 @@ def show(*, as_json: bool, **options: Any) -> None:
         _print(state, served=served)
 
 
+@_ENDS
 @breaker.command("open")
 @click.option("--reason", default="", metavar="TEXT", help="Shown wherever the breaker's state is.")
 @_options
@@ -106,8 +108,6 @@ def open_(*, reason: str, **options: Any) -> None:
       rq-ses breaker open --reason "wrong prices in the newsletter"
 
     What is being sent at this moment ends as usual. No probe is made: only a hand closes it again.
-
-    Exit codes: 0 done, 2 bad command line, 3 bad settings, 4 no Redis.
     """
     settings = load_gate_settings(**options)
     with _redis(settings) as connection:
@@ -116,6 +116,7 @@ def open_(*, reason: str, **options: Any) -> None:
     output.echo(f"the breaker of {_name(gate)} is open: nothing is sent until it is closed", err=True)
 
 
+@_ENDS
 @breaker.command()
 @_options
 def close(**options: Any) -> None:
@@ -126,8 +127,6 @@ def close(**options: Any) -> None:
       rq-ses breaker close
 
     If its cause still lasts, the next answer of SES opens it again.
-
-    Exit codes: 0 done, 2 bad command line, 3 bad settings, 4 no Redis.
     """
     settings = load_gate_settings(**options)
     with _redis(settings) as connection:

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 import click
 
-from rq_ses.cli.failed.groups import Ages, tell_rows
 from rq_ses.cli.terminal import output
-from rq_ses.cli.terminal.exits import INCOMPLETE
-from rq_ses.cli.terminal.reaching import reaching_redis
+from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
+from rq_ses.cli.terminal.redis_errors import reaching_redis
+from rq_ses.cli.terminal.rows import Ages, tell_labelled
 from rq_ses.mails import MailNotFound, Mails
 from rq_ses.mails.view import mail_object, mail_rows
 from rq_ses.outbox.submission import checked_key
@@ -40,6 +40,7 @@ def _naming(command: _Command) -> _Command:
     return command
 
 
+@ends_with({OK: "shown", INCOMPLETE: "nothing is known of it", UNAVAILABLE: ""})
 @click.command()
 @_naming
 def show(*, job_id: str | None, key: str | None, as_json: bool, **options: str | None) -> None:
@@ -54,8 +55,6 @@ def show(*, job_id: str | None, key: str | None, as_json: bool, **options: str |
       rq-ses show --key order-4711-shipped --json | jq -r .status
 
     In JSON what isn't known is null, and moments are in ISO 8601.
-
-    Exit codes: 0 shown, 1 nothing is known of it, 2 bad command line, 3 bad settings, 4 no Redis.
     """
     _check(job_id, key)
     with _reached(**options) as mails:
@@ -63,9 +62,16 @@ def show(*, job_id: str | None, key: str | None, as_json: bool, **options: str |
     if as_json:
         output.echo(json.dumps(mail_object(mail)))
     else:
-        tell_rows(mail_rows(mail, Ages(mail.now).when))
+        tell_labelled(mail_rows(mail, Ages(mail.now).when))
 
 
+@ends_with(
+    {
+        OK: "it was canceled",
+        INCOMPLETE: "it was not, or nothing is known of it",
+        UNAVAILABLE: "",
+    }
+)
 @click.command()
 @_naming
 def cancel(*, job_id: str | None, key: str | None, as_json: bool, **options: str | None) -> None:
@@ -79,9 +85,6 @@ def cancel(*, job_id: str | None, key: str | None, as_json: bool, **options: str
     Examples:
       rq-ses cancel 5f0c9d1e2b3a4c5d6e7f8091a2b3c4d5
       rq-ses cancel --key order-4711-reminder
-
-    Exit codes: 0 it was canceled, 1 it was not, or nothing is known of it, 2 bad command line,
-    3 bad settings, 4 no Redis.
     """
     _check(job_id, key)
     with _reached(**options) as mails:

@@ -18,9 +18,9 @@ from rich.text import Text
 
 from rq_ses import contract
 from rq_ses.cli.terminal import output
-from rq_ses.cli.terminal.exits import INCOMPLETE
-from rq_ses.cli.terminal.reaching import reaching_redis
-from rq_ses.cli.terminal.screen import console
+from rq_ses.cli.terminal.console import console
+from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
+from rq_ses.cli.terminal.redis_errors import reaching_redis
 from rq_ses.server.connection import connect
 from rq_ses.server.redisurl import masked
 from rq_ses.server.refusal import in_words
@@ -36,6 +36,13 @@ _REMEDY: Final = "delete a key of the wrong type (WRONGTYPE), or give the user t
 _SECONDS: Final = click.FloatRange(min=0.1, max=3600)
 
 
+@ends_with(
+    {
+        OK: "shown",
+        INCOMPLETE: "Redis refused to tell some of it (stderr says what)",
+        UNAVAILABLE: "",
+    }
+)
 @click.command()
 @click.option(
     "--watch", type=_SECONDS, is_flag=False, flag_value=2.0, metavar="[S]",
@@ -66,9 +73,6 @@ def status(*, watch: float | None, as_json: bool, sample: float, mails: int, **o
 
     Looking changes nothing, and needs Redis alone. Without --region, the accounts are shown whose workers are
     there. In JSON what isn't known is null; moments are epoch seconds.
-
-    Exit codes: 0 shown, 1 Redis refused to tell some of it (stderr says what), 2 bad command line,
-    3 bad settings, 4 no Redis.
     """
     settings = load_gate_settings(**options)
     reader = _Reader(settings, mails)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import click
 from pydantic import Field
@@ -13,14 +13,16 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 
 from rq_ses import contract
 from rq_ses.cli.terminal import output
-from rq_ses.cli.terminal.exits import INCOMPLETE, OK
+from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
 from rq_ses.cli.terminal.helptext import show_defaults
-from rq_ses.cli.terminal.reaching import reaching_redis
-from rq_ses.cli.terminal.screen import console
+from rq_ses.cli.terminal.progress import progress
+from rq_ses.cli.terminal.redis_errors import reaching_redis
 from rq_ses.settings.producer import Number, ProducerSettings, load_settings
 from rq_ses_worker.audit.audit import Audit, Report
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.server.connection import connect
+
+_READ: Final = "{task.description}: {task.fields[read]} jobs read"
 
 
 class AuditSettings(ProducerSettings):
@@ -40,6 +42,13 @@ def load_audit_settings(**overrides: Any) -> AuditSettings:
     return load_settings(AuditSettings, overrides, path=overrides.get("config"), whole_file=False)
 
 
+@ends_with(
+    {
+        OK: "nothing is wrong, or all was repaired",
+        INCOMPLETE: "something is wrong",
+        UNAVAILABLE: "",
+    }
+)
 @click.command()
 @click.option("--repair", is_flag=True, help="Put back what stands wrong, or fail it with a clear line.")
 @click.option("--json", "as_json", is_flag=True, help="Print an object of JSON a line.")
@@ -70,17 +79,18 @@ def audit(*, repair: bool, as_json: bool, wait: float, **options: Any) -> None:
       rq-ses audit
       rq-ses audit --repair --on-unknown hold
       rq-ses audit --json | jq -r .job_id
-
-    Exit codes: 0 nothing is wrong, or all was repaired; 1 something is wrong; 2 bad command line,
-    3 bad settings, 4 no Redis.
     """
     settings = load_audit_settings(**options)
     policy = RetryPolicy(on_unknown=settings.on_unknown, max_doubtful=settings.max_doubtful)
     found = open_ = 0
-    with reaching_redis(), connect(settings.redis_url) as connection, _progress() as progress:
+    with (
+        reaching_redis(),
+        connect(settings.redis_url) as connection,
+        progress(SpinnerColumn(), TextColumn(_READ)) as bar,
+    ):
         for queue in contract.queue_names(settings.queue):
-            task = progress.add_task(queue, total=None, read=0)
-            tell = partial(_read, progress, task)
+            task = bar.add_task(queue, total=None, read=0)
+            tell = partial(_read, bar, task)
             for report in Audit(connection, queue, policy, wait=wait, tell=tell).run(repair=repair):
                 found += 1
                 open_ += not report.done
@@ -98,20 +108,8 @@ def audit(*, repair: bool, as_json: bool, wait: float, **options: Any) -> None:
 show_defaults(audit, AuditSettings)
 
 
-def _progress() -> Progress:
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}: {task.fields[read]} jobs read"),
-        console=console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-        # rich would print on stderr what goes to a file or a pipe.
-        redirect_stdout=sys.stdout.isatty(),
-    )
-
-
-def _read(progress: Progress, task: TaskID, read: int) -> None:
-    progress.update(task, read=read)
+def _read(bar: Progress, task: TaskID, read: int) -> None:
+    bar.update(task, read=read)
 
 
 def _line(report: Report) -> str:

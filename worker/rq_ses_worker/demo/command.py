@@ -23,7 +23,7 @@ from rich.live import Live
 from rich.text import Text
 from rq import Worker
 
-from rq_ses.cli.terminal.screen import console
+from rq_ses.cli.terminal.console import console
 from rq_ses.outbox.outbox import Outbox
 from rq_ses.outbox.submission import Submission
 from rq_ses.states import FAILED, FINISHED

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import click
 from pydantic import AfterValidator, AliasChoices, Field
-from rich.progress import Progress, SpinnerColumn, TextColumn
+from rich.progress import SpinnerColumn, TextColumn
 
 from rq_ses.cli.terminal import output
-from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNFIT
+from rq_ses.cli.terminal.console import console
+from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNFIT, ends_with
 from rq_ses.cli.terminal.helptext import show_defaults
-from rq_ses.cli.terminal.screen import console
+from rq_ses.cli.terminal.progress import progress
 from rq_ses.message.address import bare, normalise
 from rq_ses.settings.gate import REGIONS, GateSettings
 from rq_ses.settings.producer import load_settings
 from rq_ses_worker.doctor.checkup import Wishes, examine
-from rq_ses_worker.doctor.finding import Severity, worst
+from rq_ses_worker.doctor.finding import Finding, Severity, worst
 from rq_ses_worker.doctor.policy import policy
 from rq_ses_worker.doctor.report import as_json, show
 from rq_ses_worker.doctor.resolver import DnsUnavailable, Resolver
@@ -71,6 +73,13 @@ class PolicySettings(GateSettings):
     )
 
 
+@ends_with(
+    {
+        OK: "all is fine",
+        INCOMPLETE: "there are warnings",
+        UNFIT: "something keeps mails from being sent or kept",
+    }
+)
 @click.command()
 @click.option(
     "--from", "sender", type=Sender(), metavar="ADDRESS", help="Sender to look at: an address or a domain."
@@ -131,25 +140,15 @@ def doctor(
       rq-ses doctor --from shop@example.com
       rq-ses doctor --from example.com --json | jq -r '.findings[].text'
       rq-ses doctor --policy --from shop@example.com --account-id 123456789012
-
-    Exit codes: 0 all is fine, 1 there are warnings, 2 bad command line, 3 bad settings, 5 something keeps
-    mails from being sent or kept.
     """
+    granted = {"account_id": account_id, "raw": raw, "configuration_set": configuration_set}
     if policy_wanted:
-        found = {name: options[name] for name in ("aws_region", "config")}
-        region = load_settings(PolicySettings, found, path=options["config"], whole_file=False).aws_region
-        wanted = policy(
-            region, sender=sender, account_id=account_id, raw=raw, configuration_set=configuration_set
-        )
-        output.echo(json.dumps(wanted, indent=2))
+        _tell_policy(options, sender=sender, **granted)
         sys.exit(OK)
-    if raw or account_id or configuration_set:
+    if any(granted.values()):
         raise click.UsageError("--raw, --account-id and --configuration-set go with --policy")
     settings = load_worker_settings(**options)
-    wishes = Wishes(sender, recipient, dns=not no_dns, nameserver=nameserver)
-    with _progress() as progress:
-        task = progress.add_task("looking at", total=None, groups="")
-        findings = examine(settings, wishes, tell=lambda groups: progress.update(task, groups=groups))
+    findings = _examined(settings, Wishes(sender, recipient, dns=not no_dns, nameserver=nameserver))
     if json_wanted:
         output.echo(as_json(findings))
     else:
@@ -160,13 +159,14 @@ def doctor(
 show_defaults(doctor, WorkerSettings)
 
 
-def _progress() -> Progress:
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("looking at {task.fields[groups]}"),
-        console=console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-        redirect_stdout=False,
-        redirect_stderr=False,
-    )
+def _tell_policy(options: Mapping[str, Any], **terms: Any) -> None:
+    """Print the least policy for the region that the options, or the settings beneath them, name."""
+    found = {name: options[name] for name in ("aws_region", "config")}
+    region = load_settings(PolicySettings, found, path=options["config"], whole_file=False).aws_region
+    output.echo(json.dumps(policy(region, **terms), indent=2))
+
+
+def _examined(settings: WorkerSettings, wishes: Wishes) -> list[Finding]:
+    with progress(SpinnerColumn(), TextColumn("looking at {task.fields[groups]}")) as bar:
+        task = bar.add_task("looking at", total=None, groups="")
+        return examine(settings, wishes, tell=lambda groups: bar.update(task, groups=groups))

@@ -14,8 +14,8 @@ import click
 from redis import Redis
 
 from rq_ses.cli.terminal import output
-from rq_ses.cli.terminal.exits import INCOMPLETE, OK
-from rq_ses.cli.terminal.reaching import reaching_redis
+from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
+from rq_ses.cli.terminal.redis_errors import reaching_redis
 from rq_ses.server.connection import connect
 from rq_ses.settings.producer import load_producer_settings
 from rq_ses.text.plaintext import one_line
@@ -27,6 +27,7 @@ SILENT: Final = 30.0
 _TIMEOUT: Final = 3.0
 
 
+@ends_with({OK: "healthy", INCOMPLETE: "not (stderr says why)", UNAVAILABLE: ""})
 @click.command()
 @click.option("--http", "url", metavar="URL", help="Ask this address instead: healthy is what answers 200.")
 @click.option("--host", metavar="NAME", help="Host whose workers are looked for [this one].")
@@ -39,8 +40,6 @@ def health(*, url: str | None, host: str | None, redis_url: str | None, config: 
     Examples:
       rq-ses health
       rq-ses health --http http://127.0.0.1:4579/
-
-    Exit codes: 0 healthy, 1 not (stderr says why), 2 bad command line, 3 bad settings, 4 no Redis.
     """
     if url is not None:
         _end(_trouble_at(url))

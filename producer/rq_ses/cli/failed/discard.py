@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from dataclasses import asdict
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
-from rq_ses.cli.failed.groups import followed, may_ask, preview, tell_groups, tell_missing
-from rq_ses.cli.failed.letters import choosing, chosen, reached, reaching
+from rq_ses.cli.failed.groups import tell_groups
+from rq_ses.cli.failed.moving import Manner, Plan, end, followed, planned, tell_again
+from rq_ses.cli.failed.options import choosing, chosen, reached, reaching
 from rq_ses.cli.terminal import output
-from rq_ses.cli.terminal.exits import INCOMPLETE, OK
-from rq_ses.deadletter import Discarded
+from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
+from rq_ses.deadletter import DeadLetters, Discarded, Filter
 from rq_ses.text.figures import counted
 
 
+@ends_with({OK: "all was deleted", INCOMPLETE: "some was not or it was interrupted", UNAVAILABLE: ""})
 @click.command()
 @click.argument("job_ids", nargs=-1, metavar="[JOB_ID]...")
 @choosing
@@ -51,46 +50,39 @@ def discard(
       rq-ses discard --code Expired --dry-run
       rq-ses discard --code MessageRejected --older-than 30d --yes
       rq-ses discard 5f0c9d1e2b3a4c5d6e7f8091a2b3c4d5
-
-    Exit codes: 0 all was deleted, 1 some was not or it was interrupted, 2 bad command line, 3 bad settings,
-    4 no Redis.
     """
-    if not (yes or dry_run):
-        may_ask(ids_file)
+    manner = Manner(limit, dry_run, yes, as_json)
+    manner.check(ids_file)
     wanted = chosen(job_ids, ids_file=ids_file, **filters)
     with reached(queues, redis_url, config) as letters:
-        found = preview(letters, wanted)
-        count = found.count if limit is None else min(found.count, limit)
-        if dry_run:
-            if as_json:
-                output.echo(json.dumps({"would_discard": count, "unknown": found.unknown}))
-            else:
-                tell_groups(found)
-            output.echo(f"{counted(count, 'mail', 'mails')} would be deleted", err=True)
-        elif not count:
-            output.echo("no failed mail to delete", err=True)
-            if as_json:
-                output.echo(json.dumps(asdict(Discarded())))
-        absent = tell_missing(wanted, found.count + found.gone + found.foreign)
-        if dry_run or not count:
-            sys.exit(INCOMPLETE if absent else OK)
-        if not yes:
-            tell_groups(found, err=True)
-            output.echo("(rq-ses failed --export FILE, with the same options, keeps what they say)", err=True)
-            click.confirm(f"Delete {counted(count, 'mail', 'mails')} for good?", abort=True, err=True)
-        result, whole = followed(
-            "deleting",
-            count,
-            lambda told: letters.discard(wanted, limit=limit, on_progress=told),
-            nothing=Discarded(),
-            count=lambda done: done.discarded,
-        )
-    if as_json:
-        output.echo(json.dumps(asdict(result)))
+        _discard(letters, wanted, manner)
+
+
+def _discard(letters: DeadLetters, wanted: Filter, manner: Manner) -> NoReturn:
+    plan = planned(letters, wanted, manner.limit, leave_unknown=False)
+    if manner.dry_run:
+        plan.tell(manner, "discard", "deleted")
+    elif not plan.count:
+        manner.tell_result(Discarded(), "no failed mail to delete")
+    absent = plan.tell_missing()
+    if manner.dry_run or not plan.count:
+        end(left=absent)
+    if not manner.yes:
+        _ask(plan)
+    result, whole = followed(
+        "deleting",
+        plan.count,
+        lambda told: letters.discard(wanted, limit=manner.limit, on_progress=told),
+        nothing=Discarded(),
+        count=lambda done: done.discarded,
+    )
     doubt = f"; {result.unknown:,} of them SES may have accepted" if result.unknown else ""
-    output.echo(f"{counted(result.discarded, 'mail', 'mails')} deleted{doubt}", err=True)
-    if result.again:
-        output.echo(f"{counted(result.again, 'mail', 'mails')} left: failed anew meanwhile", err=True)
-    if not whole:
-        output.echo("interrupted: run it again to go on", err=True)
-    sys.exit(INCOMPLETE if absent or result.again or not whole else OK)
+    manner.tell_result(result, f"{counted(result.discarded, 'mail', 'mails')} deleted{doubt}")
+    tell_again(result.again)
+    end(left=absent or bool(result.again), whole=whole)
+
+
+def _ask(plan: Plan) -> None:
+    tell_groups(plan.found, err=True)
+    output.echo("(rq-ses failed --export FILE, with the same options, keeps what they say)", err=True)
+    click.confirm(f"Delete {counted(plan.count, 'mail', 'mails')} for good?", abort=True, err=True)

@@ -14,26 +14,32 @@ from typing import IO, Any
 import click
 
 from rq_ses.cli.failed.groups import (
-    Ages,
     group_object,
     letter_row,
     passed_over,
     preview,
-    progress,
+    reading,
     tell_groups,
     tell_missing,
-    tell_rows,
 )
-from rq_ses.cli.failed.letters import choosing, chosen, reached, reaching
+from rq_ses.cli.failed.options import choosing, chosen, reached, reaching
 from rq_ses.cli.terminal import output
-from rq_ses.cli.terminal.exits import INCOMPLETE
-from rq_ses.cli.terminal.screen import console, tell
+from rq_ses.cli.terminal.console import console
+from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
+from rq_ses.cli.terminal.rows import Ages, tell, tell_labelled
 from rq_ses.deadletter import DeadLetterNotFound, DeadLetters, Filter
 from rq_ses.deadletter.archive import Exported
 from rq_ses.deadletter.view import letter_object, letter_rows
 from rq_ses.text.figures import counted
 
 
+@ends_with(
+    {
+        OK: "all was shown",
+        INCOMPLETE: "JOB_ID is no failed mail or some mails could not be written",
+        UNAVAILABLE: "",
+    }
+)
 @click.command()
 @click.argument("job_id", required=False)
 @click.option("--list", "as_list", is_flag=True, help="A line a mail in place of groups.")
@@ -70,18 +76,12 @@ def failed(
       rq-ses failed 5f0c9d1e2b3a4c5d6e7f8091a2b3c4d5
       rq-ses failed --json | jq -r .code
       rq-ses failed --export failed.jsonl
-
-    Exit codes: 0 all was shown, 1 JOB_ID is no failed mail or some mails could not be written, 2 bad command
-    line, 3 bad settings, 4 no Redis.
     """
     if job_id is not None and (
         as_list or export or limit or any(v not in (None, ()) for v in filters.values())
     ):
         raise click.UsageError("JOB_ID shows one mail: drop the other options, or name it in --ids")
-    if as_list and export:
-        raise click.UsageError("--list and --export: both were given: give one of them")
-    if limit and not (as_list or export):
-        raise click.UsageError("--limit goes with --list or --export")
+    _check_form(as_list=as_list, export=export, limit=limit)
     wanted = chosen((), **filters)
     with reached(queues, redis_url, config) as letters:
         if job_id is not None:
@@ -92,6 +92,13 @@ def failed(
             _list(letters, wanted, limit, as_json=as_json)
         else:
             _show_groups(letters, wanted, as_json=as_json)
+
+
+def _check_form(*, as_list: bool, export: str | None, limit: int | None) -> None:
+    if as_list and export:
+        raise click.UsageError("--list and --export: both were given: give one of them")
+    if limit and not (as_list or export):
+        raise click.UsageError("--limit goes with --list or --export")
 
 
 def _show_groups(letters: DeadLetters, wanted: Filter, *, as_json: bool) -> None:
@@ -141,13 +148,13 @@ def _show_one(letters: DeadLetters, job_id: str, *, as_json: bool) -> None:
     if as_json:
         output.echo(json.dumps(letter_object(letter)))
     else:
-        tell_rows(letter_rows(letter, Ages(datetime.now(UTC)).when))
+        tell_labelled(letter_rows(letter, Ages(datetime.now(UTC)).when))
 
 
 def _export(letters: DeadLetters, wanted: Filter, name: str, limit: int | None) -> None:
     result = Exported()
     try:
-        with _created(name) as target, progress() as bar:
+        with _created(name) as target, reading() as bar:
             task = bar.add_task("writing", total=None)
 
             def told(done: Exported) -> None:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from pathlib import Path
-from typing import BinaryIO
 
 import click
 
-from rq_ses.cli.failed.groups import progress
-from rq_ses.cli.failed.letters import reached
+from rq_ses.cli.failed.groups import reading
+from rq_ses.cli.failed.options import reached
 from rq_ses.cli.terminal import output
-from rq_ses.cli.terminal.exits import INCOMPLETE, OK
+from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
+from rq_ses.cli.terminal.inputs import opened
+from rq_ses.deadletter.archive import Restored
 from rq_ses.text.figures import counted
-from rq_ses.text.textfile import NotText
 
 
+@ends_with({OK: "all is there", INCOMPLETE: "some lines could not be used", UNAVAILABLE: ""})
 @click.command("import")
 @click.argument("file", metavar="FILE")
 @click.option("--resend", is_flag=True, help="Into the queue, not into the failed registry.")
@@ -44,26 +44,25 @@ def import_(
       rq-ses import failed.jsonl
       rq-ses import --resend failed.jsonl
       gunzip -c failed.jsonl.gz | rq-ses import -
-
-    Exit codes: 0 all is there, 1 some lines could not be used, 2 bad command line, 3 bad settings,
-    4 no Redis.
     """
     if include_unknown and not resend:
         raise click.UsageError("--include-unknown goes with --resend")
-    with _opened(file) as source, reached((), redis_url, config) as letters, progress() as bar:
+    with opened("FILE", file) as source, reached((), redis_url, config) as letters, reading() as bar:
         task = bar.add_task("importing", total=None)
-        try:
-            result = letters.restore(
-                source,
-                resend=resend,
-                include_unknown=include_unknown,
-                on_problem=lambda number, problem: output.echo(f"line {number}: {problem}", err=True),
-                on_progress=lambda done: bar.update(task, completed=done.lines),
-            )
-        except NotText as exc:
-            raise click.UsageError(f"FILE: {file!r} can't be read: {exc}") from exc
+        result = letters.restore(
+            source,
+            resend=resend,
+            include_unknown=include_unknown,
+            on_problem=lambda number, problem: output.echo(f"line {number}: {problem}", err=True),
+            on_progress=lambda done: bar.update(task, completed=done.lines),
+        )
     if as_json:
         output.echo(json.dumps(asdict(result)))
+    _tell(result)
+    sys.exit(INCOMPLETE if result.bad else OK)
+
+
+def _tell(result: Restored) -> None:
     parts = [f"{result.failed:,} put back as failed", f"{result.queued:,} queued"]
     parts += [f"{result.exists:,} there already", f"{counted(result.bad, 'bad line', 'bad lines')}"]
     output.echo(", ".join(parts), err=True)
@@ -73,13 +72,3 @@ def import_(
             "(--include-unknown queues them, too)",
             err=True,
         )
-    sys.exit(INCOMPLETE if result.bad else OK)
-
-
-def _opened(name: str) -> BinaryIO:
-    if name == "-":
-        return sys.stdin.buffer
-    try:
-        return Path(name).open("rb")
-    except OSError as exc:
-        raise click.UsageError(f"FILE: {name!r} can't be read: {exc.strerror}") from exc

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, NoReturn
 
 import click
 
-from rq_ses.cli.failed.groups import followed, may_ask, preview, tell_groups, tell_missing
-from rq_ses.cli.failed.letters import choosing, chosen, edits, reached, reaching
+from rq_ses.cli.failed.groups import tell_groups
+from rq_ses.cli.failed.moving import Manner, Plan, end, followed, planned, tell_again
+from rq_ses.cli.failed.options import choosing, chosen, edits, reached, reaching
 from rq_ses.cli.terminal import output
-from rq_ses.cli.terminal.exits import INCOMPLETE, OK
-from rq_ses.deadletter import DeadLetters, EditRefused, Filter, Groups, Resent
+from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
+from rq_ses.deadletter import DeadLetters, EditRefused, Filter, Resent
 from rq_ses.text.figures import counted
 
 
+@ends_with(
+    {
+        OK: "all was resent that may be",
+        INCOMPLETE: "some was not or it was interrupted",
+        UNAVAILABLE: "",
+    }
+)
 @click.command()
 @click.argument("job_ids", nargs=-1, metavar="[JOB_ID]...")
 @choosing
@@ -71,85 +78,76 @@ def resend(
       rq-ses resend --code MessageRejected --newer-than 1d --rate 10
       rq-ses resend --sender-domain old.example --set sender=me@new.example --yes
       rq-ses resend 5f0c9d1e2b3a4c5d6e7f8091a2b3c4d5 --set to=anna@example.com
-
-    Exit codes: 0 all was resent that may be, 1 some was not or it was interrupted, 2 bad command line,
-    3 bad settings, 4 no Redis.
     """
-    if not (yes or dry_run):
-        may_ask(ids_file)
-    wanted, new = chosen(job_ids, ids_file=ids_file, **filters), edits(changes)
-    with reached(queues, redis_url, config) as letters:
-        try:
-            found, count = _preview(letters, wanted, new, limit, include_unknown=include_unknown)
-            if dry_run:
-                _tell_plan(found, count, as_json=as_json)
-            elif count and not yes:
-                _ask(found, count, include_unknown=include_unknown)
-            if dry_run or not count:
-                _tell_unknown(0 if include_unknown else found.unknown)
-                absent = tell_missing(wanted, found.count + found.gone + found.foreign)
-                if not dry_run:
-                    output.echo("no failed mail to resend", err=True)
-                    if as_json:
-                        output.echo(json.dumps(asdict(Resent(unknown=found.unknown))))
-                sys.exit(INCOMPLETE if absent else OK)
-            result, whole = followed(
-                "resending",
-                count,
-                lambda told: letters.resend(
-                    wanted,
-                    limit=limit,
-                    rate=rate,
-                    include_unknown=include_unknown,
-                    edits=new,
-                    on_progress=told,
-                ),
-                nothing=Resent(),
-                count=lambda done: done.resent,
-            )
-        except EditRefused as exc:
-            raise click.UsageError("\n       ".join(f"--set {problem}" for problem in exc.problems)) from exc
-    if as_json:
-        output.echo(json.dumps(asdict(result)))
-    output.echo(f"{counted(result.resent, 'mail', 'mails')} resent", err=True)
+    manner = Manner(limit, dry_run, yes, as_json)
+    manner.check(ids_file)
+    wanted = chosen(job_ids, ids_file=ids_file, **filters)
+    terms = _Terms(edits(changes), rate, include_unknown)
+    with reached(queues, redis_url, config) as letters, _edits_named():
+        _resend(letters, wanted, terms, manner)
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """On which terms mails are resent: with which changes, how many a second, and those in doubt, too."""
+
+    edits: Mapping[str, Any]
+    rate: float | None
+    include_unknown: bool
+
+    def left(self, unknown: int) -> int:
+        """Return how many of so many mails that SES may have accepted are left."""
+        return 0 if self.include_unknown else unknown
+
+
+def _resend(letters: DeadLetters, wanted: Filter, terms: _Terms, manner: Manner) -> NoReturn:
+    plan = planned(letters, wanted, manner.limit, leave_unknown=not terms.include_unknown)
+    if terms.edits:
+        # Moves nothing, and finds what can't be changed before anybody is asked.
+        letters.resend(wanted, limit=0, include_unknown=terms.include_unknown, edits=terms.edits)
+    if manner.dry_run:
+        plan.tell(manner, "resend", "resent")
+    elif plan.count and not manner.yes:
+        _ask(plan, terms)
+    if manner.dry_run or not plan.count:
+        _tell_unknown(terms.left(plan.found.unknown))
+        absent = plan.tell_missing()
+        if not manner.dry_run:
+            manner.tell_result(Resent(unknown=plan.found.unknown), "no failed mail to resend")
+        end(left=absent)
+    result, whole = followed(
+        "resending",
+        plan.count,
+        lambda told: letters.resend(wanted, limit=manner.limit, on_progress=told, **asdict(terms)),
+        nothing=Resent(),
+        count=lambda done: done.resent,
+    )
+    manner.tell_result(result, f"{counted(result.resent, 'mail', 'mails')} resent")
     left = _tell_left(result)
-    _tell_unknown(result.unknown)
-    left = tell_missing(wanted, found.count + found.gone + found.foreign) or left
-    if not whole:
-        output.echo("interrupted: run it again to go on", err=True)
-    sys.exit(INCOMPLETE if left or not whole else OK)
+    absent = plan.tell_missing()
+    end(left=left or absent, whole=whole)
 
 
-def _preview(
-    letters: DeadLetters, wanted: Filter, new: Mapping[str, Any], limit: int | None, *, include_unknown: bool
-) -> tuple[Groups, int]:
-    """Return the groups that are meant and how many mails would be resent. Raises EditRefused."""
-    found = preview(letters, wanted)
-    if new:
-        letters.resend(wanted, limit=0, include_unknown=include_unknown, edits=new)
-    count = found.count - (0 if include_unknown else found.unknown)
-    return found, count if limit is None else min(count, limit)
+@contextmanager
+def _edits_named() -> Iterator[None]:
+    """Say of edits that are refused which --set they are."""
+    try:
+        yield
+    except EditRefused as exc:
+        raise click.UsageError("\n       ".join(f"--set {problem}" for problem in exc.problems)) from exc
 
 
-def _tell_plan(found: Groups, count: int, *, as_json: bool) -> None:
-    if as_json:
-        output.echo(json.dumps({"would_resend": count, "unknown": found.unknown}))
-    else:
-        tell_groups(found)
-    output.echo(f"{counted(count, 'mail', 'mails')} would be resent", err=True)
-
-
-def _ask(found: Groups, count: int, *, include_unknown: bool) -> None:
-    tell_groups(found, err=True)
-    _tell_unknown(0 if include_unknown else found.unknown)
-    click.confirm(f"Resend {counted(count, 'mail', 'mails')}?", abort=True, err=True)
+def _ask(plan: Plan, terms: _Terms) -> None:
+    tell_groups(plan.found, err=True)
+    _tell_unknown(terms.left(plan.found.unknown))
+    click.confirm(f"Resend {counted(plan.count, 'mail', 'mails')}?", abort=True, err=True)
 
 
 def _tell_left(result: Resent) -> bool:
     if result.invalid:
         output.echo(f"{counted(result.invalid, 'mail', 'mails')} left: no valid message", err=True)
-    if result.again:
-        output.echo(f"{counted(result.again, 'mail', 'mails')} left: failed anew meanwhile", err=True)
+    tell_again(result.again)
+    _tell_unknown(result.unknown)
     return bool(result.invalid or result.again)
 
 

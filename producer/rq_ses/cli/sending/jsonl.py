@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import BinaryIO, Final
 
 import click
@@ -15,9 +13,9 @@ from redis.exceptions import RedisError
 
 from rq_ses.cli.sending.keys import Keys
 from rq_ses.cli.sending.lines import Line, read_lines
-from rq_ses.cli.terminal.display import Display
 from rq_ses.cli.terminal.exits import INCOMPLETE, UNAVAILABLE
 from rq_ses.cli.terminal.output import echo
+from rq_ses.cli.terminal.progress import Display
 from rq_ses.errors import DurabilityUnconfirmed, OutboxUnavailable
 from rq_ses.interrupts import interrupts_held
 from rq_ses.outbox.batching import batches
@@ -27,7 +25,6 @@ from rq_ses.outbox.outbox import Outbox
 from rq_ses.outbox.submission import Submission
 from rq_ses.receipt import Receipt
 from rq_ses.server.refusal import read_refusal
-from rq_ses.text.textfile import NotText
 
 BATCH_INPUT: Final = 2 * 1024 * 1024
 """Bytes of input after which a batch is full: so few that the outbox never splits it into several steps."""
@@ -65,31 +62,6 @@ def send_lines(
             code = run.ended_early(f"Error: the lines can't be read any more ({exc.strerror or exc})")
     echo(run.summary, err=True)
     return code
-
-
-@contextmanager
-def opened(name: str) -> Iterator[BinaryIO]:
-    """Open the file of that name, or standard input for "-"; what can't be read is a click.UsageError."""
-    try:
-        with _source(name) as source:
-            yield source
-    except NotText as exc:
-        raise click.UsageError(f"--jsonl: {name!r} can't be read: {exc}") from exc
-
-
-@contextmanager
-def _source(name: str) -> Iterator[BinaryIO]:
-    if name == "-":
-        if sys.stdin is None:
-            raise click.UsageError("--jsonl: standard input is closed: give a file")
-        yield sys.stdin.buffer
-        return
-    try:
-        source = Path(name).open("rb")  # noqa: SIM115 - closed below
-    except OSError as exc:
-        raise click.UsageError(f"--jsonl: {name!r} can't be read: {exc.strerror}") from exc
-    with source:
-        yield source
 
 
 class _Run:

@@ -11,8 +11,10 @@ from typing import Any, BinaryIO, Final, NoReturn
 import click
 from pydantic import ValidationError
 
-from rq_ses.cli.terminal.exits import INCOMPLETE, OK
+from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
+from rq_ses.cli.terminal.inputs import opened
 from rq_ses.cli.terminal.output import broken, echo, leave
+from rq_ses.cli.terminal.pairs import pairs
 from rq_ses.contract import ON_UNKNOWN, PRIORITIES, YEARS, OnUnknown, Priority
 from rq_ses.errors import DurabilityUnconfirmed, IdempotencyConflict
 from rq_ses.message.message import MAX_BYTES, Attachment, Message, explain
@@ -61,6 +63,14 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # generic since click 
             self.fail(str(exc), param, ctx)
 
 
+@ends_with(
+    {
+        OK: "all were enqueued",
+        INCOMPLETE: "some were not (or not confirmed as durable, or an id was not printed, or it "
+        "was interrupted: stderr says where to go on)",
+        UNAVAILABLE: "",
+    }
+)
 @click.command()
 @click.option("--from", "sender", help="Sender: an address, or 'Name <address>'.")
 @click.option("--to", multiple=True, help="Recipient; may be repeated.")
@@ -129,9 +139,6 @@ def send(
       rq-ses send --jsonl mails.jsonl
       echo '{"sender": "a@example.com", "to": ["b@example.com"], "subject": "Hi",
              "text": "Hello", "key": "hi-7", "delay": 60}' | rq-ses send --jsonl -
-
-    Exit codes: 0 all were enqueued, 1 some were not (or not confirmed as durable, or an id was not printed,
-    or it was interrupted: stderr says where to go on), 2 bad command line, 3 bad settings, 4 no Redis.
     """
     given = [name for name, value in flags.items() if value not in (None, ())]
     if jsonl is not None and given:
@@ -144,9 +151,9 @@ def send(
         _send_one(outbox, submission, durable=durable, on_conflict=on_conflict)
     else:
         # Here, for what draws its progress bar takes longer to import than a mail to enqueue.
-        from rq_ses.cli.sending.jsonl import opened, send_lines
+        from rq_ses.cli.sending.jsonl import send_lines
 
-        with opened(str(jsonl)) as source:
+        with opened("--jsonl", str(jsonl)) as source:
             leave(send_lines(outbox, source, strict=strict, durable=durable, on_conflict=on_conflict))
 
 
@@ -177,8 +184,8 @@ def _submission(
         message = Message(
             text=_body("--text", text, text_file),
             html=_body("--html", html, html_file),
-            headers=_pairs("--header", headers, ":", "'Name: value'"),
-            tags=_pairs("--tag", tags, "=", "name=value"),
+            headers=pairs("--header", headers, "'Name: value'", separator=":"),
+            tags=pairs("--tag", tags, "name=value"),
             attachments=attachments,
             **fields,
         )
@@ -214,18 +221,6 @@ def _body(option: str, given: str | None, file: BinaryIO | None) -> str | None:
     except UnicodeDecodeError as exc:
         place = f"byte {exc.start + 1}"
         raise click.UsageError(f"{option}-file: {place} of {file.name!r} is not UTF-8: convert it") from exc
-
-
-def _pairs(option: str, texts: Sequence[str], separator: str, form: str) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for text in texts:
-        name, found, value = (part.strip() for part in text.partition(separator))
-        if not found:
-            raise click.UsageError(f"{option}: {text!r} has no {separator!r}: write {form}")
-        if name in pairs:
-            raise click.UsageError(f"{option}: {name!r} was given twice: give it once")
-        pairs[name] = value
-    return pairs
 
 
 def _attachment(path: Path) -> Attachment:

@@ -1,1 +1,1 @@
-"""What every command shares: its output, its exit codes and its help."""
+"""What every command shares: what it reads and prints, its exit codes and its help."""

@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import click
@@ -15,15 +15,14 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from rq_ses import contract
-from rq_ses.cli.terminal.exits import DENIED, INCOMPLETE, OK, UNFIT
+from rq_ses.cli.terminal.exits import DENIED, INCOMPLETE, OK, UNFIT, ends_with
 from rq_ses.cli.terminal.helptext import show_defaults
 from rq_ses.contract import PRIORITIES, Priority
 from rq_ses.errors import SettingsError
 from rq_ses.status import unserved
-from rq_ses_worker.engine.preflight.server import Mode, ServerUnfit, preflight
+from rq_ses_worker.engine.preflight.server import Mode, preflight
 from rq_ses_worker.engine.process.drained import tell_burst
-from rq_ses_worker.engine.process.supervisor import Supervisor
-from rq_ses_worker.engine.threads.vital import PartDied
+from rq_ses_worker.engine.process.run import Run
 from rq_ses_worker.engine.worker import Capacity, MailWorker, Sending
 from rq_ses_worker.identity.source import CredentialSource
 from rq_ses_worker.logging import events, rendering
@@ -31,7 +30,6 @@ from rq_ses_worker.monitoring.listening import read_listening
 from rq_ses_worker.monitoring.tally import Board, Tally
 from rq_ses_worker.server import descriptors
 from rq_ses_worker.server.connection import connect
-from rq_ses_worker.server.denial import Denied
 from rq_ses_worker.ses.client import SesClient
 from rq_ses_worker.ses.credentials import CredentialsUnavailable
 from rq_ses_worker.settings.worker import WorkerSettings, load_worker_settings
@@ -44,6 +42,14 @@ log = logging.getLogger(__name__)
 _LEVELS = ("debug", "info", "warning", "error")
 
 
+@ends_with(
+    {
+        OK: "stopped as told (or drained)",
+        INCOMPLETE: "a part of the worker has died, or mails of a burst failed",
+        UNFIT: "",
+        DENIED: "",
+    }
+)
 @click.command()
 @click.option("--burst", is_flag=True, help="Drain the queue, wait for what is scheduled, and exit.")
 @click.option(
@@ -186,67 +192,20 @@ def worker(
     for its lease to run out, and at once while workers are suspended, the breaker is open by hand, or the
     day's quota is used up; the next one sends them. It ends with a line that counts what was sent, what
     failed, and what is left.
-
-    Exit codes: 0 stopped as told (or drained), 1 a part of the worker has died, or mails of a burst failed,
-    2 bad command line, 3 bad settings, 5 Redis would lose mails as it is set up, 6 Redis refuses this user
-    a command (ACL).
     """
     if max_wait is not None and not burst:
         raise click.UsageError("--max-wait is for --burst")
     settings = load_worker_settings(**options)
-    rendering.configure(
-        settings.log_level, form=settings.log_format, addresses=settings.log_addresses, sent=settings.log_sent
-    )
-
-    tell_where(settings)
-    descriptors.provide(settings.concurrency)
-    credentials = settings.credentials()
-    identify(credentials)
-    names = contract.queue_names(settings.queue, priorities or PRIORITIES)
+    priorities = priorities or PRIORITIES
+    credentials = _introduce(settings)
+    names = contract.queue_names(settings.queue, priorities)
     board = Board(processes) if settings.metrics or burst else None
     monitor = monitor_of(settings, board, names) if board and settings.metrics else None
-
-    def work(number: int) -> int:
-        own_name = f"{name}-{number}" if name and processes > 1 else name
-        if monitor and processes > 1:
-            monitor.detach()
-        try:
-            build_worker(
-                settings,
-                name=own_name,
-                priorities=priorities or PRIORITIES,
-                credentials=credentials,
-                tally=board.tallies[number - 1] if board else None,
-            ).work(burst=burst, max_wait=max_wait)
-        except ServerUnfit as exc:
-            for finding in exc.findings:
-                click.echo(f"Error: Redis: {finding.text}", err=True)
-            click.echo("(RQ_SES_PREFLIGHT=warn starts all the same)", err=True)
-            return DENIED if all(finding.right for finding in exc.findings) else UNFIT
-        except Denied as exc:
-            events.WORKER_DENIED.log(log, error=str(exc))
-            return DENIED
-        except PartDied:
-            return INCOMPLETE
-        return OK
-
-    def end(code: int) -> NoReturn:
-        if burst and board and not tell_burst(board, settings.redis_url, names):
-            code = code or INCOMPLETE
-        sys.exit(code)
-
-    if processes == 1:
-        if monitor:
-            monitor.start()
-        end(work(1))
-    supervisor = Supervisor(
-        processes,
-        work,
-        hopeless=frozenset({UNFIT, DENIED}),
-        beside=monitor.serve if monitor else None,
-        ended=lambda number: board.tallies[number - 1].leave() if board else None,
-    )
-    end(supervisor.run())
+    build = partial(build_worker, settings, priorities=priorities, credentials=credentials)
+    code = Run(build, processes, name, burst=burst, max_wait=max_wait, board=board, monitor=monitor).code()
+    if burst and board and not tell_burst(board, settings.redis_url, names):
+        code = code or INCOMPLETE
+    sys.exit(code)
 
 
 show_defaults(worker, WorkerSettings)
@@ -262,6 +221,21 @@ def monitor_of(settings: WorkerSettings, board: Board, queues: Sequence[str]) ->
     monitor = Monitor(read_listening(settings.metrics or ""), board, shared)
     events.MONITOR_LISTENS.log(log, url=monitor.url)
     return monitor
+
+
+def _introduce(settings: WorkerSettings) -> CredentialSource:
+    """Set up the log, and say in it where mails will go and with whose credentials, which are returned.
+
+    Raises SettingsError if there are no credentials and somebody must act first.
+    """
+    rendering.configure(
+        settings.log_level, form=settings.log_format, addresses=settings.log_addresses, sent=settings.log_sent
+    )
+    tell_where(settings)
+    descriptors.provide(settings.concurrency)
+    credentials = settings.credentials()
+    identify(credentials)
+    return credentials
 
 
 def tell_where(settings: WorkerSettings) -> None:

@@ -1,4 +1,4 @@
-"""What long work shows: a progress bar, and text beside it."""
+"""What long work shows on stderr: a progress bar, where that is a terminal, and text beside it."""
 
 from __future__ import annotations
 
@@ -10,34 +10,49 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
+from rq_ses.cli.terminal.console import console
 from rq_ses.cli.terminal.output import echo
-from rq_ses.cli.terminal.screen import console
+
+
+def progress(*columns: ProgressColumn, redirect: bool = True) -> Progress:
+    """Return a progress bar for stderr, drawn if that is a terminal; its task is to be added.
+
+    What is printed meanwhile stands above the bar; on stdout only if that is a terminal, for rich would print
+    on stderr what goes to a file or a pipe. Without `redirect` that is left to the caller.
+    """
+    return Progress(
+        *columns,
+        console=console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+        redirect_stdout=redirect and sys.stdout.isatty(),
+        redirect_stderr=redirect,
+    )
 
 
 class Display:
     """A progress bar where stderr is a terminal, and lines of text that don't tear it."""
 
     def __init__(self) -> None:
-        columns = (
+        self._shown = sys.stderr.isatty()
+        self._shared = self._shown and os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+        self._progress = progress(
             TextColumn("{task.description}"),
             BarColumn(),
             TaskProgressColumn(),
             TextColumn("{task.fields[lines]} lines"),
             TimeRemainingColumn(),
-        )
-        self._shown = sys.stderr.isatty()
-        self._shared = self._shown and os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
-        # rich's own redirection would print on stderr what goes to stdout.
-        self._progress = Progress(
-            *columns,
-            console=console(stderr=True),
-            transient=True,
-            disable=not self._shown,
-            redirect_stdout=False,
-            redirect_stderr=False,
+            redirect=False,
         )
 
     def __enter__(self) -> Self:

@@ -1,14 +1,13 @@
-"""What commands draw on: one console, whose size is never nothing, whatever the environment says of it."""
+"""The console that commands draw on: its size is never nothing, whatever the environment says of it."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
-from typing import IO, Final, NamedTuple, cast
+from collections.abc import Callable
+from typing import IO, Final, cast
 
 from rich.console import Console, ConsoleDimensions
-from rich.text import Text
 
 from rq_ses.cli.terminal import output
 
@@ -74,26 +73,3 @@ def console(*, stderr: bool = False, piped: int = PIPED) -> Console:
 def _is_no_size(name: str, text: str) -> bool:
     # What rich would read as 0, or take a digit of another script for.
     return name in ("COLUMNS", "LINES") and not (text.isascii() and text.isdigit() and int(text[:6]) > 0)
-
-
-class Row(NamedTuple):
-    """A lead that stands once, and a text whose further lines hang under its first."""
-
-    lead: str
-    text: str | Text
-    style: str = ""
-
-
-def tell(rows: Iterable[Row], to: Console) -> None:
-    """Print rows: on a terminal with hanging indents, words whole; elsewhere a line each, however long."""
-    for row in rows:
-        text = row.text if isinstance(row.text, Text) else Text(row.text, style=row.style)
-        if not to.is_terminal:
-            to.file.write(f"{row.lead}{text.plain}".rstrip() + "\n")
-            continue
-        # Only what is longer than a line, such as an id on a narrow screen, is broken inside.
-        lines = text.wrap(to, max(1, to.width - len(row.lead)), overflow="fold")
-        for number, line in enumerate(lines or [Text()]):
-            line.rstrip()
-            lead = " " * len(row.lead) if number else row.lead
-            to.print(Text(lead, style="default").append_text(line) if lead.strip() or line else Text())

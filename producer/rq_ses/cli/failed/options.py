@@ -1,9 +1,8 @@
-"""What the commands about dead letters share: options that choose them, and how they are shown."""
+"""The options that the commands for failed mails share, and what they make: a filter, or changes."""
 
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -12,12 +11,14 @@ from typing import Any, Final, TypeVar
 import click
 
 from rq_ses import contract
-from rq_ses.cli.terminal.reaching import reaching_redis
+from rq_ses.cli.terminal.inputs import opened
+from rq_ses.cli.terminal.pairs import pairs
+from rq_ses.cli.terminal.redis_errors import reaching_redis
 from rq_ses.deadletter import DeadLetters, Filter
 from rq_ses.settings.producer import load_producer_settings
 from rq_ses.text.invalid import shown
 from rq_ses.text.localtime import FORM, read_moment
-from rq_ses.text.textfile import NotText, decoded, read_text
+from rq_ses.text.textfile import decoded
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _AGE: Final = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*([smhd])")
@@ -128,22 +129,9 @@ def chosen(
     if job_ids or ids_file is not None:
         ids = [*job_ids, *(_read_ids(ids_file) if ids_file is not None else ())]
     try:
-        return Filter(codes=codes, tags=pairs("--tag", tags), ids=ids, **rest)
+        return Filter(codes=codes, tags=pairs("--tag", tags, "NAME=VALUE", named=True), ids=ids, **rest)
     except ValueError as exc:
         raise click.UsageError(str(exc)) from exc
-
-
-def pairs(option: str, texts: tuple[str, ...]) -> dict[str, str]:
-    """Return NAME=VALUE texts as a mapping. Raises click.UsageError."""
-    found: dict[str, str] = {}
-    for text in texts:
-        name, sign, value = text.partition("=")
-        if not sign or not name.strip():
-            raise click.UsageError(f"{option}: {shown(text)} has no name or no '=': write NAME=VALUE")
-        if name.strip() in found:
-            raise click.UsageError(f"{option}: {shown(name)} was given twice: give it once")
-        found[name.strip()] = value.strip()
-    return found
 
 
 @contextmanager
@@ -187,12 +175,8 @@ def edits(texts: tuple[str, ...]) -> Mapping[str, Any]:
 
 
 def _read_ids(name: str) -> list[str]:
-    try:
-        text = decoded(sys.stdin.buffer.read()) if name == "-" else read_text(name)
-    except OSError as exc:
-        raise click.UsageError(f"--ids: {name!r} can't be read: {exc.strerror}") from exc
-    except NotText as exc:
-        raise click.UsageError(f"--ids: {name!r} can't be read: {exc}") from exc
+    with opened("--ids", name) as source:
+        text = decoded(source.read())
     ids = [line.strip() for line in text.split("\n")]
     for number, one in enumerate(ids, 1):
         if len(one) > _ID_LIMIT or " " in one:
