@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ from rich.text import Text
 
 from rq_ses.cli.terminal import output
 from rq_ses.cli.terminal.helptext import WholeGroup
+from rq_ses.cli.terminal.options import setting_options
 from rq_ses.cli.terminal.reaching import reaching_redis
 from rq_ses.cli.terminal.screen import console
 from rq_ses.errors import SettingsError
@@ -42,15 +43,7 @@ _NONE: Final = "no bound"
 _LISTED: Final = 20
 
 
-def _options(command: Callable[..., None]) -> Callable[..., None]:
-    for option in (
-        click.option("--config", metavar="FILE", help="TOML file with settings [RQ_SES_CONFIG]."),
-        click.option("--redis-url", metavar="URL", help="Redis server [RQ_SES_REDIS_URL]."),
-        click.option("--region", "aws_region", metavar="REGION", help="AWS region of SES [AWS_REGION]."),
-        click.option("--account", metavar="NAME", help="Name of the SES account [RQ_SES_ACCOUNT]."),
-    ):
-        command = option(command)
-    return command
+_options = setting_options(GateSettings, "account", "aws_region", "redis_url", "config")
 
 
 @click.group(cls=WholeGroup)
