@@ -38,29 +38,31 @@ def setting_option(
         multiple: the parameter's name if the option may be repeated.
     """
     # Whatever the class, its loader takes the file's name.
-    field = CONFIG if name == "config" else kind.model_fields[name]
-    setting = Setting.of(name, field)
+    setting = Setting.of(name, CONFIG if name == "config" else kind.model_fields[name])
     flag, _, metavar = setting.option.partition(" ")
-    default = (
-        f"; default: {setting.default_text}" if setting.default_text and setting.kind is not bool else ""
-    )
-    shown: dict[str, Any] = (
-        {"is_flag": True, "default": None} if setting.kind is bool else {"type": _type(setting)}
-    )
     return click.option(
         flag,
         multiple or name,
-        help=f"{meaning or setting.meaning.removesuffix('.')} [{setting.variables[0]}{default}].",
+        help=_help(setting, meaning),
         metavar=metavar or None,
         multiple=bool(multiple),
-        **shown,
+        **_values(setting),
     )
 
 
-def _type(setting: Setting) -> Any:
+def _help(setting: Setting, meaning: str) -> str:
+    is_told = setting.default_text and setting.kind is not bool
+    default = f"; default: {setting.default_text}" if is_told else ""
+    return f"{meaning or setting.meaning.removesuffix('.')} [{setting.variables[0]}{default}]."
+
+
+def _values(setting: Setting) -> dict[str, Any]:
+    if setting.kind is bool:
+        # None: a flag that isn't given leaves the word to the environment.
+        return {"is_flag": True, "default": None}
     if setting.choices:
-        return click.Choice(setting.choices)
-    return setting.kind if setting.kind in (int, float) else str
+        return {"type": click.Choice(setting.choices)}
+    return {"type": setting.kind if setting.kind in (int, float) else str}
 
 
 of_all_priorities = setting_option(ProducerSettings, "queue", "RQ queue, with those of all priorities")
