@@ -6,7 +6,7 @@ Nothing is read at import. Every bad setting is named at once, as whoever set it
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -61,14 +61,11 @@ def load_settings(
     given = _given(kind, overrides, path=path, whole_file=whole_file, more=more or {})
     groups = given.judged(kind)
     origins = given.origins() | groups.places
-    problems = {name: [text] for name, text in given.config.problems.items()}
-    for name, text in groups.problems.items():
-        problems.setdefault(name, []).append(text)
+    problems = [*given.config.problems.items(), *groups.problems.items()]
     try:
         settings = kind(**given.values(origins))
     except ValidationError as exc:
-        for name, text in _refused(kind, exc, given, origins):
-            problems.setdefault(name, []).append(text)
+        problems += _refused(kind, exc, given, origins)
     if problems:
         # Outside the except clause, so that it isn't chained: a ValidationError holds the secrets.
         raise SettingsError(_in_order(kind, problems))
@@ -161,11 +158,11 @@ def _refused(
     return problems
 
 
-def _in_order(kind: type[Settings], problems: Mapping[str, list[str]]) -> list[str]:
+def _in_order(kind: type[Settings], problems: Iterable[tuple[str, str]]) -> list[str]:
     """Return the lines in the order of the class's fields, after those of no field."""
-    order = list(kind.model_fields)
-    named = sorted(problems, key=lambda name: order.index(name) if name in order else -1)
-    return [one_line(line, _LINE) for name in named for line in problems[name]]
+    order = {name: number for number, name in enumerate(kind.model_fields)}
+    named = sorted(problems, key=lambda problem: order.get(problem[0], -1))
+    return [one_line(line, _LINE) for _, line in named]
 
 
 def _problem(kind: type[BaseSettings], name: str, error: ErrorDetails) -> str:
