@@ -742,7 +742,7 @@ ROOM = 96 * 1024 * 1024
 BOUNDED = (
     sys.executable,
     "-c",
-    "import resource, sys; from rq_ses.cli import main, send; "
+    "import resource, sys; from rq_ses.cli import main; from rq_ses.cli.sending import send; "
     "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize(); "
     f"resource.setrlimit(resource.RLIMIT_AS, (used + {ROOM},) * 2); "
     "main()",
