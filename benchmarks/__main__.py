@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.capacity import capacity_report
-from benchmarks.ceiling import measure_ceiling
-from benchmarks.curves import draw_growth
-from benchmarks.goals import goals_table
-from benchmarks.processtree import cores
+from benchmarks.harness.ceiling import measure_ceiling
+from benchmarks.harness.processtree import cores
+from benchmarks.harness.services import Store, store
+from benchmarks.report.curves import draw_growth
+from benchmarks.report.goals import goals_table
+from benchmarks.report.table import report
 from benchmarks.scenarios import SCENARIOS, Run
-from benchmarks.services import Store, store
-from benchmarks.table import report
 
 HERE = Path(__file__).resolve().parent
 DOCS = HERE.parent / "docs"

@@ -18,10 +18,10 @@ from typing import Any
 
 import simpy
 
+from benchmarks.report.table import table
 from benchmarks.stacks import OURS
-from benchmarks.table import table
-from rq_ses_worker.engine.dispatcher import SPARE, several
-from rq_ses_worker.engine.settler import GATHER, PATIENCE
+from rq_ses_worker.engine.claiming.demand import SPARE, several
+from rq_ses_worker.engine.settling.batches import GATHER, PATIENCE
 
 Results = dict[str, Any]
 _Step = Generator[simpy.Event, Any, None]

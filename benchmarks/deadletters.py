@@ -22,9 +22,9 @@ from typing import Any
 from redis import Redis
 from rq.utils import utcformat
 
-from benchmarks.mails import message
-from benchmarks.processtree import cores, peak_rss, pin
-from benchmarks.services import Store, store
+from benchmarks.harness.mails import message
+from benchmarks.harness.processtree import cores, peak_rss, pin
+from benchmarks.harness.services import Store, store
 from rq_ses import Outbox, contract
 from rq_ses.deadletter import DeadLetters, Filter
 from rq_ses.hints import hint_for

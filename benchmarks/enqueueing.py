@@ -8,9 +8,9 @@ from collections.abc import Callable
 from redis import Redis
 from rq import Queue
 
-from benchmarks.mails import POOL, message, request
-from benchmarks.processtree import cores
-from benchmarks.services import Store, pinned
+from benchmarks.harness.mails import POOL, message, request
+from benchmarks.harness.processtree import cores
+from benchmarks.harness.services import Store, pinned
 from benchmarks.stacks import CELERY, DRAMATIQ_BOTO3, enqueue_rq
 from rq_ses import Outbox
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from rq.job import Job
 
-from benchmarks.mails import message, prose, scramble
-from benchmarks.measure import environment, wait
-from benchmarks.processtree import cores
-from benchmarks.services import Program, Standin, Store
+from benchmarks.harness.mails import message, prose, scramble
+from benchmarks.harness.measure import environment, wait
+from benchmarks.harness.processtree import cores
+from benchmarks.harness.services import Program, Standin, Store
 from benchmarks.stacks import OURS, RQ_SIMPLE, Stack
 from rq_ses import Outbox, contract
 

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks import services
-from benchmarks.mails import POOL, message
-from benchmarks.measure import POLL, Reading, environment, wait
-from benchmarks.processtree import cores
-from benchmarks.services import Program, Standin, Store, pinned
+from benchmarks.harness import services
+from benchmarks.harness.mails import POOL, message
+from benchmarks.harness.measure import POLL, Reading, environment, wait
+from benchmarks.harness.processtree import cores
+from benchmarks.harness.services import Program, Standin, Store, pinned
 from benchmarks.stacks import OURS
 from rq_ses import Outbox
 

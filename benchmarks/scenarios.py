@@ -15,8 +15,8 @@ from benchmarks import stacks
 from benchmarks.enqueueing import enqueue_rates
 from benchmarks.footprint import footprints
 from benchmarks.growth import measure_growth
-from benchmarks.measure import Figures, Setting, measure
-from benchmarks.services import Certificate, Store, make_certificate
+from benchmarks.harness.measure import Figures, Setting, measure
+from benchmarks.harness.services import Certificate, Store, make_certificate
 from benchmarks.stacks import Ours, Stack
 
 Results = dict[str, Any]

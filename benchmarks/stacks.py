@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 from redis import Redis
 from rq import Queue
 
-from benchmarks.mails import message, request
+from benchmarks.harness.mails import message, request
 from rq_ses import Outbox, contract
 
 _BATCH: Final = 1000

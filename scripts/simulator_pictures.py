@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page
 from rq_ses import Attachment, Message
 from rq_ses_worker.ses.client import SesClient
 from rq_ses_worker.ses.credentials import Credentials
+from rq_ses_worker.ses.endpoint import Endpoint
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.browser import opened_page
 from support.processes import KEY_ID, SECRET
@@ -49,7 +50,7 @@ def _send(ses: SimulatorServer, stack: ExitStack) -> None:
     ses.faults.script("dora@customer.example", ["slow-1.5"])
     ses.faults.script("eve@customer.example", ["rejectx1"])
     good, bad = (
-        stack.enter_context(SesClient(Credentials(KEY_ID, secret), "us-east-1", ses.url))
+        stack.enter_context(SesClient(Credentials(KEY_ID, secret), Endpoint("us-east-1", ses.url)))
         for secret in (SECRET, "not-the-secret")
     )
     good.send(_mail("bounce@simulator.amazonses.com", "Your weekly offers"))

@@ -16,7 +16,7 @@ from typing import Any
 
 from redis import Redis
 
-from benchmarks.mails import POOL, request
+from benchmarks.harness.mails import POOL, request
 from benchmarks.peers import signed
 
 SENDERS: dict[str, Callable[[dict[str, Any]], int]] = {

@@ -56,6 +56,9 @@ FAILED_GRACE: Final = 3600
 RQ's requeue leaves the job's time to live on it: the mail must not end in the queue before anybody comes by.
 """
 
+LUA_CONSTANTS: Final = f"local FAILED_GRACE = {FAILED_GRACE}\n"
+"""Put in front of the Lua scripts that need them: numbers that they share with Python."""
+
 YEARS: Final = 315_360_000
 """Ten of them in seconds: more is a mistake, wherever a time is asked for."""
 
@@ -65,8 +68,17 @@ KEY_FIELD: Final = "rq_ses_key"
 RECIPIENTS_FIELD: Final = "rq_ses_recipients"
 """Field of the job's hash: how many recipients the mail has, which is what SES's limits count; absent: 1."""
 
+RESENT_FIELD: Final = "rq_ses_resent_at"
+"""Field of the job's hash: when it was resent last (epoch seconds of the server)."""
+
 ACCOUNT_FIELD: Final = "rq_ses_account"
 """Field of a worker's hash: `ACCOUNT:REGION` of the gate it goes by."""
+
+THREADS_FIELD: Final = "rq_ses_threads"
+"""Field of a worker's hash: how many mails it sends at a time."""
+
+RETRIED_FIELD: Final = "rq_ses_retried"
+"""Field of a worker's hash: how many attempts it has made that are to be made again."""
 
 KEY_MEMORY: Final = 86_400
 """Seconds an idempotency key is remembered at least after its mail was sent."""
@@ -78,8 +90,23 @@ DESCRIPTION_LIMIT: Final = 120
 
 PREFIX: Final = f"{RQ_KEY_PREFIX}:"
 JOB_PREFIX: Final = f"{PREFIX}job:"
+EXECUTION_PREFIX: Final = f"{PREFIX}execution:"
+"""Hash of an execution, by `JOB:EXECUTION`."""
+EXECUTIONS_PREFIX: Final = f"{PREFIX}executions:"
+"""Sorted set of a job's executions, by the job's id."""
+RESULTS_PREFIX: Final = f"{PREFIX}results:"
+"""Stream of RQ's Results of a job, by the job's id."""
+WORKER_PREFIX: Final = f"{PREFIX}worker:"
+"""Hash of a worker, by its name."""
+WORKERS_KEY: Final = f"{PREFIX}workers"
+"""Set of the keys of all workers that are, or were, registered."""
 QUEUES_KEY: Final = f"{PREFIX}queues"
 SUSPENDED_KEY: Final = f"{PREFIX}suspended"
+SCRATCH_KEY: Final = f"{PREFIX}ses:scratch"
+"""A key of no meaning: scripts begin with its deletion, and make there what is then moved as a whole."""
+
+DURABLE_KEY: Final = f"{PREFIX}ses:durable"
+"""Every durable call writes it last; see rq_ses.outbox.durability."""
 
 _QUEUE: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.:-]{0,98}[A-Za-z0-9_])?")
 """rq-dashboard prints the names of queues unescaped, so none may hold markup."""
@@ -109,9 +136,14 @@ def queue_key(queue: str) -> str:
     return f"{PREFIX}queue:{queue}"
 
 
+def intermediate_key(queue: str) -> str:
+    """List in which a stock worker keeps a job it has taken and not yet started."""
+    return f"{queue_key(queue)}:intermediate"
+
+
 def workers_key(queue: str) -> str:
     """Set of the keys of the workers that are, or were, at a queue."""
-    return f"{PREFIX}workers:{queue}"
+    return f"{WORKERS_KEY}:{queue}"
 
 
 def registry_key(kind: str, queue: str) -> str:

@@ -43,7 +43,7 @@ _FORGET: Final = 2.0
 """As in account/gate.lua of the worker: growth of a lowered rate a second; when one without bound is over."""
 
 _DAY: Final = 86_400.0
-"""Seconds for which an answer about the day's quota counts, as in lifecycle/claim.lua."""
+"""Seconds for which an answer about the day's quota counts, as in account/gate.lua of the worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,12 @@ def read_gate(connection: Redis, account: str, region: str) -> GateState:
     return _state(account, region, epoch(told), stored)
 
 
+def gate_name(text: str) -> tuple[str, str] | None:
+    """Return account and region of `ACCOUNT:REGION`; None for what can't be a gate's name."""
+    match = _GATE.fullmatch(text)
+    return (match[1], match[2]) if match else None
+
+
 def is_there(connection: Redis, account: str, region: str) -> bool:
     """Tell whether there is a gate of that name. Raises redis.exceptions.RedisError."""
     return bool(connection.exists(contract.account_key(account, region))) or (account, region) in gates(
@@ -140,11 +146,11 @@ def gates(connection: Redis) -> list[tuple[str, str]]:
         key.decode("utf-8", "replace").removeprefix(prefix) for key in client.scan_iter(f"{prefix}*", 1000)
     }
     with client.pipeline(transaction=False) as pipeline:
-        for key in client.smembers(f"{contract.PREFIX}workers"):
+        for key in client.smembers(contract.WORKERS_KEY):
             pipeline.hget(key, contract.ACCOUNT_FIELD)
         named = pipeline.execute(raise_on_error=False)
     found |= {name.decode("utf-8", "replace") for name in named if isinstance(name, bytes)}
-    return sorted((match[1], match[2]) for name in found if (match := _GATE.fullmatch(name)))
+    return sorted(gate for name in found if (gate := gate_name(name)))
 
 
 def open_breaker(connection: Redis, account: str, region: str, reason: str) -> None:
@@ -181,39 +187,49 @@ def close_breaker(connection: Redis, account: str, region: str) -> bool:
     return state in (b"open", b"half-open")
 
 
-def _state(account: str, region: str, now: float, stored: Mapping[bytes, bytes]) -> GateState:
-    fields = {
-        name.decode("ascii", "replace"): value.decode("utf-8", "replace") for name, value in stored.items()
-    }
-    flow = _flow(stored.get(b"flow", b""))
+class _Fields:
+    """The fields of an account's hash, read with suspicion: anybody may have written them."""
 
-    def moment(name: str) -> float | None:
+    def __init__(self, stored: Mapping[bytes, bytes]) -> None:
+        self._stored = stored
+
+    def text(self, name: str) -> str:
+        return self._stored.get(name.encode(), b"").decode("utf-8", "replace")
+
+    def number(self, name: str) -> float | None:
         try:
-            value = float(fields.get(name, ""))
+            value = float(self.text(name))
         except ValueError:
             return None
         return value if math.isfinite(value) else None
 
-    state = fields.get("state")
-    breaker: Breaker = "open" if state == "open" else "half-open" if state == "half-open" else "closed"
+    @property
+    def breaker(self) -> Breaker:
+        state = self.text("state")
+        return "open" if state == "open" else "half-open" if state == "half-open" else "closed"
+
+
+def _state(account: str, region: str, now: float, stored: Mapping[bytes, bytes]) -> GateState:
+    fields, flow = _Fields(stored), _flow(stored.get(b"flow", b""))
+    breaker = fields.breaker
     # As in account/gate.lua: SES tells an account without bound by a number below 0.
     ceiling = next((rate for rate in (flow["fixed"], flow["rate"]) if rate > 0), None)
     quota = (flow["quota"] if now - flow["answered"] < _DAY else 0.0) or None
     claimed = flow["recipients"] - flow["counted"]
-    probe = fields.get("probe", "").partition(":")[0]
+    probe = fields.text("probe").partition(":")[0]
     return GateState(
         account=account,
         region=region,
         now=now,
         breaker=breaker,
-        manual=breaker != "closed" and fields.get("manual") == "1",
-        reason=one_line(fields.get("reason", ""), REASON_LIMIT),
-        since=moment("since"),
-        next_probe=moment("next_probe") if breaker == "open" else None,
+        manual=breaker != "closed" and fields.text("manual") == "1",
+        reason=one_line(fields.text("reason"), REASON_LIMIT),
+        since=fields.number("since"),
+        next_probe=fields.number("next_probe") if breaker == "open" else None,
         probe=one_line(probe, 80) if breaker == "half-open" and probe else None,
-        closed_at=moment("closed_at"),
-        openings=int(moment("opened") or 0),
-        failures=int(moment("fails") or 0),
+        closed_at=fields.number("closed_at"),
+        openings=int(fields.number("opened") or 0),
+        failures=int(fields.number("fails") or 0),
         claimed=int(flow["mails"]),
         rate=_allowance(ceiling, flow, now),
         max_send_rate=ceiling,

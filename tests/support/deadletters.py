@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from redis import Redis
 
 from rq_ses import Message, Outbox, Submission, contract
-from rq_ses_worker.engine.senders import settlement
+from rq_ses_worker.engine.attempt import Attempt, judge, settlement
 from rq_ses_worker.lifecycle.retry import History, RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.ses.outcome import Outcome, RateLimited, Terminal, Transient
+from support.mail import mail
+
+FAILED: Final = contract.registry_key("failed", "mail")
+QUEUE: Final = contract.queue_key("mail")
 
 UNVERIFIED: Final = (
     "Email address is not verified. The following identities failed the check in region EU-WEST-1: "
@@ -65,8 +69,25 @@ def fail_queued(
             this = outcome or rejected() if not isinstance(outcome, Sequence) else outcome[place]
             assert isinstance(this, RateLimited | Transient | Terminal)
             history = History.from_meta(claim.meta, fresh=claim.fresh)
-            for one in (*earlier, this):
+            for one in earlier:
                 history = history.after(one, ended.timestamp())
-            settlements.append(settlement(claim.lease, this, history, POLICY, ended=ended, ended_clock=0.0))
+            attempt = Attempt(history, POLICY)
+            ending = attempt.ended(this, ended.timestamp(), asked=True)
+            settlements.append(settlement(claim.lease, attempt, ending, judge(attempt, ending)))
             place += 1
         assert set(lifecycle.settle(settlements, clock=0.0)) == {"done"}
+
+
+def mails(count: int, **fields: Any) -> list[Message]:
+    """Return so many mails, to user0@example.com and so on."""
+    return [mail(f"user{number}@example.com", **fields) for number in range(count)]
+
+
+def queued(redis: Redis, queue: str = "mail") -> list[str]:
+    """Return the ids of the mails that wait in a queue."""
+    return [one.decode() for one in redis.lrange(contract.queue_key(queue), 0, -1)]
+
+
+def standing_failed(redis: Redis, queue: str = "mail") -> set[str]:
+    """Return the ids in a queue's failed registry."""
+    return {one.decode() for one in redis.zrange(contract.registry_key("failed", queue), 0, -1)}

@@ -17,11 +17,11 @@ from typing import Any
 
 from rq_ses.cli import main
 from rq_ses_worker.engine.dispatcher import Dispatcher
-from rq_ses_worker.engine.quota import Quota
+from rq_ses_worker.engine.heartbeat import Heartbeat
+from rq_ses_worker.engine.limits import LimitsReader
 from rq_ses_worker.engine.senders import Senders
 from rq_ses_worker.engine.settler import Settler
 from rq_ses_worker.engine.sweeper import Sweeper
-from rq_ses_worker.engine.worker import MailWorker
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.ses.client import SesClient
 from rq_ses_worker.ses.outcome import Sent
@@ -188,8 +188,8 @@ POINTS: dict[str, Callable[[Fuse], None]] = {
     "after-reclaim": after_reclaim,
     "settler-raises": raises_in(Settler, "_write"),
     "sender-raises": raises_in(Senders, "_end"),
-    "heartbeat-raises": raises_in(MailWorker, "_renew"),
-    "quota-raises": raises_in(Quota, "_ask_once"),
+    "heartbeat-raises": raises_in(Heartbeat, "_renew"),
+    "quota-raises": raises_in(LimitsReader, "_ask_once"),
     "sweeper-raises": raises_in(Sweeper, "sweep"),
     "dispatcher-raises": raises_in(Dispatcher, "_step"),
 }

@@ -14,9 +14,9 @@ from redis.exceptions import ResponseError
 from rq_ses import Outbox, contract
 from rq_ses.server.refusal import is_denied
 from rq_ses_worker.audit.audit import Audit
+from rq_ses_worker.audit.sweep import Sweep
 from rq_ses_worker.lifecycle.records import Claim, Lease, Settlement, failed_fields, sent_fields
 from rq_ses_worker.lifecycle.retry import RetryPolicy
-from rq_ses_worker.lifecycle.sweep import Sweep
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from support.accounting import PLACES
 from support.breaking import Breakable
@@ -47,8 +47,9 @@ class World:
         self.ours = Lifecycle(redis, [QUEUE], "ours", "a" * 16, 30.0)
         self.other = Lifecycle(redis, [QUEUE], "other", "b" * 16, 30.0)
         self.scripts: dict[str, Breakable] = {}
-        for name, script in self.ours._scripts.items():
-            self.ours._scripts[name] = self.scripts[name] = Breakable(redis, script)
+        for scripts in (self.ours._scripts, self.ours._gate._scripts):
+            for name, script in scripts.items():
+                scripts[name] = self.scripts[name] = Breakable(redis, script)
         self.sent: Counter[str] = Counter()
         """How often each mail went out."""
 

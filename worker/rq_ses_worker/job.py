@@ -1,7 +1,7 @@
 """The function the queue names, `rq_ses_worker.job.send`, as a stock `rq worker` runs it.
 
-Our own worker doesn't call it: it makes the same attempt and decides by the same rules (task, ses, retry),
-with stronger transitions around them. Here RQ's own ones are used, with RQ's guarantees: a retry is RQ's
+Our own worker doesn't call it: it walks the same steps (rq_ses_worker.engine.attempt), with stronger
+transitions around them. Here RQ's own ones are used, with RQ's guarantees: a retry is RQ's
 Retry, which needs a scheduler (`rq worker --with-scheduler`) and may come up to a second early or late.
 """
 
@@ -19,19 +19,11 @@ from rq.job import Job
 
 from rq_ses.contract import OnUnknown
 from rq_ses.server.serverclock import ServerClock
-from rq_ses_worker.engine.senders import result_of
-from rq_ses_worker.lifecycle.retry import (
-    Failed,
-    History,
-    RetryPolicy,
-    decide,
-    doubt_used_up,
-    expired,
-    lost_worker,
-)
+from rq_ses_worker.engine.attempt import Attempt, Decision, Finished, judge
+from rq_ses_worker.lifecycle.retry import Again, Failed, History, RetryPolicy, lost_worker
 from rq_ses_worker.lifecycle.task import JobRefused, read_call
 from rq_ses_worker.ses.client import SesClient
-from rq_ses_worker.ses.outcome import Outcome, Sent, Terminal, hinted
+from rq_ses_worker.ses.outcome import Terminal, hinted
 from rq_ses_worker.settings.worker import load_worker_settings
 
 
@@ -54,34 +46,28 @@ def send(
         SettingsError: the environment of the worker has no usable settings.
     """
     client, policy = _sender()
-    policy = policy.for_mail(on_unknown)
     job = get_current_job()
     clock = _clock_of(job)
     stored = job.get_meta(refresh=False) if job else {}
     # A requeue by RQ keeps meta: what was final then starts anew now.
     history = History.from_stored(stored, fresh=bool(stored.get("final")))
-    outcome: Outcome
     try:
         task = read_call([payload], {"expires": expires, "on_unknown": on_unknown})
     except JobRefused as exc:
         raise SendFailed(hinted(str(exc), Terminal(code=exc.code))) from None
-    if expires is not None and clock.now() >= expires:
-        outcome = expired()
-    elif history.room(policy) <= 0:
-        outcome = doubt_used_up(history)
+    attempt = Attempt(history, policy.for_mail(task.on_unknown), task.expires)
+    if barred := attempt.barred(clock):
+        ending = attempt.ended(barred, clock.now(), asked=False)
     else:
         # A work horse may die at any moment from here on, so the doubt is there before the request leaves.
-        lost = lost_worker("")
-        _keep(job, history.after(lost, clock.now()).to_meta(lost))
+        _keep(job, attempt.lost(lost_worker(""), clock.now()).meta)
         outcome = client.send(task.message)
-        history = history.after(outcome, clock.now())
-    line, result = _ending(outcome, history, policy, clock.now(), expires)
+        ending = attempt.ended(outcome, clock.now())
+    decision = judge(attempt, ending)
     # If Redis takes none, it is as if the answer had been lost.
     with suppress(RedisError):
-        _keep(job, {**history.to_meta(outcome), **({"final": True} if line else {})})
-    if line:
-        raise SendFailed(line)
-    return result
+        _keep(job, {**ending.meta, **({"final": True} if isinstance(decision, Failed) else {})})
+    return _told(decision)
 
 
 def _keep(job: Job | None, meta: dict[str, Any]) -> None:
@@ -98,17 +84,16 @@ def _clock_of(job: Job | None) -> ServerClock:
     return clock
 
 
-def _ending(
-    outcome: Outcome, history: History, policy: RetryPolicy, ended: float, expires: float | None
-) -> tuple[str, dict[str, str | None] | Retry]:
-    """Return the text of a mail that failed for good ("" if it didn't), and what RQ shall have otherwise."""
-    if isinstance(outcome, Sent):
-        return "", result_of(outcome)
-    decision = decide(outcome, history, policy, ended=ended, expires=expires)
+def _told(decision: Decision) -> dict[str, str | None] | Retry:
+    """Return a decision as RQ has it done. Raises SendFailed."""
     if isinstance(decision, Failed):
-        return hinted(decision.line, outcome), {}
-    # RQ knows whole seconds, and would fail the job without a word at a bound of its own.
-    return "", Retry(max=1_000_000, interval=max(1, math.ceil(decision.delay)))
+        raise SendFailed(decision.line)
+    if isinstance(decision, Finished):
+        return decision.result
+    # RQ knows whole seconds, and would fail the job without a word at a bound of its own. Only probes of the
+    # breaker are put back, and a stock worker makes none.
+    delay = decision.delay if isinstance(decision, Again) else 0.0
+    return Retry(max=1_000_000, interval=max(1, math.ceil(delay)))
 
 
 @cache

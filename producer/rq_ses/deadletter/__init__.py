@@ -12,12 +12,12 @@ Looking never changes anything: RQ's registries are read without their methods, 
 """
 
 from rq_ses.deadletter.archive import Restored
+from rq_ses.deadletter.deadletters import DeadLetterNotFound, DeadLetters
 from rq_ses.deadletter.discarding import Discarded
 from rq_ses.deadletter.edits import EditRefused
 from rq_ses.deadletter.groups import Group, Groups
-from rq_ses.deadletter.letters import DeadLetterNotFound, DeadLetters
+from rq_ses.deadletter.reading.deadletter import DeadLetter
 from rq_ses.deadletter.reading.filter import Filter
-from rq_ses.deadletter.reading.letter import DeadLetter
 from rq_ses.deadletter.resending import Resent
 
 __all__ = [

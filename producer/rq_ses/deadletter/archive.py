@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any, BinaryIO, Final
 
 from redis import Redis
 
 from rq_ses import contract
-from rq_ses.deadletter.reading.reader import RESULTS_PREFIX
 from rq_ses.deadletter.reading.record import Row, read_record
 from rq_ses.outbox.batching import batches
+from rq_ses.server.script import registered
+from rq_ses.states import FAILED, QUEUED
 from rq_ses.text.plaintext import one_line
 from rq_ses.text.textfile import read_lines
 
@@ -21,8 +21,6 @@ LINE_LIMIT: Final = 128 * 1024 * 1024
 
 BATCH: Final = 200
 BATCH_BYTES: Final = 4 * 1024 * 1024
-
-_SCRATCH: Final = f"{contract.PREFIX}ses:scratch"
 
 
 @dataclass(slots=True)
@@ -60,9 +58,7 @@ class Archive:
     """
 
     def __init__(self, connection: Redis) -> None:
-        self._script = connection.register_script(
-            files("rq_ses.deadletter").joinpath("restore.lua").read_text("utf-8")
-        )
+        self._script = registered(connection, "deadletter/restore")
 
     def restore(
         self,
@@ -103,19 +99,19 @@ class Archive:
 
     def _write(self, queue: str, batch: list[Row], result: Restored) -> None:
         keys = [
-            contract.registry_key("failed", queue),
+            contract.registry_key(FAILED, queue),
             contract.queue_key(queue),
             contract.QUEUES_KEY,
-            _SCRATCH,
+            contract.SCRATCH_KEY,
         ]
-        args: list[Any] = [contract.JOB_PREFIX, RESULTS_PREFIX, queue, contract.wake_channel(queue)]
+        args: list[Any] = [contract.JOB_PREFIX, contract.RESULTS_PREFIX, queue, contract.wake_channel(queue)]
         args += [contract.KEY_FIELD, contract.RECIPIENTS_FIELD]
         for entry in batch:
             args += entry.fields
         for entry, word in zip(batch, self._script(keys=keys, args=args), strict=True):
             if word == b"exists":
                 result.exists += 1
-            elif entry.fields[1] == "queued":
+            elif entry.fields[1] == QUEUED:
                 result.queued += 1
             else:
                 result.failed += 1

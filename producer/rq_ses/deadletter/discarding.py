@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from itertools import groupby, islice
 from typing import Any, Final
 
 from redis import Redis
 
 from rq_ses import contract
+from rq_ses.deadletter.reading.deadletter import DeadLetter
 from rq_ses.deadletter.reading.filter import Filter
-from rq_ses.deadletter.reading.letter import DeadLetter
-from rq_ses.deadletter.reading.reader import RESULTS_PREFIX, Passed, Reader, raw_id
+from rq_ses.deadletter.reading.reader import Passed, Reader, raw_id
 from rq_ses.interrupts import interrupts_held
+from rq_ses.outbox.ranges import checked_limit
+from rq_ses.server.script import registered
+from rq_ses.states import FAILED
 
 BATCH: Final = 500
 
@@ -44,16 +46,13 @@ class Discarding:
 
     def __init__(self, connection: Redis, reader: Reader) -> None:
         self._reader = reader
-        self._script = connection.register_script(
-            files("rq_ses.deadletter").joinpath("discard.lua").read_text("utf-8")
-        )
+        self._script = registered(connection, "deadletter/discard")
 
     def run(
         self, wanted: Filter, *, limit: int | None, on_progress: Callable[[Discarded], None] | None
     ) -> Discarded:
         """Delete what is wanted (see DeadLetters.discard)."""
-        if limit is not None and limit < 0:
-            raise ValueError(f"limit: {limit!r:.80} is out of range: give a number ≥ 0")
+        checked_limit(limit)
         result, passed = Discarded(), Passed()
         letters = self._reader.letters(wanted, passed, checked=True)
         while batch := list(islice(letters, _step(limit, result))):
@@ -66,10 +65,10 @@ class Discarding:
         return result
 
     def _delete(self, queue: str, letters: Sequence[DeadLetter], result: Discarded) -> None:
-        args: list[Any] = [contract.JOB_PREFIX, RESULTS_PREFIX]
+        args: list[Any] = [contract.JOB_PREFIX, contract.RESULTS_PREFIX]
         for letter in letters:
             args += [raw_id(letter.job_id), letter.stamp]
-        words = self._script(keys=[contract.registry_key("failed", queue)], args=args)
+        words = self._script(keys=[contract.registry_key(FAILED, queue)], args=args)
         for letter, word in zip(letters, words, strict=True):
             if word == b"discarded":
                 result.discarded += 1

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from rq_ses.deadletter.cause import cause
-from rq_ses.deadletter.reading.letter import DeadLetter
+from rq_ses.deadletter.reading.deadletter import DeadLetter
 from rq_ses.hints import hint_for
 
 MOST: Final = 1000

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.resources import files
 from typing import Any, Final, NamedTuple
 
 from redis import Redis
@@ -14,12 +13,15 @@ from rq.utils import utcformat
 
 from rq_ses import contract
 from rq_ses.deadletter.edits import Check, Edited, EditRefused, Edits
+from rq_ses.deadletter.reading.deadletter import DeadLetter
 from rq_ses.deadletter.reading.filter import Filter
-from rq_ses.deadletter.reading.letter import DeadLetter
-from rq_ses.deadletter.reading.reader import RESENT_FIELD, Passed, Reader, raw_id
+from rq_ses.deadletter.reading.reader import Passed, Reader, raw_id
 from rq_ses.interrupts import interrupts_held
 from rq_ses.outbox.batching import batches
+from rq_ses.outbox.ranges import checked_limit
+from rq_ses.server.script import registered
 from rq_ses.server.serverclock import server_time
+from rq_ses.states import FAILED
 
 BATCH: Final = 500
 BATCH_BYTES: Final = 4 * 1024 * 1024
@@ -94,9 +96,7 @@ class Resending:
     def __init__(self, connection: Redis, reader: Reader) -> None:
         self._connection: Any = connection
         self._reader = reader
-        self._script = connection.register_script(
-            files("rq_ses.deadletter").joinpath("resend.lua").read_text("utf-8")
-        )
+        self._script = registered(connection, "deadletter/resend")
 
     def run(
         self,
@@ -109,8 +109,7 @@ class Resending:
         on_progress: Callable[[Resent], None] | None,
     ) -> Resent:
         """Resend what is wanted (see DeadLetters.resend)."""
-        if limit is not None and limit < 0:
-            raise ValueError(f"limit: {limit!r:.80} is out of range: give a number ≥ 0")
+        checked_limit(limit)
         pace, changes = Pace(rate), Edits(edits, named=wanted.ids is not None)
         since = server_time(self._connection)
         if changes:
@@ -163,9 +162,9 @@ class Resending:
 
     def _move(self, batch: Sequence[_Move], result: Resent) -> None:
         queue = batch[0].letter.queue
-        keys = [contract.registry_key("failed", queue), contract.queue_key(queue), contract.QUEUES_KEY]
+        keys = [contract.registry_key(FAILED, queue), contract.queue_key(queue), contract.QUEUES_KEY]
         args: list[Any] = [contract.JOB_PREFIX, queue, contract.wake_channel(queue)]
-        args += [utcformat(datetime.now(UTC)), RESENT_FIELD, contract.RECIPIENTS_FIELD]
+        args += [utcformat(datetime.now(UTC)), contract.RESENT_FIELD, contract.RECIPIENTS_FIELD]
         for letter, edited in batch:
             meta = letter.fresh_meta() if letter.meta or letter.unknown else b""
             args += [raw_id(letter.job_id), letter.stamp, meta]

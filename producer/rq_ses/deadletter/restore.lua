@@ -1,4 +1,5 @@
 -- restore: write mails from a file, failed or queued; a job that is there already is left as it is.
+-- (FAILED_GRACE: contract.LUA_CONSTANTS)
 --
 -- KEYS  1 the failed registry   2 the queue's list   3 the set of queues   4 a scratch key
 -- ARGV  1 prefix of job keys   2 prefix of result keys   3 the queue's name   4 its wake channel
@@ -17,7 +18,6 @@ local was_empty = redis.call('LLEN', queue) == 0
 redis.call('ZCARD', failed)
 -- The first write is one that a server without memory refuses.
 redis.call('SADD', queues, queue)
-local GRACE = 3600 -- contract.FAILED_GRACE
 local queued, words = 0, {}
 
 local function keep(key, ttl)
@@ -46,7 +46,7 @@ for i = 7, #ARGV, 15 do
     -- Whole, with its time to live, or not at all.
     redis.call('DEL', scratch)
     redis.call('HSET', scratch, unpack(fields))
-    if status == 'failed' and ttl >= 0 then keep(scratch, ttl + GRACE) end
+    if status == 'failed' and ttl >= 0 then keep(scratch, ttl + FAILED_GRACE) end
     redis.call('RENAME', scratch, job)
     if status == 'failed' then
       -- A fresh stream takes 4 KB in advance; a copy of it takes what it holds.

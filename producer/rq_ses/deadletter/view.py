@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from pydantic import ValidationError
 
-from rq_ses.deadletter.reading.letter import DeadLetter
+from rq_ses.deadletter.reading.deadletter import DeadLetter
 from rq_ses.deadletter.reading.payload import Unreadable
 from rq_ses.message.message import Message, explain
 from rq_ses.text.plaintext import one_line
@@ -46,6 +46,27 @@ def letter_rows(
 
     A line whose label is "" goes on with what is above it; one whose label is None is of the mail's text.
     """
+    yield from _failure_rows(letter, when)
+    try:
+        message = letter.mail
+    except ValidationError as exc:
+        for problem in explain(exc):
+            yield _row("not valid", problem)
+    except Unreadable as exc:
+        yield _row("not valid", str(exc))
+    else:
+        if message is None:
+            yield _row("not valid", "its payload can't be read")
+        else:
+            yield from _message_rows(message)
+            yield from _option_rows(letter.payload.options if letter.payload else {})
+            if message.text:
+                yield None, ""
+                for line in message.text.splitlines():
+                    yield None, one_line(line, _LINE)
+
+
+def _failure_rows(letter: DeadLetter, when: Callable[[datetime | None], str]) -> Iterator[tuple[str, str]]:
     yield _row("job", f"{one_line(letter.job_id, 100)} (queue {one_line(letter.queue, 100)})")
     yield _row("failed", when(letter.failed_at))
     attempts = "1 attempt" if letter.attempts == 1 else f"{letter.attempts} attempts"
@@ -60,27 +81,6 @@ def letter_rows(
         yield _row("" if number else "SES's answer" if letter.reported else "reason", line)
     if letter.hint:
         yield _row("hint", letter.hint)
-    try:
-        message = letter.mail
-    except ValidationError as exc:
-        for problem in explain(exc):
-            yield _row("not valid", problem)
-    except Unreadable as exc:
-        yield _row("not valid", str(exc))
-    else:
-        if message is None:
-            yield _row("not valid", "its payload can't be read")
-        else:
-            yield from _message_rows(message)
-            options = letter.payload.options if letter.payload else {}
-            if "on_unknown" in options:
-                yield _row("on unknown", str(options["on_unknown"]))
-            if isinstance(expires := options.get("expires"), int | float) and 0 < expires < 1e11:
-                yield _row("expires", f"{datetime.fromtimestamp(expires, UTC):%Y-%m-%d %H:%M:%S} UTC")
-            if message.text:
-                yield None, ""
-                for line in message.text.splitlines():
-                    yield None, one_line(line, _LINE)
 
 
 def _message_rows(message: Message) -> Iterator[tuple[str, str]]:
@@ -106,6 +106,13 @@ def _message_rows(message: Message) -> Iterator[tuple[str, str]]:
     for label, body in (("text", message.text), ("html", message.html)):
         if body is not None:
             yield _row(label, f"{len(body):,} characters")
+
+
+def _option_rows(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if "on_unknown" in options:
+        yield _row("on unknown", str(options["on_unknown"]))
+    if isinstance(expires := options.get("expires"), int | float) and 0 < expires < 1e11:
+        yield _row("expires", f"{datetime.fromtimestamp(expires, UTC):%Y-%m-%d %H:%M:%S} UTC")
 
 
 def _row(label: str, value: str) -> tuple[str, str]:

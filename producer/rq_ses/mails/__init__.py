@@ -10,6 +10,7 @@ Looking changes nothing. The commands `rq-ses show` and `rq-ses cancel` are made
 """
 
 from rq_ses.mails.mail import Mail
-from rq_ses.mails.mails import Cancellation, MailNotFound, Mails
+from rq_ses.mails.mails import Cancellation, Mails
+from rq_ses.mails.stored import MailNotFound
 
 __all__ = ["Cancellation", "Mail", "MailNotFound", "Mails"]

@@ -9,19 +9,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from rq_ses import contract
+from rq_ses import contract, states
 from rq_ses.contract import Priority
-from rq_ses.deadletter.reading.letter import Entry, read_letter
+from rq_ses.deadletter.reading.deadletter import DeadLetter, Entry, read_letter
 from rq_ses.deadletter.reading.payload import Unreadable, read_payload
-from rq_ses.server.stored import count, date, moment
+from rq_ses.mails.stored import StoredMail
+from rq_ses.server.stored import count, date, line, moment
 from rq_ses.text.plaintext import one_line
 
-FIELDS: Final = (
-    *("status", "origin", "created_at", "enqueued_at", "started_at", "ended_at", "description"),
-    *("meta", "exc_info", "worker_name", contract.KEY_FIELD),
-)
-"""Of the job's hash; `data` is read by itself, as it may be large."""
-
+_DATES: Final = ("created_at", "enqueued_at", "started_at", "ended_at")
 _WORDS: Final = 500
 _NAMES: Final = 1000
 
@@ -80,70 +76,47 @@ class Mail:
     """The server's clock."""
 
 
-def read_mail(
-    job_id: str,
-    queue: str,
-    priority: Priority,
-    *,
-    fields: Mapping[str, bytes],
-    data: bytes,
-    size: int,
-    ttl: int | None,
-    place: str,
-    ahead: int | None,
-    due: float | None,
-    result: Mapping[bytes, bytes],
-    now: float,
-) -> Mail:
+@dataclass(frozen=True, slots=True)
+class _LastAttempt:
+    """How a mail's last attempt ended, and what that says of it."""
+
+    outcome: str
+    letter: DeadLetter
+    """What a failed mail's entry would tell."""
+    tells: bool
+    """Whether it is something else than that it was sent."""
+    message_id: str | None
+    in_doubt: int
+    unknown: bool
+
+
+def read_mail(stored: StoredMail) -> Mail:
     """Return what is kept of a mail; never raises."""
-    status = _text(fields.get("status"), 40)
-    meta = _meta(fields.get("meta"))
-    report = meta.get("last_outcome")
-    last: Mapping[str, Any] = report if isinstance(report, dict) else {}
-    sent = _sent(result) if status in ("finished", "canceled") else None
-    failed = status in ("failed", "stopped")
-    exc_string = result.get(b"exc_string", b"") if result.get(b"type") == b"2" and failed else b""
-    entry = Entry(
-        size=size,
-        job_id=job_id.encode("utf-8", "surrogateescape"),
-        score=b"",
-        status=b"failed",
-        ended_at=fields.get("ended_at", b""),
-        meta=fields.get("meta", b""),
-        exc_info=fields.get("exc_info", b"") if failed else b"",
-        description=b"",
-        resent_at=b"",
-        result=exc_string,
-    )
-    letter = read_letter(entry, queue)
-    in_doubt = count(meta.get("ambiguous"))
-    message, options = _payload(data)
-    outcome = "sent" if sent is not None or status == "finished" else _plain(last.get("outcome"), 40)
-    tells = failed or (outcome and outcome != "sent")
+    fields, standing = stored.fields, stored.standing
+    status, meta = line(fields.get("status"), 40), _meta(fields.get("meta"))
+    last = _last_attempt(stored, status, meta)
+    letter, tells = last.letter, last.tells
+    message, options = _payload(stored.data)
     return Mail(
-        job_id=one_line(job_id, 200),
-        queue=queue,
-        priority=priority,
+        job_id=one_line(stored.job_id, 200),
+        queue=stored.queue,
+        priority=stored.priority,
         status=status,
-        place=place,
-        ahead=ahead,
-        description=_text(fields.get("description"), 2 * contract.DESCRIPTION_LIMIT),
-        created_at=date(fields.get("created_at")),
-        enqueued_at=date(fields.get("enqueued_at")),
-        scheduled_for=moment(due) if status == "scheduled" else None,
-        started_at=date(fields.get("started_at")),
-        ended_at=date(fields.get("ended_at")),
-        worker=_text(fields.get("worker_name"), 100),
+        place=standing.words,
+        ahead=standing.ahead,
+        description=line(fields.get("description"), 2 * contract.DESCRIPTION_LIMIT),
+        scheduled_for=moment(standing.due) if status == states.SCHEDULED else None,
+        worker=line(fields.get("worker_name"), 100),
         attempts=count(meta.get("attempts")),
-        in_doubt=in_doubt,
-        outcome=outcome,
+        in_doubt=last.in_doubt,
+        outcome=last.outcome,
         code=one_line(letter.code, 120) if tells else "",
         message=one_line(letter.message, _WORDS) if tells else "",
         http_status=letter.http_status if tells else None,
         request_id=one_line(letter.request_id, 120) if tells and letter.request_id else None,
-        unknown=letter.unknown if failed else in_doubt > 0 and outcome != "sent",
+        unknown=last.unknown,
         hint=letter.hint if tells else None,
-        message_id=sent,
+        message_id=last.message_id,
         sender=_plain(message.get("sender"), _NAMES),
         to=_names(message.get("to")),
         cc=_names(message.get("cc")),
@@ -152,10 +125,47 @@ def read_mail(
         expires=moment(options.get("expires")),
         on_unknown=_plain(options.get("on_unknown"), 20) or None,
         keyed=bool(fields.get(contract.KEY_FIELD)),
-        size=size,
-        ttl=ttl,
-        now=datetime.fromtimestamp(now, UTC),
+        size=stored.size,
+        ttl=stored.ttl,
+        now=datetime.fromtimestamp(stored.now, UTC),
+        **{name: date(fields.get(name)) for name in _DATES},
     )
+
+
+def _last_attempt(stored: StoredMail, status: str, meta: Mapping[str, Any]) -> _LastAttempt:
+    sent = _sent(stored.result) if status in (states.FINISHED, states.CANCELED) else None
+    report = meta.get("last_outcome")
+    told = _plain(report.get("outcome"), 40) if isinstance(report, dict) else ""
+    outcome = "sent" if sent is not None or status == states.FINISHED else told
+    failed = states.REGISTRY.get(status) == states.FAILED
+    letter = _as_failed(stored, failed=failed)
+    in_doubt = count(meta.get("ambiguous"))
+    return _LastAttempt(
+        outcome,
+        letter,
+        tells=failed or bool(outcome and outcome != "sent"),
+        message_id=sent,
+        in_doubt=in_doubt,
+        unknown=letter.unknown if failed else in_doubt > 0 and outcome != "sent",
+    )
+
+
+def _as_failed(stored: StoredMail, *, failed: bool) -> DeadLetter:
+    """Return a mail as the failed registry would tell of it; what is written of failures counts if it did."""
+    fields, result = stored.fields, stored.result
+    entry = Entry(
+        size=stored.size,
+        job_id=stored.job_id.encode("utf-8", "surrogateescape"),
+        score=b"",
+        status=states.FAILED.encode(),
+        ended_at=fields.get("ended_at", b""),
+        meta=fields.get("meta", b""),
+        exc_info=fields.get("exc_info", b"") if failed else b"",
+        description=b"",
+        resent_at=b"",
+        result=result.get(b"exc_string", b"") if failed and result.get(b"type") == b"2" else b"",
+    )
+    return read_letter(entry, stored.queue)
 
 
 def _payload(data: bytes) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -192,7 +202,3 @@ def _names(value: object) -> tuple[str, ...]:
 
 def _plain(value: object, limit: int) -> str:
     return one_line(value, limit) if isinstance(value, str) else ""
-
-
-def _text(value: bytes | None, limit: int) -> str:
-    return one_line((value or b"")[: 4 * limit].decode("utf-8", "replace"), limit)

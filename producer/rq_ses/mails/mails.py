@@ -5,37 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.resources import files
 from typing import Any, Final
 
 from redis import Redis
-from redis.exceptions import RedisError, ResponseError
 from rq.utils import utcformat
 
 from rq_ses import contract
-from rq_ses.contract import PRIORITIES
-from rq_ses.deadletter.reading.payload import is_ours
-from rq_ses.deadletter.reading.reader import RESULTS_PREFIX, job_key, raw_id
-from rq_ses.errors import RqSesError
-from rq_ses.mails.mail import FIELDS, Mail, read_mail
+from rq_ses.deadletter.reading.reader import job_key, raw_id
+from rq_ses.mails.mail import Mail, read_mail
+from rq_ses.mails.stored import find_mail
 from rq_ses.outbox.submission import checked_key
-from rq_ses.server.connection import connect, own_client
-from rq_ses.server.jobdata import DATA_LIMIT
-from rq_ses.server.serverclock import epoch
-from rq_ses.text.plaintext import one_line
+from rq_ses.server.location import Location
+from rq_ses.server.script import registered
+from rq_ses.states import CANCELED, FAILED, FINISHED, SCHEDULED, STARTED, STOPPED
 
 _SOCKET_TIMEOUT, _CONNECT_TIMEOUT = 10.0, 5.0
-_REGISTRIES: Final = ("scheduled", "finished", "failed", "canceled", "deferred")
-_EXECUTIONS: Final = f"{contract.PREFIX}executions:"
-_WAITING: Final = ("queued", "scheduled")
-
-
-class MailNotFound(RqSesError, LookupError):
-    """Raised when a job isn't a mail of this queue and its priorities."""
-
-    def __init__(self, job_id: str, reason: str) -> None:
-        self.job_id = job_id
-        super().__init__(f"job {one_line(job_id, 100)} {reason}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +56,11 @@ class Mails:
         connection: Redis | None = None,
         queue: str = contract.DEFAULT_QUEUE,
     ) -> None:
-        if redis_url is not None and not isinstance(redis_url, str):
-            redis_url, connection = None, redis_url
-        if (redis_url is None) == (connection is None):
-            raise ValueError("Mails needs either a redis_url or a connection: give exactly one of them")
-        waits = {"socket_timeout": _SOCKET_TIMEOUT, "connect_timeout": _CONNECT_TIMEOUT}
-        self.connection: Any = connect(redis_url, **waits) if redis_url else own_client(connection, **waits)  # type: ignore[arg-type]
+        server = Location.given(redis_url, connection, to="Mails")
+        self.connection: Any = server.client(socket_timeout=_SOCKET_TIMEOUT, connect_timeout=_CONNECT_TIMEOUT)
         self.queue = contract.checked_queue(queue)
         self._queues = contract.queue_names(queue)
-        self._cancel = self.connection.register_script(
-            files("rq_ses.mails").joinpath("cancel.lua").read_text("utf-8")
-        )
+        self._cancel = registered(self.connection, "mails/cancel")
 
     def show(self, job_id: str | None = None, *, key: str | None = None) -> Mail:
         """Return how one mail stands, named by its job id or by its idempotency key.
@@ -103,9 +81,9 @@ class Mails:
         """
         name = self.named(job_id, key)
         before = self._read(name)
-        keys: list[str | bytes] = [job_key(name), contract.registry_key("canceled", before.queue)]
+        keys: list[str | bytes] = [job_key(name), contract.registry_key(CANCELED, before.queue)]
         for queue in self._queues:
-            keys += [contract.queue_key(queue), contract.registry_key("scheduled", queue)]
+            keys += [contract.queue_key(queue), contract.registry_key(SCHEDULED, queue)]
         args = [raw_id(name), utcformat(datetime.now(UTC)), contract.CANCELED_TTL]
         canceled, status = self._cancel(keys=keys, args=args)
         if not canceled and status.decode("utf-8", "replace") != before.status:
@@ -127,88 +105,7 @@ class Mails:
         return job_id
 
     def _read(self, job_id: str) -> Mail:
-        job, name = job_key(job_id), raw_id(job_id)
-        with self.connection.pipeline(transaction=True) as pipeline:
-            pipeline.time()
-            pipeline.hmget(job, *FIELDS)
-            pipeline.hstrlen(job, "data")
-            pipeline.ttl(job)
-            pipeline.xrevrange(RESULTS_PREFIX.encode() + name, count=1)
-            pipeline.exists(_EXECUTIONS.encode() + name)
-            for queue in self._queues:
-                pipeline.lpos(contract.queue_key(queue), name)
-                for kind in _REGISTRIES:
-                    pipeline.zscore(contract.registry_key(kind, queue), name)
-            clock, found, size, ttl, results, leased, *places = (
-                _checked(answer) for answer in pipeline.execute(raise_on_error=False)
-            )
-        fields = {name: text for name, text in zip(FIELDS, found or (), strict=False) if text is not None}
-        if not fields.get("status"):
-            raise MailNotFound(
-                job_id,
-                f"is not known in {', '.join(self._queues)}: it was never enqueued here, or its time to be "
-                "kept is over",
-            )
-        data = self._data(job, size or 0)
-        queue = fields.get("origin", b"").decode("utf-8", "replace")
-        if queue not in self._queues:
-            raise MailNotFound(job_id, f"is of queue {one_line(queue, 100)}: name it by --queue")
-        # A receipt has no payload any more, but its place is ours.
-        if data and not is_ours(data) and fields["status"] != b"finished":
-            raise MailNotFound(job_id, "is no mail: it calls another function")
-        width = 1 + len(_REGISTRIES)
-        stands, ahead, due = _stands(
-            self._queues, [places[at : at + width] for at in range(0, len(places), width)]
-        )
-        status = fields["status"].decode("utf-8", "replace")
-        if leased and status == "started":
-            stands.append("with a worker, under a lease")
-        return read_mail(
-            job_id,
-            queue,
-            PRIORITIES[self._queues.index(queue)],
-            fields=fields,
-            data=data,
-            size=size or 0,
-            ttl=ttl if isinstance(ttl, int) and ttl >= 0 else None,
-            place=", ".join(stands) or "nowhere (rq-ses audit)",
-            ahead=ahead,
-            due=due,
-            result=results[0][1] if isinstance(results, list) and results else {},
-            now=epoch(clock),
-        )
-
-    def _data(self, job: bytes, size: int) -> bytes:
-        if not 0 < size <= DATA_LIMIT:
-            return b""
-        data = self.connection.hget(job, "data")
-        return data if isinstance(data, bytes) else b""
-
-
-def _checked(answer: Any) -> Any:
-    """Return an answer; None for a key of another type, as anybody may have made one."""
-    if isinstance(answer, ResponseError) and not str(answer).startswith("NOPERM"):
-        return None
-    if isinstance(answer, RedisError):
-        raise answer
-    return answer
-
-
-def _stands(queues: tuple[str, ...], places: list[list[Any]]) -> tuple[list[str], int | None, float | None]:
-    """Return in words where a job stands, how many are before it in a queue, and when it is due."""
-    stands: list[str] = []
-    ahead: int | None = None
-    due: float | None = None
-    for queue, (position, *scores) in zip(queues, places, strict=True):
-        if position is not None:
-            ahead = position
-            before = f"{position:,} ahead of it" if position else "at its front"
-            stands.append(f"in queue {queue}, {before}")
-        for kind, score in zip(_REGISTRIES, scores, strict=True):
-            if score is not None:
-                stands.append(f"in the {kind} registry")
-                due = score if kind == "scheduled" else due
-    return stands, ahead, due
+        return read_mail(find_mail(self.connection, self._queues, job_id))
 
 
 def _reason(done: Cancellation) -> str:
@@ -222,12 +119,12 @@ def _reason(done: Cancellation) -> str:
 
 
 _REASONS: Final[Mapping[str, str]] = {
-    "started": (
+    STARTED: (
         "it is being sent at this moment and can't be called back: it ends as sent, unless SES refuses it, "
         "or it is to be tried again; then it can be canceled"
     ),
-    "finished": "it was sent",
-    "failed": "it has failed: nothing will be sent; `rq-ses discard` deletes it",
-    "stopped": "it was stopped by RQ: nothing will be sent",
-    "canceled": "it was canceled before",
+    FINISHED: "it was sent",
+    FAILED: "it has failed: nothing will be sent; `rq-ses discard` deletes it",
+    STOPPED: "it was stopped by RQ: nothing will be sent",
+    CANCELED: "it was canceled before",
 }

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from rq_ses.mails.mail import Mail
+from rq_ses.states import CANCELED, FINISHED, STARTED, WAITING
 from rq_ses.text.figures import counted, duration
 
 
@@ -38,7 +39,7 @@ def mail_rows(mail: Mail, when: Callable[[datetime | None], str]) -> Iterator[tu
         ("enqueued", mail.enqueued_at),
         ("scheduled for", mail.scheduled_for),
         ("started", mail.started_at),
-        ("canceled" if mail.status == "canceled" else "ended", mail.ended_at),
+        ("canceled" if mail.status == CANCELED else "ended", mail.ended_at),
         ("expires", mail.expires),
     ):
         if moment is not None:
@@ -49,9 +50,9 @@ def mail_rows(mail: Mail, when: Callable[[datetime | None], str]) -> Iterator[tu
     if mail.on_unknown:
         yield "on unknown", mail.on_unknown
     yield "key", "sent under an idempotency key" if mail.keyed else "none"
-    dropped = " (dropped when it was sent)" if mail.status == "finished" else ""
+    dropped = " (dropped when it was sent)" if mail.status == FINISHED else ""
     yield "size", f"{counted(mail.size, 'byte', 'bytes')} in Redis{dropped}"
-    kept = "until it is sent" if mail.status in ("queued", "scheduled", "started") else "for ever"
+    kept = "until it is sent" if mail.status in (*WAITING, STARTED) else "for ever"
     yield "kept", kept if mail.ttl is None else f"for {duration(mail.ttl)} more"
 
 

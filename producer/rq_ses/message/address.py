@@ -16,14 +16,8 @@ from typing import Final
 from email_validator import EmailNotValidError, validate_email
 
 from rq_ses.message import headertext
+from rq_ses.message.limits import ADDRESS, DISPLAY_NAME, LOCAL_PART
 from rq_ses.text.invalid import shown
-
-NAME_LIMIT: Final = 256
-"""Characters of a display name; ours, SES's own limit is on the header's line."""
-
-_TEXT_LIMIT: Final = 1024
-_LOCAL_LIMIT: Final = 64
-"""Octets before the @, quotes and escapes included (RFC 5321, 4.5.3.1.1)."""
 
 _REMEDY: Final = "write local@domain or Name <local@domain>"
 
@@ -33,7 +27,8 @@ _DEVELOPMENT: Final = frozenset({"invalid", "local", "localhost"})
 # Only what email-validator takes as it stands: no capitals (it lowers "INFO@" but not "Ann@"), no "--", and
 # none of the reserved domains.
 _PLAIN: Final = re.compile(
-    r"(?=[^@]{1,64}@)(?=.{6,254}\Z)(?!.*--)(?!.*\.(?:arpa|invalid|local|localhost|onion)\Z)"
+    rf"(?=[^@]{{1,{LOCAL_PART.most}}}@)"
+    r"(?=.{6,254}\Z)(?!.*--)(?!.*\.(?:arpa|invalid|local|localhost|onion)\Z)"
     r"[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}"
 )
 _DOT: Final = re.compile(r"[.\u3002\uff0e\uff61]")
@@ -73,7 +68,7 @@ def encoded(address: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _normalise(text: str) -> str:
-    if len(text) > _TEXT_LIMIT:
+    if len(text) > ADDRESS.most:
         raise ValueError(f"{shown(text)} is too long for an e-mail address: {_REMEDY}")
     headertext.line(text)
     name, address = _split(text.strip(" "))
@@ -91,9 +86,10 @@ def _normalise(text: str) -> str:
     except EmailNotValidError as exc:
         remedy = _remedy(text, local, domain)
         raise ValueError(f"{shown(text)} is not an e-mail address ({_reason(exc)}): {remedy}") from exc
-    if valid.rindex("@") > _LOCAL_LIMIT:
+    if valid.rindex("@") > LOCAL_PART.most:
         raise ValueError(
-            f"{shown(text)} has more than {_LOCAL_LIMIT} characters before the @, quotes included: {_REMEDY}"
+            f"{shown(text)} has more than {LOCAL_PART.most} characters before the @, quotes included: "
+            f"{_REMEDY}"
         )
     return f"{name} <{valid}>" if name else valid
 
@@ -116,8 +112,10 @@ def _split(text: str) -> tuple[str, str]:
         return "", text
     start = _opening(text)
     name = text[:start].strip(" ")
-    if len(name) > NAME_LIMIT:
-        raise ValueError(f"{shown(name)} is too long for a display name: use {NAME_LIMIT} characters at most")
+    if len(name) > DISPLAY_NAME.most:
+        raise ValueError(
+            f"{shown(name)} is too long for a display name: use {DISPLAY_NAME.most} characters at most"
+        )
     # Without its quotes such a name is rather a list of addresses, or an address cut in two.
     odd = "<" in name or ">" in name or ("@" in name and "," in name)
     # Before a local part in quotes a quote that is left open could be the beginning of either.

@@ -10,7 +10,6 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     Strict,
@@ -20,6 +19,7 @@ from pydantic import (
 
 from rq_ses.message import headertext
 from rq_ses.message.filetype import UNKNOWN, filetype
+from rq_ses.message.frozen import FROZEN, changed
 
 FROM_JSON: Final = object()
 """The context of a validation whose fields were read from JSON, where content can only be base64."""
@@ -63,7 +63,7 @@ class Attachment(BaseModel):
         description (str | None): one line of 1 to 1,000 characters.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = FROZEN
 
     filename: Annotated[str, Strict(), AfterValidator(headertext.filename)]
     content: Annotated[
@@ -89,6 +89,4 @@ class Attachment(BaseModel):
         """
         if not update:
             return super().model_copy(deep=deep)
-        return self.model_validate(
-            {**{name: getattr(self, name) for name in self.model_fields_set}, **update}
-        )
+        return changed(self, update)

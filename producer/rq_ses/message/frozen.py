@@ -1,8 +1,25 @@
-"""A mapping of names to values that cannot change."""
+"""What cannot change: models, and a mapping of names to values."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+FROZEN: Final = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+"""Of the models a user builds: no other fields, and no errors that hold what was given."""
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def changed(model: Model, update: Mapping[str, Any]) -> Model:
+    """Return a copy, some fields with other values, which are judged as those of a new one.
+
+    Raises pydantic.ValidationError.
+    """
+    given = {name: getattr(model, name) for name in model.model_fields_set}
+    return model.model_validate({**given, **update})
 
 
 class FrozenMapping(Mapping[str, str]):

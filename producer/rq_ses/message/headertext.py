@@ -1,27 +1,80 @@
 """Text that goes into a mail's header: the rules for each kind, so that none can break out of its line.
 
-Every function returns what it is given, or raises ValueError with the value and the remedy. The limits are
-SES's (API model of SES v2: MessageHeader, MessageTag, Attachment, CreateConfigurationSet).
+Every function returns what it is given, or raises ValueError with the value and the remedy. Which characters
+may stand where is SES's word, as the limits are (rq_ses.message.limits).
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Final
 
+from rq_ses.message.limits import (
+    CONFIGURATION_SET,
+    CONTENT_DESCRIPTION,
+    CONTENT_ID,
+    CONTENT_TYPE,
+    FILENAME,
+    HEADER_LINE,
+    HEADER_NAME,
+    HEADER_VALUE,
+    TAG,
+)
 from rq_ses.text.invalid import shown
 
-MAX_HEADERS: Final = 15
-_HEADER_LINE: Final = 996
-"""Characters of a header's name and value together."""
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What a text must look like, and what is said of one that doesn't."""
+
+    pattern: re.Pattern[str]
+    problem: str
+
+    def checked(self, text: str) -> str:
+        if not self.pattern.fullmatch(text):
+            raise ValueError(f"{shown(text)} {self.problem}")
+        return text
+
 
 _UNFIT: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_HEADER_NAME: Final = re.compile(r"[!-9;-@A-~]{1,126}")
-_HEADER_VALUE: Final = re.compile(r"[ -~]{1,995}")
-_TAG: Final = re.compile(r"[A-Za-z0-9_-]{1,256}")
-_CONFIGURATION_SET: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_CONTENT_TYPE: Final = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+(?: *;[ -~]*)?", re.ASCII)
-_CONTENT_ID: Final = re.compile(r"[!-;=?-~]{1,78}")
+
+_HEADER_NAME: Final = _Rule(
+    re.compile(rf"[!-9;-@A-~]{{1,{HEADER_NAME.most}}}"),
+    f"is not a header's name: use 1-{HEADER_NAME.most} printable ASCII characters, no space or colon",
+)
+_HEADER_VALUE: Final = _Rule(
+    re.compile(rf"[ -~]{{1,{HEADER_VALUE.most}}}"),
+    f"is not a header's value: use 1-{HEADER_VALUE.most} printable ASCII characters, "
+    "other text as encoded words (RFC 2047)",
+)
+_TAG: Final = _Rule(
+    re.compile(rf"[A-Za-z0-9_-]{{1,{TAG.most}}}"),
+    f"cannot stand in a tag: use 1-{TAG.most} ASCII letters, digits, underscores and dashes",
+)
+_CONFIGURATION_SET: Final = _Rule(
+    re.compile(rf"[A-Za-z0-9_-]{{1,{CONFIGURATION_SET.most}}}"),
+    "is not the name of a configuration set: "
+    f"use 1-{CONFIGURATION_SET.most} ASCII letters, digits, underscores and dashes",
+)
+_FILENAME: Final = _Rule(
+    re.compile(rf".{{1,{FILENAME.most}}}", re.DOTALL),
+    f"is not the name of a file: use 1-{FILENAME.most} characters",
+)
+_CONTENT_TYPE: Final = _Rule(
+    re.compile(
+        rf"(?=.{{1,{CONTENT_TYPE.most}}}\Z)[\w!#$&^.+-]+/[\w!#$&^.+-]+(?: *;[ -~]*)?", re.ASCII | re.DOTALL
+    ),
+    f"is not a MIME type: use one like image/png, {CONTENT_TYPE.most} characters at most",
+)
+_CONTENT_ID: Final = _Rule(
+    re.compile(rf"[!-;=?-~]{{1,{CONTENT_ID.most}}}"),
+    f"is not a content id: use 1-{CONTENT_ID.most} printable ASCII characters, no spaces, < or >",
+)
+_CONTENT_DESCRIPTION: Final = _Rule(
+    re.compile(rf".{{1,{CONTENT_DESCRIPTION.most}}}", re.DOTALL),
+    f"is not a description: use 1-{CONTENT_DESCRIPTION.most} characters, or leave it out",
+)
 
 _SET_BY_SES: Final = "leave it out, SES writes it"
 _RESERVED: Final = {
@@ -57,11 +110,7 @@ def line(text: str) -> str:
 
 def header_name(name: str) -> str:
     """Check a header's name, which must not be one that SES or a field of the message sets."""
-    if not _HEADER_NAME.fullmatch(name):
-        raise ValueError(
-            f"{shown(name)} is not a header's name: use 1-126 printable ASCII characters, no space or colon"
-        )
-    remedy = _RESERVED.get(name.lower())
+    remedy = _RESERVED.get(_HEADER_NAME.checked(name).lower())
     if remedy:
         raise ValueError(f"{shown(name)} is not a header to set: {remedy}")
     return name
@@ -69,67 +118,43 @@ def header_name(name: str) -> str:
 
 def header_value(value: str) -> str:
     """Check a header's value."""
-    if not _HEADER_VALUE.fullmatch(value):
-        raise ValueError(
-            f"{shown(value)} is not a header's value: use 1-995 printable ASCII characters, "
-            "other text as encoded words (RFC 2047)"
-        )
-    return value
+    return _HEADER_VALUE.checked(value)
 
 
 def header_line(name: str, value: str) -> None:
     """Check the length of a header's name and value together."""
-    if len(name) + len(value) > _HEADER_LINE:
+    length = len(name) + len(value)
+    if length > HEADER_LINE.most:
         raise ValueError(
-            f"{shown(name)}: name and value have {len(name) + len(value)} characters: "
-            f"use {_HEADER_LINE} at most"
+            f"{shown(name)}: name and value have {length} characters: use {HEADER_LINE.most} at most"
         )
 
 
 def tag(text: str) -> str:
     """Check the name or the value of a tag."""
-    if not _TAG.fullmatch(text):
-        raise ValueError(
-            f"{shown(text)} cannot stand in a tag: use 1-256 ASCII letters, digits, underscores and dashes"
-        )
-    return text
+    return _TAG.checked(text)
 
 
 def configuration_set(name: str) -> str:
     """Check the name of a configuration set."""
-    if not _CONFIGURATION_SET.fullmatch(name):
-        raise ValueError(
-            f"{shown(name)} is not the name of a configuration set: "
-            "use 1-64 ASCII letters, digits, underscores and dashes"
-        )
-    return name
+    return _CONFIGURATION_SET.checked(name)
 
 
 def filename(name: str) -> str:
     """Check the name of an attachment."""
-    if not 1 <= len(line(name)) <= 255:
-        raise ValueError(f"{shown(name)} is not the name of a file: use 1-255 characters")
-    return name
+    return _FILENAME.checked(line(name))
 
 
 def content_type(name: str) -> str:
     """Check a MIME type, parameters allowed."""
-    if len(name) > 78 or not _CONTENT_TYPE.fullmatch(name):
-        raise ValueError(f"{shown(name)} is not a MIME type: use one like image/png, 78 characters at most")
-    return name
+    return _CONTENT_TYPE.checked(name)
 
 
 def content_id(name: str) -> str:
     """Check the id under which HTML refers to an inline attachment (`cid:`)."""
-    if not _CONTENT_ID.fullmatch(name):
-        raise ValueError(
-            f"{shown(name)} is not a content id: use 1-78 printable ASCII characters, no spaces, < or >"
-        )
-    return name
+    return _CONTENT_ID.checked(name)
 
 
 def content_description(text: str) -> str:
     """Check the description of an attachment."""
-    if not 1 <= len(line(text)) <= 1000:
-        raise ValueError(f"{shown(text)} is not a description: use 1-1000 characters, or leave it out")
-    return text
+    return _CONTENT_DESCRIPTION.checked(line(text))

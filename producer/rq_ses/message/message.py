@@ -16,7 +16,6 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     Strict,
@@ -27,15 +26,13 @@ from pydantic_core import InitErrorDetails
 
 from rq_ses.message import address, headertext
 from rq_ses.message.attachment import FROM_JSON, Attachment
-from rq_ses.message.frozen import EMPTY, FrozenMapping
+from rq_ses.message.frozen import EMPTY, FROZEN, FrozenMapping, changed
+from rq_ses.message.limits import HEADERS, MESSAGE_SIZE, RECIPIENTS
 from rq_ses.text.invalid import explain, shown
 
 __all__ = ["Attachment", "Message", "explain"]
 
-MAX_RECIPIENTS: Final = 50
-MAX_BYTES: Final = 41_943_040
-"""SES v2 takes 40 MB, attachments counted in base64."""
-
+MAX_BYTES: Final = MESSAGE_SIZE.most
 _SURELY_SMALL: Final = MAX_BYTES // 8
 """JSON makes six bytes of a character at most, so less than this needs no exact count."""
 
@@ -49,8 +46,8 @@ def _addresses(value: Any) -> Any:
         raise ValueError(  # noqa: TRY004 - pydantic turns ValueError alone into a problem of the field
             f"{shown(value)} is not a list of addresses: give a list, or one address as a string"
         )
-    if len(value) > MAX_RECIPIENTS:
-        raise ValueError(f"{len(value)} addresses are too many: give {MAX_RECIPIENTS} at most, in all")
+    if len(value) > RECIPIENTS.most:
+        raise ValueError(f"{len(value)} addresses are too many: give {RECIPIENTS.most} at most, in all")
     return value
 
 
@@ -69,8 +66,8 @@ def _body(text: str) -> str:
 
 
 def _headers(headers: Mapping[str, str]) -> FrozenMapping:
-    if len(headers) > headertext.MAX_HEADERS:
-        raise ValueError(f"{len(headers)} headers are too many: give {headertext.MAX_HEADERS} at most")
+    if len(headers) > HEADERS.most:
+        raise ValueError(f"{len(headers)} headers are too many: give {HEADERS.most} at most")
     seen: dict[str, str] = {}
     for name, value in headers.items():
         headertext.header_line(name, value)
@@ -111,7 +108,7 @@ class Message(BaseModel):
         attachments (tuple[Attachment, ...]): the whole message has 40 MB at most, these counted in base64.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = FROZEN
 
     sender: _Address
     to: _Addresses = ()
@@ -150,9 +147,7 @@ class Message(BaseModel):
         """
         if not update:
             return super().model_copy(deep=deep)
-        return self.model_validate(
-            {**{name: getattr(self, name) for name in self.model_fields_set}, **update}
-        )
+        return changed(self, update)
 
     def to_payload(self) -> bytes:
         """Return the message as compact JSON in UTF-8; equal messages give equal bytes."""
@@ -181,9 +176,9 @@ class Message(BaseModel):
     def _recipient_problems(self) -> list[tuple[str, str]]:
         count = len(self.to) + len(self.cc) + len(self.bcc)
         if not count:
-            return [("to", "no recipient in to, cc and bcc: give 1 to 50")]
-        if count > MAX_RECIPIENTS:
-            return [("to", f"{count} recipients in to, cc and bcc: give {MAX_RECIPIENTS} at most")]
+            return [("to", f"no recipient in to, cc and bcc: give 1 to {RECIPIENTS.most}")]
+        if count > RECIPIENTS.most:
+            return [("to", f"{count} recipients in to, cc and bcc: give {RECIPIENTS.most} at most")]
         return []
 
     def _body_problems(self) -> list[tuple[str, str]]:

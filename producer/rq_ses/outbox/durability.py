@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from redis import Redis
@@ -17,14 +18,41 @@ from rq_ses.text.plaintext import one_line
 
 log = logging.getLogger(__name__)
 
-MARK: Final = f"{contract.PREFIX}ses:durable"
-"""Key that every durable call writes; see `Durability.call`."""
-
 MOST_WAIT: Final = 3600
 """Seconds."""
 
 _MARK_SECONDS: Final = 60
 _MOST_REPLICAS: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What a durable call waits for.
+
+    Attributes:
+        replicas: number of replicas that must hold the write; 0 waits for the disk alone.
+        timeout: seconds to wait for the disk, and as many for the replicas.
+
+    Raises:
+        ValueError: either is out of range.
+    """
+
+    replicas: int
+    timeout: float
+
+    def __post_init__(self) -> None:
+        checked_wait("durable_timeout", self.timeout, MOST_WAIT)
+        replicas = self.replicas
+        if isinstance(replicas, bool) or not isinstance(replicas, int) or not 0 <= replicas <= _MOST_REPLICAS:
+            raise ValueError(
+                f"durable_replicas: {replicas!r:.80} is out of range: "
+                f"give a number from 0 to {_MOST_REPLICAS}"
+            )
+
+    @property
+    def longest(self) -> float:
+        """Seconds that both may take together."""
+        return self.timeout * (2 if self.replicas else 1)
 
 
 class Durability:
@@ -36,23 +64,16 @@ class Durability:
 
     Args:
         connection: the client the script was registered with; one that waits for an answer for longer than
-            `timeout`.
+            the confirmation may take.
         script: what is run.
-        replicas: number of replicas that must hold the write.
-        timeout: seconds to wait for the disk, and for the replicas.
+        confirmation: what is waited for.
     """
 
-    def __init__(self, connection: Redis, script: Script, *, replicas: int, timeout: float) -> None:
-        if isinstance(replicas, bool) or not isinstance(replicas, int) or not 0 <= replicas <= _MOST_REPLICAS:
-            raise ValueError(
-                f"durable_replicas: {replicas!r:.80} is out of range: "
-                f"give a number from 0 to {_MOST_REPLICAS}"
-            )
-        checked_wait("durable_timeout", timeout, MOST_WAIT)
+    def __init__(self, connection: Redis, script: Script, confirmation: Confirmation) -> None:
         self._connection = connection
         self._script = script
-        self._replicas = replicas
-        self._timeout = timeout
+        self._replicas = confirmation.replicas
+        self._timeout = confirmation.timeout
         self._disk: bool | None = None
 
     def check(self) -> None:
@@ -89,7 +110,7 @@ class Durability:
         milliseconds = max(1, int(self._timeout * 1000))
         with self._connection.pipeline(transaction=False) as pipeline:
             pipeline.evalsha(self._script.sha, len(keys), *keys, *args)
-            pipeline.set(MARK, "", ex=_MARK_SECONDS)
+            pipeline.set(contract.DURABLE_KEY, "", ex=_MARK_SECONDS)
             if self._replicas:
                 pipeline.execute_command("WAIT", self._replicas, milliseconds)
             if self._disk:

@@ -1,4 +1,5 @@
 -- enqueue: write jobs and their places in one step; a job that is taken care of already is left as it is.
+-- (FAILED_GRACE: contract.LUA_CONSTANTS)
 --
 -- KEYS  1 the set of queues   then for each queue, by priority: its list, its scheduled registry
 -- ARGV  1 prefix of job keys   2 "strict": a conflict refuses the whole batch, else ""   3 name of the key field
@@ -19,7 +20,6 @@ local FIRST, WIDTH = 9 + 2 * QUEUES, 7
 local SEARCHED = 1000000
 local job_prefix, key_field, recipients_field, today = ARGV[1], ARGV[3], ARGV[4], ARGV[5]
 local prefix = string.sub(job_prefix, 1, -5)
-local GRACE = 3600 -- contract.FAILED_GRACE
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 
@@ -45,13 +45,13 @@ local function registry(kind, queue) return prefix .. kind .. ':' .. queue.name 
 -- When a failed job leaves its registry; its hash outlives that.
 local function until_end(job)
   local left = redis.call('PTTL', job)
-  return left < 0 and '+inf' or string.format('%.6f', now + left / 1000 - GRACE)
+  return left < 0 and '+inf' or string.format('%.6f', now + left / 1000 - FAILED_GRACE)
 end
 
 -- Whether a failed job has left its registry, for its time is over.
 local function is_over(job, queue, id)
   local left = redis.call('PTTL', job)
-  return left >= 0 and left <= GRACE * 1000 and not redis.call('ZSCORE', registry('failed', queue), id)
+  return left >= 0 and left <= FAILED_GRACE * 1000 and not redis.call('ZSCORE', registry('failed', queue), id)
 end
 
 -- Entries of long lists are searched up to a bound in all; beyond it a job's word for being queued is taken.

@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
-from functools import partial
-from importlib.resources import files
-from itertools import chain
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any, Final
 
 from redis import Redis
-from rq.utils import utcformat
 
 from rq_ses import contract
-from rq_ses.errors import IdempotencyConflict, RqSesError, UnusableMessage
+from rq_ses.errors import RqSesError, UnusableMessage
 from rq_ses.message.message import Message
-from rq_ses.outbox.batching import batches, in_turn
-from rq_ses.outbox.durability import MOST_WAIT, Durability
+from rq_ses.outbox.arguments import EnqueueArguments
+from rq_ses.outbox.call import Call, OnConflict, Result, Results, receipts_of
+from rq_ses.outbox.durability import Confirmation
+from rq_ses.outbox.enqueueing import Enqueueing
 from rq_ses.outbox.entry import Entry, make_entry
+from rq_ses.outbox.messages import drawn
 from rq_ses.outbox.ranges import checked_ttl, checked_wait
-from rq_ses.outbox.results import OnConflict, Result, Wait, drawn, keeps, receipt_of, receipts_of
 from rq_ses.outbox.submission import OnUnknown, Priority, Seconds, Submission
 from rq_ses.receipt import Receipt
-from rq_ses.server.connection import connect, own_client
-from rq_ses.server.insistence import Insistence
+from rq_ses.server.location import Location
 from rq_ses.settings.producer import load_producer_settings
 
-BATCH_MESSAGES = 500
-BATCH_BYTES = 4 * 1024 * 1024
 ENQUEUE_TIMEOUT: Final = 2.0
-_SOCKET_TIMEOUT, _CONNECT_TIMEOUT = 5.0, 2.0
-_LARGE: Final = 1024 * 1024
-"""Bytes of a batch that are too many to be written for nothing."""
+"""Seconds."""
+
+_TTL_BEYOND: Final = 60
+"""Seconds by which a job outlives the call that enqueues it, which looks for it after a lost reply."""
+
+_OR_ELSE: Final = ", or let Outbox.from_env() read RQ_SES_REDIS_URL and its siblings"
 
 
 class Outbox:
@@ -71,44 +69,21 @@ class Outbox:
         durable_replicas: int = 0,
         durable_timeout: float = 5.0,
     ) -> None:
-        if redis_url is not None and not isinstance(redis_url, str):
-            redis_url, connection = None, redis_url
-        if (redis_url is None) == (connection is None):
-            raise ValueError(
-                "Outbox needs either a redis_url or a connection: give exactly one of them, "
-                "or let Outbox.from_env() read RQ_SES_REDIS_URL and its siblings"
-            )
+        server = Location.given(redis_url, connection, to="Outbox", otherwise=_OR_ELSE)
         try:
             self.queue = contract.checked_queue(queue)
         except ValueError as exc:
             raise ValueError(f"queue: {exc}") from exc
         checked_wait("enqueue_timeout", enqueue_timeout)
-        checked_wait("durable_timeout", durable_timeout, MOST_WAIT)
-        # Trying again is ours, bounded by enqueue_timeout: redis-py's own retries would multiply it.
-        durable = durable_timeout * (2 if durable_replicas else 1)
-        quick, patience = min(_CONNECT_TIMEOUT, enqueue_timeout), min(_SOCKET_TIMEOUT, enqueue_timeout)
-        self.connection, patient = (
-            own_client(connection, socket_timeout=seconds, connect_timeout=quick)
-            if connection is not None
-            else connect(str(redis_url), socket_timeout=seconds, connect_timeout=quick)
-            for seconds in (patience, patience + durable)
-        )
-        self._insistence = Insistence(self.connection, enqueue_timeout)
-        self._beyond = durable
-        lua = files("rq_ses.outbox").joinpath("enqueue.lua").read_text("utf-8")
-        self._script = self.connection.register_script(lua)
-        self._told = False
-        self._durability = Durability(
-            patient, patient.register_script(lua), replicas=durable_replicas, timeout=durable_timeout
-        )
-        names = contract.queue_names(queue)
-        places = ((contract.queue_key(name), contract.registry_key("scheduled", name)) for name in names)
-        self._keys = (contract.QUEUES_KEY, *chain.from_iterable(places))
-        self._queues = tuple(part for name in names for part in (name, contract.wake_channel(name)))
-        least = math.ceil(enqueue_timeout) + 60
+        least = math.ceil(enqueue_timeout) + _TTL_BEYOND
         given = checked_ttl("result_ttl", result_ttl), checked_ttl("failure_ttl", failure_ttl)
-        ttls = [ttl if ttl < 0 else max(ttl, least) for ttl in given]
-        self._job_fields = (contract.JOB_TIMEOUT, *ttls)
+        self._enqueueing = Enqueueing(
+            server,
+            EnqueueArguments(queue, *(ttl if ttl < 0 else max(ttl, least) for ttl in given)),
+            timeout=enqueue_timeout,
+            confirmation=Confirmation(durable_replicas, durable_timeout),
+        )
+        self.connection = self._enqueueing.connection
 
     @classmethod
     def from_env(cls, *, config: str | None = None, **overrides: Any) -> Outbox:
@@ -145,29 +120,25 @@ class Outbox:
             key: idempotency key; the same key and message give the first Receipt again with
                 `duplicate=True`: while the mail waits, while it is failed, at least 24 h after it was sent.
                 The first call's terms stand, whatever the other arguments say later.
-            at: aware datetime before which it is not sent.
-            delay: seconds (or a timedelta) for which it is not sent; by the server's clock.
-            expires: aware datetime, or seconds from now, after which it is failed rather than sent; by the
-                server's clock, too.
-            on_unknown: what becomes of it when SES may have accepted it: "resend" or "hold"; by default what
-                the worker's settings say.
+            at: aware datetime before which it is not sent; all times go by the server's clock.
+            delay: seconds (or a timedelta) for which it is not sent.
+            expires: aware datetime, or seconds from now, after which it is failed rather than sent.
+            on_unknown: "resend" or "hold", when SES may have accepted it; else as the worker is set.
             priority: "high" is claimed before "normal", that before "bulk"; see docs/rate.md.
             durable: return only when the server's disk, and `durable_replicas`, have it (docs/redis.md).
-            on_conflict: what to do if `key` stands for another message: "raise", or "keep" that one and
-                return its Receipt with `conflict=True`; this message is not sent then.
+            on_conflict: if `key` stands for another message: "raise", or "keep" that one and return its
+                Receipt with `conflict=True`; this message is not sent then.
 
         Raises:
             IdempotencyConflict: `key` stands for another message.
             OutboxUnavailable: Redis didn't answer within `enqueue_timeout`, or refuses, which says why.
-            DurabilityUnconfirmed: with `durable`: it is enqueued, but not confirmed within `durable_timeout`;
-                or, without a receipt, the server can't confirm anything and nothing was enqueued.
+            DurabilityUnconfirmed: with `durable`: enqueued but not confirmed, or (no receipts) not enqueued.
             ValueError: an argument is unusable; nothing was enqueued.
         """
-        keep = keeps(on_conflict)
-        wait = Wait(durable)
+        call = Call(on_conflict, durable=durable)
         entry = self._entry(Submission(message, key, at, delay, expires, on_unknown, priority))
-        receipt = receipt_of(entry, self._enqueue([entry], wait=wait, strict=not keep)[0], keep=keep)
-        wait.end([receipt])
+        [receipt] = call.receipts([entry], self._enqueueing.batch([entry], call))
+        call.end([receipt])
         return receipt
 
     def send_many(
@@ -188,18 +159,15 @@ class Outbox:
             SendManyInterrupted: `messages` itself raised (`__cause__`); of its batch nothing is enqueued.
             UnusableMessage: an element is no message, or its terms can't be used; likewise, and a ValueError.
         """
-        keep = keeps(on_conflict)
+        call = Call(on_conflict, durable=durable)
         receipts: list[Receipt] = []
-        wait = Wait(durable)
         try:
-            for batch, words in self._enqueued(self._entries(messages), wait, strict=not keep):
-                found = [receipt_of(entry, word, keep=keep) for entry, word in zip(batch, words, strict=True)]
-                receipts += found
+            for batch, words in self._enqueueing.batches(self._entries(messages), call):
+                receipts += call.receipts(batch, words)
         except RqSesError as exc:
-            exc.receipts = tuple(receipts)
-            wait.tell(exc)
+            call.broken_off(exc, receipts)
             raise
-        wait.end(receipts)
+        call.end(receipts)
         return receipts
 
     def try_send_many(
@@ -219,40 +187,17 @@ class Outbox:
             DurabilityUnconfirmed: as `send_many` does.
             SendManyInterrupted: `messages` itself raised (`__cause__`).
         """
-        keep = keeps(on_conflict)
-        wait = Wait(durable)
-        results: list[Result] = []
-        places: list[int] = []
-        done = 0
-
-        def usable() -> Iterator[Entry]:
-            for message in drawn(messages):
-                try:
-                    entry = self._entry(message)
-                except ValueError as exc:
-                    results.append(exc)
-                except TypeError as exc:
-                    raise UnusableMessage(str(exc)) from exc
-                else:
-                    places.append(len(results))
-                    results.append(Receipt(entry.job_id))
-                    yield entry
-
+        call = Call(on_conflict, durable=durable, whole=False)
+        results = Results(call)
         try:
-            for batch, words in self._enqueued(usable(), wait, strict=False):
-                for entry, word in zip(batch, words, strict=True):
-                    try:
-                        results[places[done]] = receipt_of(entry, word, keep=keep)
-                    except IdempotencyConflict as exc:
-                        results[places[done]] = exc
-                    done += 1
-            wait.end(receipts_of(results))
+            for batch, words in self._enqueueing.batches(self._usable(messages, results), call):
+                results.write(batch, words)
+            call.end(receipts_of(results.all))
         except RqSesError as exc:
-            exc.results = tuple(results[: places[done]] if done < len(places) else results)
-            exc.receipts = tuple(receipts_of(exc.results))
-            wait.tell(exc)
+            exc.results = results.certain()
+            call.broken_off(exc, receipts_of(exc.results))
             raise
-        return results
+        return results.all
 
     def server_time(self) -> float:
         """Return the server's time (epoch seconds), by which terms are reckoned; asked once a minute at most.
@@ -260,7 +205,7 @@ class Outbox:
         Raises:
             OutboxUnavailable: Redis didn't answer within `enqueue_timeout`.
         """
-        return self._insistence.now()
+        return self._enqueueing.now()
 
     def _entries(self, messages: Iterable[Message | Submission]) -> Iterator[Entry]:
         for message in drawn(messages):
@@ -270,38 +215,17 @@ class Outbox:
                 raise UnusableMessage(str(exc)) from exc
             yield entry
 
+    def _usable(self, messages: Iterable[Message | Submission], results: Results) -> Iterator[Entry]:
+        for message in drawn(messages):
+            try:
+                entry = self._entry(message)
+            except ValueError as exc:
+                results.refuse(exc)
+            except TypeError as exc:
+                raise UnusableMessage(str(exc)) from exc
+            else:
+                results.expect(entry)
+                yield entry
+
     def _entry(self, item: Message | Submission) -> Entry:
         return make_entry(item, self.queue, self.server_time)
-
-    def _enqueued(
-        self, entries: Iterable[Entry], wait: Wait, *, strict: bool
-    ) -> Iterator[tuple[list[Entry], list[str]]]:
-        made = batches(entries, most=BATCH_MESSAGES, most_bytes=BATCH_BYTES)
-        return in_turn(partial(self._enqueue, wait=wait, strict=strict), made, full=BATCH_MESSAGES)
-
-    def _enqueue(self, batch: Sequence[Entry], *, wait: Wait, strict: bool) -> list[str]:
-        args: list[Any] = [contract.JOB_PREFIX, "strict" if strict else ""]
-        args += (contract.KEY_FIELD, contract.RECIPIENTS_FIELD, utcformat(datetime.now(UTC)))
-        args += (*self._job_fields, *self._queues)
-        for entry in batch:
-            args += entry.fields
-        beyond = self._beyond if wait.wanted else 0.0
-        large = sum(entry.size for entry in batch) > _LARGE
-        call = partial(self._call, args, wait, large=large)
-        words = self._insistence.call(call, [entry.job_id for entry in batch], beyond=beyond)
-        return [word.decode() if isinstance(word, bytes) else word for word in words]
-
-    def _call(self, args: list[Any], wait: Wait, *, large: bool) -> list[Any]:
-        if large and not self._told:
-            # Else all of it would be written twice: the server reads it before it says that it has no script.
-            self.connection.script_load(self._script.script)
-        words = self._run(args, wait)
-        self._told = True
-        return words
-
-    def _run(self, args: list[Any], wait: Wait) -> list[Any]:
-        if not wait.wanted:
-            return list(self._script(keys=self._keys, args=args))
-        self._durability.check()
-        words, wait.doubt = self._durability.call(self._keys, args)
-        return words

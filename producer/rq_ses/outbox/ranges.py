@@ -21,3 +21,10 @@ def checked_ttl(name: str, seconds: Any) -> int:
             f"{name}: {seconds!r:.80} is out of range: give whole seconds up to {YEARS}, or -1 for ever"
         )
     return seconds
+
+
+def checked_limit(limit: int | None) -> int | None:
+    """Return how many there may be at most, None for all. Raises ValueError for less than none."""
+    if limit is not None and limit < 0:
+        raise ValueError(f"limit: {limit!r:.80} is out of range: give a number ≥ 0")
+    return limit

@@ -31,10 +31,12 @@ class Submission:
         message (Message): what to send.
         key (str | None): idempotency key; the same key and message are enqueued once.
         at (datetime | None): aware datetime before which it is not sent; or
-        delay (float | timedelta | None): seconds from now for which it is not sent.
-        expires (datetime | float | timedelta | None): after that it is failed rather than sent.
-        on_unknown (str | None): "resend" or "hold", if SES may have accepted it; else what the worker's says.
-        priority (str): "high", "normal" or "bulk".
+        delay (float | timedelta | None): seconds (or a timedelta) from now for which it is not sent.
+        expires (datetime | float | timedelta | None): aware datetime, or seconds from now, after which it is
+            failed rather than sent.
+        on_unknown (str | None): what becomes of it when SES may have accepted it: "resend" or "hold"; by
+            default what the worker's settings say.
+        priority (str): "high" is claimed before "normal", that before "bulk"; see docs/rate.md.
     """
 
     message: Message

@@ -29,8 +29,8 @@ from redis.sentinel import (
     SentinelManagedSSLConnection,
 )
 
-from rq_ses.server.patience import Patient
 from rq_ses.server.redisurl import check_redis_url
+from rq_ses.server.timeouts import BoundedConnection
 
 SENTINEL_PORT: Final = 26379
 SENTINEL_TIMEOUT: Final = 1.0
@@ -167,7 +167,7 @@ def borrowed(connection: Redis) -> Iterator[Redis]:
 
 
 def _is_ours(kind: object) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Patient)
+    return isinstance(kind, type) and issubclass(kind, BoundedConnection)
 
 
 _PLAIN: Final[dict[str, Any]] = {
@@ -212,10 +212,12 @@ def _bounded(manager: Sentinel) -> Sentinel:
 
 def _ours(kind: Any) -> Any:
     """Return a connection class with what ours have: they know a replica, and the size of what they write."""
-    if not isinstance(kind, type) or issubclass(kind, Patient):
+    if not isinstance(kind, type) or issubclass(kind, BoundedConnection):
         return kind
     managed = issubclass(kind, SentinelManagedConnection)  # it knows a replica already
-    return type("Connection", (Patient, kind) if managed else (_Moving, Patient, kind), {})
+    return type(
+        "Connection", (BoundedConnection, kind) if managed else (_Moving, BoundedConnection, kind), {}
+    )
 
 
 class _Moving:

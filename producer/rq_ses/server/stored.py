@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from rq_ses.text.plaintext import one_line
+
 _LARGEST_COUNT = 2**31
 _LATEST = 1e11
 """Epoch seconds: in the year 5138; what is later is a mistake, or meant to break a reader."""
+
+
+def line(value: object, limit: int) -> str:
+    """Return text of Redis's as one inert line of `limit` characters at most; "" for what is none."""
+    return one_line(value[: 4 * limit].decode("utf-8", "replace"), limit) if isinstance(value, bytes) else ""
 
 
 def count(value: object) -> int:

@@ -1,9 +1,10 @@
 """What `rq-ses status` shows: queues, workers and accounts as they stand in Redis, read without a trace."""
 
 from rq_ses.status.rates import Rates, rates_between
-from rq_ses.status.reader import read_snapshot, served_accounts
+from rq_ses.status.reader import read_snapshot
 from rq_ses.status.snapshot import CurrentMail, QueueState, Snapshot, WorkerState
 from rq_ses.status.unserved import Unserved, unserved
+from rq_ses.status.workers import served_accounts
 
 __all__ = [
     "CurrentMail",

@@ -10,6 +10,7 @@ from typing import Any, Final
 from redis import Redis
 
 from rq_ses import contract
+from rq_ses.states import SCHEDULED
 from rq_ses.text.plaintext import one_line
 
 QUEUES: Final = 500
@@ -54,7 +55,7 @@ def unserved(connection: Redis, *, besides: Collection[str] = ()) -> tuple[Unser
     names = [name for name in names if name not in besides]
     with client.pipeline(transaction=False) as pipeline:
         for name in names:
-            queue, scheduled = contract.queue_key(name), contract.registry_key("scheduled", name)
+            queue, scheduled = contract.queue_key(name), contract.registry_key(SCHEDULED, name)
             pipeline.llen(queue).zcard(scheduled).smembers(contract.workers_key(name))
             pipeline.lrange(queue, 0, _LOOKED_AT - 1).zrange(scheduled, 0, _LOOKED_AT - 1)
         answers = iter(pipeline.execute(raise_on_error=False))

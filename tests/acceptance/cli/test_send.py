@@ -150,7 +150,7 @@ def test_a_local_part_in_quotes_reaches_ses_and_is_shown(
     assert run(["worker", "--burst"], worker_env).returncode == 0
     [accepted] = ses.mails
     assert accepted.recipients == ("anna@example.com", address, '"anna b"@x.example')
-    assert (accepted.letter.to[1], accepted.letter.cc, accepted.letter.reply_to) == (
+    assert (accepted.parsed.to[1], accepted.parsed.cc, accepted.parsed.reply_to) == (
         address,
         (named,),
         (address,),

@@ -17,9 +17,9 @@ import pytest
 from redis import Redis
 
 from rq_ses import Outbox, contract
-from rq_ses_worker.demo import account
-from rq_ses_worker.demo.account import Enqueued, Verdict
+from rq_ses_worker.demo import verdicts
 from rq_ses_worker.demo.stories import STORIES, Story, message
+from rq_ses_worker.demo.verdicts import Enqueued, Verdict
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.processes import environment, run
 from support.terminal import run_on_terminal
@@ -86,7 +86,7 @@ def test_the_demo_tells_each_story_with_its_measured_delays_and_sess_words(tmp_p
         for promised in set(story.delays):
             delays = f"{row}\n{lines[number + 1]}"  # each has a line
             least, greatest = re.search(rf"{promised:g} s: ([\d.]+)–([\d.]+)", delays).groups()
-            assert promised - account.CLOCK_SLACK <= float(least) <= float(greatest)
+            assert promised - verdicts.CLOCK_SLACK <= float(least) <= float(greatest)
         assert row.rstrip().endswith("yes")
         assert story.words in shown
     assert "BadRequestException: The input you provided is invalid." in shown
@@ -165,7 +165,7 @@ def request(at: float, answered_at: float, *, accepted: bool) -> dict[str, Any]:
 
 def judged(story: Story, status: str, line: str, *requests: dict[str, Any]) -> list[str]:
     verdict = Verdict(story)
-    account._judge(verdict, Enqueued(story, "id", story.address(0)), status, line, requests)
+    verdicts._judge(verdict, Enqueued(story, "id", story.address(0)), status, line, requests)
     return verdict.problems
 
 
@@ -209,7 +209,7 @@ def test_the_demo_ends_with_code_one_if_a_mail_does_not_end_as_scripted_and_keep
     program = tmp_path / "program.py"
     program.write_text(
         "from dataclasses import replace\n"
-        "from rq_ses_worker.demo import account, command, stories, tables\n"
+        "from rq_ses_worker.demo import command, stories, tables\n"
         "told = tuple(replace(s, mails=1, delays=(1.5,)) for s in stories.STORIES if s.delays == (1.0,))\n"
         "for module in (command, tables, stories):\n"
         "    module.STORIES = told\n"
@@ -238,12 +238,12 @@ def test_the_account_is_read_from_redis_and_the_simulator(
         Enqueued(story, outbox.send(message(story, 0)).job_id, story.address(0))
         for story in (RETRIED, DENIED)
     ]
-    assert account.states(redis, mails) == {RETRIED.title: {"queued": 1}, DENIED.title: {"queued": 1}}
+    assert verdicts.states(redis, mails) == {RETRIED.title: {"queued": 1}, DENIED.title: {"queued": 1}}
     assert run(["worker", "--burst"], worker_env).returncode == 1  # one is refused
-    seen = account.simulator_requests(ses.url)
-    assert [verdict.problems for verdict in account.verdicts(redis, mails, seen)] == [[], []]
+    seen = verdicts.simulator_requests(ses.url)
+    assert [verdict.problems for verdict in verdicts.verdicts(redis, mails, seen)] == [[], []]
     redis.delete(contract.JOB_PREFIX + mails[0].job_id)
-    [retried, denied] = account.verdicts(redis, mails, seen)
+    [retried, denied] = verdicts.verdicts(redis, mails, seen)
     assert retried.problems == [f"{mails[0].recipient}: gone, not finished"]
     assert denied.problems == []
-    assert account.states(redis, mails)[RETRIED.title] == {"gone": 1}
+    assert verdicts.states(redis, mails)[RETRIED.title] == {"gone": 1}

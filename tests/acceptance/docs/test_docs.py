@@ -65,7 +65,7 @@ def _thirteen_of_fifteen_wait(redis: Redis, ses: SimulatorServer) -> None:
 
 
 def _a_mail_of_each_kind_came(redis: Redis, ses: SimulatorServer) -> None:
-    mails = {mail.letter.subject: mail.letter for mail in ses.mails}
+    mails = {mail.parsed.subject: mail.parsed for mail in ses.mails}
     assert len(ses.mails) == 8
     assert mails["Your invoice 4711"].attachments[0].content_type == "application/pdf"
     [logo] = mails["Thank you"].attachments

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,25 +13,14 @@ from rq_ses import Outbox, contract
 from rq_ses.cli.terminal.exits import DENIED, UNFIT
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.mail import mail
-from support.ports import free_port
 from support.processes import run, running, worker_environment
-from support.valkey import url
+from support.valkey import serving, url
 from support.waiting import wait_for
 
 EVICTING = {"maxmemory": "100mb", "maxmemory-policy": "allkeys-lru", "appendonly": "yes"}
 REMEDY = (
     "maxmemory-policy allkeys-lru evicts queued mails when memory is short; set: maxmemory-policy noeviction"
 )
-
-
-@contextmanager
-def serving(config: dict[str, str], port: int | None = None) -> Iterator[ValkeyServer]:
-    server = ValkeyServer(port=port or free_port(), config=config)
-    server.start()
-    try:
-        yield server
-    finally:
-        server.terminate()
 
 
 @pytest.fixture

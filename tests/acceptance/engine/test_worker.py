@@ -11,7 +11,6 @@ import pytest
 from redis import Redis
 from rq import Queue, Worker
 from rq.command import send_shutdown_command
-from rq.executions import ExecutionRegistry
 from rq.job import JobStatus
 from rq.registry import FailedJobRegistry, FinishedJobRegistry, ScheduledJobRegistry, StartedJobRegistry
 from rq.serializers import JSONSerializer
@@ -20,7 +19,7 @@ from rq.suspension import resume, suspend
 from rq_ses import Outbox, contract
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.mail import fetch, mail, status
-from support.processes import KEY_ID, SECRET, TOKEN, running, running_module
+from support.processes import KEY_ID, SECRET, TOKEN, running
 from support.waiting import wait_for
 
 LATE = 1.0
@@ -346,54 +345,3 @@ def test_the_worker_starts_before_redis_and_outlives_its_absence(
             assert StartedJobRegistry("mail", connection=redis).get_job_count(cleanup=False) == 0
         assert worker.running
     assert len(ses.mails) == 1
-
-
-def test_a_stock_rq_worker_sends_the_same_jobs(
-    redis: Redis,
-    redis_url: str,
-    outbox: Outbox,
-    ses: SimulatorServer,
-    worker_env: dict[str, str],
-    tmp_path: Path,
-) -> None:
-    good, retried, bad = (
-        outbox.send(mail(address)).job_id
-        for address in ("anna@example.com", "503.x@faults.example", "reject.x@faults.example")
-    )
-    stock = ["-m", "rq.cli", "worker", "mail", "--url", redis_url, "--with-scheduler"]
-    stock += ["--serializer", "rq.serializers.JSONSerializer", "--worker-class", "rq.SimpleWorker"]
-    with running_module(stock, worker_env, tmp_path / "log"):
-        wait_for(lambda: all(ended(redis, job_id) for job_id in (good, retried, bad)), within=60)
-    assert fetch(redis, good).return_value() == {"message_id": ses.mails[0].message_id}
-    assert fetch(redis, retried).get_status() == JobStatus.FINISHED
-    assert fetch(redis, retried).get_meta() == {"attempts": 2}
-    failed = fetch(redis, bad)
-    assert failed.get_status() == JobStatus.FAILED
-    *_, line, hint = failed.latest_result().exc_string.strip().splitlines()
-    assert "SendFailed: MessageRejected: " in line
-    assert hint.startswith("Hint: ")
-    assert failed.get_meta()["last_outcome"]["code"] == "MessageRejected"
-
-
-def test_ours_and_a_stock_worker_share_a_queue(
-    redis: Redis,
-    redis_url: str,
-    outbox: Outbox,
-    ses: SimulatorServer,
-    worker_env: dict[str, str],
-    tmp_path: Path,
-) -> None:
-    stock = ["-m", "rq.cli", "worker", "mail", "--url", redis_url, "--worker-class", "rq.SimpleWorker"]
-    stock += ["--serializer", "rq.serializers.JSONSerializer"]
-    with (
-        running_module(stock, worker_env, tmp_path / "stock"),
-        running(["worker", "--concurrency", "1"], worker_env, tmp_path / "ours"),
-    ):
-        wait_for(lambda: len(Worker.all(connection=redis)) == 2)
-        jobs = [r.job_id for r in outbox.send_many([mail(f"slow-0.1.{n}@faults.example") for n in range(30)])]
-        wait_for(lambda: all(ended(redis, job_id) for job_id in jobs))
-        workers = {fetch(redis, job_id).latest_result().worker_name for job_id in jobs}
-    assert len(ses.mails) == 30
-    assert len(workers) == 2
-    for job_id in jobs:
-        assert not ExecutionRegistry(job_id, connection=redis).get_job_count(cleanup=False)

@@ -17,9 +17,10 @@ from playwright.sync_api import Browser, Page, expect
 from rq_ses import Attachment
 from rq_ses_worker.ses.client import SesClient
 from rq_ses_worker.ses.credentials import Credentials
+from rq_ses_worker.ses.endpoint import Endpoint
 from rq_ses_worker.ses.outcome import Outcome
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.browser import PATIENCE, chromium, opened_page
+from support.browser import PATIENCE
 from support.mail import mail
 from support.processes import KEY_ID, SECRET, TOKEN, environment, run, running
 from support.waiting import wait_for
@@ -32,21 +33,9 @@ LOGO = bytes.fromhex(
 """A PNG of one red pixel."""
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    with opened_page(browser) as found:
-        yield found
-
-
 @contextmanager
 def sender(url: str, secret: str = SECRET) -> Iterator[Send]:
-    with SesClient(Credentials(KEY_ID, secret, TOKEN), "us-east-1", url) as client:
+    with SesClient(Credentials(KEY_ID, secret, TOKEN), Endpoint("us-east-1", url)) as client:
 
         def send(to: str = "anna@example.com", **fields: Any) -> Outcome:
             return client.send(mail(to, **fields))
@@ -354,7 +343,7 @@ def test_another_sites_page_neither_clears_nor_scripts_nor_reads_nor_frames(
     wait_in(page, lambda: len(statuses) == 2)
     assert statuses == [403, 403]
     assert len(ses.mails) == 1
-    assert ses.faults.stories() == []
+    assert ses.faults.scripts() == []
     canary.page = f'<iframe src="{ses.url}/"></iframe>'.encode()
     page.goto(canary.url)
     page.wait_for_load_state("networkidle")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 from rq_ses_worker.ses.client import SesClient
 from rq_ses_worker.ses.credentials import Credentials
+from rq_ses_worker.ses.endpoint import Endpoint
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.browser import chromium, opened_page
 from support.mail import mail
 from support.processes import KEY_ID, SECRET, TOKEN
 
@@ -36,12 +36,6 @@ BROKEN = """limit => {
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def simulator() -> Iterator[SimulatorServer]:
     """A simulator that has seen short and long mails, accepted and refused, and has scripts."""
     with SimulatorServer(KEY_ID, SECRET, TOKEN) as ses:
@@ -50,7 +44,7 @@ def simulator() -> Iterator[SimulatorServer]:
             "wilhelmina.featherstonehaugh@university.example", ["429x2", "503", "slow-2.5", "reject"]
         )
         for secret in (SECRET, "another-secret-than-the-simulators"):
-            with SesClient(Credentials(KEY_ID, secret, TOKEN), "us-east-1", ses.url) as client:
+            with SesClient(Credentials(KEY_ID, secret, TOKEN), Endpoint("us-east-1", ses.url)) as client:
                 client.send(mail("anna@customer.example", subject="Your order 4711 is on its way"))
                 client.send(mail("carl@customer.example", subject="Your invoice of May"))
                 client.send(mail(LONG, subject="The " + "long story " * 24, sender=f"Shop <{LONG}>"))
@@ -58,12 +52,6 @@ def simulator() -> Iterator[SimulatorServer]:
                     mail(f'Wilhelmina <"w. featherstonehaugh"@{"c" * 40}.example>', subject="x" * 300)
                 )
         yield ses
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    with opened_page(browser) as found:
-        yield found
 
 
 @pytest.mark.parametrize("width", WIDTHS)

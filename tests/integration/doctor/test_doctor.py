@@ -16,13 +16,16 @@ from redis import Redis
 from rq_ses.message.message import Message
 from rq_ses_worker.doctor.endpoint import check_endpoint
 from rq_ses_worker.doctor.finding import Finding
-from rq_ses_worker.doctor.names import DnsAway, Names
+from rq_ses_worker.doctor.resolver import DnsUnavailable, Resolver
 from rq_ses_worker.doctor.server import check_server
 from rq_ses_worker.doctor.workers import SILENT, check_workers
 from rq_ses_worker.ses.account import AccountRefused
 from rq_ses_worker.ses.client import SesClient
+from rq_ses_worker.ses.endpoint import Endpoint
 from rq_ses_worker.ses.outcome import Sent
 from rq_ses_worker.ses.sigv4 import Credentials
+from rq_ses_worker.ses.wire.deadline import Timeout
+from rq_ses_worker.ses.wire.route import Route
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.certificates import CA, CERTIFICATE_AND_KEY
 from support.nameserver import nameserver
@@ -249,7 +252,7 @@ def test_a_server_whose_snapshots_fail_is_told(tmp_path: Path) -> None:
     assert found["redis.snapshot"].severity == "warning"
 
 
-# Names
+# Resolver
 
 
 def test_a_name_server_is_asked_and_what_it_does_not_have_is_nothing() -> None:
@@ -259,23 +262,23 @@ def test_a_name_server_is_asked_and_what_it_does_not_have_is_nothing() -> None:
         ("example.com", "MX"): ("10 mx.example.com.",),
     }
     with nameserver(records) as address:
-        names = Names(address)
+        names = Resolver(address)
         assert sorted(names.texts("example.com")) == ["other", "v=spf1 -all"]
         assert names.alias("alias.example.com") == "target.example.com"
         assert names.mail_servers("example.com") == ("mx.example.com",)
         assert names.texts("missing.example.com") == names.mail_servers("alias.example.com") == ()
         assert names.alias("example.com") is None
         for impossible in ("a" * 64 + ".example.com", "..", "x" * 300):
-            with pytest.raises(DnsAway):
+            with pytest.raises(DnsUnavailable):
                 names.texts(impossible)
 
 
 def test_all_questions_together_are_bounded() -> None:
     with nameserver({}, silent=True) as address:
-        names = Names(address, seconds=0.3)
-        with pytest.raises(DnsAway, match=r"no answer to TXT of example\.com"):
+        names = Resolver(address, seconds=0.3)
+        with pytest.raises(DnsUnavailable, match=r"no answer to TXT of example\.com"):
             names.texts("example.com")
-        with pytest.raises(DnsAway, match=r"took too long; not asked for MX of example\.org"):
+        with pytest.raises(DnsUnavailable, match=r"took too long; not asked for MX of example\.org"):
             names.mail_servers("example.org")
 
 
@@ -284,7 +287,7 @@ def test_all_questions_together_are_bounded() -> None:
 
 def test_questions_and_mails_share_one_client(ses: SimulatorServer) -> None:
     credentials = Credentials(KEY_ID, SECRET, TOKEN)
-    with SesClient(credentials, "us-east-1", f"{ses.url}/prefix/of a/gateway") as client:
+    with SesClient(credentials, Endpoint("us-east-1", f"{ses.url}/prefix/of a/gateway")) as client:
         assert client.get_account().production_access
         assert isinstance(client.send(MAIL), Sent)
         identity = client.get_email_identity("example.com")
@@ -299,9 +302,8 @@ def test_questions_and_mails_share_one_client(ses: SimulatorServer) -> None:
 def test_a_question_goes_through_an_http_proxy_by_its_whole_url(ses: SimulatorServer) -> None:
     credentials = Credentials(KEY_ID, SECRET, TOKEN)
     # The simulator takes the place of the proxy, too: it reads the path out of the whole URL.
-    with SesClient(
-        credentials, "us-east-1", "http://ses.example.com", proxy=ses.url, allow_http=True
-    ) as client:
+    endpoint = Endpoint("us-east-1", "http://ses.example.com", allow_http=True)
+    with SesClient(credentials, endpoint, Route(proxy=ses.url)) as client:
         assert client.get_account().sending_enabled
         assert client.get_email_identity("example.com") is not None
         assert isinstance(client.send(MAIL), Sent)
@@ -313,9 +315,8 @@ def test_an_account_that_does_not_answer_in_time_is_given_up() -> None:
         socket.create_server(("127.0.0.1", 0)) as listener,
         SesClient(
             Credentials(KEY_ID, SECRET),
-            "us-east-1",
-            f"http://127.0.0.1:{listener.getsockname()[1]}",
-            0.2,
+            Endpoint("us-east-1", f"http://127.0.0.1:{listener.getsockname()[1]}"),
+            timeout=Timeout(0.2),
         ) as client,
         pytest.raises(AccountRefused, match=r"ReadTimeout: No answer within 0\.2 s\.$"),
     ):

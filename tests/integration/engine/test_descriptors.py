@@ -36,6 +36,7 @@ import json, socket, sys, threading
 from rq_ses_worker.ses.credentials import Credentials
 from rq_ses_worker.ses.outcome import details, hinted, summary
 from rq_ses_worker.ses.client import SesClient
+from rq_ses_worker.ses.endpoint import Endpoint
 listener = socket.create_server(("127.0.0.1", 0))
 def serve():
     connection, _ = listener.accept()
@@ -45,7 +46,7 @@ def serve():
     connection.shutdown(socket.SHUT_RDWR)
 threading.Thread(target=serve, daemon=True).start()
 credentials = Credentials("AKIDOFTHETESTS", "secret/of+the/tests/0123456789")
-client = SesClient(credentials, "us-east-1", f"http://127.0.0.1:{listener.getsockname()[1]}")
+client = SesClient(credentials, Endpoint("us-east-1", f"http://127.0.0.1:{listener.getsockname()[1]}"))
 outcome = client.send_body(b"{}")
 hinted(summary(outcome), outcome)
 print(json.dumps(details(outcome)))
@@ -58,7 +59,9 @@ import json, sys
 from rq_ses_worker.ses.credentials import Credentials
 from rq_ses_worker.ses.outcome import details
 from rq_ses_worker.ses.client import SesClient
-client = SesClient(Credentials("AKIDOFTHETESTS", "secret/of+the/tests/0123456789"), "us-east-1", sys.argv[1])
+from rq_ses_worker.ses.endpoint import Endpoint
+credentials = Credentials("AKIDOFTHETESTS", "secret/of+the/tests/0123456789")
+client = SesClient(credentials, Endpoint("us-east-1", sys.argv[1]))
 fill()
 print(json.dumps(details(client.send_body(b"{}"))))
 """

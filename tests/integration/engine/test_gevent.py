@@ -31,8 +31,12 @@ from concurrent.futures import ThreadPoolExecutor
 from rq_ses_worker.ses.credentials import Credentials
 from rq_ses_worker.ses.outcome import details
 from rq_ses_worker.ses.client import SesClient
+from rq_ses_worker.ses.endpoint import Endpoint
+from rq_ses_worker.ses.wire.deadline import Timeout
+from rq_ses_worker.ses.wire.route import Route
 credentials = Credentials("AKIDOFTHETESTS", "secret/of+the/tests/0123456789")
-with SesClient(credentials, "us-east-1", sys.argv[1], float(sys.argv[3]), ca_bundle=sys.argv[2]) as client:
+endpoint, route = Endpoint("us-east-1", sys.argv[1]), Route(ca_bundle=sys.argv[2])
+with SesClient(credentials, endpoint, route, Timeout(float(sys.argv[3]))) as client:
     outcomes = [client.send_body(b"{}")]
     with ThreadPoolExecutor(4) as threads:
         outcomes += threads.map(client.send_body, [b"x" * size for size in (2, 70_000, 2_000_000)])

@@ -21,9 +21,9 @@ from redis.exceptions import ResponseError
 from rq_ses import Submission, contract
 from rq_ses.deadletter import DeadLetters
 from rq_ses_worker.audit.audit import Audit
+from rq_ses_worker.audit.sweep import Sweep
 from rq_ses_worker.lifecycle.records import Claim, Settlement
 from rq_ses_worker.lifecycle.retry import RetryPolicy
-from rq_ses_worker.lifecycle.sweep import Sweep
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from support.breaking import Breakable, each_break
 from support.mail import fetch, mail
@@ -165,8 +165,8 @@ def test_an_enqueueing(redis: Redis) -> None:
         keys = ["new", "canceled", "unlisted"]
         wanted: list[Any] = [Submission(mail(), key) for key in keys]
         wanted += [Submission(mail(), key, delay=3600) for key in ("unscheduled", "later")]
-        script = Breakable(redis, world.outbox._script)
-        world.outbox._script = script  # type: ignore[assignment]
+        script = Breakable(redis, world.outbox._enqueueing._script)
+        world.outbox._enqueueing._script = script  # type: ignore[assignment]
         with suppress(Exception):
             script.at = number
             world.outbox.send_many(wanted)
@@ -184,8 +184,8 @@ def test_an_enqueueing(redis: Redis) -> None:
 def test_an_enqueueing_without_keys_whose_ids_have_no_job_is_dropped(redis: Redis) -> None:
     def act(number: int) -> None:
         world = World(redis)
-        script = Breakable(redis, world.outbox._script)
-        world.outbox._script = script  # type: ignore[assignment]
+        script = Breakable(redis, world.outbox._enqueueing._script)
+        world.outbox._enqueueing._script = script  # type: ignore[assignment]
         script.at = number
         with suppress(Exception):
             world.outbox.send_many([mail(), Submission(mail(), delay=0)])
@@ -264,15 +264,15 @@ def test_a_repair(redis: Redis, spoil: Callable[[Redis, str], None]) -> None:
         job_id = world.outbox.send(mail()).job_id
         spoil(redis, job_id)
         audit = Audit(redis, QUEUE, RetryPolicy(), wait=0)
-        script = Breakable(redis, audit._script)
-        audit._script = script  # type: ignore[assignment]
+        script = Breakable(redis, audit._places._script)
+        audit._places._script = script  # type: ignore[assignment]
         looks = iter([0, 0, number])
 
         def call(**arguments: Any) -> Any:
             script.at = next(looks, 0)
             return script(**arguments)
 
-        audit._script = call  # type: ignore[assignment]
+        audit._places._script = call  # type: ignore[assignment]
         with suppress(ResponseError):
             list(audit.run(repair=True))
         world.put_right()

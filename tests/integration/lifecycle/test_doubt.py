@@ -18,9 +18,10 @@ from rq_ses.deadletter import DeadLetters, Filter
 from rq_ses_worker import job as job_module
 from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.audit.audit import Audit
-from rq_ses_worker.engine.dispatcher import Dispatcher
-from rq_ses_worker.engine.senders import Senders, unsent
-from rq_ses_worker.engine.threads.shift import Shift
+from rq_ses_worker.engine.attempt import Attempts, unsent
+from rq_ses_worker.engine.claiming.reclaim import Reclaim
+from rq_ses_worker.engine.threads.shared import Shared
+from rq_ses_worker.engine.threads.underway import Underway
 from rq_ses_worker.lifecycle.leases import Leases
 from rq_ses_worker.lifecycle.records import Claim, Settlement
 from rq_ses_worker.lifecycle.retry import RetryPolicy
@@ -81,13 +82,12 @@ class World:
         self.redis, self.policy, self.client, self.settler = redis, policy, Client(), Collector()
         self.job_id = Outbox(connection=redis).send(mail()).job_id
         self.lifecycle = Lifecycle(redis, ["mail"], "ours", "aaaaaaaa", 30.0)
-        self.shift = Shift(Leases(30.0), self.lifecycle.clock)
-        self.senders = Senders(1, self.client, policy, self.shift, settle=lambda _: None)
-        other = Lifecycle(redis, ["mail"], "other", "bbbbbbbb", 30.0)
-        self.reclaimer = Dispatcher(
-            other,
-            Shift(Leases(30.0), other.clock),
-            self.senders,
+        self.shared = Shared(Leases(30.0), self.lifecycle.clock)
+        self.attempts = Attempts(self.client, policy, self.shared, Underway(1))
+        self.other = Lifecycle(redis, ["mail"], "other", "bbbbbbbb", 30.0)
+        self.reclaim_of_another = Reclaim(
+            self.other,
+            Shared(Leases(30.0), self.other.clock),
             self.settler,  # type: ignore[arg-type]
             policy,
         )
@@ -109,7 +109,7 @@ class World:
         self.lifecycle.promote()
         claims, _ = self.lifecycle.claim(1)
         for claim in claims:
-            self.shift.leases.add(claim.lease, time.monotonic())
+            self.shared.leases.add(claim.lease, time.monotonic())
         return claims[0] if claims else None
 
     def attempt(self, answer: str, ending: str, *, probe: bool) -> None:
@@ -117,7 +117,7 @@ class World:
         if not claim:
             return
         self.client.answer = answer
-        settled = replace(self.senders._attempt(replace(claim, probe=probe)), probe=probe)
+        settled = replace(self.attempts.make(replace(claim, probe=probe)), probe=probe)
         if ending == "stranded":
             self.strand()
         elif ending != "told":
@@ -128,10 +128,8 @@ class World:
     def reclaim(self) -> None:
         key = contract.leases_key("mail")
         self.redis.zadd(key, dict.fromkeys(self.redis.zrange(key, 0, -1), 1.0), xx=True)
-        self.reclaimer._reclaim_at = 0.0
-        self.reclaimer._answered = time.monotonic()
-        self.reclaimer._reclaim()
-        self.reclaimer._lifecycle.settle(self.settler.given, clock=time.monotonic())
+        self.reclaim_of_another.run(answered=time.monotonic())
+        self.other.settle(self.settler.given, clock=time.monotonic())
         self.settler.given.clear()
 
     def strand(self) -> None:

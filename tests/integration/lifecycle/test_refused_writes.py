@@ -15,8 +15,8 @@ from rq_ses import OutboxUnavailable, contract
 from rq_ses.deadletter import DeadLetters
 from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.audit.audit import Audit
+from rq_ses_worker.audit.sweep import Sweep
 from rq_ses_worker.lifecycle.retry import RetryPolicy
-from rq_ses_worker.lifecycle.sweep import Sweep
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from support.mail import mail
 from support.world import LEASES, LIST, World, ending

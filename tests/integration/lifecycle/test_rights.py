@@ -14,8 +14,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from rq_ses import Outbox
-from rq_ses_worker.engine.preflight.preflight import ServerUnfit, preflight
 from rq_ses_worker.engine.preflight.rights import COMMANDS, Missing, missing_rights, needed_commands
+from rq_ses_worker.engine.preflight.server import ServerUnfit, preflight
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from support.mail import mail
 from support.world import LEASES, World, ending

@@ -41,8 +41,8 @@ from rq_ses import Outbox, contract
 from rq_ses.errors import IdempotencyConflict
 from rq_ses_worker.lifecycle.records import Claim, Lease, Settlement, failed_fields, sent_fields
 from rq_ses_worker.lifecycle.transitions import Lifecycle
-from support.accounting import PLACES
 from support.mail import mail
+from support.seen import Seen, job_of, look
 
 QUEUE = "mail"
 SCHEDULED, LEASES = contract.registry_key("scheduled", QUEUE), contract.leases_key(QUEUE)
@@ -54,7 +54,6 @@ REGISTRIES = {
     "failed": FailedJobRegistry,
     "canceled": CanceledJobRegistry,
 }
-
 numbers = st.integers(min_value=0, max_value=7)
 workers = st.sampled_from(["a", "b"])
 endings = st.sampled_from(["sent", "retry", "failed", "back"])
@@ -69,19 +68,6 @@ class Attempt:
     life: int
     """Which of the mails that had this id, one after the other."""
     ended: Settlement | None = None
-
-
-@dataclass
-class Seen:
-    """What one look at Redis shows."""
-
-    status: dict[str, str]
-    ttl: dict[str, int]
-    places: dict[str, list[str]]
-    wip: set[str]
-    leases: set[str]
-    executions: set[str]
-    indexes: set[str]
 
 
 class Lifetimes(RuleBasedStateMachine):
@@ -273,7 +259,7 @@ class Lifetimes(RuleBasedStateMachine):
 
     @invariant()
     def every_mail_is_in_order(self) -> None:
-        seen = self._look()
+        seen = look(self.redis, QUEUE)
         self._check_places(seen)
         self._check_leases(seen)
         for job_id, status in seen.status.items():
@@ -350,32 +336,6 @@ class Lifetimes(RuleBasedStateMachine):
         self.redis.lrem(self.queue.key, 0, job.id)
         self.strayed.discard(job.id)
 
-    def _look(self) -> Seen:
-        with self.redis.pipeline() as first:
-            for pattern in (contract.JOB_PREFIX, "rq:execution:", "rq:executions:"):
-                first.keys(pattern + "*")
-            jobs, executions, indexes = [names(keys, 2) for keys in first.execute()]
-        with self.redis.pipeline() as pipe:
-            for job_id in jobs:
-                pipe.hget(contract.JOB_PREFIX + job_id, "status").ttl(contract.JOB_PREFIX + job_id)
-            for place, key_of in PLACES.items():
-                (pipe.lrange if place == "queued" else pipe.zrange)(key_of(QUEUE), 0, -1)
-            replies = pipe.zrange(LEASES, 0, -1).execute()
-        at = 2 * len(jobs)
-        places: dict[str, list[str]] = {}
-        for place, members in zip(PLACES, replies[at:-1], strict=True):
-            for member in members:
-                places.setdefault(job_of(member.decode()), []).append(place)
-        return Seen(
-            status={job_id: replies[2 * n].decode() for n, job_id in enumerate(jobs)},
-            ttl={job_id: replies[2 * n + 1] for n, job_id in enumerate(jobs)},
-            places=places,
-            wip=set(names(replies[at + list(PLACES).index("started")], 0)),
-            leases=set(names(replies[-1], 0)),
-            executions=set(executions),
-            indexes=set(indexes),
-        )
-
 
 def latest(attempts: list[Attempt], number: int) -> list[Attempt]:
     """Return one of them, counted from the end, or none where there is none."""
@@ -385,14 +345,6 @@ def latest(attempts: list[Attempt], number: int) -> list[Attempt]:
 def some(job_ids: set[str], number: int) -> list[str]:
     """Return one of them, or none where there is none."""
     return sorted(job_ids)[number % len(job_ids) :][:1] if job_ids else []
-
-
-def names(keys: list[bytes], prefixes: int) -> list[str]:
-    return [key.decode().split(":", prefixes)[-1] for key in keys]
-
-
-def job_of(member: str) -> str:
-    return member.partition(":")[0]
 
 
 def settlement(lease: Lease, ending: str, delay: float = 0.0, *, overdue: bool = False) -> Settlement:

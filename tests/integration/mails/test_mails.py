@@ -16,7 +16,7 @@ from rq.job import Job
 
 from rq_ses import Outbox, contract
 from rq_ses.mails import MailNotFound, Mails
-from rq_ses_worker.engine.senders import settlement
+from rq_ses_worker.engine.attempt import Attempt, judge, settlement
 from rq_ses_worker.lifecycle.retry import History
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.ses.outcome import Sent
@@ -60,8 +60,9 @@ def finished(redis: Redis) -> str:
     lifecycle, [claim] = claimed(redis)
     ended = datetime.now(UTC)
     outcome = Sent(200, request_id="r-1", message_id="0100-abc")
-    history = History().after(outcome, ended.timestamp())
-    settled = settlement(claim.lease, outcome, history, POLICY, ended=ended, ended_clock=0.0)  # type: ignore[attr-defined]
+    attempt = Attempt(History(), POLICY)
+    ending = attempt.ended(outcome, ended.timestamp())
+    settled = settlement(claim.lease, attempt, ending, judge(attempt, ending))  # type: ignore[attr-defined]
     assert lifecycle.settle([settled], clock=0.0) == ["done"]
     return job_id
 

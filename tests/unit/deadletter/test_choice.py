@@ -15,7 +15,7 @@ from rq_ses.deadletter import DeadLetter, EditRefused, Filter
 from rq_ses.deadletter.cause import cause
 from rq_ses.deadletter.edits import Check, Edits
 from rq_ses.deadletter.groups import MOST, OTHER, Tally
-from rq_ses.deadletter.reading.letter import Entry, read_letter
+from rq_ses.deadletter.reading.deadletter import Entry, read_letter
 from rq_ses.deadletter.reading.payload import Payload, Unreadable, is_ours, read_payload
 from rq_ses.deadletter.resending import BATCH, Pace
 from rq_ses_worker.lifecycle.task import read_job

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from rq_ses import Message, explain
 from rq_ses.deadletter.cause import cause
 from rq_ses.deadletter.groups import Tally
-from rq_ses.deadletter.reading.letter import Entry, read_letter
-from rq_ses_worker.engine.senders import _internal_error
+from rq_ses.deadletter.reading.deadletter import Entry, read_letter
+from rq_ses_worker.engine.attempt import internal_error
 from rq_ses_worker.lifecycle.retry import Failed, History, RetryPolicy, decide, expired, lost_worker
 from rq_ses_worker.lifecycle.task import JobRefused, read_job
 from rq_ses_worker.ses.failure import failed
@@ -87,7 +87,7 @@ def test_each_way_an_exchange_breaks_off_is_one_group_whatever_the_time_out() ->
 
 
 def test_a_defect_is_one_group_for_each_kind_of_error() -> None:
-    texts = [_internal_error(error).message for error in (ValueError("a 1"), ValueError("b 2"))]
+    texts = [internal_error(error).message for error in (ValueError("a 1"), ValueError("b 2"))]
     assert len(set(map(cause, texts))) == 1
 
 

@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console, RenderableType
 
 from rq_ses_worker.demo import tables
-from rq_ses_worker.demo.account import Verdict
 from rq_ses_worker.demo.stories import STORIES
+from rq_ses_worker.demo.verdicts import Verdict
 
 VERDICTS = [
     Verdict(story, Counter(finished=story.mails), Counter({3: 1}), {1.0: [1.003, 1.007], 5.0: [5.019, 5.024]})

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from rq_ses_worker.account.gate import View
-from rq_ses_worker.engine import dispatcher as module
+from rq_ses_worker.engine.claiming import demand as module
 from rq_ses_worker.engine.dispatcher import Dispatcher
-from rq_ses_worker.engine.threads.shift import Shift
+from rq_ses_worker.engine.threads.shared import Shared
 from rq_ses_worker.lifecycle.leases import Leases
 from rq_ses_worker.lifecycle.records import Claim, Lease
 from rq_ses_worker.lifecycle.retry import RetryPolicy
@@ -58,10 +58,10 @@ class Threads:
 class World:
     def __init__(self, queued: int, threads: int = 8) -> None:
         self.queue, self.threads, self.leases = Queue(queued), Threads(threads), Leases(30.0)
-        self.shift = Shift(self.leases)
+        self.shared = Shared(self.leases)
         self.dispatcher = Dispatcher(
             self.queue,  # type: ignore[arg-type]
-            self.shift,
+            self.shared,
             self.threads,  # type: ignore[arg-type]
             settler=None,  # type: ignore[arg-type]
             policy=RetryPolicy(),
@@ -88,7 +88,7 @@ def lasting(monkeypatch: pytest.MonkeyPatch) -> Callable[..., World]:
     def made(queued: int = 100, threads: int = 8) -> World:
         world = World(queued, threads)
         assert world.step() == [threads]
-        monkeypatch.setattr(module, "POLL", 0.0)
+        monkeypatch.setattr(module, "LASTING", 0.0)
         return world
 
     return made

@@ -11,7 +11,7 @@ from fakeredis import FakeRedis
 
 from rq_ses.gate import read_gate
 from rq_ses_worker.account.gate import View
-from rq_ses_worker.engine.gatewatch import GateWatch
+from rq_ses_worker.engine.claiming.gatewatch import GateWatch
 
 CLOSED = read_gate(FakeRedis(), "default", "us-east-1")
 USED_UP = View("quota", 0.1, waiting=True)
@@ -28,7 +28,7 @@ class Clock:
 @pytest.fixture
 def clock() -> Any:
     clock = Clock()
-    with mock.patch("rq_ses_worker.engine.gatewatch.time", clock):
+    with mock.patch("rq_ses_worker.engine.claiming.gatewatch.time", clock):
         yield clock
 
 

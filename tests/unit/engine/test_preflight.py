@@ -9,7 +9,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError, ResponseError
 
-from rq_ses_worker.engine.preflight.preflight import (
+from rq_ses_worker.engine.preflight.server import (
     ServerState,
     ServerUnfit,
     judge,

@@ -1,10 +1,8 @@
-"""The settler and the senders outlive what they can't handle."""
+"""The settler outlives what it can't write."""
 
 from __future__ import annotations
 
 import logging
-import threading
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,16 +14,14 @@ from redis.exceptions import DataError, NoPermissionError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from rq_ses_worker.engine import settler as settler_module
-from rq_ses_worker.engine.senders import Senders
 from rq_ses_worker.engine.settler import Settler
-from rq_ses_worker.engine.threads.shift import Shift
+from rq_ses_worker.engine.settling import batches, unwritable
+from rq_ses_worker.engine.threads.shared import Shared
 from rq_ses_worker.lifecycle.leases import Leases
-from rq_ses_worker.lifecycle.records import Claim, Lease, Settlement, Word, sent_fields
-from rq_ses_worker.lifecycle.retry import RetryPolicy
+from rq_ses_worker.lifecycle.records import Lease, Settlement, Word, sent_fields
 from rq_ses_worker.logging import events
 from rq_ses_worker.server.denial import Denied
-from rq_ses_worker.ses.outcome import Outcome, Sent
-from support.mail import mail
+from rq_ses_worker.ses.outcome import Sent
 from support.waiting import wait_for
 
 
@@ -52,8 +48,8 @@ def sent(name: str, **meta: Any) -> Settlement:
 
 def test_an_outcome_that_cannot_be_written_keeps_no_other_from_it(caplog: pytest.LogCaptureFixture) -> None:
     lifecycle, leases = PickyLifecycle(), Leases(30.0)
-    shift = Shift(leases)
-    settler = Settler(lifecycle, shift)  # type: ignore[arg-type]
+    shared = Shared(leases)
+    settler = Settler(lifecycle, shared)  # type: ignore[arg-type]
     for name in ("a", "b", "c"):
         leases.add(lease(name), 0.0)
         settler.put(sent(name, **({"poison": 1} if name == "b" else {})))
@@ -66,114 +62,7 @@ def test_an_outcome_that_cannot_be_written_keeps_no_other_from_it(caplog: pytest
         "c": {"attempts": 3},
     }
     assert len(leases) == 0
-    assert shift.wake.is_set()
-
-
-class CountingClient:
-    def __init__(self) -> None:
-        self.sent = 0
-
-    def send(self, _: object) -> Outcome:
-        self.sent += 1
-        return Sent(200)
-
-
-def senders(leases: Leases, settled: list[Settlement], client: CountingClient) -> Senders:
-    return Senders(1, client, RetryPolicy(), Shift(leases), settle=settled.append)
-
-
-def claim(name: str, data: bytes) -> Claim:
-    return Claim(lease(name), data, b"", fresh=True, hooked=False)
-
-
-def data_of_a_mail() -> bytes:
-    from rq_ses import contract
-
-    return contract.encode_job(mail().to_payload(), {})
-
-
-def test_a_mail_whose_lease_may_have_run_out_is_given_back_unsent() -> None:
-    leases, settled, client = Leases(0.0), [], CountingClient()
-    leases.add(lease("a"), 0.0)
-    crew = senders(leases, settled, client)
-    crew.start()
-    crew.submit(claim("a", data_of_a_mail()))
-    wait_for(lambda: settled)
-    crew.stop()
-    crew.join()
-    assert client.sent == 0
-    assert [(s.action, s.meta, s.fields) for s in settled] == [("back", {}, {"fresh": 1})]
-
-
-def test_a_claim_that_cannot_be_handled_stops_no_thread(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from rq_ses_worker.engine import senders as module
-
-    leases, settled, client = Leases(1e9), [], CountingClient()
-    read_job = module.read_job
-
-    def picky(data: bytes, **options: Any) -> Any:
-        if data == b"poison":
-            raise MemoryError
-        return read_job(data, **options)
-
-    monkeypatch.setattr(module, "read_job", picky)
-    for name in ("a", "b"):
-        leases.add(lease(name), 0.0)
-    crew = senders(leases, settled, client)
-    with caplog.at_level(logging.CRITICAL):
-        crew.start()
-        crew.submit(claim("a", b"poison"))
-        crew.submit(claim("b", data_of_a_mail()))
-        wait_for(lambda: len(settled) == 2)
-        crew.stop()
-        crew.join()
-    assert [s.action for s in settled] == ["failed", "sent"]
-    assert settled[0].fields["exc"].startswith("InternalError: MemoryError while sending")
-    assert crew.idle == 1
-
-
-class SlowClient(CountingClient):
-    def __init__(self) -> None:
-        super().__init__()
-        self.answering = threading.Event()
-
-    def send(self, message: object) -> Outcome:
-        outcome = super().send(message)
-        assert self.answering.wait(10.0)
-        return outcome
-
-
-def test_at_the_end_mails_held_ready_go_back_and_what_is_being_sent_is_sent() -> None:
-    leases, settled, client = Leases(1e9), [], SlowClient()
-    crew = senders(leases, settled, client)
-    crew.start()
-    for name in ("a", "b", "c"):
-        leases.add(lease(name), 0.0)
-        crew.submit(claim(name, data_of_a_mail()))
-    wait_for(lambda: client.sent == 1)
-    crew.stop()
-    client.answering.set()
-    crew.join()
-    assert client.sent == 1
-    assert {s.lease.job_id: s.action for s in settled} == {"a": "sent", "b": "back", "c": "back"}
-    assert crew.busy == 0
-
-
-def test_a_thread_that_has_another_mail_ready_calls_for_none() -> None:
-    leases, settled, client, calls = Leases(1e9), [], SlowClient(), []
-    wake = SimpleNamespace(set=lambda: calls.append(1))
-    crew = Senders(1, client, RetryPolicy(), Shift(leases, wake=wake), settle=settled.append)  # type: ignore[arg-type]
-    crew.start()
-    for name in ("a", "b"):
-        leases.add(lease(name), 0.0)
-        crew.submit(claim(name, data_of_a_mail()))
-    client.answering.set()
-    wait_for(lambda: len(settled) == 2 and crew.idle == 1)
-    crew.stop()
-    crew.join()
-    assert calls == [1]
+    assert shared.wake.is_set()
 
 
 @pytest.mark.parametrize(("several", "batch"), [(1, 2), (2, 3), (9, 4)])
@@ -183,20 +72,20 @@ def test_a_batch_waits_for_others_while_it_is_small(
     lifecycle, leases = PickyLifecycle(), Leases(30.0)
     rounds: list[int] = []
     wake = SimpleNamespace(set=lambda: rounds.append(len(lifecycle.written)))
-    settler = Settler(lifecycle, Shift(leases, wake=wake), several=several)  # type: ignore[arg-type]
+    settler = Settler(lifecycle, Shared(leases, wake=wake), several=several)  # type: ignore[arg-type]
     pauses: list[float] = []
 
     def arriving(seconds: float) -> None:
         pauses.append(seconds)
         settler.put(sent(f"later{len(pauses)}"))
 
-    monkeypatch.setattr(settler_module, "time", SimpleNamespace(sleep=arriving, monotonic=time.monotonic))
+    monkeypatch.setattr(batches, "time", SimpleNamespace(sleep=arriving))
     settler.put(sent("first"))
     settler.start()
     wait_for(lambda: rounds)
     assert settler.stop(5.0)
     assert rounds[0] == batch
-    assert set(pauses) == {settler_module.GATHER}
+    assert set(pauses) == {batches.GATHER}
 
 
 class ShakyLifecycle(PickyLifecycle):
@@ -216,13 +105,14 @@ class ShakyLifecycle(PickyLifecycle):
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_PAUSE", "_LONGEST_PAUSE"):
-        monkeypatch.setattr(settler_module, name, 0.01)
+    monkeypatch.setattr(settler_module, "_PAUSE", 0.01)
+    for name in ("PAUSE", "LONGEST_PAUSE"):
+        monkeypatch.setattr(unwritable, name, 0.01)
 
 
 def settled(lifecycle: PickyLifecycle, *jobs: str) -> tuple[Settler, Leases]:
     leases = Leases(30.0)
-    settler = Settler(lifecycle, Shift(leases))  # type: ignore[arg-type]
+    settler = Settler(lifecycle, Shared(leases))  # type: ignore[arg-type]
     for job_id in jobs:
         leases.add(lease(job_id), 0.0)
         settler.put(sent(job_id, mine="my own"))
@@ -256,7 +146,7 @@ def test_what_fails_alone_over_and_over_is_set_aside_with_all_that_is_known(
 ) -> None:
     lifecycle = ShakyLifecycle("b", *[MemoryError()] * 100)
     leases = Leases(30.0)
-    settler = Settler(lifecycle, Shift(leases), queues=["mail"])  # type: ignore[arg-type]
+    settler = Settler(lifecycle, Shared(leases), queues=["mail"])  # type: ignore[arg-type]
     for job_id in ("a", "b", "c"):
         leases.add(lease(job_id), 0.0)
         settler.put(replace(sent(job_id), outcome=Sent(200, message_id="m-4711"), to=["anna@example.com"]))
@@ -275,7 +165,7 @@ def test_what_fails_alone_over_and_over_is_set_aside_with_all_that_is_known(
 def test_the_end_of_a_dead_lease_is_left_out_after_trouble_with_redis() -> None:
     lifecycle = ShakyLifecycle("", RedisTimeout("slow"))
     leases = Leases(30.0)
-    settler = Settler(lifecycle, Shift(leases))  # type: ignore[arg-type]
+    settler = Settler(lifecycle, Shared(leases))  # type: ignore[arg-type]
     settler.put(replace(sent("dead"), overdue=True))
     settler.put(sent("a"))
     assert lease("dead") in settler
@@ -289,13 +179,13 @@ def test_the_end_of_a_dead_lease_is_left_out_after_trouble_with_redis() -> None:
 def refused(times: int) -> Settler:
     """Return a settler whose thread has died of a right that is refused it so many times."""
     error = NoPermissionError("User w has no permissions to run the 'zrem' command")
-    shift = Shift(Leases(30.0))
-    settler = Settler(ShakyLifecycle("", *[error] * times), shift)  # type: ignore[arg-type]
+    shared = Shared(Leases(30.0))
+    settler = Settler(ShakyLifecycle("", *[error] * times), shared)  # type: ignore[arg-type]
     settler.put(sent("a"))
     settler.start()
-    wait_for(lambda: not shift.parts.whole)
+    wait_for(lambda: not shared.threads.all_live)
     with pytest.raises(Denied, match="the command ZREM to the user w"):
-        shift.parts.check()
+        shared.threads.check()
     return settler
 
 

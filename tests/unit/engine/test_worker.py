@@ -7,7 +7,8 @@ import pytest
 from redis import Redis
 
 from rq_ses import Message
-from rq_ses_worker.engine.worker import MailWorker
+from rq_ses_worker.account.gate import GatePolicy
+from rq_ses_worker.engine.worker import Capacity, MailWorker, Sending
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.ses.outcome import Outcome, Sent
 
@@ -15,6 +16,10 @@ from rq_ses_worker.ses.outcome import Outcome, Sent
 class NoClient:
     def send(self, _message: Message) -> Outcome:
         return Sent()
+
+
+def made() -> MailWorker:
+    return MailWorker(["mail"], Redis(port=1), Sending(NoClient(), RetryPolicy(), GatePolicy()), Capacity())
 
 
 @pytest.fixture
@@ -28,8 +33,8 @@ def handlers() -> Iterator[None]:
 @pytest.mark.timeout(10)
 @pytest.mark.usefixtures("handlers")
 def test_a_signal_that_meets_the_main_thread_inside_its_event_does_not_hang_the_worker() -> None:
-    worker = MailWorker(["mail"], connection=Redis(port=1), client=NoClient(), policy=RetryPolicy())
-    with worker._wake._cond:  # as if it had been interrupted in wait() or clear()
+    worker = made()
+    with worker._shared.wake._cond:  # as if it had been interrupted in wait() or clear()
         worker.request_stop(signal.SIGTERM, None)
     assert worker._stop_requested
     assert worker._dispatcher._stopping
@@ -42,9 +47,9 @@ def test_a_worker_whose_leaving_fails_has_ended_well_all_the_same(
     def teardown() -> None:
         raise RuntimeError("pubsub connection not set")
 
-    worker = MailWorker(["mail"], connection=Redis(port=1), client=NoClient(), policy=RetryPolicy())
+    worker = made()
     monkeypatch.setattr(worker, "_begin", lambda: True)
-    monkeypatch.setattr(worker, "_beat", lambda: None)
+    monkeypatch.setattr(worker._heartbeat, "start", lambda: None)
     monkeypatch.setattr(worker, "teardown", teardown)
     worker.request_stop(signal.SIGTERM, None)
     assert worker.work() is False

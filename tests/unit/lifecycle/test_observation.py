@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rq_ses_worker.account.gate import View
-from rq_ses_worker.engine.senders import probed, settlement
-from rq_ses_worker.lifecycle.observation import Observation, observed
+from rq_ses_worker.account.gate import Observation, View
+from rq_ses_worker.engine.attempt import Attempt, judge, settlement
+from rq_ses_worker.lifecycle.observation import observed
 from rq_ses_worker.lifecycle.records import Lease, Settlement
 from rq_ses_worker.lifecycle.retry import History, RetryPolicy
 from rq_ses_worker.ses.outcome import Outcome, RateLimited, Sent, Terminal, Transient
@@ -81,11 +81,9 @@ def ended(
     expires: float | None = None,
 ) -> Settlement:
     policy, before = policy or RetryPolicy(), before or History(attempts=2, transient=2, other={"mine": 1})
-    ending = settlement(
-        Lease(0, "j1", "x0"), outcome, before.after(outcome, NOW.timestamp()), policy,
-        ended=NOW, ended_clock=0.0, expires=expires, attempted=True,
-    )  # fmt: skip
-    return probed(ending, before, policy, expires)
+    attempt = Attempt(before, policy, expires, probe=True)
+    ending = attempt.ended(outcome, NOW.timestamp())
+    return settlement(Lease(0, "j1", "x0"), attempt, ending, judge(attempt, ending))
 
 
 @pytest.mark.parametrize("outcome", [BUSY, PAUSED, LIMITED])

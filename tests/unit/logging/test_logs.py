@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from rq_ses_worker.engine.settler import Settler
-from rq_ses_worker.engine.threads.shift import Shift
+from rq_ses_worker.engine.threads.shared import Shared
 from rq_ses_worker.lifecycle.leases import Leases
 from rq_ses_worker.lifecycle.records import Lease, Settlement, failed_fields, sent_fields
 from rq_ses_worker.lifecycle.retry import History
@@ -174,7 +174,7 @@ class DoneLifecycle:
 
 
 def settle(*settlements: Settlement) -> None:
-    settler = Settler(DoneLifecycle(), Shift(Leases(30.0)), queues=["mail-high", "mail"])  # type: ignore[arg-type]
+    settler = Settler(DoneLifecycle(), Shared(Leases(30.0)), queues=["mail-high", "mail"])  # type: ignore[arg-type]
     for settlement in settlements:
         settler.put(settlement)
     settler.start()

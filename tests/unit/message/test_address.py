@@ -11,7 +11,8 @@ from email_validator import validate_email
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rq_ses.message.address import _PLAIN, NAME_LIMIT, bare, encoded, normalise
+from rq_ses.message.address import _PLAIN, bare, encoded, normalise
+from rq_ses.message.limits import DISPLAY_NAME
 
 HEADERS = HeaderRegistry()
 LOCAL = st.text("abcXYZ059_+-.", min_size=1, max_size=66)
@@ -21,7 +22,7 @@ SIMPLE = re.compile(
 )
 UNDISPLAYABLE = ("Cc", "Cs", "Zl", "Zp")
 NAMES = st.text(
-    st.characters(exclude_categories=UNDISPLAYABLE, exclude_characters="<>@"), max_size=NAME_LIMIT
+    st.characters(exclude_categories=UNDISPLAYABLE, exclude_characters="<>@"), max_size=DISPLAY_NAME.most
 )
 
 
@@ -163,7 +164,7 @@ def test_an_address_is_kept_as_written_with_an_ascii_domain(text: str, normal: s
         "a@b.cc, d@e.ff",
         "a@b.cc;d@e.ff",
         "a@b.cc, D <d@e.ff>",
-        "x" * (NAME_LIMIT + 1) + " <a@b.cc>",
+        "x" * (DISPLAY_NAME.most + 1) + " <a@b.cc>",
         "a@b.cc\n",
         "Ann\r\nBcc: x@y.zz <a@b.cc>",
         "\0a@b.cc",
@@ -271,7 +272,7 @@ def test_a_display_name_becomes_atoms_a_quoted_string_or_encoded_words(address: 
 @example('"')
 def test_any_display_name_is_read_back_as_it_was_written(name: str) -> None:
     quoted = name.replace("\\", "\\\\").replace('"', '\\"')
-    if len(quoted) + 2 > NAME_LIMIT or not name.strip(" ") or "=?" in name:
+    if len(quoted) + 2 > DISPLAY_NAME.most or not name.strip(" ") or "=?" in name:
         return
     normal = normalise(f'"{quoted}" <a@example.com>')
     header = encoded(normal)

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
-from unittest import mock
 
 import pytest
 import responses
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials as BotoCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,13 +23,12 @@ from rq_ses_worker.ses.account import (
     read_identity,
 )
 from rq_ses_worker.ses.client import SesClient
+from rq_ses_worker.ses.endpoint import Endpoint
 from rq_ses_worker.ses.outcome import RateLimited, Sent, Terminal, Transient
 from rq_ses_worker.ses.sigv4 import Credentials
+from support.signed import NOW, SECRET, TOKEN, botocore_authorization
 
-SECRET = "secret/of+the/tests/0123456789abcdefghij"
-TOKEN = "IQoJb3JpZ2luX2VjEOf//////////wExampleOfTheTestsNotAToken0123456789abcdef=="
 BASE = "https://email.us-east-1.amazonaws.com"
-NOW = datetime(2026, 1, 1, 0, 0, 0, tzinfo=UTC)
 OK = Sent(200)
 
 ACCOUNT: dict[str, Any] = {
@@ -59,33 +53,13 @@ IDENTITY: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def ses() -> Iterator[responses.RequestsMock]:
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
-        yield mocked
-
-
-@pytest.fixture
-def client() -> Iterator[SesClient]:
-    with SesClient(Credentials("AKID", SECRET, TOKEN), "us-east-1", clock=lambda: NOW) as made:
-        yield made
-
-
-def botocore_authorization(request: Any, now: datetime) -> str:
-    signed = AWSRequest("GET", request.url, {}, b"")
-    signer = SigV4Auth(BotoCredentials("AKID", SECRET, TOKEN), "ses", "us-east-1")
-    with mock.patch("botocore.auth.get_current_datetime", return_value=now.replace(tzinfo=None)):
-        signer.add_auth(signed)
-    return str(signed.headers["Authorization"])
-
-
 def test_the_account_is_asked_for_by_a_get_that_botocore_would_sign_alike(
     ses: responses.RequestsMock, client: SesClient
 ) -> None:
     ses.get(f"{BASE}/v2/email/account", json=ACCOUNT)
     assert client.get_account() == Account(14.0, 50000.0, 12.0, True, True, "HEALTHY")
     request = ses.calls[0].request
-    assert request.headers["Authorization"] == botocore_authorization(request, NOW)
+    assert request.headers["Authorization"] == botocore_authorization("GET", request.url, {}, b"", NOW)
     assert "Content-Type" not in request.headers
     assert not request.body
 
@@ -100,7 +74,7 @@ def test_an_identity_is_asked_for_under_its_percent_encoded_name(
     assert (identity.name, identity.dkim_tokens) == (name, ("one", "two", "three"))
     request = ses.calls[0].request
     assert request.url.count("/") == BASE.count("/") + 4
-    assert request.headers["Authorization"] == botocore_authorization(request, NOW)
+    assert request.headers["Authorization"] == botocore_authorization("GET", request.url, {}, b"", NOW)
 
 
 @pytest.mark.parametrize("name", ["", ".", ".."])
@@ -111,7 +85,7 @@ def test_a_name_that_a_path_would_not_keep_is_never_asked_for(client: SesClient,
 
 def test_the_prefix_of_a_base_url_is_kept(ses: responses.RequestsMock) -> None:
     ses.get("http://127.0.0.1:9/gate/v2/email/account", json=ACCOUNT)
-    with SesClient(Credentials("AKID", SECRET), "us-east-1", "http://127.0.0.1:9/gate/") as client:
+    with SesClient(Credentials("AKID", SECRET), Endpoint("us-east-1", "http://127.0.0.1:9/gate/")) as client:
         assert client.get_account().sending_enabled
 
 

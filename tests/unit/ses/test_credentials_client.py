@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from rq_ses_worker.identity.provider import Grant
 from rq_ses_worker.identity.source import CredentialSource
 from rq_ses_worker.ses.client import SesClient
 from rq_ses_worker.ses.credentials import Credentials, CredentialsUnavailable
+from rq_ses_worker.ses.endpoint import Endpoint
 from rq_ses_worker.ses.outcome import Sent, Terminal, Transient, summary
 
 URL = "https://email.us-east-1.amazonaws.com/v2/email/outbound-emails"
@@ -32,15 +32,9 @@ class Place:
         return Grant(self.waiting.pop(0) if len(self.waiting) > 1 else self.waiting[0])
 
 
-@pytest.fixture
-def ses() -> Iterator[responses.RequestsMock]:
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
-        yield mocked
-
-
 def client(*credentials: Credentials) -> SesClient:
     place = Place(*credentials)
-    return SesClient(CredentialSource(lambda: (place, place.load())), "us-east-1")
+    return SesClient(CredentialSource(lambda: (place, place.load())), Endpoint("us-east-1"))
 
 
 def refusal(code: str, text: str = "The security token included in the request is expired") -> dict[str, Any]:
@@ -69,7 +63,7 @@ def test_where_there_are_no_others_the_refusal_stands(ses: responses.RequestsMoc
     with client(OLD) as made:
         assert type(made.send_body(BODY)) is Terminal
     assert len(ses.calls) == 1
-    with SesClient(OLD, "us-east-1") as fixed:
+    with SesClient(OLD, Endpoint("us-east-1")) as fixed:
         assert type(fixed.send_body(BODY)) is Terminal
     assert len(ses.calls) == 2
 
@@ -106,7 +100,7 @@ def test_without_credentials_a_mail_waits_and_nothing_is_sent(ses: responses.Req
     def search() -> Any:
         raise CredentialsUnavailable([("container endpoint", "it answered HTTP 500")], lasting=False)
 
-    with SesClient(CredentialSource(search), "us-east-1") as made:
+    with SesClient(CredentialSource(search), Endpoint("us-east-1")) as made:
         outcome = made.send_body(BODY)
     assert isinstance(outcome, Transient)
     assert (outcome.code, outcome.ambiguous) == ("CredentialsUnavailable", False)

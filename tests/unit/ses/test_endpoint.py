@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from urllib3.util import parse_url
 
-from rq_ses_worker.ses.endpoint import SEND_PATH, endpoint_url
+from rq_ses_worker.ses.endpoint import SEND_PATH, Endpoint
 
 
 @pytest.mark.parametrize(
@@ -20,17 +20,17 @@ from rq_ses_worker.ses.endpoint import SEND_PATH, endpoint_url
     ],
 )
 def test_each_partition_has_its_own_ending(region: str, host: str) -> None:
-    assert endpoint_url(region) == f"https://{host}/v2/email/outbound-emails"
+    assert Endpoint(region).url == f"https://{host}/v2/email/outbound-emails"
 
 
 def test_fips_and_dual_stack_hosts_are_chosen_by_name() -> None:
-    assert endpoint_url("us-east-1", use_fips=True) == (
+    assert Endpoint("us-east-1", use_fips=True).url == (
         "https://email-fips.us-east-1.amazonaws.com/v2/email/outbound-emails"
     )
-    assert endpoint_url("eu-west-1", use_dualstack=True) == (
+    assert Endpoint("eu-west-1", use_dualstack=True).url == (
         "https://email.eu-west-1.api.aws/v2/email/outbound-emails"
     )
-    assert endpoint_url("us-gov-west-1", use_fips=True, use_dualstack=True) == (
+    assert Endpoint("us-gov-west-1", use_fips=True, use_dualstack=True).url == (
         "https://email-fips.us-gov-west-1.api.aws/v2/email/outbound-emails"
     )
 
@@ -47,24 +47,24 @@ def test_fips_and_dual_stack_hosts_are_chosen_by_name() -> None:
 )
 def test_where_ses_is_not_listed_the_nearest_regions_are_named(region: str, nearest: str) -> None:
     with pytest.raises(ValueError, match=rf"SES is not listed in region '{region}': .*\({nearest}") as caught:
-        endpoint_url(region)
+        Endpoint(region)
     assert f"set base_url (RQ_SES_BASE_URL) https://email.{region}.amazonaws.com" in str(caught.value)
 
 
 @pytest.mark.parametrize("region", ["ap-east-1", "cn-northwest-1", "xx-new-1", "us-iso-east-1"])
 def test_a_region_that_is_not_listed_is_signed_when_its_address_is_given(region: str) -> None:
-    assert endpoint_url(region, "https://ses.example") == f"https://ses.example{SEND_PATH}"
+    assert Endpoint(region, "https://ses.example").url == f"https://ses.example{SEND_PATH}"
 
 
 def test_where_ses_has_no_fips_endpoint_the_ones_there_are_are_named() -> None:
     with pytest.raises(ValueError, match=r"no FIPS endpoint .* 'eu-west-1': .*us-west-1.*remove use_fips"):
-        endpoint_url("eu-west-1", use_fips=True)
+        Endpoint("eu-west-1", use_fips=True)
 
 
 @pytest.mark.parametrize("switch", ["use_fips", "use_dualstack"])
 def test_an_address_and_a_kind_of_address_exclude_each_other(switch: str) -> None:
     with pytest.raises(ValueError, match=rf"base_url 'https://ses.example' and {switch} exclude"):
-        endpoint_url("us-east-1", "https://ses.example", **{switch: True})  # type: ignore[arg-type]
+        Endpoint("us-east-1", "https://ses.example", **{switch: True})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -74,13 +74,13 @@ def test_an_address_and_a_kind_of_address_exclude_each_other(switch: str) -> Non
 @pytest.mark.parametrize("base_url", [None, "https://ses.example"])
 def test_what_does_not_look_like_a_region_is_refused(region: str, base_url: str | None) -> None:
     with pytest.raises(ValueError, match=r"region .* use one like .*\bus-east-1"):
-        endpoint_url(region, base_url)
+        Endpoint(region, base_url)
 
 
 @pytest.mark.parametrize("region", ["EU-WEST-1", "eu-west1", "eu_west_1", "euwest-1", " eu-west-1"])
 def test_a_misspelt_region_is_told_the_likest(region: str) -> None:
     with pytest.raises(ValueError, match=r"use one like .*\beu-west-1"):
-        endpoint_url(region)
+        Endpoint(region)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_misspelt_region_is_told_the_likest(region: str) -> None:
     ],
 )
 def test_a_base_url_keeps_its_port_and_prefix_in_normal_form(base_url: str, url: str) -> None:
-    assert endpoint_url("us-east-1", base_url) == url + SEND_PATH
+    assert Endpoint("us-east-1", base_url).url == url + SEND_PATH
 
 
 @pytest.mark.parametrize(
@@ -116,8 +116,8 @@ def test_a_base_url_keeps_its_port_and_prefix_in_normal_form(base_url: str, url:
 )
 def test_plain_http_is_for_this_machine_unless_it_is_allowed(base_url: str) -> None:
     with pytest.raises(ValueError, match=r"base_url .* is not encrypted .* allow_http"):
-        endpoint_url("us-east-1", base_url)
-    assert endpoint_url("us-east-1", base_url, allow_http=True) == base_url + SEND_PATH
+        Endpoint("us-east-1", base_url)
+    assert Endpoint("us-east-1", base_url, allow_http=True).url == base_url + SEND_PATH
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_plain_http_is_for_this_machine_unless_it_is_allowed(base_url: str) -> N
 )
 def test_an_unusable_base_url_is_refused_by_name(base_url: str) -> None:
     with pytest.raises(ValueError, match="base_url"):
-        endpoint_url("us-east-1", base_url)
+        Endpoint("us-east-1", base_url)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_an_unusable_base_url_is_refused_by_name(base_url: str) -> None:
 )
 def test_a_password_in_the_base_url_is_refused_and_not_repeated(base_url: str) -> None:
     with pytest.raises(ValueError, match="base_url") as caught:
-        endpoint_url("us-east-1", base_url)
+        Endpoint("us-east-1", base_url)
     assert "hunter2" not in str(caught.value)
     assert caught.value.__cause__ is None
 
@@ -168,7 +168,7 @@ def test_a_password_in_the_base_url_is_refused_and_not_repeated(base_url: str) -
 @given(path=st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="?#\\"), max_size=20))
 def test_whatever_the_prefix_urllib3_sends_it_as_it_stands(path: str) -> None:
     try:
-        url = endpoint_url("us-east-1", f"https://ses.example/{path}")
+        url = Endpoint("us-east-1", f"https://ses.example/{path}").url
     except ValueError:
         assert path != path.strip() or "\x85" in path or not path.isprintable()
         return
@@ -197,7 +197,7 @@ def test_whatever_the_prefix_urllib3_sends_it_as_it_stands(path: str) -> None:
 @pytest.mark.parametrize("path", ["", "/", "/prefix"])
 def test_a_multi_region_endpoint_is_refused_with_the_reason(host: str, path: str) -> None:
     with pytest.raises(ValueError, match=r"base_url .* multi-region .* SigV4A") as caught:
-        endpoint_url("eu-west-1", f"https://{host}{path}")
+        Endpoint("eu-west-1", f"https://{host}{path}")
     assert str(caught.value).endswith("use the region's own address, https://email.eu-west-1.amazonaws.com")
 
 
@@ -213,7 +213,7 @@ def test_a_multi_region_endpoint_is_refused_with_the_reason(host: str, path: str
     ],
 )
 def test_other_endpoints_are_no_multi_region_ones(host: str) -> None:
-    assert endpoint_url("eu-west-1", f"https://{host}") == f"https://{host}{SEND_PATH}"
+    assert Endpoint("eu-west-1", f"https://{host}").url == f"https://{host}{SEND_PATH}"
 
 
 @pytest.mark.parametrize(
@@ -221,5 +221,5 @@ def test_other_endpoints_are_no_multi_region_ones(host: str) -> None:
 )
 def test_a_token_in_a_query_is_not_shown(url: str) -> None:
     with pytest.raises(ValueError, match="base_url") as caught:
-        endpoint_url("us-east-1", url)
+        Endpoint("us-east-1", url)
     assert "s3cret" not in str(caught.value)

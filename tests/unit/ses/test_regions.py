@@ -10,7 +10,7 @@ import pytest
 from botocore.endpoint_provider import EndpointProvider
 
 from rq_ses_worker.identity.sts import sts_url
-from rq_ses_worker.ses.endpoint import SEND_PATH, endpoint_url
+from rq_ses_worker.ses.endpoint import SEND_PATH, Endpoint
 from rq_ses_worker.ses.regions import FIPS_REGIONS, PARTITIONS, SES_REGIONS, nearest, partition_of
 
 SWITCHES = list(product((False, True), repeat=2))
@@ -69,10 +69,10 @@ def test_every_host_of_ses_is_the_one_botocore_builds(loader: Any, fips: bool, d
     for region in SES_REGIONS:
         if fips and region not in FIPS_REGIONS:
             with pytest.raises(ValueError, match="no FIPS endpoint"):
-                endpoint_url(region, use_fips=fips, use_dualstack=dualstack)
+                Endpoint(region, use_fips=fips, use_dualstack=dualstack)
             continue
         theirs = rules.resolve_endpoint(Region=region, UseFIPS=fips, UseDualStack=dualstack).url
-        assert endpoint_url(region, use_fips=fips, use_dualstack=dualstack) == theirs + SEND_PATH
+        assert Endpoint(region, use_fips=fips, use_dualstack=dualstack).url == theirs + SEND_PATH
         built += 1
     assert built == len(FIPS_REGIONS if fips else SES_REGIONS)
 

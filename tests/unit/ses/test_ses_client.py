@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import logging
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -16,14 +15,12 @@ import pytest
 import requests
 import responses
 import urllib3.exceptions as u3
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials as BotoCredentials
 
 from rq_ses.message.message import Message
 from rq_ses.message.render import send_email_body
 from rq_ses_worker.ses.account import AccountRefused
 from rq_ses_worker.ses.client import SesClient
+from rq_ses_worker.ses.endpoint import Endpoint
 from rq_ses_worker.ses.outcome import (
     Outcome,
     RateLimited,
@@ -35,36 +32,18 @@ from rq_ses_worker.ses.outcome import (
     summary,
 )
 from rq_ses_worker.ses.sigv4 import Credentials
+from rq_ses_worker.ses.wire.deadline import Timeout
+from rq_ses_worker.ses.wire.route import Route
+from support.signed import NOW, SECRET, TOKEN, botocore_authorization
 
-SECRET = "secret/of+the/tests/0123456789abcdefghij"
-TOKEN = "IQoJb3JpZ2luX2VjEOf//////////wExampleOfTheTestsNotAToken0123456789abcdef=="
 URL = "https://email.us-east-1.amazonaws.com/v2/email/outbound-emails"
-NOW = datetime(2026, 1, 1, 0, 0, 0, tzinfo=UTC)
 BODY = b'{"Content":{}}'
 EXPIRED = {"message": "Signature expired: 20260101T000000Z is now earlier than 20260101T001500Z (…)"}
 
 
-@pytest.fixture
-def ses() -> Iterator[responses.RequestsMock]:
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
-        yield mocked
-
-
-@pytest.fixture
-def client() -> Iterator[SesClient]:
-    with SesClient(Credentials("AKID", SECRET, TOKEN), "us-east-1", clock=lambda: NOW) as made:
-        yield made
-
-
-def botocore_authorization(request: Any, now: datetime) -> str:
-    """The Authorization an independent signer gives to what was sent."""
-    signed = AWSRequest(
-        request.method, request.url, {"Content-Type": request.headers["Content-Type"]}, request.body
-    )
-    signer = SigV4Auth(BotoCredentials("AKID", SECRET, TOKEN), "ses", "us-east-1")
-    with mock.patch("botocore.auth.get_current_datetime", return_value=now.replace(tzinfo=None)):
-        signer.add_auth(signed)
-    return str(signed.headers["Authorization"])
+def as_botocore_signs(request: Any, now: datetime) -> str:
+    described = {"Content-Type": request.headers["Content-Type"]}
+    return botocore_authorization(request.method, request.url, described, request.body, now)
 
 
 def test_a_mail_is_sent_and_its_message_id_returned(ses: responses.RequestsMock, client: SesClient) -> None:
@@ -79,7 +58,7 @@ def test_what_is_sent_is_what_botocore_would_sign(ses: responses.RequestsMock, c
     client.send_body(BODY)
     request = ses.calls[0].request
     assert request.body == BODY
-    assert request.headers["Authorization"] == botocore_authorization(request, NOW)
+    assert request.headers["Authorization"] == as_botocore_signs(request, NOW)
     assert (
         "SignedHeaders=content-type;host;x-amz-date;x-amz-security-token," in request.headers["Authorization"]
     )
@@ -91,7 +70,7 @@ def test_what_is_sent_is_what_botocore_would_sign(ses: responses.RequestsMock, c
 
 def test_without_a_token_none_is_sent(ses: responses.RequestsMock) -> None:
     ses.post(URL, json={})
-    with SesClient(Credentials("AKID", SECRET), "us-east-1") as client:
+    with SesClient(Credentials("AKID", SECRET), Endpoint("us-east-1")) as client:
         client.send_body(BODY)
     assert "X-Amz-Security-Token" not in ses.calls[0].request.headers
 
@@ -119,7 +98,7 @@ def test_a_wrong_clock_is_set_by_ses_and_the_request_signed_once_more(
     stamps = [call.request.headers["X-Amz-Date"] for call in ses.calls]
     assert stamps == ["20260101T000000Z", "20260101T002000Z", "20260101T002000Z"]
     last = ses.calls[2].request
-    assert last.headers["Authorization"] == botocore_authorization(last, NOW + timedelta(minutes=20))
+    assert last.headers["Authorization"] == as_botocore_signs(last, NOW + timedelta(minutes=20))
 
 
 def test_a_clock_that_stays_wrong_is_terminal_after_the_second_attempt(
@@ -233,14 +212,14 @@ def test_an_echo_in_the_answer_to_a_question_is_shown_nowhere(
 
 def test_a_proxys_password_that_it_echoes_is_shown_nowhere(ses: responses.RequestsMock) -> None:
     ses.post(URL, status=407, body="no: hunter2-and-more, dXNlcjpodW50ZXIyLWFuZC1tb3Jl")
-    client = _client(proxy="http://user:hunter2-and-more@127.0.0.1:9")
+    client = _client(Route("http://user:hunter2-and-more@127.0.0.1:9"))
     outcome = client.send_body(BODY)
     assert outcome.answered == "text/plain: no: ***, ***"
 
 
 def test_a_stand_ins_short_secret_does_not_star_out_ordinary_words(ses: responses.RequestsMock) -> None:
     ses.post(URL, status=400, json={"message": "test@example.com is not verified"})
-    with SesClient(Credentials("test", "test"), "us-east-1") as client:
+    with SesClient(Credentials("test", "test"), Endpoint("us-east-1")) as client:
         assert client.send_body(BODY).message == "test@example.com is not verified"
 
 
@@ -258,22 +237,22 @@ def test_secrets_are_neither_logged_nor_shown(
 @pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
 def test_a_least_rate_must_be_a_rate(rate: float) -> None:
     with pytest.raises(ValueError, match="min_upload_rate"):
-        SesClient(Credentials("AKID", SECRET), "us-east-1", min_upload_rate=rate)
+        Timeout(min_upload_rate=rate)
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])
 def test_a_timeout_must_be_a_time(timeout: float) -> None:
     with pytest.raises(ValueError, match="timeout"):
-        SesClient(Credentials("AKID", SECRET), "us-east-1", timeout=timeout)
+        Timeout(timeout)
 
 
-def _client(**settings: Any) -> SesClient:
-    return SesClient(Credentials("AKID", SECRET), "us-east-1", **settings)
+def _client(route: Route, **options: Any) -> SesClient:
+    return SesClient(Credentials("AKID", SECRET), Endpoint("us-east-1"), route, **options)
 
 
 def test_a_pool_needs_a_connection() -> None:
     with pytest.raises(ValueError, match="pool_size"):
-        _client(pool_size=0)
+        _client(Route(), pool_size=0)
 
 
 def test_a_ca_bundle_must_exist_and_hold_certificates(tmp_path: Path) -> None:
@@ -281,7 +260,7 @@ def test_a_ca_bundle_must_exist_and_hold_certificates(tmp_path: Path) -> None:
     empty.write_text("no certificate")
     for bundle in (empty, tmp_path / "missing.pem"):
         with pytest.raises(ValueError, match=r"ca_bundle .* cannot be loaded"):
-            _client(ca_bundle=str(bundle))
+            _client(Route(ca_bundle=str(bundle)))
 
 
 @pytest.mark.parametrize(
@@ -301,12 +280,12 @@ def test_a_ca_bundle_must_exist_and_hold_certificates(tmp_path: Path) -> None:
 )
 def test_an_unusable_proxy_is_refused_without_repeating_its_password(proxy: str) -> None:
     with pytest.raises(ValueError, match="proxy") as caught:
-        _client(proxy=proxy)
+        _client(Route(proxy))
     assert "hunter2" not in f"{caught.value} {caught.value.__cause__}"
 
 
-def test_the_endpoint_is_checked_when_the_client_is_made() -> None:
+def test_the_endpoint_is_checked_when_it_is_made() -> None:
     with pytest.raises(ValueError, match="base_url"):
-        _client(base_url="http://ses.example")
+        Endpoint("us-east-1", "http://ses.example")
     with pytest.raises(ValueError, match="region"):
-        SesClient(Credentials("AKID", SECRET), "nowhere")
+        Endpoint("nowhere")

@@ -15,6 +15,7 @@ from rq_ses.settings.producer import ProducerSettings, load_producer_settings
 from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.ses.credentials import Credentials
+from rq_ses_worker.ses.wire.deadline import Timeout
 from rq_ses_worker.settings.audit import AuditSettings
 from rq_ses_worker.settings.worker import WorkerSettings, load_worker_settings
 
@@ -135,7 +136,7 @@ def test_each_setting_is_read_from_its_variable(environment: Any) -> None:
     assert settings.policy() == RetryPolicy(6.0, 0.1, 2.0, 60.0, 3, 100.0, "hold")
     client = settings.client()
     assert client.url == "http://ses.internal:8080/x/v2/email/outbound-emails"
-    assert (client.region, client.timeout, client.min_upload_rate) == ("eu-west-1", 2.5, 100_000)
+    assert (client.region, client.timeout) == ("eu-west-1", Timeout(2.5, 100_000))
 
 
 def test_the_region_has_two_names_of_which_the_first_counts(environment: Any) -> None:

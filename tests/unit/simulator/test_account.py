@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rq_ses_worker.simulator.answering.account import DAY, Account, event_of
+from rq_ses_worker.simulator.api.account import DAY, Account, event_of
 from rq_ses_worker.simulator.options import Credential, Options
 
 

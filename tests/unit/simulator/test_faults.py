@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rq_ses_worker.simulator.answering.faults import Faults, ScriptError, Step, parse, script_of
+from rq_ses_worker.simulator.api.faults import Faults
+from rq_ses_worker.simulator.api.steps import ScriptError, Step, parse, script_of
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from rq_ses_worker.simulator.access import host_name, may_change, may_look
-from rq_ses_worker.simulator.mailbox.wire import (
+from rq_ses_worker.simulator.options import Credential
+from rq_ses_worker.simulator.records.raw import (
     MASK,
-    Wire,
+    RawRequest,
     conceal,
     head_of,
     shown_headers,
     shown_target,
     verdict,
 )
-from rq_ses_worker.simulator.options import Credential
+from rq_ses_worker.simulator.web.access import host_name, may_change, may_look
 
 CREDENTIAL = Credential("AKID", "very/secret+key", "token-of-the-session==")
 
@@ -86,8 +86,8 @@ def test_what_is_no_name_is_refused(name: str) -> None:
         host_name(name)
 
 
-def _wire(headers: list[tuple[bytes, bytes]], target: bytes = b"/v2/email/outbound-emails") -> Wire:
-    return Wire("POST", target, head_of(headers), b"{}", "44136f")
+def _raw(headers: list[tuple[bytes, bytes]], target: bytes = b"/v2/email/outbound-emails") -> RawRequest:
+    return RawRequest("POST", target, head_of(headers), b"{}", "44136f")
 
 
 def test_tokens_cookies_and_foreign_credentials_are_masked_and_the_rest_stands() -> None:
@@ -101,7 +101,7 @@ def test_tokens_cookies_and_foreign_credentials_are_masked_and_the_rest_stands()
         (b"X-Echo", b"it is very/secret+key"),
         (b"X-Plain", b"caf\xc3\xa9: yes"),
     ]
-    assert shown_headers(_wire(headers), [CREDENTIAL]) == [
+    assert shown_headers(_raw(headers), [CREDENTIAL]) == [
         ("Host", "localhost"),
         ("X-Amz-Security-Token", MASK),
         ("Cookie", MASK),
@@ -120,7 +120,7 @@ def test_an_empty_header_does_not_swallow_the_next_one() -> None:
 
 def test_the_signature_is_shown() -> None:
     authorization = b"AWS4-HMAC-SHA256 Credential=AKID/20260102/us-east-1/ses/aws4_request, Signature=abc"
-    assert shown_headers(_wire([(b"Authorization", authorization)]), [CREDENTIAL]) == [
+    assert shown_headers(_raw([(b"Authorization", authorization)]), [CREDENTIAL]) == [
         ("Authorization", authorization.decode())
     ]
 
@@ -136,15 +136,15 @@ def test_the_signature_is_shown() -> None:
     ],
 )
 def test_a_foreign_credential_is_masked_with_a_scheme_or_without(given: bytes, shown: str) -> None:
-    assert shown_headers(_wire([(b"Authorization", given), (b"X", b"y")]), []) == [
+    assert shown_headers(_raw([(b"Authorization", given), (b"X", b"y")]), []) == [
         ("Authorization", shown),
         ("X", "y"),
     ]
 
 
 def test_a_token_in_the_query_is_masked() -> None:
-    wire = _wire([], b"/x?X-Amz-Security-Token=abc%2Fdef&a=b")
-    assert shown_target(wire, []) == f"/x?X-Amz-Security-Token={MASK}&a=b"
+    raw = _raw([], b"/x?X-Amz-Security-Token=abc%2Fdef&a=b")
+    assert shown_target(raw, []) == f"/x?X-Amz-Security-Token={MASK}&a=b"
 
 
 def test_a_verdict_holds_no_token() -> None:
@@ -158,7 +158,7 @@ def test_a_verdict_holds_no_token() -> None:
             b"SignedHeaders=host;x-amz-date;x-amz-security-token, Signature=abc",
         ),
     ]
-    found = verdict(_wire(headers), [CREDENTIAL], "us-east-1", now=1_767_323_045.0, skew=300)
+    found = verdict(_raw(headers), [CREDENTIAL], "us-east-1", now=1_767_323_045.0, skew=300)
     assert found.code == "InvalidSignatureException"
     assert f"x-amz-security-token:{MASK}\n" in (found.canonical_request or "")
     assert "x-amz-date:20260102T030405Z\n" in (found.canonical_request or "")

@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from rq_ses_worker.simulator import console
-from rq_ses_worker.simulator.call import Call
-from rq_ses_worker.simulator.mailbox.inbox import Inbox, Mail
 from rq_ses_worker.simulator.options import Options
+from rq_ses_worker.simulator.records.inbox import Inbox, Mail
 from rq_ses_worker.simulator.service import Service
+from rq_ses_worker.simulator.web import router
+from rq_ses_worker.simulator.web.request import WebRequest
 
 
 def _mail(body: bytes = b"{}") -> Mail:
@@ -68,10 +68,10 @@ def test_records_are_shown_to_this_machine_under_its_own_name(
     peer: str, hosts: list[str], status: int
 ) -> None:
     service = Service(Options())
-    shown = console.respond(service, Call("GET", b"/_simulator/mails", {"host": hosts}, peer))
+    shown = router.respond(service, WebRequest("GET", b"/_simulator/mails", {"host": hosts}, peer))
     assert shown.status == status
     assert (json.loads(shown.body) == {"mails": []}) is (status == 200)
     service.inbox.add_mail(_mail())
-    forget = Call("DELETE", b"/_simulator", {"host": hosts}, peer)
-    assert console.respond(service, forget).status == status
+    forget = WebRequest("DELETE", b"/_simulator", {"host": hosts}, peer)
+    assert router.respond(service, forget).status == status
     assert len(service.inbox.mails()) == (0 if status == 200 else 1)

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from rq_ses_worker.simulator.answering.submission import MAX_BYTES, Refused, bare_address, read
+from rq_ses.message.limits import MESSAGE_SIZE
+from rq_ses_worker.simulator.api.answers import Refused
+from rq_ses_worker.simulator.api.submission import bare_address, read
 
 NULL = "1 validation error detected: Value at '{}' failed to satisfy constraint: Member must not be null"
 
@@ -172,7 +174,7 @@ def test_a_template_does_not_exist_unless_its_content_comes_with_it() -> None:
 
 
 def test_a_message_over_forty_megabytes_is_refused_with_its_length() -> None:
-    largest = _simple(Body={"Text": {"Data": "x" * (MAX_BYTES - len("Hello"))}})
+    largest = _simple(Body={"Text": {"Data": "x" * (MESSAGE_SIZE.most - len("Hello"))}})
     assert read(json.dumps(largest).encode()).sender == "a@example.com"
     largest["Content"]["Simple"]["Body"]["Text"]["Data"] += "x"
     assert _refusal(largest) == (

@@ -15,8 +15,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from rq_ses_worker.simulator.answering.canonical import Received, canonical_request, signature
-from rq_ses_worker.simulator.answering.verify import verify
+from rq_ses_worker.simulator.api.sigv4 import SignedRequest, canonical_request, signature
+from rq_ses_worker.simulator.api.verify import verify
 from rq_ses_worker.simulator.options import Credential
 from support.oracle import KEY_ID, SECRET, get_account, suite_case
 
@@ -64,9 +64,11 @@ class Signed:
     def signed_at(self) -> float:
         return _epoch(self.headers["X-Amz-Date"])
 
-    def received(self) -> Received:
+    def received(self) -> SignedRequest:
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()]
-        return Received(self.method, self.target.encode(), headers, hashlib.sha256(self.body).hexdigest())
+        return SignedRequest(
+            self.method, self.target.encode(), headers, hashlib.sha256(self.body).hexdigest()
+        )
 
     def verdict(self, *, token: str | None = None, late: float = 0.0) -> tuple[int, str | None, str | None]:
         known = {KEY: Credential(KEY, SECRET, token)}
@@ -208,7 +210,7 @@ def _unsigned(
     headers = [(b"Host", b"localhost"), (b"Authorization", authorization.encode("latin-1"))]
     if stamp is not None:
         headers.append((b"X-Amz-Date", stamp.encode()))
-    received = Received("POST", b"/v2/email/outbound-emails", headers, hashlib.sha256(b"").hexdigest())
+    received = SignedRequest("POST", b"/v2/email/outbound-emails", headers, hashlib.sha256(b"").hexdigest())
     return verify(received, {KEY: Credential(KEY, SECRET)}, "us-east-1", now=_epoch(now), skew=300)
 
 
@@ -348,7 +350,7 @@ def test_the_signature_suite_is_recomputed(case: dict[str, Any]) -> None:
         headers.append((b"X-Amz-Security-Token", case["credentials"]["token"].encode()))
     payload_hash = hashlib.sha256(request["body"].encode()).hexdigest()
     canonical = canonical_request(
-        Received(request["method"], request["target"].encode(), headers, payload_hash), signed
+        SignedRequest(request["method"], request["target"].encode(), headers, payload_hash), signed
     )
     assert canonical is not None
     if "canonical_request" in expected:
@@ -378,7 +380,7 @@ def test_requests_signed_for_ses_are_good(case: dict[str, Any]) -> None:
         (b"Authorization", case["authorization"].encode()),
     ]
     target = parts.path + (f"?{parts.query}" if parts.query else "")
-    received = Received(
+    received = SignedRequest(
         case["method"], target.encode(), headers, hashlib.sha256(case["body"].encode()).hexdigest()
     )
     credential = Credential(**case["credentials"])

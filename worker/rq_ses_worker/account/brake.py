@@ -1,4 +1,8 @@
-"""Holds this process's mails back while none of them ends well, until the account's gate knows of it."""
+"""Begins fewer mails while attempts of this process fail, until the account's gate knows of it.
+
+The gate's breaker learns of an outcome some milliseconds late. Meanwhile each process would go on sending:
+the brake keeps it from beginning more mails than the failures in a row that open the breaker.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +16,20 @@ from rq_ses_worker.account.scope import scope
 from rq_ses_worker.ses.outcome import Outcome, Sent
 
 HOLD: Final = 1.0
-"""Seconds for which nothing is begun after what concerns every mail: until the gate knows of it."""
+"""Seconds without a new attempt after an outcome that concerns every mail: until the gate knows of it."""
 
 NARROW: Final = 4
-"""Failures in a row from which on fewer are under way: with one mail in three failing, it is 1 time in 80."""
+"""Failures in a row from which on fewer mails are begun: 1 time in 80, where one mail in three fails."""
 
 _FEW: Final = 2 / 3
-"""Attempts in a row that are made at a time before they are made one by one, as a share of the streak."""
+"""Share of the streak up to which several mails are under way at a time; beyond it they go one by one."""
 
 
 class Brake:
-    """What the latest attempts of this process, ended or under way, leave room for.
+    """How many mails this process may begin, by how its latest attempts ended.
 
-    The gate hears of an outcome some milliseconds late, and each of its workers has mails under way by then.
-    One streak that is long enough opens the breaker; until then no more are begun than could make it so long.
+    A streak is failures in a row. One that is long enough opens the breaker; until then no more mails are
+    under way than could make it so long.
 
     Args:
         streak: failures in a row that open the breaker, whatever their share.
@@ -56,7 +60,7 @@ class Brake:
                 self.held_until = time.monotonic() + HOLD
 
     def room(self, busy: int) -> float:
-        """Return how many more may be begun beside the `busy` ones; as a rule any number."""
+        """Return how many more mails may be begun beside the `busy` ones; as a rule infinitely many."""
         if self._streak < NARROW:
             return math.inf
         return max(0 if busy > 0 else 1, self._few - self._streak - busy)

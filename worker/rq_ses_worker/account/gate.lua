@@ -1,4 +1,5 @@
--- gate: what the scripts around an account's gate share; put in front of claim, observe and limits.
+-- gate: what the scripts around an account's gate share; put in front of claim, observe and limits. Its numbers
+-- stand in rq_ses/gate.py, too.
 --
 -- The account's hash (rq_ses.gate reads it, too); moments are epoch seconds by the server's clock:
 --   state       open, half-open, or closed (so without one)

@@ -1,4 +1,4 @@
--- limits: keep what SES told of the account's limits, or that it didn't. (typed.lua)
+-- limits: keep what SES told of the account's limits, or that it didn't. (typed.lua, gate.lua)
 --
 -- KEYS  1 the account's hash (gate.lua)   2 a scratch key
 -- ARGV  1 recipients a second ("": SES didn't tell)   2 in 24 hours (below 0: any number)   3 sent of these

@@ -1,4 +1,4 @@
--- observe: let the account's gate learn how attempts ended; said twice it only counts twice.
+-- observe: let the account's gate learn how attempts ended; said twice it only counts twice. (typed.lua, gate.lua)
 --
 -- KEYS  1 the account's hash (gate.lua)   2 a scratch key
 -- ARGV  1 "1": some attempt ended well, or for a reason of its mail alone

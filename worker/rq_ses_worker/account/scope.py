@@ -18,31 +18,39 @@ Scope = Literal["account", "failing", "neutral", "healthy"]
 _BOUND: Final = 2000
 """Characters of an answer's text that are looked at."""
 
-_ACCOUNT_CODES: Final = frozenset(
+KEYS_REFUSED: Final = frozenset(
     {
-        "AccountSuspendedException",
-        # Ours: nobody has keys to sign with, the server isn't the one it should be.
+        # Ours: nobody has keys to sign with.
         "CredentialsUnavailable",
-        "CertificateRefused",
-        # Keys that are wrong, unknown or out of date, on v2 and elsewhere; an account that isn't one.
+        # Keys that are wrong, unknown or out of date, by the names of SES v2 and of other AWS services.
         "ExpiredToken",
         "ExpiredTokenException",
-        "IncompleteSignature",
-        "IncompleteSignatureException",
         "InvalidAccessKeyId",
         "InvalidClientTokenId",
         "InvalidSecurity",
         "InvalidSignatureException",
         "MissingAuthenticationToken",
         "MissingAuthenticationTokenException",
-        "OptInRequired",
         "SignatureDoesNotMatch",
-        "SubscriptionRequiredException",
         "UnrecognizedClientException",
-        # There is no such operation: base_url leads elsewhere.
-        "UnknownOperationException",
     }
 )
+"""Codes of the answers that blame credentials."""
+
+_ACCOUNT_CODES: Final = KEYS_REFUSED | {
+    "AccountSuspendedException",
+    # Ours: the server isn't the one it should be.
+    "CertificateRefused",
+    "IncompleteSignature",
+    "IncompleteSignatureException",
+    # An account that isn't one.
+    "OptInRequired",
+    "SubscriptionRequiredException",
+    # There is no such operation: base_url leads elsewhere.
+    "UnknownOperationException",
+}
+"""Codes with which every other mail of the account would end, too."""
+
 _PAUSED: Final = re.compile(r"sending (?:is )?(?:currently )?paused", re.IGNORECASE)
 _CONFIGURATION_SET: Final = re.compile(r"configuration[ -]?set", re.IGNORECASE)
 _RESOURCE: Final = re.compile(r":(?:identity|configuration-set|template)/", re.IGNORECASE)

@@ -1,1 +1,1 @@
-"""Mails that stand in the wrong place, or in none: found, explained and put right."""
+"""Mails that stand in the wrong place, in none, or would expire: found, explained and put right."""

@@ -1,4 +1,5 @@
--- audit: tell where one job stands, and put it where it belongs if it stands as it was last seen. (typed.lua)
+-- audit: tell where one job stands, and put it where it belongs if it stands as it was last seen. (typed.lua;
+-- FAILED_GRACE: contract.LUA_CONSTANTS)
 --
 -- KEYS  1 the queue's list   2 RQ's intermediate list   3 started registry   4 leases   5-9 scheduled, finished,
 --       failed, canceled and deferred registry   10 RQ's set of the queue's workers
@@ -15,7 +16,6 @@ local results_prefix, worker_prefix = ARGV[5], ARGV[6]
 local job = job_prefix .. id
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
-local GRACE = 3600 -- contract.FAILED_GRACE
 local names = { 'scheduled', 'finished', 'failed', 'canceled', 'deferred' }
 
 local function alive(worker)
@@ -56,7 +56,7 @@ end
 local seen = cjson.encode({
   exists, hash[1] or '', exists and redis.call('HEXISTS', job, 'data') == 1, (hash[2] or '') ~= '', hash[3] or '',
   alive(hash[3]) or false, hash[4] or '', hash[5] or '', #redis.call('LPOS', KEYS[1], id, 'COUNT', 2),
-  #redis.call('LPOS', KEYS[2], id, 'COUNT', 1), left >= 0 and left <= GRACE * 1000,
+  #redis.call('LPOS', KEYS[2], id, 'COUNT', 1), left >= 0 and left <= FAILED_GRACE * 1000,
   executions(KEYS[3]), executions(KEYS[4]), registries, living, busy })
 if ARGV[7] == '' then return { seen, 'seen' } end
 if ARGV[7] ~= seen then return { seen, 'moved' } end
@@ -80,7 +80,7 @@ if pushed then redis.call('LPUSH', KEYS[1], id) end
 for place, name in ipairs(names) do
   if name == repair.place and not redis.call('ZSCORE', KEYS[4 + place], id) then
     local ttl = repair.exc and failure_ttl() * 1000 or left
-    if name == 'failed' and not repair.exc and left >= 0 then ttl = math.max(0, left - GRACE * 1000) end
+    if name == 'failed' and not repair.exc and left >= 0 then ttl = math.max(0, left - FAILED_GRACE * 1000) end
     redis.call('ZADD', KEYS[4 + place], ttl < 0 and '+inf' or string.format('%.6f', now + ttl / 1000), id)
   end
 end
@@ -92,7 +92,7 @@ if repair.place ~= '' then
       repair.exc_string)
     local ttl = failure_ttl()
     keep(results_prefix .. id, ttl)
-    keep(job, ttl < 0 and ttl or ttl + GRACE)
+    keep(job, ttl < 0 and ttl or ttl + FAILED_GRACE)
   end
   local fields = { 'status', repair.status, 'worker_name', '' }
   for _, name in ipairs({ 'origin', 'meta', 'data' }) do

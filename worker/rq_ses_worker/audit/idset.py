@@ -10,7 +10,7 @@ _PARTS: Final = 256
 
 
 class IdSet:
-    """Ids are added, then looked for; one that wasn't added is found with a chance of 2**-64 for each."""
+    """Ids, kept as 64-bit hashes: one that wasn't added is found by chance, 2**-64 for each that was."""
 
     def __init__(self) -> None:
         self._parts = [array("q") for _ in range(_PARTS)]
@@ -20,6 +20,7 @@ class IdSet:
         return sum(map(len, self._parts))
 
     def add(self, name: bytes) -> None:
+        """Add an id, which may be there already."""
         number = hash(name)
         self._parts[number % _PARTS].append(number)
         self._sorted = False

@@ -1,4 +1,4 @@
-"""Where a job stands, whether it should, and where it belongs: pure judgement on what audit.lua has seen.
+"""Where a job stands, whether it should, and where it belongs: pure, from what audit.lua has seen.
 
 A job that a worker may still hold is in motion, and in order. Of any other, its places must agree with its
 status; where they don't, what was surely never sent goes back to the queue, what was settled stays settled,
@@ -8,28 +8,21 @@ and what was being sent when it was lost is in doubt.
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from rq_ses import states
+from rq_ses_worker.lifecycle.records import is_ours
+
 INTERMEDIATE: Final = 60.0
 """Seconds for which a living stock worker may keep a job in RQ's intermediate list; RQ's own minute."""
 
-_OURS: Final = re.compile(r"[0-9a-f]{24}[01]")
-"""Ids of executions as lifecycle.py makes them; RQ's are uuids."""
-
-_HOME: Final = {
-    "scheduled": "scheduled",
-    "finished": "finished",
-    "failed": "failed",
-    "stopped": "failed",
-    "canceled": "canceled",
-    "deferred": "deferred",
+HOME: Final[Mapping[str, str]] = {
+    status: registry for status, registry in states.REGISTRY.items() if status != states.STARTED
 }
-"""The registry in which RQ keeps a job of this status."""
-
-_SETTLED: Final = ("finished", "failed", "canceled")
+"""The registry in which a job of this status rests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +37,8 @@ class Execution:
 
     @property
     def ours(self) -> bool:
-        return bool(_OURS.fullmatch(self.id))
+        """One of our workers made it, and none of RQ's own."""
+        return is_ours(self.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +116,7 @@ def judge(placement: Placement, now: datetime) -> Verdict | None:
     """Return what is wrong at `now` (aware), or None if the job stands where it belongs, or is in motion."""
     if any(lease.running for lease in placement.leases) or placement.busy:
         return None
-    if placement.leases and placement.status == "started":
+    if placement.leases and placement.status == states.STARTED:
         return None  # its lease has run out: any worker's reclaim ends it
     if any(_held(placement, execution) for execution in placement.started):
         lost = [execution for execution in placement.started if execution.ours]
@@ -133,20 +127,20 @@ def judge(placement: Placement, now: datetime) -> Verdict | None:
     if placement.status in _UNSENT and not placement.has_data:
         line = "PayloadLost: the job has no data any more, so there is nothing to send"
         return Verdict(f"{placement.status}, but its payload is gone", _fail(line))
-    if placement.status == "queued":
+    if placement.status == states.QUEUED:
         return _queued(placement, now)
-    if placement.status == "scheduled":
+    if placement.status == states.SCHEDULED:
         return _scheduled(placement)
-    if placement.status == "started":
+    if placement.status == states.STARTED:
         return _started(placement)
-    if placement.status in _HOME:
+    if placement.status in HOME:
         return _resting(placement)
     return None if placement.status else _without_status(placement)
 
 
-_UNSENT: Final = ("queued", "scheduled", "started")
+_UNSENT: Final = (*states.WAITING, states.STARTED)
 _FORGET: Final = Repair("", "", "removed")
-_QUEUE: Final = Repair("queue", "queued", "put back into the queue")
+_QUEUE: Final = Repair("queue", states.QUEUED, "put back into the queue")
 
 
 def _held(placement: Placement, execution: Execution) -> bool:
@@ -158,11 +152,11 @@ def _held(placement: Placement, execution: Execution) -> bool:
 def _queued(placement: Placement, now: datetime) -> Verdict | None:
     if placement.queue:
         return _tidy(placement, "queue", placement.queue > 1)
-    if "scheduled" in placement.registries:
+    if states.SCHEDULED in placement.registries:
         # promote would drop it: it moves scheduled jobs alone.
         return Verdict(
             "queued, but stands in the scheduled registry alone",
-            Repair("scheduled", "scheduled", "marked as scheduled"),
+            Repair(states.SCHEDULED, states.SCHEDULED, "marked as scheduled"),
         )
     settled = _settled(placement)
     if settled:
@@ -175,14 +169,16 @@ def _queued(placement: Placement, now: datetime) -> Verdict | None:
 
 
 def _scheduled(placement: Placement) -> Verdict | None:
-    if "scheduled" in placement.registries:
-        return _tidy(placement, "scheduled")
+    if states.SCHEDULED in placement.registries:
+        return _tidy(placement, states.SCHEDULED)
     settled = _settled(placement)
     if settled:
         return settled
     if placement.queue:
         # claim would drop it: it takes queued jobs alone.
-        return Verdict("scheduled, but stands in the queue", Repair("queue", "queued", "marked as queued"))
+        return Verdict(
+            "scheduled, but stands in the queue", Repair("queue", states.QUEUED, "marked as queued")
+        )
     found = "scheduled, but stands in no registry"
     if placement.tried:
         return Verdict(found, _QUEUE)
@@ -194,10 +190,10 @@ def _started(placement: Placement) -> Verdict:
     settled = _settled(placement)
     if settled:
         return settled
-    if "scheduled" in placement.registries:
+    if states.SCHEDULED in placement.registries:
         return Verdict(
             "started, but stands in the scheduled registry alone",
-            Repair("scheduled", "scheduled", "marked as scheduled"),
+            Repair(states.SCHEDULED, states.SCHEDULED, "marked as scheduled"),
         )
     if placement.worker_alive and not placement.started:
         return Verdict(f"started, but stands nowhere; its worker {placement.worker} lives", None)
@@ -205,14 +201,14 @@ def _started(placement: Placement) -> Verdict:
     found = (
         f"started, but stands in {where} and its worker is dead" if where else "started, but stands nowhere"
     )
-    return Verdict(found, Repair("queue", "queued", _QUEUE.done, unknown=True))
+    return Verdict(found, Repair("queue", states.QUEUED, _QUEUE.done, unknown=True))
 
 
 def _resting(placement: Placement) -> Verdict | None:
-    home = _HOME[placement.status]
+    home = HOME[placement.status]
     if home in placement.registries:
         return _tidy(placement, home)
-    if home == "failed" and placement.ending and not _places(placement):
+    if home == states.FAILED and placement.ending and not _places(placement):
         return None
     return Verdict(
         f"{placement.status}, but not in the {home} registry",
@@ -222,7 +218,7 @@ def _resting(placement: Placement) -> Verdict | None:
 
 def _settled(placement: Placement) -> Verdict | None:
     """Judge a job that a registry takes for settled though its status doesn't: it isn't sent again."""
-    for name in _SETTLED:
+    for name in states.SETTLED:
         if name in placement.registries:
             found = f"{placement.status}, but stands in the {name} registry"
             return Verdict(found, Repair(name, name, f"marked as {name}"))
@@ -257,7 +253,7 @@ def _places(placement: Placement, but: str = "") -> str:
 
 
 def _fail(line: str) -> Repair:
-    return Repair("failed", "failed", f"failed: {line}", line=line)
+    return Repair(states.FAILED, states.FAILED, f"failed: {line}", line=line)
 
 
 def _age(moment: str, now: datetime) -> float:

@@ -26,10 +26,11 @@ from rq import Worker
 from rq_ses.cli.terminal.screen import console
 from rq_ses.outbox.outbox import Outbox
 from rq_ses.outbox.submission import Submission
+from rq_ses.states import FAILED, FINISHED
 from rq_ses_worker.demo import tables
-from rq_ses_worker.demo.account import Enqueued, ending, simulator_requests, states, verdicts
 from rq_ses_worker.demo.processes import clean_environment, local_redis, log_tail, simulator, worker
 from rq_ses_worker.demo.stories import MAX_ATTEMPTS, STORIES, VERIFIED, message
+from rq_ses_worker.demo.verdicts import Enqueued, ending, simulator_requests, states, verdicts
 
 PATIENCE: Final = 60.0
 """Seconds after which the demo gives up on mails that still wait."""
@@ -182,7 +183,7 @@ def _watch(redis: Redis, mails: list[Enqueued], process: subprocess.Popen[bytes]
             counts = states(redis, mails)
             seconds = time.monotonic() - started
             everywhere = tables.totals(counts)
-            ended = everywhere["finished"] + everywhere["failed"] == len(mails)
+            ended = everywhere[FINISHED] + everywhere[FAILED] == len(mails)
             if console.is_terminal:
                 live.update(tables.standing(counts, seconds), refresh=True)
             elif ended or seconds >= next_line:
@@ -196,6 +197,6 @@ def _watch(redis: Redis, mails: list[Enqueued], process: subprocess.Popen[bytes]
 def _failed(redis: Redis, mails: list[Enqueued]) -> dict[str, list[str]]:
     lines: dict[str, list[str]] = defaultdict(list)
     for mail in mails:
-        if mail.story.ends == "failed":
+        if mail.story.ends == FAILED:
             lines[mail.story.title].append(ending(redis, mail)[1])
     return lines

@@ -1,4 +1,4 @@
-"""What the demo's mails are to live through, and how one tells that they did."""
+"""What shall happen to the demo's mails, and how one tells that it did."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from rq_ses.message.message import Attachment, Message
+from rq_ses.states import FAILED, FINISHED
 
 SENDER: Final = "Demo <demo@example.com>"
 MAX_ATTEMPTS: Final = 3
@@ -18,7 +19,7 @@ VERIFIED: Final = ("example.com", "faults.example")
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """Mails that share a fate.
+    """Mails to which the same shall happen.
 
     `delays` are the seconds between the end of each attempt and the next, as rq-ses promises them; `words` is
     what a failed mail's line must contain.
@@ -45,18 +46,18 @@ def _fault(steps: str) -> Callable[[int], str]:
 
 
 STORIES: Final = (
-    Story("sent at once", 100, lambda n: f"user{n}@example.com", "finished"),
-    Story("enqueued twice, one key", 10, lambda n: f"keyed{n}@example.com", "finished", keyed=True),
-    Story("AWS's own simulator", 10, lambda n: f"success+{n}@simulator.amazonses.com", "finished"),
-    Story("429 once: again in 5 s", 20, _fault("429"), "finished", delays=(5.0,)),
-    Story("503 once: again in 1 s", 20, _fault("503"), "finished", delays=(1.0,)),
-    Story("503, then 429", 5, _fault("503+429"), "finished", delays=(1.0, 5.0)),
-    Story("slow answer (2 s)", 5, _fault("slow-2"), "finished"),
-    Story("answer lost: sent again", 5, _fault("drop"), "finished", delays=(1.0,), accepted=2),
-    Story("503 at every attempt", 5, _fault("503x9"), "failed", (1.0, 1.0), "gave up after 3 attempts", 0),
-    Story("request refused", 10, _fault("400x9"), "failed", words="BadRequestException", accepted=0),
+    Story("sent at once", 100, lambda n: f"user{n}@example.com", FINISHED),
+    Story("enqueued twice, one key", 10, lambda n: f"keyed{n}@example.com", FINISHED, keyed=True),
+    Story("AWS's own simulator", 10, lambda n: f"success+{n}@simulator.amazonses.com", FINISHED),
+    Story("429 once: again in 5 s", 20, _fault("429"), FINISHED, delays=(5.0,)),
+    Story("503 once: again in 1 s", 20, _fault("503"), FINISHED, delays=(1.0,)),
+    Story("503, then 429", 5, _fault("503+429"), FINISHED, delays=(1.0, 5.0)),
+    Story("slow answer (2 s)", 5, _fault("slow-2"), FINISHED),
+    Story("answer lost: sent again", 5, _fault("drop"), FINISHED, delays=(1.0,), accepted=2),
+    Story("503 at every attempt", 5, _fault("503x9"), FAILED, (1.0, 1.0), "gave up after 3 attempts", 0),
+    Story("request refused", 10, _fault("400x9"), FAILED, words="BadRequestException", accepted=0),
     Story(
-        "recipient not verified", 10, lambda n: f"user{n}@elsewhere.example", "failed",
+        "recipient not verified", 10, lambda n: f"user{n}@elsewhere.example", FAILED,
         words="Email address is not verified", accepted=0,
     ),
 )  # fmt: skip

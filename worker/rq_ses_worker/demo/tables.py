@@ -12,15 +12,16 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from rq_ses_worker.demo.account import STATES, Verdict
+from rq_ses.states import FAILED, FINISHED, QUEUED, SCHEDULED, STARTED
 from rq_ses_worker.demo.stories import STORIES
+from rq_ses_worker.demo.verdicts import STATES, Verdict
 
 _STYLES: Final = {
-    "queued": "white",
-    "started": "cyan",
-    "scheduled": "yellow",
-    "finished": "green",
-    "failed": "red",
+    QUEUED: "white",
+    STARTED: "cyan",
+    SCHEDULED: "yellow",
+    FINISHED: "green",
+    FAILED: "red",
 }
 _BAR: Final = 30
 
@@ -34,7 +35,7 @@ def standing(counts: Mapping[str, Counter[str]], seconds: float) -> RenderableTy
     """Return the table of where the mails are, `seconds` after they were enqueued."""
     everywhere = totals(counts)
     mails = sum(story.mails for story in STORIES)
-    done = everywhere["finished"] + everywhere["failed"]
+    done = everywhere[FINISHED] + everywhere[FAILED]
     head = Table.grid(padding=(0, 2))
     head.add_row(f" {seconds:4.1f} s", ProgressBar(mails, done, _BAR), f"{done} of {mails} have ended")
     table = Table(box=box.SIMPLE_HEAD, show_footer=True, pad_edge=False, collapse_padding=True)

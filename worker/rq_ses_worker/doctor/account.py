@@ -8,7 +8,7 @@ from typing import Final
 
 from rq_ses.hints import hint_for
 from rq_ses.text.figures import counted, rate
-from rq_ses_worker.doctor.finding import Finding, Severity, ok
+from rq_ses_worker.doctor.finding import Finding, Severity, ok, variable
 from rq_ses_worker.ses.account import Account
 from rq_ses_worker.ses.outcome import Outcome, RateLimited, Transient, described, is_skew
 
@@ -23,11 +23,10 @@ _NEARLY: Final = 0.8
 _DENIED: Final = frozenset({"AccessDeniedException", "AccessDenied", "UnauthorizedOperation"})
 _MISMATCHES: Final = frozenset({"InvalidSignatureException", "SignatureDoesNotMatch"})
 _UNNAMED: Final = frozenset({None, "InvalidAnswer", "UnknownOperationException"})
-"""Names of errors that say nothing of key and signature: whoever answered so didn't look at them."""
+"""Resolver of errors that say nothing of key and signature: whoever answered so didn't look at them."""
 
-_STRANGER: Final = "see what stands between this host and SES: a proxy, a gateway or a firewall answered"
+_NOT_SES: Final = "see what stands between this host and SES: a proxy, a gateway or a firewall answered"
 _ASK_AGAIN: Final = "run the doctor again in a moment; if it stays, look at the AWS Health Dashboard"
-
 
 _OF_A_MAIL: Final = frozenset(
     {"ReadTimeout", "WriteTimeout", "WriteFailed", "ConnectionClosed", "InvalidAnswer"}
@@ -57,35 +56,43 @@ def judged_answer(
     """
     if isinstance(answer, Account):
         yield ok("ses.signature", "SES accepts the key and the signature")
-        return
-    said = f"GetAccount: {described(answer)}"
-    hint = hint_of(answer)
-    general = answer.code in _MISMATCHES and hint == hint_for(answer.code, "", None)
-    if general and _fits(offset):
-        hint = "the clock is right, so the secret is not that of the key: copy both again, as a pair"
-    if denied(answer):
+    elif denied(answer):
         yield ok("ses.signature", "AWS accepts the key and the signature")
         yield Finding(
             "ses.getaccount",
             "info",
-            f"the account can't be looked at ({said}); mails are sent all the same",
+            f"the account can't be looked at ({_said(answer)}); mails are sent all the same",
             "allow ses:GetAccount on Resource *, which the automatic send rate needs, too: "
             "rq-ses doctor --policy",
         )
-    elif answer.status is None:
-        yield Finding("ses.reached", "error", said, hint or "look at the way from this host to SES")
-    elif own_endpoint and answer.code in _UNNAMED:
-        yield Finding(
+    else:
+        yield _refusal(answer, offset, own_endpoint=own_endpoint)
+
+
+def _refusal(answer: Outcome, offset: timedelta | None, *, own_endpoint: bool) -> Finding:
+    said, hint = _said(answer), hint_of(answer)
+    if answer.status is None:
+        return Finding("ses.reached", "error", said, hint or "look at the way from this host to SES")
+    not_ses = answer.code in _UNNAMED
+    if own_endpoint and not_ses:
+        url = variable("base_url")
+        return Finding(
             "ses.getaccount",
             "warning",
-            f"the server at RQ_SES_BASE_URL doesn't answer GetAccount as SES does ({said})",
-            "check RQ_SES_BASE_URL; a stand-in that knows SendEmail alone is fine for tests",
+            f"the server at {url} doesn't answer GetAccount as SES does ({said})",
+            f"check {url}; a stand-in that knows SendEmail alone is fine for tests",
         )
-    elif isinstance(answer, RateLimited | Transient):
-        yield Finding("ses.reached", "warning", said, _ASK_AGAIN)
-    else:
-        remedy = _STRANGER if answer.code in _UNNAMED else "check key, secret and AWS_REGION"
-        yield Finding("ses.signature", "error", said, hint or remedy)
+    if isinstance(answer, RateLimited | Transient):
+        return Finding("ses.reached", "warning", said, _ASK_AGAIN)
+    general = answer.code in _MISMATCHES and hint == hint_for(answer.code, "", None)
+    if general and _fits(offset):
+        hint = "the clock is right, so the secret is not that of the key: copy both again, as a pair"
+    remedy = _NOT_SES if not_ses else f"check key, secret and {variable('aws_region')}"
+    return Finding("ses.signature", "error", said, hint or remedy)
+
+
+def _said(answer: Outcome) -> str:
+    return f"GetAccount: {described(answer)}"
 
 
 def judged_clock(offset: timedelta | None, answer: Account | Outcome) -> Iterator[Finding]:

@@ -20,11 +20,11 @@ from rq_ses.text.plaintext import one_line
 from rq_ses_worker.doctor.account import judged_account, judged_answer, judged_clock
 from rq_ses_worker.doctor.credentials import check_credentials
 from rq_ses_worker.doctor.endpoint import check_endpoint
-from rq_ses_worker.doctor.finding import Finding
+from rq_ses_worker.doctor.finding import Finding, variable
 from rq_ses_worker.doctor.gate import judged_gate
 from rq_ses_worker.doctor.identity import Known, judged_recipient, judged_sender, look_up
-from rq_ses_worker.doctor.names import DnsAway, Names
 from rq_ses_worker.doctor.records import check_records
+from rq_ses_worker.doctor.resolver import DnsUnavailable, Resolver
 from rq_ses_worker.doctor.server import check_server
 from rq_ses_worker.doctor.workers import check_workers
 from rq_ses_worker.identity.source import CredentialSource
@@ -146,7 +146,7 @@ def _redis(settings: WorkerSettings) -> Iterator[Finding]:
             "redis.reached",
             "error",
             f"does not answer ({one_line(f'{type(exc).__name__}: {exc}', 300)})",
-            "check RQ_SES_REDIS_URL, the server, and the way to it",
+            f"check {variable('redis_url')}, the server, and the way to it",
         )
 
 
@@ -197,23 +197,24 @@ def _ses(settings: WorkerSettings, wishes: Wishes) -> Iterator[Finding]:
 
 def _account(client: SesClient) -> Account | Outcome:
     try:
-        return _patient(client.get_account)
+        return _asked(client.get_account)
     except AccountRefused as exc:
         return exc.outcome
 
 
 def _identity(client: SesClient, address: str) -> Known:
-    return look_up(address, lambda name: _patient(lambda: client.get_email_identity(name)))
+    return look_up(address, lambda name: _asked(lambda: client.get_email_identity(name)))
 
 
-def _patient(ask: Callable[[], _T]) -> _T:
+def _asked(question: Callable[[], _T]) -> _T:
+    """Return the answer; a question that is refused with a 429 is asked once more."""
     try:
-        return ask()
+        return question()
     except AccountRefused as exc:
         if not isinstance(exc.outcome, RateLimited):
             raise
     time.sleep(_PAUSE)
-    return ask()
+    return question()
 
 
 def _permissions() -> Finding:
@@ -238,12 +239,12 @@ def _dns(wishes: Wishes, known: Known) -> Iterator[Finding]:
     if not wishes.dns:
         return
     try:
-        names = Names(wishes.nameserver, seconds=_DNS_SECONDS)
-    except DnsAway as exc:
+        resolver = Resolver(wishes.nameserver, seconds=_DNS_SECONDS)
+    except DnsUnavailable as exc:
         yield Finding("dns.answers", "warning", str(exc), "name a server with --nameserver")
         return
     identity = known if isinstance(known, Identity) else None
-    yield from check_records(names, wishes.sender.rpartition("@")[2], identity)
+    yield from check_records(resolver, wishes.sender.rpartition("@")[2], identity)
 
 
 def _client(settings: WorkerSettings, source: CredentialSource) -> SesClient:

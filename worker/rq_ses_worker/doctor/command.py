@@ -19,10 +19,10 @@ from rq_ses.settings.gate import GateSettings, region_setting
 from rq_ses.settings.loading import load_settings
 from rq_ses_worker.doctor.checkup import Wishes, examine
 from rq_ses_worker.doctor.finding import Severity, worst
-from rq_ses_worker.doctor.names import DnsAway, Names
 from rq_ses_worker.doctor.policy import policy
 from rq_ses_worker.doctor.report import as_json, show
-from rq_ses_worker.ses.endpoint import endpoint_url
+from rq_ses_worker.doctor.resolver import DnsUnavailable, Resolver
+from rq_ses_worker.ses.endpoint import Endpoint
 from rq_ses_worker.settings.worker import WorkerSettings, load_worker_settings
 
 EXITS: Final[dict[Severity, int]] = {"ok": OK, "info": OK, "warning": INCOMPLETE, "error": UNFIT}
@@ -52,14 +52,14 @@ def _account_id(_: click.Context, parameter: click.Parameter, value: str | None)
 def _nameserver(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     if value is not None:
         try:
-            Names(value)
-        except (ValueError, DnsAway) as exc:
+            Resolver(value)
+        except (ValueError, DnsUnavailable) as exc:
             raise click.BadParameter(str(exc), param=parameter) from exc
     return value
 
 
 def _known_region(region: str) -> str:
-    endpoint_url(region)
+    Endpoint(region)
     return region
 
 

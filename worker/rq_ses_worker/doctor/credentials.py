@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
-from rq_ses_worker.doctor.finding import Finding, ok
+from rq_ses_worker.doctor.finding import Finding, ok, variable
 from rq_ses_worker.ses.credentials import Credentials, CredentialsUnavailable
 
 SOON: Final = timedelta(minutes=5)
@@ -37,7 +37,8 @@ def check_credentials(source: Source, *, now: datetime | None = None) -> Iterato
             "credentials.source",
             "error",
             str(exc),
-            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile (AWS_PROFILE), or run where a "
+            f"set {variable('aws_access_key_id')} and {variable('aws_secret_access_key')}, name a profile "
+            f"({variable('aws_profile')}), or run where a "
             "role can be had",
         )
         return
@@ -55,14 +56,14 @@ def _kind(credentials: Credentials) -> Iterator[Finding]:
             "credentials.token",
             "error",
             "the key is a temporary one (ASIA…), but has no session token",
-            "set AWS_SESSION_TOKEN with it, or use a source that brings both",
+            f"set {variable('aws_session_token')} with it, or use a source that brings both",
         )
     elif credentials.access_key_id.startswith(_LASTING) and credentials.session_token is not None:
         yield Finding(
             "credentials.token",
             "warning",
             "the key is a lasting one (AKIA…), but a session token stands beside it",
-            "unset AWS_SESSION_TOKEN: AWS refuses a token that doesn't belong to the key",
+            f"unset {variable('aws_session_token')}: AWS refuses a token that doesn't belong to the key",
         )
 
 

@@ -10,12 +10,12 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from rq_ses.hints import hint_for
-from rq_ses_worker.doctor.finding import Finding, Severity, ok
-from rq_ses_worker.ses.endpoint import is_loopback
+from rq_ses_worker.doctor.finding import Finding, Severity, ok, variable
 from rq_ses_worker.ses.failure import EXPECTED, failed
 from rq_ses_worker.ses.outcome import summary
 from rq_ses_worker.ses.wire.deadline import EXCHANGE, Phase, connect
-from rq_ses_worker.ses.wire.transport import tls_context
+from rq_ses_worker.ses.wire.route import tls_context
+from rq_ses_worker.ses.wire.url import is_loopback
 
 SOON: Final = timedelta(days=14)
 """Amazon renews its certificates long before; one that is so near its end is somebody else's."""
@@ -34,7 +34,8 @@ def check_endpoint(
             "endpoint.tls",
             severity,
             f"{where} is spoken to without TLS",
-            "use an https:// RQ_SES_BASE_URL, or none, for real mails; loopback is fine for a simulator",
+            f"use an https:// {variable('base_url')}, or none, for real mails; "
+            "loopback is fine for a simulator",
         )
         return
     if proxied:

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
+from rq_ses.settings.setting import variables
 from rq_ses.text.plaintext import one_line
+from rq_ses_worker.settings.worker import WorkerSettings
 
 Severity = Literal["ok", "info", "warning", "error"]
 SEVERITIES: Final[tuple[Severity, ...]] = get_args(Severity)
@@ -47,3 +49,8 @@ def ok(id_: str, text: str) -> Finding:
 def worst(findings: Iterable[Finding]) -> Severity:
     """Return the gravest severity there is, "ok" without any."""
     return max((finding.severity for finding in findings), key=SEVERITIES.index, default="ok")
+
+
+def variable(setting: str) -> str:
+    """Return the environment variable of a setting, as texts and remedies name it."""
+    return variables(setting, WorkerSettings.model_fields[setting])[0]

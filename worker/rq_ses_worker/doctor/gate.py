@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 from rq_ses.gate import GateState
+from rq_ses.message import limits
 from rq_ses.text.figures import figure
-from rq_ses_worker.doctor.finding import Finding, ok
-
-_MOST_RECIPIENTS: Final = 50
-"""Of one mail: with so many left, any may go out."""
+from rq_ses_worker.doctor.finding import Finding, ok, variable
 
 
 def judged_gate(state: GateState, *, served: bool = True) -> Iterator[Finding]:
@@ -51,7 +48,8 @@ def _open(state: GateState, *, served: bool) -> Finding:
 
 def _day(state: GateState, left: float) -> Finding:
     text = f"{left:,.0f} of {state.quota or 0:,.0f} recipients of the day are left, by the workers' count"
-    if left >= _MOST_RECIPIENTS:
+    if left >= limits.RECIPIENTS.most:
+        # Any mail may go out.
         return ok("gate.quota", text)
     remedy = "ask AWS for a higher sending quota (Service Quotas), or spread the mails over more hours"
     if state.refused is not None:
@@ -73,6 +71,6 @@ def _rate(state: GateState) -> Finding:
             "info",
             f"{use}; lowered to {figure(state.rate)} of {figure(state.max_send_rate)} after a 429 of SES",
             "it rises by itself; if it falls again and again, somebody else sends on this account: "
-            "set RQ_SES_MAX_SEND_RATE to this worker's share",
+            f"set {variable('max_send_rate')} to this worker's share",
         )
     return ok("gate.rate", f"{use}; the limit is {figure(state.rate)}")

@@ -7,7 +7,7 @@ from typing import Final
 
 from rq_ses.hints import hint_for
 from rq_ses_worker.doctor.account import denied, hint_of
-from rq_ses_worker.doctor.finding import Finding, ok
+from rq_ses_worker.doctor.finding import Finding, ok, variable
 from rq_ses_worker.ses.account import AccountRefused, Identity
 from rq_ses_worker.ses.outcome import Outcome, described, summary
 
@@ -67,7 +67,8 @@ def judged_sender(sender: str, known: Known, region: str) -> Iterator[Finding]:
             "identity.sender",
             "error",
             f"SES in {region} knows neither {sender} nor its domain: it refuses mails from there",
-            f"verify the domain (or the address) in {region}, or set AWS_REGION to where it is verified",
+            f"verify the domain (or the address) in {region}, or set {variable('aws_region')} to where it is "
+            "verified",
         )
     else:
         yield _unknown("identity.sender", sender, known)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final, Protocol
 
 from rq_ses_worker.doctor.finding import Finding, ok
-from rq_ses_worker.doctor.names import DnsAway
+from rq_ses_worker.doctor.resolver import DnsUnavailable
 from rq_ses_worker.ses.account import Identity
 
 _ZONE: Final = "dkim.amazonses.com"
@@ -19,7 +19,7 @@ _POLICIES: Final = frozenset({"none", "quarantine", "reject"})
 
 
 class Lookup(Protocol):
-    """What is asked of the DNS; each raises DnsAway."""
+    """What is asked of the DNS; each raises DnsUnavailable."""
 
     def texts(self, name: str) -> tuple[str, ...]: ...
 
@@ -28,12 +28,12 @@ class Lookup(Protocol):
     def mail_servers(self, name: str) -> tuple[str, ...]: ...
 
 
-def check_records(names: Lookup, domain: str, identity: Identity | None) -> Iterator[Finding]:
+def check_records(dns: Lookup, domain: str, identity: Identity | None) -> Iterator[Finding]:
     """Yield what is found about the records of a sender's domain; `identity` is what SES knows of it."""
     for check in (_dkim, _spf, _mail_from, _dmarc):
         try:
-            yield from check(names, domain, identity)
-        except DnsAway as exc:
+            yield from check(dns, domain, identity)
+        except DnsUnavailable as exc:
             yield Finding(
                 "dns.answers",
                 "warning",
@@ -44,7 +44,7 @@ def check_records(names: Lookup, domain: str, identity: Identity | None) -> Iter
             return
 
 
-def _dkim(names: Lookup, domain: str, identity: Identity | None) -> Iterator[Finding]:
+def _dkim(dns: Lookup, domain: str, identity: Identity | None) -> Iterator[Finding]:
     if identity is None:
         yield Finding(
             "dns.dkim",
@@ -60,9 +60,9 @@ def _dkim(names: Lookup, domain: str, identity: Identity | None) -> Iterator[Fin
     for token in identity.dkim_tokens:
         name = f"{token}._domainkey.{signer}"
         problem = (
-            _key_problem(names, name)
+            _key_problem(dns, name)
             if identity.dkim_origin == "EXTERNAL"
-            else _alias_problem(names, name, f"{token}.{identity.dkim_zone or _ZONE}".lower())
+            else _alias_problem(dns, name, f"{token}.{identity.dkim_zone or _ZONE}".lower())
         )
         if problem:
             wrong.append(problem)
@@ -77,24 +77,24 @@ def _dkim(names: Lookup, domain: str, identity: Identity | None) -> Iterator[Fin
         )
 
 
-def _alias_problem(names: Lookup, name: str, target: str) -> str:
-    found = names.alias(name)
+def _alias_problem(dns: Lookup, name: str, target: str) -> str:
+    found = dns.alias(name)
     if found is None:
         # Some providers answer with what the CNAME leads to.
-        return "" if names.texts(name) else f"{name} is missing: it must be a CNAME to {target}"
+        return "" if dns.texts(name) else f"{name} is missing: it must be a CNAME to {target}"
     return "" if found == target else f"{name} leads to {found}: it must be a CNAME to {target}"
 
 
-def _key_problem(names: Lookup, name: str) -> str:
-    keys = [text for text in names.texts(name) if tags(text).get("p")]
+def _key_problem(dns: Lookup, name: str) -> str:
+    keys = [text for text in dns.texts(name) if tags(text).get("p")]
     return "" if keys else f"{name} is missing: it must be a TXT record with your public key (p=…)"
 
 
-def _spf(names: Lookup, domain: str, identity: Identity | None) -> Iterator[Finding]:
+def _spf(dns: Lookup, domain: str, identity: Identity | None) -> Iterator[Finding]:
     """SPF is asked of the MAIL FROM domain; without one of the sender's own that is amazonses.com."""
     sending = (identity.mail_from_domain if identity else "") or domain
     own = bool(identity and identity.mail_from_domain)
-    found = [text for text in names.texts(sending) if text.lower().split(" ")[0] == "v=spf1"]
+    found = [text for text in dns.texts(sending) if text.lower().split(" ")[0] == "v=spf1"]
     remedy = f'publish one TXT record at {sending}: "v=spf1 {_INCLUDE} ~all", with your other senders in it'
     if len(found) > 1:
         yield Finding(
@@ -123,7 +123,7 @@ def _spf(names: Lookup, domain: str, identity: Identity | None) -> Iterator[Find
         yield ok("dns.spf", f"the SPF record of {sending} names SES")
 
 
-def _mail_from(names: Lookup, domain: str, identity: Identity | None) -> Iterator[Finding]:
+def _mail_from(dns: Lookup, domain: str, identity: Identity | None) -> Iterator[Finding]:
     if identity is None:
         return
     if not identity.mail_from_domain:
@@ -134,7 +134,7 @@ def _mail_from(names: Lookup, domain: str, identity: Identity | None) -> Iterato
             f"set one up in the SES console, such as bounce.{domain}, for a second leg",
         )
         return
-    servers = names.mail_servers(identity.mail_from_domain)
+    servers = dns.mail_servers(identity.mail_from_domain)
     if any(server.startswith("feedback-smtp.") for server in servers):
         yield ok("dns.mail-from", f"bounces to {identity.mail_from_domain} go to SES")
     else:
@@ -146,8 +146,8 @@ def _mail_from(names: Lookup, domain: str, identity: Identity | None) -> Iterato
         )
 
 
-def _dmarc(names: Lookup, domain: str, identity: Identity | None) -> Iterator[Finding]:
-    where, found = _dmarc_records(names, domain)
+def _dmarc(dns: Lookup, domain: str, identity: Identity | None) -> Iterator[Finding]:
+    where, found = _dmarc_records(dns, domain)
     if not found:
         yield Finding(
             "dns.dmarc",
@@ -180,12 +180,12 @@ def _dmarc(names: Lookup, domain: str, identity: Identity | None) -> Iterator[Fi
         yield _alignment(domain, identity, tags(found[0]), policy)
 
 
-def _dmarc_records(names: Lookup, domain: str) -> tuple[str, list[str]]:
+def _dmarc_records(dns: Lookup, domain: str) -> tuple[str, list[str]]:
     """The domain's own record, else that of the nearest domain above it."""
     labels = domain.split(".")
     for place in range(max(1, len(labels) - 1)):
         where = ".".join(labels[place:])
-        found = [text for text in names.texts(f"_dmarc.{where}") if text.lower().startswith("v=dmarc1")]
+        found = [text for text in dns.texts(f"_dmarc.{where}") if text.lower().startswith("v=dmarc1")]
         if found:
             return where, found
     return domain, []

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 from redis import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
-from rq_ses_worker.doctor.finding import Finding, Severity, ok
-from rq_ses_worker.engine.preflight.preflight import ServerState, judge, read_state
+from rq_ses_worker.doctor.finding import Finding, Severity, ok, variable
 from rq_ses_worker.engine.preflight.rights import COMMANDS, missing_rights
-from rq_ses_worker.ses.endpoint import is_loopback
+from rq_ses_worker.engine.preflight.server import ServerState, judge, read_state
+from rq_ses_worker.ses.wire.url import is_loopback
 
 PINGS: Final = 21
 NEARLY_FULL: Final = 0.9
@@ -48,14 +48,14 @@ def judged(state: ServerState) -> Iterator[Finding]:
     for topic, fields in _TOPICS.items():
         findings = judge(replace(_FINE, **{name: getattr(state, name) for name in fields}))
         if not findings:
-            yield ok(f"redis.{topic}", _praise(topic, state))
+            yield ok(f"redis.{topic}", _text_if_ok(topic, state))
         for finding in findings:
             text, *remedy = _REMEDY.split(finding.text, maxsplit=1)
             severity: Severity = "error" if finding.level == "refuse" else "warning"
             yield Finding(f"redis.{topic}", severity, text, remedy[0] if remedy else _ASK)
 
 
-def _praise(topic: str, state: ServerState) -> str:
+def _text_if_ok(topic: str, state: ServerState) -> str:
     match topic:
         case "version":
             return f"speaks Redis {state.version}"
@@ -77,7 +77,7 @@ def _role(connection: Redis) -> Iterator[Finding]:
             "redis.role",
             "error",
             "a replica: it takes no writes",
-            "point RQ_SES_REDIS_URL at the primary, or use redis+sentinel://host:port/SERVICE",
+            f"point {variable('redis_url')} at the primary, or use redis+sentinel://host:port/SERVICE",
         )
 
 

@@ -11,7 +11,7 @@ from redis import Redis
 from rq_ses import contract
 from rq_ses.status import unserved
 from rq_ses.text.plaintext import one_line
-from rq_ses_worker.doctor.finding import Finding, ok
+from rq_ses_worker.doctor.finding import Finding, ok, variable
 from rq_ses_worker.monitoring.registered import age, registered
 
 SILENT: Final = 480.0
@@ -60,7 +60,8 @@ def _judged(living: dict[str, set[str]], silent: set[str]) -> Iterator[Finding]:
             "workers.seen",
             "warning",
             f"no worker is at {', '.join(living)}: mails wait until one starts",
-            "start one: rq-ses worker; if one runs, it uses another RQ_SES_REDIS_URL or RQ_SES_QUEUE",
+            f"start one: rq-ses worker; if one runs, it uses another {variable('redis_url')} or "
+            f"{variable('queue')}",
         )
     idle = [queue for queue, there in living.items() if names and not there]
     if idle:

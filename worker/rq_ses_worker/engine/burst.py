@@ -11,11 +11,12 @@ from redis.exceptions import ResponseError
 from rq_ses import contract
 from rq_ses.message.message import Message
 from rq_ses_worker.account.gate import GatePolicy
-from rq_ses_worker.engine.worker import MailWorker
+from rq_ses_worker.engine.worker import Capacity, MailWorker, Sending
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.server.connection import connect
 from rq_ses_worker.ses.client import SesClient
 from rq_ses_worker.ses.credentials import Credentials
+from rq_ses_worker.ses.endpoint import Endpoint
 from rq_ses_worker.ses.outcome import Outcome
 
 CONCURRENCY: Final = 4
@@ -83,8 +84,7 @@ def deliver(
             queue,
             SesClient(
                 Credentials(access_key_id, secret_access_key, session_token),
-                region,
-                base_url,
+                Endpoint(region, base_url),
                 pool_size=CONCURRENCY,
             ),
             max_attempts,
@@ -97,15 +97,14 @@ def deliver(
 def _drain(connection: Redis, queue: str, client: SesClient, max_attempts: int, timeout: float) -> None:
     gate = GatePolicy("burst", client.region, max_send_rate=UNLIMITED)
     connection.delete(gate.key)  # a breaker that an earlier test opened is none of this one's business
+    policy = RetryPolicy(
+        rate_limited_delay=RETRY_DELAY, transient_delay=RETRY_DELAY, max_attempts=max_attempts
+    )
     worker = BurstWorker(
         contract.queue_names(queue),
-        connection=connection,
-        client=_Sender(client),
-        policy=RetryPolicy(
-            rate_limited_delay=RETRY_DELAY, transient_delay=RETRY_DELAY, max_attempts=max_attempts
-        ),
-        concurrency=CONCURRENCY,
-        gate=gate,
+        connection,
+        Sending(_Sender(client), policy, gate),
+        Capacity(CONCURRENCY),
     )
     failures: list[Exception] = []
 

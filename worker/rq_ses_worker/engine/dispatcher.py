@@ -10,22 +10,21 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Final
 
 from redis.exceptions import RedisError
 
-from rq_ses.text.plaintext import one_line
 from rq_ses_worker.account.gate import BREAKER_OPEN
-from rq_ses_worker.engine.gatewatch import GateWatch
-from rq_ses_worker.engine.senders import Senders, settlement, unsent
+from rq_ses_worker.engine.claiming.demand import GATHER, Demand
+from rq_ses_worker.engine.claiming.gatewatch import GateWatch
+from rq_ses_worker.engine.claiming.lostreplies import LostReplies
+from rq_ses_worker.engine.claiming.reclaim import Reclaim
+from rq_ses_worker.engine.senders import Senders
 from rq_ses_worker.engine.settler import Settler
 from rq_ses_worker.engine.threads.outage import Outage
-from rq_ses_worker.engine.threads.shift import Shift
-from rq_ses_worker.lifecycle.records import Claim, Overdue, Suspended
-from rq_ses_worker.lifecycle.retry import History, RetryPolicy, lost_worker
-from rq_ses_worker.lifecycle.task import JobRefused, Task, read_job
+from rq_ses_worker.engine.threads.shared import Shared
+from rq_ses_worker.lifecycle.records import Claim, Suspended
+from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.logging import events
 from rq_ses_worker.monitoring.tally import Tally
@@ -36,25 +35,11 @@ log = logging.getLogger(__name__)
 POLL: Final = 0.1
 """Seconds after which an idle worker looks again, if nothing wakes it before."""
 
-GATHER: Final = 0.001
-"""Seconds for which a claim of few mails soon after another waits: more threads may become idle meanwhile."""
-
-SOON: Final = 0.05
-"""Seconds without a thread that became free after which no mail is held ready: it would only wait there."""
-
 GATE_LOOK: Final = 1.0
 """Seconds after which a closed gate is looked at again, however long it says: a hand may open it."""
 
 _UNTOUCHED: Final = BREAKER_OPEN - {"probe"} | {"asking"}
 """Why a claim didn't even try to take a mail: whether Redis takes writes is unknown then."""
-
-SPARE: Final = 0.25
-"""Mails held beyond one a thread, as a share of the threads: outcomes to be settled, and mails held ready."""
-
-
-def several(threads: int) -> int:
-    """Return how many mails are worth a round trip of a busy worker: half of what it holds to spare."""
-    return max(1, int(threads * SPARE) // 2)
 
 
 class Burst:
@@ -82,7 +67,7 @@ class Dispatcher:
 
     Args:
         lifecycle: the transitions.
-        shift: what the worker's threads share.
+        shared: what the worker's threads share.
         senders: the threads that send.
         settler: takes the ends of overdue executions.
         policy: what becomes of these.
@@ -93,7 +78,7 @@ class Dispatcher:
     def __init__(
         self,
         lifecycle: Lifecycle,
-        shift: Shift,
+        shared: Shared,
         senders: Senders,
         settler: Settler,
         policy: RetryPolicy,
@@ -102,29 +87,22 @@ class Dispatcher:
         tally: Tally | None = None,
     ) -> None:
         self._lifecycle = lifecycle
-        self._shift = shift
-        self._leases = shift.leases
+        self._shared = shared
+        self._leases = shared.leases
         self._senders = senders
-        self._settler = settler
-        self._policy = policy
-        self._wake = shift.wake
         self._ask = ask
         self._tally = tally
-        self._watch = GateWatch(lifecycle)
+        self._demand = Demand(senders, shared.leases, shared.brake)
+        self._lost_replies = LostReplies(lifecycle, shared.leases)
+        self._reclaim = Reclaim(lifecycle, shared, settler, policy)
+        self._gate = GateWatch(lifecycle)
+        self._outage = Outage(log, "nothing is claimed meanwhile", shared.trouble)
         self._closed_until = 0.0
-        self._ready = int(senders.count * SPARE)
-        self._most = senders.count + max(1, self._ready)
-        self._several = several(senders.count)
         self._promote_at = 0.0
-        self._reclaim_at = 0.0
         self._answered = 0.0
-        self._outage = Outage(log, "nothing is claimed meanwhile", shift.trouble)
-        self._look_again_until = 0.0
-        self._backlog_since = math.inf
-        self._claimed_at = 0.0
         self._stopping = False
-        self.suspended = False
         self.handled = 0
+        """Mails claimed, or adopted."""
 
     def stop(self) -> None:
         """Claim no more; a signal handler may call it, so it sets nothing but a flag."""
@@ -139,7 +117,7 @@ class Dispatcher:
         """
         self._answered = time.monotonic()
         while not self._stopping:
-            self._shift.parts.check()
+            self._shared.threads.check()
             if self._tally:
                 busy = self._senders.busy
                 self._tally.pulse(min(busy, self._senders.count), len(self._leases) - busy)
@@ -147,8 +125,7 @@ class Dispatcher:
                 pause = self._step(burst)
             except RedisError as exc:
                 raise_if_denied(exc)
-                # A claim whose answer was lost may have been carried out, or be carried out later.
-                self._look_again_until = time.monotonic() + self._leases.length
+                self._lost_replies.note()
                 self._outage.failed(exc)
                 self._pause(0.25)
                 continue
@@ -162,48 +139,31 @@ class Dispatcher:
     def _step(self, burst: Burst | None) -> float | None:
         """Do what is due; return the seconds to wait for something to happen (None: the burst is over)."""
         clock = time.monotonic()
-        if clock < self._look_again_until:
-            self._adopt()
+        if self._lost_replies.expected(clock):
+            for claim, since in self._lost_replies.adopt():
+                self._take(claim, since)
         # Before the reclaim, which judges by the server's clock: this tells the time.
         if clock >= self._promote_at:
             self._promote(clock)
-        if clock >= self._reclaim_at:
-            self._reclaim()
-        wanted = self._wanted(clock)
-        if 0 < wanted < self._several and clock < self._claimed_at + GATHER:
+        if clock >= self._reclaim.due_at:
+            self._reclaim.run(self._answered)
+        wanted = self._demand.wanted(clock)
+        if self._demand.is_early(wanted, clock):
             time.sleep(GATHER)
-            wanted = self._wanted(clock)
+            wanted = self._demand.wanted(clock)
         if wanted <= 0:
             return POLL
         # Looked at after the idle threads: one that has become idle by a bad answer has set it before.
-        resting_until = max(self._closed_until, self._shift.brake.held_until)
+        resting_until = max(self._closed_until, self._shared.brake.held_until)
         if clock < resting_until:
             return self._until(min(self._promote_at, resting_until))
         claims = self._claim(wanted)
-        self._claimed_at = time.monotonic()
+        self._demand.claimed(wanted, len(claims or ()), time.monotonic())
         if claims:
-            full = len(claims) == wanted
-            self._backlog_since = min(self._backlog_since, self._claimed_at) if full else math.inf
             return 0.0
-        self._backlog_since = math.inf
         if burst and (claims is None or self._drained(burst)):
             return None
         return self._until(min(self._promote_at, self._closed_until or math.inf))
-
-    def _wanted(self, clock: float) -> int:
-        """Return how many mails to claim: one for each idle thread, and under a backlog some to hold ready.
-
-        With these no thread waits for a claim, and a claim takes several. Other workers have had their chance
-        before, and ours must be about to become free.
-        """
-        idle, room = self._senders.idle, self._most - len(self._leases)
-        begun = self._shift.brake.room(self._senders.busy)
-        if begun < math.inf:
-            return min(idle, room, int(begun))
-        if clock - self._backlog_since < POLL or clock - self._senders.ended_at > SOON:
-            return min(idle, room)
-        wanted = min(idle + self._ready, room)
-        return wanted if idle > 0 or wanted >= self._several else 0
 
     def _until(self, moment: float) -> float:
         return max(0.0, min(POLL, moment - time.monotonic()))
@@ -223,18 +183,18 @@ class Dispatcher:
 
     def _claim(self, wanted: int) -> list[Claim] | None:
         """Claim for `wanted` threads; None while RQ's workers are suspended."""
-        self._wake.clear()
+        self._shared.wake.clear()
         clock = time.monotonic()
         try:
             claims, dropped = self._lifecycle.claim(wanted)
         except Suspended:
-            if not self.suspended:
+            if not self._shared.suspended:
                 events.WORKER_SUSPENDED.log(log)
-                self.suspended = True
+                self._shared.suspended = True
             return None
-        if self.suspended:
+        if self._shared.suspended:
             events.WORKER_RESUMED.log(log)
-            self.suspended = False
+            self._shared.suspended = False
         if self._lifecycle.view.refusal not in _UNTOUCHED:
             self._outage.over()
         if dropped:
@@ -242,7 +202,7 @@ class Dispatcher:
         for claim in claims:
             self._take(claim, clock)
         if self._tally and claims:
-            self._tally.claimed(claims, self._shift.clock.now())
+            self._tally.claimed(claims, self._shared.clock.now())
         self._obey()
         return claims
 
@@ -254,24 +214,12 @@ class Dispatcher:
         self._closed_until = time.monotonic() + wait if wait else 0.0
         if view.ask:
             self._ask()
-        self._watch.look(view)
+        self._gate.look(view)
 
     def _take(self, claim: Claim, since: float) -> None:
         self._leases.add(claim.lease, since)
         self._senders.submit(claim)
         self.handled += 1
-
-    def _adopt(self) -> None:
-        """Take on what a claim without an answer has taken in our name."""
-        # Known before read: what is settled in between must not look like a stranger.
-        known = set(self._leases.held())
-        for lease in self._lifecycle.held():
-            clock = time.monotonic()
-            if lease not in known and self._lifecycle.renew([lease]):
-                claim = self._lifecycle.adopt(lease)
-                if claim:
-                    events.MAIL_ADOPTED.log(log, job_id=lease.job_id)
-                    self._take(claim, clock)
 
     def _promote(self, clock: float) -> None:
         moved, pause = self._lifecycle.promote()
@@ -280,65 +228,11 @@ class Dispatcher:
         else:
             self._promote_at = clock + (POLL if pause is None else min(POLL, pause))
 
-    def _reclaim(self) -> None:
-        # Who couldn't renew its lease while Redis refused must have had the time to do so since.
-        left = self._leases.recovery - self._shift.trouble.age
-        if left > 0:
-            self._reclaim_at = time.monotonic() + left
-            return
-        overdue = self._lifecycle.reclaim()
-        if time.monotonic() - self._answered > self._leases.length / 3:
-            self._shift.trouble.note()  # it answered late, or we were paused: so were others, perhaps
-            return
-        for found in overdue:
-            # What this process still holds, it will settle itself; what it has found before, the settler has.
-            if found.lease not in self._leases and found.lease not in self._settler:
-                self._end_overdue(found)
-        self._reclaim_at = time.monotonic() + min(1.0, self._leases.length / 10)
-
-    def _end_overdue(self, found: Overdue) -> None:
-        """End an execution whose worker is lost: SES may or may not have accepted the mail."""
-        outcome = lost_worker(found.worker)
-        ended = datetime.fromtimestamp(self._shift.clock.now(), UTC)
-        history = History.from_meta(found.meta, fresh=found.lease.execution.endswith("1"))
-        history = history.after(outcome, ended.timestamp())
-        task = self._task_of(found)
-        ending = settlement(
-            found.lease,
-            outcome,
-            history,
-            self._policy.for_mail(task.on_unknown) if task else self._policy,
-            ended=ended,
-            ended_clock=time.monotonic(),
-            expires=task.expires if task else None,
-        )
-        if ending.action == "retry":
-            # The lease has kept it waiting for long enough.
-            ending = replace(ending, action="back", fields={})
-        events.MAIL_RECLAIMED.log(
-            log, job_id=found.lease.job_id, error=outcome.message, lost_worker=one_line(found.worker, 120)
-        )
-        self._settler.put(replace(ending, overdue=True))
-
-    def _task_of(self, found: Overdue) -> Task | None:
-        claim = self._lifecycle.adopt(found.lease)
-        try:
-            return read_job(claim.data, hooked=claim.hooked) if claim else None
-        except JobRefused:
-            return None  # the next attempt will say so
-
     def _pause(self, seconds: float) -> None:
         if not self._stopping:
-            self._wake.wait(seconds)
-        self._wake.clear()
+            self._shared.wake.wait(seconds)
+        self._shared.wake.clear()
 
     def give_back(self) -> None:
         """Return what a claim without an answer has taken: nobody has begun to send it."""
-        if time.monotonic() >= self._look_again_until:
-            return
-        try:
-            taken = [unsent(lease) for lease in self._lifecycle.held() if lease not in self._leases]
-            if taken:
-                self._lifecycle.settle(taken, clock=time.monotonic())
-        except RedisError as exc:
-            events.CLAIM_LEFT.log(log, error=type(exc).__name__)
+        self._lost_replies.give_back()

@@ -13,9 +13,9 @@ from redis.exceptions import RedisError, ResponseError
 from rq_ses import contract
 from rq_ses.text.plaintext import one_line
 from rq_ses_worker.audit.audit import Audit
-from rq_ses_worker.engine.threads.parts import Parts
+from rq_ses_worker.audit.sweep import Sweep
+from rq_ses_worker.engine.threads.vital import VitalThreads
 from rq_ses_worker.lifecycle.retry import RetryPolicy
-from rq_ses_worker.lifecycle.sweep import Sweep
 from rq_ses_worker.logging import events
 from rq_ses_worker.server.denial import raise_if_denied
 
@@ -35,7 +35,7 @@ class Sweeper:
         connection: any client.
         queues: names.
         closing: set when the worker ends.
-        parts: watches over its thread.
+        threads: watches over its own.
         policy: what becomes of a mail that a worker of RQ's own began and never ended.
     """
 
@@ -44,7 +44,7 @@ class Sweeper:
         connection: Redis,
         queues: Sequence[str],
         closing: threading.Event,
-        parts: Parts | None = None,
+        threads: VitalThreads | None = None,
         policy: RetryPolicy | None = None,
     ) -> None:
         self._connection: Any = connection
@@ -52,9 +52,10 @@ class Sweeper:
         self._lock = f"{LOCK}:{','.join(queues)}"
         self._closing = closing
         self._policy = policy or RetryPolicy()
-        self._thread = (parts or Parts()).thread("sweeper", self._work)
+        self._thread = (threads or VitalThreads()).thread("sweeper", self._work)
 
     def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def _work(self) -> None:

@@ -5,17 +5,17 @@ https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.ht
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Final
 
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
-from rq_ses.text.textfile import NotText, read_text
 from rq_ses_worker.identity.exchange import NoReply, exchange
-from rq_ses_worker.identity.provider import Grant, NotConfigured, ProviderFailed, grant
-from rq_ses_worker.ses.endpoint import is_loopback, masked
+from rq_ses_worker.identity.provider import Grant, NotConfigured, ProviderFailed, grant, read_json
+from rq_ses_worker.identity.tokenfile import read_token
+from rq_ses_worker.ses.wire.route import Route
+from rq_ses_worker.ses.wire.url import is_loopback, masked
 
 RELATIVE: Final = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
 FULL: Final = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
@@ -27,6 +27,7 @@ _PLAIN_HOSTS: Final = frozenset({"169.254.170.2", "169.254.170.23", "[fd00:ec2::
 """Link-local addresses of ECS and EKS, which speak http; every other host must be this machine or https."""
 
 _TIMEOUT: Final = 2.0
+"""Seconds, as in botocore."""
 
 
 class ContainerEndpoint:
@@ -51,32 +52,17 @@ class ContainerEndpoint:
             return NotConfigured(f"neither {RELATIVE} nor {FULL} is set")
         headers = {"Accept": "application/json", **self._authorization()}
         try:
-            reply = exchange("GET", url, headers, timeout=_TIMEOUT, ca_bundle=self._ca_bundle)
+            reply = exchange("GET", url, headers, timeout=_TIMEOUT, route=Route(ca_bundle=self._ca_bundle))
         except NoReply as exc:
             raise ProviderFailed(str(exc)) from exc
         if reply.status != 200:
             raise ProviderFailed(f"it answered HTTP {reply.status}")
-        try:
-            document = json.loads(reply.body)
-        except (ValueError, RecursionError):
-            # Not chained: the cause holds the answer.
-            raise ProviderFailed("its answer is no JSON") from None
+        document = read_json(reply.body, otherwise="its answer is no JSON")
         return grant("its answer", document, session_member="Token", must_expire=True)
 
     def _authorization(self) -> dict[str, str]:
         path = self._environment.get(TOKEN_FILE)
-        if path:
-            try:
-                # Read each time: EKS replaces it.
-                token = read_text(path).strip()
-            except OSError as exc:
-                raise ProviderFailed(
-                    f"{TOKEN_FILE} {path} cannot be read: {exc.strerror}", lasting=True
-                ) from exc
-            except NotText:
-                raise ProviderFailed(f"{TOKEN_FILE} {path} is no text", lasting=True) from None
-        else:
-            token = self._environment.get(TOKEN, "")
+        token = read_token(path, TOKEN_FILE) if path else self._environment.get(TOKEN, "")
         if not token:
             return {}
         if not (token.isascii() and token.isprintable()):

@@ -18,7 +18,7 @@ GLOBAL: Final = "AWS_ENDPOINT_URL"
 IGNORE: Final = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
 
 
-class Endpoint(NamedTuple):
+class ConfiguredEndpoint(NamedTuple):
     """A URL in place of a service's own, and what gives it: a variable, or a profile."""
 
     url: str
@@ -30,7 +30,9 @@ def variable(service: str) -> str:
     return f"{GLOBAL}_{service.upper()}"
 
 
-def configured_endpoint(service: str, profile: str | None, environment: Mapping[str, str]) -> Endpoint | None:
+def configured_endpoint(
+    service: str, profile: str | None, environment: Mapping[str, str]
+) -> ConfiguredEndpoint | None:
     """Return the address that counts for a service ("sesv2", "sts"); None if it is AWS's own.
 
     A profile (None: "default") that can't be read has none: whoever needs credentials from there is told.
@@ -43,14 +45,14 @@ def configured_endpoint(service: str, profile: str | None, environment: Mapping[
     return next((endpoint for endpoint in found if endpoint.url), None)
 
 
-def _given(service: str, environment: Mapping[str, str]) -> Iterator[Endpoint]:
+def _given(service: str, environment: Mapping[str, str]) -> Iterator[ConfiguredEndpoint]:
     for name in (variable(service), GLOBAL):
-        yield Endpoint(environment.get(name, ""), name)
+        yield ConfiguredEndpoint(environment.get(name, ""), name)
 
 
 def _profile(
     service: str, profile: str, environment: Mapping[str, str]
-) -> tuple[Section, tuple[Endpoint, ...]]:
+) -> tuple[Section, tuple[ConfiguredEndpoint, ...]]:
     try:
         profiles = SharedFiles.named_by(environment).read()
     except FilesUnreadable:
@@ -59,8 +61,8 @@ def _profile(
     named = section.get("services", "")
     of_service = _nested(profiles.services.get(named, {}).get(service, ""))
     return section, (
-        Endpoint(of_service.get("endpoint_url", ""), f"the services {named} of profile {profile}"),
-        Endpoint(section.get("endpoint_url", ""), f"endpoint_url of profile {profile}"),
+        ConfiguredEndpoint(of_service.get("endpoint_url", ""), f"the services {named} of profile {profile}"),
+        ConfiguredEndpoint(section.get("endpoint_url", ""), f"endpoint_url of profile {profile}"),
     )
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from typing import Final
 
-from requests import PreparedRequest, Response
+from requests import Response
 
 from rq_ses_worker.ses.failure import EXPECTED, failed
 from rq_ses_worker.ses.sigv4 import host_header
 from rq_ses_worker.ses.wire.connection import WholeAnswer
 from rq_ses_worker.ses.wire.deadline import EXCHANGE
-from rq_ses_worker.ses.wire.transport import EndpointAdapter, Proxy, tls_context
+from rq_ses_worker.ses.wire.route import STRAIGHT, Route, tls_context
+from rq_ses_worker.ses.wire.transport import EndpointAdapter, prepared, user_agent
 
 LIMIT: Final = 65_536
 """Bytes of an answer that are read; credentials take 2 KB."""
@@ -39,40 +39,32 @@ def exchange(
     body: bytes = b"",
     *,
     timeout: float,
-    proxy: str | None = None,
-    ca_bundle: str | None = None,
+    route: Route = STRAIGHT,
 ) -> Reply:
     """Make one exchange of at most `timeout` seconds. Raises NoReply."""
-    secure = url.startswith("https:")
     # The context of a plain connection is never used, and loading CAs takes 20 ms.
-    context = tls_context(ca_bundle) if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    request = PreparedRequest()
-    request.method = method
-    request.url = url
-    request.body = body
-    request.headers = {  # type: ignore[assignment]
-        "Host": host_header(url),
-        "User-Agent": f"rq-ses/{version('rq-ses')}",
-        **(headers or {}),
-    }
+    secure = url.startswith("https:")
+    context = tls_context(route.ca_bundle) if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    complete = {"Host": host_header(url), "User-Agent": user_agent(), **(headers or {})}
     if method != "GET":
-        request.headers["Content-Length"] = str(len(body))
-    adapter = EndpointAdapter(url, 1, context, Proxy(proxy) if proxy else None)
+        complete["Content-Length"] = str(len(body))
+    request = prepared(method, url, complete, body)
+    adapter = EndpointAdapter(url, 1, context, route.through())
     try:
         with EXCHANGE.within(timeout):
             try:
-                response: Response | WholeAnswer = adapter.send(request, stream=True, timeout=timeout)
-                content = response.body if isinstance(response, WholeAnswer) else _read(response)
+                answer: Response | WholeAnswer = adapter.send(request, stream=True, timeout=timeout)
+                content = answer.body if isinstance(answer, WholeAnswer) else _read(answer)
             except EXPECTED as exc:
                 # Not chained: the cause may repeat the headers, which hold tokens.
                 raise NoReply(failed(exc, EXCHANGE.phase, timeout).message) from None
     finally:
         adapter.close()
-    return Reply(response.status_code, content)
+    return Reply(answer.status_code, content)
 
 
-def _read(response: Response) -> bytes:
-    raw = response.raw
+def _read(answer: Response) -> bytes:
+    raw = answer.raw
     pieces: list[bytes] = []
     size = 0
     try:

@@ -8,7 +8,6 @@ Version 1 is never fallen back on: any request forged in this host's name could 
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -17,8 +16,8 @@ from typing import Final
 from urllib.parse import quote
 
 from rq_ses_worker.identity.exchange import NoReply, Reply, exchange
-from rq_ses_worker.identity.provider import Grant, NotConfigured, ProviderFailed, grant
-from rq_ses_worker.ses.endpoint import plain_url
+from rq_ses_worker.identity.provider import Grant, NotConfigured, ProviderFailed, grant, read_json
+from rq_ses_worker.ses.wire.url import plain_url
 
 DISABLED: Final = "AWS_EC2_METADATA_DISABLED"
 ENDPOINT: Final = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
@@ -29,7 +28,9 @@ _IPV4, _IPV6 = "http://169.254.169.254", "http://[fd00:ec2::254]"
 _ROLE: Final = "/latest/meta-data/iam/security-credentials/"
 _TOKEN_SECONDS: Final = "21600"  # noqa: S105 - how long the token lives
 _LONGEST_TIMEOUT: Final = 30.0
+"""Seconds."""
 _EXTENSION: Final = timedelta(minutes=15)
+"""Time for which credentials that have ended are used before EC2 is asked again."""
 
 
 class InstanceMetadata:
@@ -72,17 +73,14 @@ class InstanceMetadata:
             return NotConfigured("the instance has no role: attach an instance profile")
         role = _text(roles, "the role's name").splitlines()[0]
         answer = exchange("GET", base + _ROLE + quote(role, safe=""), headers, timeout=timeout)
-        try:
-            document = json.loads(_text(answer, "the credentials"))
-        except (ValueError, RecursionError):
-            # Not chained: the cause holds the answer.
-            raise ProviderFailed("the answer is no JSON") from None
+        document = read_json(_text(answer, "the credentials"), otherwise="the answer is no JSON")
         if isinstance(document, dict) and document.get("Code", "Success") != "Success":
             raise ProviderFailed(f"it refuses: {document.get('Code')}: {document.get('Message', '')}")
         return self._extended(grant("the answer", document, session_member="Token", must_expire=True))
 
     def _extended(self, found: Grant) -> Grant:
-        # While EC2 can't renew a role's credentials it gives out the old ones, and services take them.
+        # While EC2 can't renew a role's credentials it gives out the old ones, and services take them: AWS's
+        # SDKs call that static stability.
         soonest = datetime.fromtimestamp(self._clock(), UTC) + _EXTENSION
         return replace(found, expires=soonest) if found.expires and found.expires < soonest else found
 

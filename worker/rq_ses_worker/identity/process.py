@@ -6,7 +6,6 @@ https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import shlex
@@ -16,7 +15,7 @@ import threading
 from typing import IO, Final
 
 from rq_ses.text.plaintext import one_line
-from rq_ses_worker.identity.provider import Grant, NotConfigured, ProviderFailed, grant
+from rq_ses_worker.identity.provider import Grant, NotConfigured, ProviderFailed, grant, read_json
 from rq_ses_worker.ses.redaction import redact
 
 TIMEOUT: Final = 30.0
@@ -42,12 +41,7 @@ class CredentialProcess:
 
     def load(self) -> Grant | NotConfigured:
         """Run the command. Raises ProviderFailed; what it prints on stdout is never repeated."""
-        output = self._run()
-        try:
-            document = json.loads(output)
-        except (ValueError, RecursionError):
-            # Not chained: the cause holds the output.
-            raise ProviderFailed("the command printed no JSON") from None
+        document = read_json(self._run(), otherwise="the command printed no JSON")
         if not isinstance(document, dict) or document.get("Version") != 1:
             raise ProviderFailed("the command's JSON is not of Version 1: it must print that", lasting=True)
         return grant("the command's JSON", document)

@@ -6,6 +6,7 @@ ProviderFailed: it is configured, and the next place must not be looked at, sinc
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
@@ -51,6 +52,15 @@ class Provider(Protocol):
 
     def load(self) -> Grant | NotConfigured:
         """Fetch credentials now. Raises ProviderFailed."""
+
+
+def read_json(text: str | bytes, *, otherwise: str) -> Any:
+    """Return what a JSON text holds. Raises ProviderFailed, saying what is `otherwise`, if it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        # Not chained: the cause holds the text, and so a secret.
+        raise ProviderFailed(otherwise) from None
 
 
 def grant(

@@ -33,8 +33,10 @@ MANDATORY: Final = 600.0
 """Seconds before the end in which everybody waits for new ones, but at most a sixth of their life."""
 
 _FIRST_PAUSE: Final = 1.0
+"""Seconds after a failed fetch; each further one in a row doubles them."""
 _LONGEST_PAUSE: Final = 30.0
 _RENEWAL_PAUSE: Final = 5.0
+"""Seconds between two fetches of credentials in place of refused ones."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 from xml.parsers import expat
 
-from rq_ses.text.textfile import NotText, read_text
-from rq_ses_worker.identity.endpoints import Endpoint
+from rq_ses_worker.identity.endpoints import ConfiguredEndpoint
 from rq_ses_worker.identity.exchange import NoReply, exchange
 from rq_ses_worker.identity.provider import Grant, NotConfigured, Provider, ProviderFailed, grant
+from rq_ses_worker.identity.tokenfile import read_token
 from rq_ses_worker.ses.credentials import Credentials
-from rq_ses_worker.ses.endpoint import secure_url
+from rq_ses_worker.ses.endpoint import Endpoint
 from rq_ses_worker.ses.masking import Secrets
 from rq_ses_worker.ses.redaction import redact
 from rq_ses_worker.ses.regions import host, partition_of
 from rq_ses_worker.ses.sigv4 import sign
+from rq_ses_worker.ses.wire.route import STRAIGHT, Route
+from rq_ses_worker.ses.wire.url import secure_url
 
 _VERSION: Final = "2011-06-15"
 _FORM: Final = "application/x-www-form-urlencoded; charset=utf-8"
@@ -39,6 +41,7 @@ _PASSING: Final = frozenset(
         "RequestLimitExceeded",
     }
 )
+"""Errors of STS with a status of 4xx that may be gone a moment later."""
 
 
 def sts_url(region: str, *, use_fips: bool = False, use_dualstack: bool = False) -> str:
@@ -56,8 +59,8 @@ class Sts:
     url: str
     region: str
     timeout: float = 5.0
-    proxy: str | None = field(default=None, repr=False)
-    ca_bundle: str | None = None
+    """Seconds for one call."""
+    route: Route = STRAIGHT
 
     def ask(self, action: str, parameters: Mapping[str, str], signer: Credentials | None = None) -> Grant:
         """Make one call, signed if there is a signer, and return its credentials. Raises ProviderFailed."""
@@ -68,10 +71,7 @@ class Sts:
             now = datetime.now(UTC)
             headers |= sign("POST", self.url, described, body, signer, self.region, service="sts", now=now)
         try:
-            reply = exchange(
-                "POST", self.url, headers, body,
-                timeout=self.timeout, proxy=self.proxy, ca_bundle=self.ca_bundle,
-            )  # fmt: skip
+            reply = exchange("POST", self.url, headers, body, timeout=self.timeout, route=self.route)
         except NoReply as exc:
             raise ProviderFailed(f"{action}: {exc}") from exc
         members = _read(reply.body)
@@ -103,14 +103,7 @@ class WebIdentity:
                 "there is a token file, but no role: set AWS_ROLE_ARN, or role_arn in the profile",
                 lasting=True,
             )
-        try:
-            token = read_text(self._token_file).strip()
-        except OSError as exc:
-            raise ProviderFailed(
-                f"the token file {self._token_file} cannot be read: {exc.strerror}", lasting=True
-            ) from exc
-        except NotText:
-            raise ProviderFailed(f"the token file {self._token_file} is no text", lasting=True) from None
+        token = read_token(self._token_file, "the token file")
         if not token:
             raise ProviderFailed(f"the token file {self._token_file} is empty")
         return self._sts().ask(
@@ -145,22 +138,20 @@ class AssumedRole:
 
 
 def sts_of(
-    region: str,
-    endpoint: Endpoint | None = None,
-    *,
-    use_fips: bool = False,
-    use_dualstack: bool = False,
-    allow_http: bool = False,
-    **way: Any,
+    ses: Endpoint, configured: ConfiguredEndpoint | None = None, route: Route = STRAIGHT, timeout: float = 5.0
 ) -> Sts:
-    """Return STS at an `endpoint` in place of its own. Raises ProviderFailed if that isn't safe."""
-    if endpoint is None:
-        return Sts(sts_url(region, use_fips=use_fips, use_dualstack=use_dualstack), region, **way)
+    """Return STS in the region of `ses` and by the same switches, or where it is `configured` to be.
+
+    `timeout` are the seconds of one call. Raises ProviderFailed if the configured address isn't safe.
+    """
+    if configured is None:
+        url = sts_url(ses.region, use_fips=ses.use_fips, use_dualstack=ses.use_dualstack)
+        return Sts(url, ses.region, timeout, route)
     try:
-        url = secure_url(endpoint.place, endpoint.url, allow_http=allow_http)
+        given = secure_url(configured.place, configured.url, allow_http=ses.allow_http)
     except ValueError as exc:
         raise ProviderFailed(str(exc), lasting=True) from None
-    return Sts(url._replace(path=url.path or "/").url, region, **way)
+    return Sts(given._replace(path=given.path or "/").url, ses.region, timeout, route)
 
 
 def _session_name() -> str:

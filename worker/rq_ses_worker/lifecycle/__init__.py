@@ -1,1 +1,1 @@
-"""The transitions of a mail: claim, settle, promote, reclaim, renew; each one Lua script."""
+"""The transitions of a mail: claim, settle, promote, reclaim, renew; each one Lua script (transitions.py)."""

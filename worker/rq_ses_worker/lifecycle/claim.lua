@@ -13,8 +13,8 @@
 --       server's time: seconds, microseconds }
 --       blob: of each job a head (queue's place, 1 where RQ has blanked started_at (a new or requeued job), 1
 --       where it carries callbacks or webhooks, lengths of the rest) and id, data, meta, enqueued_at.
---       An execution's id is the prefix, its number (counted on in the order of the blob) in eight hexadecimal digits, and the
---       fresh digit.
+--       An execution's id is the prefix, its number (counted on in the order of the blob) in eight hexadecimal
+--       digits, and the fresh digit (records.py).
 --       Dropped: an id that RQ wouldn't make, or whose hash is gone, isn't a job, or isn't queued (canceled,
 --       or in the list twice).
 --       A queue one of whose keys isn't of RQ's type is passed over; that is an error if nothing else was claimed.
@@ -155,7 +155,8 @@ end
 -- Were one of these of another type, the script would break off with a job in its hands.
 local function usable(queue)
   if queue.sound == nil then
-    local wrong = not typed('ZCARD', queue.started) and queue.started or not typed('ZCARD', queue.leases) and queue.leases
+    local wrong = not typed('ZCARD', queue.started) and queue.started
+      or not typed('ZCARD', queue.leases) and queue.leases
     queue.sound, spoilt = not wrong, wrong or spoilt
   end
   return queue.sound
@@ -248,9 +249,9 @@ while wanted > 0 and room > 0 do
   if not id then
     lengths[place] = 0
   else
-    local hash = string.match(id, '^[%w_-]+$') and not seen[id] and typed('HMGET', job_prefix .. id, 'status', 'data', 'meta',
-      'started_at', 'success_callback_name', 'failure_callback_name', 'stopped_callback_name', 'webhooks', ARGV[12],
-      'enqueued_at')
+    local hash = string.match(id, '^[%w_-]+$') and not seen[id]
+      and typed('HMGET', job_prefix .. id, 'status', 'data', 'meta', 'started_at', 'success_callback_name',
+        'failure_callback_name', 'stopped_callback_name', 'webhooks', ARGV[12], 'enqueued_at')
     local dead = not hash or hash[1] ~= 'queued' or not hash[2]
     local weight = not dead and hash[9] and math.min(50, math.max(1, tonumber(hash[9]) or 1)) or 1
     local reason, seconds

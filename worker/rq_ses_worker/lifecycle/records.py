@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from zlib import compress
 
 from rq_ses import contract
 from rq_ses_worker.ses.outcome import Outcome
 
+_EXECUTION: Final = re.compile(r"[0-9a-f]{24}[01]")
+"""An execution's id as claim.lua makes it: the process's prefix (16 digits), the claim's number (8), and 1
+where the job is fresh. RQ's own ids are uuids."""
+
+Action = Literal["sent", "retry", "failed", "back"]
+"""What settle does with a mail: a receipt, a later try, the failed registry, or the front of its queue."""
+
 Word = Literal["done", "late", "lost", "canceled", "accepted", "vanished", "broken"]
+"""What became of a settlement (settle.lua)."""
 
 
 class Suspended(Exception):
     """Raised by `claim` while RQ's workers are suspended (`rq suspend`)."""
+
+
+def is_ours(execution: str) -> bool:
+    """Tell whether one of our workers has given an execution this id, and none of RQ's own."""
+    return _EXECUTION.fullmatch(execution) is not None
+
+
+def is_fresh(execution: str) -> bool:
+    """Tell whether nobody had tried the job when this execution of ours was claimed (Claim.fresh)."""
+    return execution.endswith("1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +46,16 @@ class Lease:
     """Place of the queue among the worker's queues."""
     job_id: str
     execution: str
+
+    @property
+    def member(self) -> str:
+        """`JOB:EXECUTION`: its name in the started registry, among the leases, and of its hash."""
+        return f"{self.job_id}:{self.execution}"
+
+    @property
+    def fresh(self) -> bool:
+        """Nobody had tried the job when it was claimed."""
+        return is_fresh(self.execution)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +89,7 @@ class Settlement:
     """How an execution ended, ready to be written; `fields` are those of settle.lua for its action."""
 
     lease: Lease
-    action: Literal["sent", "retry", "failed", "back"]
+    action: Action
     ended: datetime
     meta: dict[str, Any]
     """What the job's meta becomes; `back` with an empty one leaves it as it is."""

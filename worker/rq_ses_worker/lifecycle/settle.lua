@@ -1,4 +1,5 @@
--- settle: write how executions ended, each only if its lease still stands. Settling twice changes nothing. (typed.lua)
+-- settle: write how executions ended, each only if its lease still stands. Settling twice changes nothing. (typed.lua;
+-- FAILED_GRACE: contract.LUA_CONSTANTS)
 --
 -- KEYS  1 the worker's hash   2 a scratch key
 --       then for each queue: its list, its started registry, its leases, its scheduled, finished, failed
@@ -46,8 +47,7 @@ local function ttl_of(text, default)
 end
 
 -- RQ's requeue leaves the time to live on a job: it must not end before anybody has looked.
-local GRACE = 3600 -- contract.FAILED_GRACE
-local function keep_failed(job, ttl) keep(job, ttl < 0 and ttl or ttl + GRACE) end
+local function keep_failed(job, ttl) keep(job, ttl < 0 and ttl or ttl + FAILED_GRACE) end
 
 local function until_score(ttl)
   return ttl < 0 and '+inf' or string.format('%.6f', now + ttl)
@@ -165,7 +165,11 @@ local function complete(s, queue, status)
       add_result(s.id, ttl, 'type', 1, 'return_value', s.result)
     end
   elseif status == 'failed' then
-    ttl = ttl < 0 and ttl_of(redis.call('HGET', job, 'failure_ttl'), default_failure_ttl) or math.max(0, ttl - GRACE)
+    if ttl < 0 then
+      ttl = ttl_of(redis.call('HGET', job, 'failure_ttl'), default_failure_ttl)
+    else
+      ttl = math.max(0, ttl - FAILED_GRACE)
+    end
     enter(queue.failed, ttl, s.id)
     keep_failed(job, ttl)
   end

@@ -21,6 +21,7 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
+from rq_ses import states
 from rq_ses.gate import GateState
 from rq_ses.status import QueueState
 from rq_ses_worker.monitoring.shared import SharedState
@@ -88,10 +89,10 @@ def _shared(shared: SharedState | None) -> Iterator[Metric]:
 def _queues(queues: Sequence[QueueState]) -> Iterator[Metric]:
     depths: dict[tuple[str, ...], float | None] = {}
     for queue in queues:
-        depths[(queue.name, "queued")] = queue.queued
-        depths[(queue.name, "started")] = queue.started
-        depths[(queue.name, "scheduled")] = queue.scheduled
-        depths[(queue.name, "failed")] = queue.failed
+        depths[(queue.name, states.QUEUED)] = queue.queued
+        depths[(queue.name, states.STARTED)] = queue.started
+        depths[(queue.name, states.SCHEDULED)] = queue.scheduled
+        depths[(queue.name, states.FAILED)] = queue.failed
     oldest: dict[tuple[str, ...], float | None] = {(queue.name,): queue.oldest for queue in queues}
     yield _gauge("rq_ses_queue_jobs", "Mails in Redis, by queue and state.", depths, ["queue", "state"])
     yield _gauge("rq_ses_queue_oldest_seconds", "Age of the oldest queued mail; 0: none.", oldest, ["queue"])

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 from redis import Redis
 
 from rq_ses import contract
-
-_WORKERS: Final = f"{contract.PREFIX}workers"
 
 
 def registered(
@@ -21,7 +19,7 @@ def registered(
     Others aren't workers any more: only RQ's clean-up takes out the name of one whose hash has expired.
     Of more than `most` the first by name are looked at. Raises RedisError.
     """
-    keys: Any = connection.smembers(_WORKERS)
+    keys: Any = connection.smembers(contract.WORKERS_KEY)
     chosen = sorted(keys)[:most]
     with connection.pipeline(transaction=False) as pipeline:
         for key in chosen:
@@ -29,7 +27,7 @@ def registered(
         replies = pipeline.execute(raise_on_error=False)
     for key, reply in zip(chosen, replies, strict=True):
         if isinstance(reply, list) and reply[0] is not None:
-            name = _text(key).removeprefix(f"{contract.PREFIX}worker:")
+            name = _text(key).removeprefix(contract.WORKER_PREFIX)
             yield name, {field: _text(value) for field, value in zip(fields, reply, strict=True)}
 
 

@@ -22,17 +22,17 @@ from rq_ses_worker.logging import events
 from rq_ses_worker.monitoring.listening import Listening
 from rq_ses_worker.monitoring.shared import SharedReader
 from rq_ses_worker.monitoring.tally import Board
-from rq_ses_worker.monitoring.vitals import ailments, hindrances
+from rq_ses_worker.monitoring.vitals import why_not_ready, why_unhealthy
 
 log = logging.getLogger(__name__)
 
-MOST: Final = 32
+MOST_UNREAD: Final = 32
 """Connections whose request is still to be read; for one more the oldest is closed."""
 
-ROOM: Final = 8
+MOST_PAGES: Final = 8
 """Requests at a time to a page that asks Redis; one more is answered with 503."""
 
-ENOUGH: Final = 5.0
+IDLE_SECONDS: Final = 5.0
 """Seconds a connection may do nothing."""
 
 _HEAD_LIMIT: Final = 16 * 1024
@@ -100,13 +100,13 @@ class Monitor:
         return 200, CONTENT_TYPE, render(self._readings(), self._shared.read())
 
     def _healthz(self) -> Page:
-        return _verdict(ailments(self._readings(), time.monotonic()))
+        return _verdict(why_unhealthy(self._readings(), time.monotonic()))
 
     def _readyz(self) -> Page:
         shared = self._shared.read()
         answers = shared is not None
         gate = shared.gate if shared else None
-        return _verdict(hindrances(self._readings(), time.monotonic(), gate, redis_answers=answers))
+        return _verdict(why_not_ready(self._readings(), time.monotonic(), gate, redis_answers=answers))
 
     def _readings(self) -> list[Any]:
         return [tally.read() for tally in self._board.tallies]
@@ -117,7 +117,7 @@ def _verdict(troubles: Sequence[str]) -> Page:
 
 
 def _bounded(page: Callable[[], Page]) -> Callable[[], Page]:
-    room = threading.Semaphore(ROOM)
+    room = threading.Semaphore(MOST_PAGES)
 
     def bounded() -> Page:
         if not room.acquire(blocking=False):
@@ -151,7 +151,7 @@ class _Server(ThreadingHTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._changing:
-            if len(self._unread) >= MOST:
+            if len(self._unread) >= MOST_UNREAD:
                 oldest = self._unread.pop(next(iter(self._unread)))
                 with contextlib.suppress(OSError):
                     oldest.shutdown(socket.SHUT_RDWR)
@@ -191,7 +191,7 @@ class _Head:
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
-    timeout = ENOUGH
+    timeout = IDLE_SECONDS
     server_version = "rq-ses"
     sys_version = ""
 

@@ -18,16 +18,13 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import Final, Literal, get_args
 
 from rq_ses.contract import YEARS
+from rq_ses_worker.lifecycle.records import Action, Claim, Settlement, Word
 from rq_ses_worker.ses.outcome import Outcome, Sent, kind_of
 
-if TYPE_CHECKING:
-    from rq_ses_worker.lifecycle.records import Claim, Settlement, Word
-
 Phase = Literal["absent", "starting", "working", "stopping"]
-Action = Literal["sent", "retry", "failed", "back"]
 
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 CODES: Final = 50

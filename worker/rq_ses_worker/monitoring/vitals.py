@@ -1,4 +1,4 @@
-"""Whether worker processes are alive, and whether they are at work: judged from their tallies; pure."""
+"""Whether worker processes are alive (/healthz) and can send (/readyz): pure, from their tallies."""
 
 from __future__ import annotations
 
@@ -7,31 +7,20 @@ from typing import Final
 
 from rq_ses.gate import GateState
 from rq_ses.text.plaintext import one_line
+from rq_ses_worker.account.scope import KEYS_REFUSED
 from rq_ses_worker.monitoring.tally import Reading
 
 STALE: Final = 60.0
 """Seconds without a sign of life after which a process hangs; commands to Redis that time out may take 20."""
 
-KEYS_REFUSED: Final = frozenset(
-    {
-        "CredentialsUnavailable",
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "InvalidAccessKeyId",
-        "InvalidClientTokenId",
-        "InvalidSecurity",
-        "InvalidSignatureException",
-        "MissingAuthenticationToken",
-        "MissingAuthenticationTokenException",
-        "SignatureDoesNotMatch",
-        "UnrecognizedClientException",
-    }
-)
-"""Codes of the answers that blame credentials: a breaker they have opened stays open until somebody acts."""
 
+def why_unhealthy(readings: Sequence[Reading], clock: float) -> list[str]:
+    """Return what is wrong with the processes that should be alive, a line each; nothing if all are well.
 
-def ailments(readings: Sequence[Reading], clock: float) -> list[str]:
-    """Return what is wrong with processes that should be alive; `clock` is time.monotonic() now."""
+    Args:
+        readings: of all worker processes.
+        clock: time.monotonic() now.
+    """
     found = []
     for number, reading in enumerate(readings, 1):
         name = _name(number, len(readings))
@@ -49,11 +38,18 @@ def ailments(readings: Sequence[Reading], clock: float) -> list[str]:
     return found
 
 
-def hindrances(
+def why_not_ready(
     readings: Sequence[Reading], clock: float, gate: GateState | None, *, redis_answers: bool
 ) -> list[str]:
-    """Return why no mail can be sent; nothing if one process at least is at work and may send."""
-    found = ailments(readings, clock)
+    """Return why no mail can be sent, a line each; nothing if one process at least is at work and may send.
+
+    Args:
+        readings: of all worker processes.
+        clock: time.monotonic() now.
+        gate: the account's, if it could be read.
+        redis_answers: whether it could be asked.
+    """
+    found = why_unhealthy(readings, clock)
     if not found and not any(reading.phase == "working" for reading in readings):
         found.append(
             "stopping"
@@ -68,6 +64,7 @@ def hindrances(
 
 
 def _blames_keys(reason: str) -> bool:
+    """Tell whether credentials have opened the breaker: then it stays open until somebody acts."""
     return reason.partition(" ")[0].rstrip(":") in KEYS_REFUSED
 
 

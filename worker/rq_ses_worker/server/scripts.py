@@ -1,33 +1,69 @@
-"""The Lua scripts, each in the room of the Python that runs it: how they are put together and registered."""
+"""The Lua scripts, each in the room of the Python that runs it: put together, registered and called."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final
 
 from redis import Redis
+from redis.exceptions import NoScriptError, RedisError
 
 from rq_ses import contract
-
-SCRATCH: Final = f"{contract.PREFIX}ses:scratch"
-"""A key of no meaning: scripts begin with its deletion, and make there what is then moved as a whole."""
 
 TYPED: Final = "server/typed"
 """Stands in front of scripts whose reads must bear keys of another type."""
 
+Parts = tuple[str, ...]
+"""The files a script is made of, one behind the other; each is named ROOM/NAME, without ".lua"."""
 
-def registered(connection: Redis, scripts: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+
+def registered(connection: Redis, scripts: Mapping[str, Parts]) -> dict[str, Any]:
     """Return scripts by their names, to be called; nothing is asked of the server yet.
 
     Args:
         connection: where they will run.
-        scripts: the parts of each by its name, as `lua` takes them.
+        scripts: the parts of each by its name.
     """
     return {name: connection.register_script(lua(*parts)) for name, parts in scripts.items()}
 
 
 def lua(*parts: str) -> str:
-    """Return the text of some scripts, one behind the other; each is named ROOM/NAME, without ".lua"."""
+    """Return the text of a script: the numbers it shares with Python, and its parts."""
     package = files("rq_ses_worker")
-    return "\n".join(package.joinpath(f"{part}.lua").read_text("utf-8") for part in parts)
+    texts = (package.joinpath(f"{part}.lua").read_text("utf-8") for part in parts)
+    return contract.LUA_CONSTANTS + "\n".join(texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A registered script with its KEYS and ARGV."""
+
+    script: Any
+    keys: Sequence[str]
+    args: Sequence[Any]
+
+    def run(self) -> Any:
+        """Return the script's reply. Raises RedisError."""
+        return self.script(keys=self.keys, args=self.args)
+
+
+def run_together(connection: Any, calls: Sequence[Call]) -> list[Any]:
+    """Make some calls in one round trip; return each one's reply, or the RedisError it ended with.
+
+    Raises:
+        RedisError: the server is away, and which of them have run is unknown.
+    """
+    with connection.pipeline(transaction=False) as pipeline:
+        for call in calls:
+            pipeline.evalsha(call.script.sha, len(call.keys), *call.keys, *call.args)
+        replies: list[Any] = pipeline.execute(raise_on_error=False)
+    for place, call in enumerate(calls):
+        # A server that was restarted has forgotten the scripts.
+        if isinstance(replies[place], NoScriptError):
+            try:
+                replies[place] = call.run()
+            except RedisError as exc:
+                replies[place] = exc
+    return replies

@@ -1,4 +1,4 @@
-"""The AWS keys a request is signed with, and what hands them out."""
+"""The AWS keys a request is signed with: one set of them, a set that may change, and that there is none."""
 
 from __future__ import annotations
 
@@ -82,8 +82,11 @@ class CredentialsUnavailable(RqSesError):
         super().__init__(f"no AWS credentials ({places or 'no place to look at'})")
 
 
-class Source(Protocol):
-    """What hands out valid credentials to any number of threads, as rq_ses_worker.identity does."""
+class RenewableCredentials(Protocol):
+    """Credentials that may change while they are used; threads may share them.
+
+    rq_ses_worker.identity.source.CredentialSource has them from where AWS's SDKs look.
+    """
 
     def current(self) -> Credentials:
         """Return valid credentials, fetched first if need be. Raises CredentialsUnavailable."""
@@ -93,8 +96,8 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """Credentials that don't change, as a source."""
+class StaticCredentials:
+    """Credentials that never change, in the form of those that may."""
 
     credentials: Credentials
 

@@ -21,7 +21,7 @@ _GRAM: Final = 8
 _ROUNDS: Final = 4
 """Times that a text is decoded: an echo may be escaped by each hop it passes."""
 
-_ASIDE: Final = re.compile(
+_IGNORED: Final = re.compile(
     r"[\s+\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff-]+"
 )
 """Left out on both sides of a comparison: lines are wrapped; a + is a blank in forms, a - in base64's other
@@ -67,7 +67,7 @@ class Secrets:
         spans = [span for reading in _readings(text) for span in self._found(reading)]
         if not spans:
             return text
-        return _struck(text, spans)
+        return _with_masks(text, spans)
 
     def _looks_familiar(self, text: str) -> bool:
         places = range(0, len(text) - _GRAM + 1, self._stride)
@@ -138,8 +138,8 @@ class _Reading:
     def plain(self) -> _Reading:
         """Return the reading in the form in which secrets are compared."""
         kept = self
-        if _ASIDE.search(self.text):
-            places = [n for n, char in enumerate(self.text) if not _ASIDE.match(char)]
+        if _IGNORED.search(self.text):
+            places = [n for n, char in enumerate(self.text) if not _IGNORED.match(char)]
             kept = _Reading(
                 "".join([self.text[n] for n in places]),
                 [self.starts[n] for n in places],
@@ -174,7 +174,7 @@ def _meant(found: re.Match[str]) -> str | None:
 
 
 def _plain(text: str) -> str:
-    return _ASIDE.sub("", text).translate(_FOLDED)
+    return _IGNORED.sub("", text).translate(_FOLDED)
 
 
 def _shapes(secret: str) -> Iterator[str]:
@@ -190,7 +190,7 @@ def _shapes(secret: str) -> Iterator[str]:
         yield base64.b64encode(b"\0" * before + data).decode()[shared : size * 8 // 6]
 
 
-def _struck(text: str, spans: list[tuple[int, int]]) -> str:
+def _with_masks(text: str, spans: list[tuple[int, int]]) -> str:
     pieces: list[str] = []
     at = 0
     for start, end in sorted(spans):

@@ -21,8 +21,8 @@ from typing import Final, TypeAlias
 from rq_ses.hints import hint_for
 from rq_ses.text.plaintext import one_line
 from rq_ses_worker.ses.answer import Answer, lower_names, read
-from rq_ses_worker.ses.httpdate import parse_http_date
 from rq_ses_worker.ses.redaction import redact
+from rq_ses_worker.ses.wire.httpdate import parse_http_date
 
 SUMMARY_LIMIT: Final = 500
 RETRY_AFTER_LIMIT: Final = 86_400.0
@@ -44,10 +44,20 @@ _THROTTLING_CODES: Final = frozenset(
         "TooManyRequestsException",
     }
 )
+"""What AWS's SDKs take for throttling, as far as it isn't of other services alone.
+
+https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
+"""
+
 _TRANSIENT_STATUSES: Final = frozenset({408, 421, 425})
+"""The request came too slowly, to the wrong server (RFC 9110, 15.5.9 and 15.5.20) or too early (RFC 8470)."""
+
 _TRANSIENT_CODES: Final = frozenset({"RequestAbortedException", "RequestTimeout", "RequestTimeoutException"})
 _REFUSED_5XX: Final = frozenset({501, 503, 505, 508, 511, 521, 523, 525, 526, 529})
-"""Answers of a server that didn't take the request on; after any other 5xx SES may have accepted it."""
+"""Answers of a server that didn't take the request on; after any other 5xx SES may have accepted it.
+
+Some are in no RFC: 521 to 526 are Cloudflare's, for an origin that it can't reach; 529 is "overloaded".
+"""
 
 _FORWARDED: Final = re.compile(
     r"disconnect/reset before headers"
@@ -58,6 +68,7 @@ _FORWARDED: Final = re.compile(
 """What Envoy and Varnish write into a 503 when they lost SES behind the request, and not before it."""
 
 _SKEW_CODES: Final = frozenset({"RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed"})
+"""What AWS's SDKs take for clock skew and what is nothing else; the other codes need the text, too."""
 _SKEW_TEXT: Final = re.compile(
     r"signature (?:has )?expired|signature not yet current"
     r"|difference between the request time and the (?:current|server'?s?) time",

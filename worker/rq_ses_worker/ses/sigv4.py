@@ -58,11 +58,11 @@ def sign(
     request = canonical_request(method, uri, query, canonical_headers(to_sign), names, payload_hash)
     scope = credential_scope(amz_date[:8], region, service)
     key = signing_key(credentials.secret_access_key, amz_date[:8], region, service)
-    proof = signature(key, string_to_sign(amz_date, scope, request))
+    hex_signature = signature(key, string_to_sign(amz_date, scope, request))
     added = {"X-Amz-Date": amz_date}
     if credentials.session_token is not None:
         added["X-Amz-Security-Token"] = credentials.session_token
-    added["Authorization"] = authorization(credentials.access_key_id, scope, names, proof)
+    added["Authorization"] = authorization(credentials.access_key_id, scope, names, hex_signature)
     return added
 
 
@@ -139,9 +139,10 @@ def signature(key: bytes, to_sign: str) -> str:
     return hmac.digest(key, to_sign.encode(), "sha256").hex()
 
 
-def authorization(access_key_id: str, scope: str, header_names: str, proof: str) -> str:
+def authorization(access_key_id: str, scope: str, header_names: str, hex_signature: str) -> str:
     """Return the value of the Authorization header."""
-    return f"{ALGORITHM} Credential={access_key_id}/{scope}, SignedHeaders={header_names}, Signature={proof}"
+    credential = f"{access_key_id}/{scope}"
+    return f"{ALGORITHM} Credential={credential}, SignedHeaders={header_names}, Signature={hex_signature}"
 
 
 @lru_cache(maxsize=64)

@@ -69,10 +69,10 @@ class EndpointSettings(Settings):
     @field_validator("base_url")
     @classmethod
     def _check_base_url(cls, url: str | None, info: ValidationInfo) -> str | None:
-        from rq_ses_worker.ses.endpoint import endpoint_url
+        from rq_ses_worker.ses.endpoint import Endpoint
 
         if url is not None:
-            endpoint_url(_ANY_REGION, url, **_switches(info))
+            Endpoint(_ANY_REGION, url, **_switches(info))
         return url
 
     @field_validator("aws_endpoint_url")
@@ -87,12 +87,12 @@ class EndpointSettings(Settings):
     @field_validator("aws_region")
     @classmethod
     def _check_region(cls, region: str, info: ValidationInfo) -> str:
-        from rq_ses_worker.ses.endpoint import check_region, endpoint_url
+        from rq_ses_worker.ses.endpoint import Endpoint, check_region
 
         check_region(region)
         # With an address of its own any region may be signed; with a wrong one, that is what is told.
         if info.data.get("base_url", "") is None and info.data.get("aws_endpoint_url", "") is None:
-            endpoint_url(region, **_switches(info))
+            Endpoint(region, **_switches(info))
         return region
 
     @property

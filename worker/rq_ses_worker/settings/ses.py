@@ -11,7 +11,7 @@ from pydantic import AfterValidator
 from rq_ses.settings.setting import Count, Real, setting
 from rq_ses_worker.identity.endpoints import configured_endpoint
 from rq_ses_worker.ses.credentials import Credentials
-from rq_ses_worker.ses.wire.deadline import MIN_UPLOAD_RATE, SLOWEST_UPLOAD
+from rq_ses_worker.ses.wire.deadline import MIN_UPLOAD_RATE, SLOWEST_UPLOAD, Timeout
 from rq_ses_worker.settings import values
 from rq_ses_worker.settings.endpoint import EndpointSettings
 from rq_ses_worker.settings.key import KeySettings
@@ -19,6 +19,8 @@ from rq_ses_worker.settings.key import KeySettings
 if TYPE_CHECKING:
     from rq_ses_worker.identity.source import CredentialSource
     from rq_ses_worker.ses.client import SesClient
+    from rq_ses_worker.ses.endpoint import Endpoint
+    from rq_ses_worker.ses.wire.route import Route
 
 
 class SesSettings(KeySettings, EndpointSettings):
@@ -71,14 +73,10 @@ class SesSettings(KeySettings, EndpointSettings):
         environment = dict(os.environ)
         sts = partial(
             sts_of,
-            self.aws_region,
+            self._ses(),
             configured_endpoint("sts", self.aws_profile, environment),
-            use_fips=self.use_fips,
-            use_dualstack=self.use_dualstack,
-            allow_http=self.allow_http,
-            timeout=self.timeout,
-            proxy=self.proxy,
-            ca_bundle=self.ca_bundle,
+            self._route(),
+            self.timeout,
         )
         return CredentialSource(Chain(environment, self.aws_profile, sts, self.ca_bundle).find)
 
@@ -88,15 +86,19 @@ class SesSettings(KeySettings, EndpointSettings):
 
         return SesClient(
             credentials or self.credentials(),
-            self.aws_region,
-            self.endpoint,
-            self.timeout,
-            proxy=self.proxy,
-            ca_bundle=self.ca_bundle,
-            allow_http=self.allow_http,
-            use_fips=self.use_fips,
-            use_dualstack=self.use_dualstack,
+            self._ses(),
+            self._route(),
+            Timeout(self.timeout, self.min_upload_rate),
             # One more than threads that send: another asks for the account's limits.
             pool_size=self.concurrency + 1,
-            min_upload_rate=self.min_upload_rate,
         )
+
+    def _ses(self) -> Endpoint:
+        from rq_ses_worker.ses.endpoint import Endpoint
+
+        return Endpoint(self.aws_region, self.endpoint, self.allow_http, self.use_fips, self.use_dualstack)
+
+    def _route(self) -> Route:
+        from rq_ses_worker.ses.wire.route import Route
+
+        return Route(self.proxy, self.ca_bundle)

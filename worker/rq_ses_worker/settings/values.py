@@ -45,7 +45,7 @@ def token(value: SecretStr | None) -> SecretStr | None:
 
 def proxy(url: str) -> str:
     """Return a proxy's URL. Raises ValueError."""
-    from rq_ses_worker.ses.wire.transport import Proxy
+    from rq_ses_worker.ses.wire.route import Proxy
 
     Proxy(url)
     return url
@@ -53,7 +53,7 @@ def proxy(url: str) -> str:
 
 def ca_bundle(path: str) -> str:
     """Return the path of certificates that can be read. Raises ValueError."""
-    from rq_ses_worker.ses.wire.transport import tls_context
+    from rq_ses_worker.ses.wire.route import tls_context
 
     tls_context(path)
     return path

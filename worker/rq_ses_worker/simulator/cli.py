@@ -8,34 +8,26 @@ import importlib.util
 import os
 import signal
 import time
-from typing import Any, Final, get_args
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 import click
 from click.core import ParameterSource
 
 from rq_ses.text.plaintext import one_line
-from rq_ses_worker.simulator.access import host_name, is_loopback
-from rq_ses_worker.simulator.mailbox.inbox import Request
-from rq_ses_worker.simulator.options import (
-    DEFAULT_ACCESS_KEY_ID,
-    DEFAULT_CREDENTIAL,
-    DEFAULT_KEEP,
-    DEFAULT_REGION,
-    DEFAULT_SECRET_ACCESS_KEY,
-    DEFAULT_SKEW,
-    Credential,
-    ErrorShape,
-    Options,
-)
+from rq_ses_worker.simulator.options import DEFAULT_CREDENTIAL, Credential, Options
+from rq_ses_worker.simulator.records.inbox import Request
 from rq_ses_worker.simulator.service import Service
+from rq_ses_worker.simulator.settings import AWS, PREFIX, SETTINGS, Setting
+from rq_ses_worker.simulator.web.access import host_name, is_loopback
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 EXIT_OK: Final = 0
 EXIT_USAGE: Final = 2
 EXIT_CANNOT_LISTEN: Final = 3
 EXIT_EXTRA_MISSING: Final = 4
 
-_PREFIX: Final = "RQ_SES_SIMULATOR_"
-_AWS: Final = "AWS_"
 _OPTION: Final = "an option"
 _LINE_LIMIT: Final = 400
 
@@ -78,155 +70,42 @@ had, or an RQ_SES_ variable is no setting, 4 aiohttp isn't installed.
 """
 
 
+def _with_options(command: _Command) -> _Command:
+    """Give a command an option for each setting."""
+    for setting in reversed(SETTINGS):
+        command = click.option(
+            setting.option,
+            type=_type(setting),
+            is_flag=setting.kind is bool,
+            multiple=setting.repeatable,
+            default=None if setting.repeatable else setting.default,
+            show_default=setting.default is not None and setting.kind is not bool and not setting.repeatable,
+            metavar=setting.metavar,
+            envvar=list(setting.variables),
+            show_envvar=True,
+            help=setting.help,
+        )(command)
+    return command
+
+
+def _type(setting: Setting) -> Any:
+    if setting.choices:
+        return click.Choice(setting.choices)
+    if setting.least is not None:
+        kind = click.IntRange if setting.kind is int else click.FloatRange
+        return kind(setting.least, setting.most)
+    return setting.kind
+
+
 @click.command(epilog=_EPILOG)
-@click.option(
-    "--host",
-    default="127.0.0.1",
-    show_default=True,
-    envvar=f"{_PREFIX}HOST",
-    show_envvar=True,
-    help="Address to listen on, e.g. --host ::1. Beyond loopback, anybody who reaches it can use it.",
-)
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=4579,
-    show_default=True,
-    envvar=f"{_PREFIX}PORT",
-    show_envvar=True,
-    help="Port; 0 takes any free one and prints it, e.g. --port 0.",
-)
-@click.option(
-    "--allow-host",
-    "allow_hosts",
-    multiple=True,
-    metavar="NAME",
-    envvar=f"{_PREFIX}ALLOW_HOST",
-    show_envvar=True,
-    help="Serve the page and the records to other machines, too, under this name or a loopback name, "
-    "repeatable (in the environment: separated by spaces), e.g. --host 0.0.0.0 --allow-host simulator. "
-    "Whoever reaches the port can then read the mails.",
-)
-@click.option(
-    "--access-key-id",
-    metavar="ID",
-    envvar=[f"{_PREFIX}ACCESS_KEY_ID", "AWS_ACCESS_KEY_ID"],
-    show_envvar=True,
-    help=f"Access key it knows, e.g. --access-key-id AKIDTEST.  [default: {DEFAULT_ACCESS_KEY_ID}]",
-)
-@click.option(
-    "--secret-access-key",
-    metavar="SECRET",
-    envvar=[f"{_PREFIX}SECRET_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY"],
-    show_envvar=True,
-    help="The key's secret, better from the environment, e.g. AWS_SECRET_ACCESS_KEY=test rq-ses simulator."
-    f"  [default: {DEFAULT_SECRET_ACCESS_KEY}]",
-)
-@click.option(
-    "--session-token",
-    metavar="TOKEN",
-    envvar=[f"{_PREFIX}SESSION_TOKEN", "AWS_SESSION_TOKEN"],
-    show_envvar=True,
-    help="Token that must come with the key, e.g. AWS_SESSION_TOKEN=token rq-ses simulator.  [default: none]",
-)
-@click.option(
-    "--region",
-    default=DEFAULT_REGION,
-    show_default=True,
-    envvar=[f"{_PREFIX}REGION", "AWS_REGION", "AWS_DEFAULT_REGION"],
-    show_envvar=True,
-    help="Region that requests must be signed for, e.g. --region eu-west-1.",
-)
-@click.option(
-    "--skew",
-    type=click.FloatRange(0),
-    metavar="SECONDS",
-    default=DEFAULT_SKEW,
-    show_default=True,
-    envvar=f"{_PREFIX}SKEW",
-    show_envvar=True,
-    help="How far the time of a signature may be off, e.g. --skew 900.",
-)
-@click.option(
-    "--clock-offset",
-    type=float,
-    metavar="SECONDS",
-    default=0.0,
-    show_default=True,
-    envvar=f"{_PREFIX}CLOCK_OFFSET",
-    show_envvar=True,
-    help="Let its clock be ahead (or behind, below 0), e.g. --clock-offset 3600.",
-)
-@click.option(
-    "--error-shape",
-    type=click.Choice(get_args(ErrorShape)),
-    default="alternate",
-    show_default=True,
-    envvar=f"{_PREFIX}ERROR_SHAPE",
-    show_envvar=True,
-    help="Where an error's name stands: in x-amzn-ErrorType, in the body, or by turns, "
-    "e.g. --error-shape header.",
-)
-@click.option(
-    "--sandbox",
-    is_flag=True,
-    envvar=f"{_PREFIX}SANDBOX",
-    show_envvar=True,
-    help="Refuse senders and recipients that aren't verified, e.g. --sandbox --verified example.com.",
-)
-@click.option(
-    "--verified",
-    multiple=True,
-    metavar="IDENTITY",
-    envvar=f"{_PREFIX}VERIFIED",
-    show_envvar=True,
-    help="Verified address or domain with its subdomains, repeatable (in the environment: separated by "
-    "spaces), e.g. --verified example.com. Without --sandbox only senders are checked.",
-)
-@click.option(
-    "--rate",
-    type=click.FloatRange(0),
-    metavar="N",
-    default=0.0,
-    show_default=True,
-    envvar=f"{_PREFIX}RATE",
-    show_envvar=True,
-    help="Recipients a second it accepts, 0 for all, e.g. --rate 14.",
-)
-@click.option(
-    "--quota",
-    type=click.IntRange(0),
-    metavar="N",
-    default=0,
-    show_default=True,
-    envvar=f"{_PREFIX}QUOTA",
-    show_envvar=True,
-    help="Recipients it accepts in 24 hours, 0 for all, e.g. --quota 200.",
-)
-@click.option(
-    "--keep",
-    type=click.IntRange(1),
-    metavar="N",
-    default=DEFAULT_KEEP,
-    show_default=True,
-    envvar=f"{_PREFIX}KEEP",
-    show_envvar=True,
-    help="Requests and mails it remembers, e.g. --keep 100000.",
-)
-@click.option(
-    "--log",
-    is_flag=True,
-    envvar=f"{_PREFIX}LOG",
-    show_envvar=True,
-    help="One line on stderr for each request, e.g. --log 2>requests.log.",
-)
+@_with_options
 @click.pass_context
 def simulator(
     ctx: click.Context,
     /,
     host: str,
     port: int,
-    allow_hosts: tuple[str, ...],
+    allow_host: tuple[str, ...],
     access_key_id: str | None,
     secret_access_key: str | None,
     session_token: str | None,
@@ -243,7 +122,7 @@ def simulator(
     credential = _credential(ctx, access_key_id, secret_access_key, session_token)
     try:
         options = Options(credentials=(credential,), **account)
-        allowed = [host_name(name) for name in allow_hosts]
+        allowed = [host_name(name) for name in allow_host]
     except ValueError as exc:
         raise click.UsageError(str(exc)) from exc
     if importlib.util.find_spec("aiohttp") is None:
@@ -269,7 +148,7 @@ def _credential(ctx: click.Context, key: str | None, secret: str | None, token: 
         _place(ctx, name) for name in ("access_key_id", "secret_access_key", "session_token")
     )
     if key is None and secret is None:
-        if token and of_token != _AWS:
+        if token and of_token != AWS:
             raise click.UsageError("--session-token needs --access-key-id and --secret-access-key: give all")
         # A token left in the environment without its key pair belongs to something else.
         return DEFAULT_CREDENTIAL
@@ -287,11 +166,11 @@ def _place(ctx: click.Context, name: str) -> str:
     """Return what gives an option: the command line, or the beginning of a variable."""
     if ctx.get_parameter_source(name) != ParameterSource.ENVIRONMENT:
         return _OPTION
-    return _PREFIX if os.environ.get(f"{_PREFIX}{name.upper()}") else _AWS
+    return PREFIX if os.environ.get(f"{PREFIX}{name.upper()}") else AWS
 
 
 async def _serve(service: Service, host: str, port: int, allowed: list[str]) -> None:
-    from rq_ses_worker.simulator.server import Listener  # aiohttp is an extra
+    from rq_ses_worker.simulator.listener import Listener  # aiohttp is an extra
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

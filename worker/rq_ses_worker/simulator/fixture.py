@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Final
 
-from rq_ses_worker.simulator.mailbox.inbox import Mail, Request
-from rq_ses_worker.simulator.mailbox.letter import Letter
 from rq_ses_worker.simulator.options import Credential
+from rq_ses_worker.simulator.records.inbox import Mail, Request
+from rq_ses_worker.simulator.records.parsed import ParsedMail
 from rq_ses_worker.simulator.server import SimulatorServer
 
 _PAUSE: Final = 0.005
@@ -18,7 +18,7 @@ _DELIVERY: Final = "rq_ses_worker.engine.burst"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReceivedMail(Letter):
+class ReceivedMail(ParsedMail):
     """An accepted mail; `recipients` are bare addresses, `events` what AWS's simulator addresses do."""
 
     message_id: str
@@ -91,7 +91,7 @@ class SesSimulator:
         return self.mails
 
     def fail(self, address: str, *steps: str | int) -> None:
-        """Let the next attempts to send to `address` live through `steps`, such as "429x2", 503 or "reject".
+        """Give the next attempts to send to `address` one of `steps` each, such as "429x2", 503 or "reject".
 
         Raises ValueError when it is no address, or a step is none.
         """
@@ -131,9 +131,9 @@ class SesSimulator:
 
 
 def _received(mail: Mail) -> ReceivedMail:
-    letter = mail.letter
+    parsed = mail.parsed
     return ReceivedMail(
-        **{name: getattr(letter, name) for name in Letter.__dataclass_fields__},
+        **{name: getattr(parsed, name) for name in ParsedMail.__dataclass_fields__},
         message_id=mail.message_id,
         at=mail.at,
         recipients=mail.recipients,

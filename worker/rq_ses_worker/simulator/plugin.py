@@ -32,12 +32,13 @@ def ses_simulator_options() -> dict[str, Any]:
 def _ses_simulator_session(ses_simulator_options: dict[str, Any]) -> Iterator[SesSimulator]:
     _need("aiohttp", "ses_simulator")
     from rq_ses_worker.simulator.fixture import SesSimulator
-    from rq_ses_worker.simulator.options import DEFAULT_CREDENTIAL, DEFAULT_REGION
+    from rq_ses_worker.simulator.options import DEFAULT_CREDENTIAL
     from rq_ses_worker.simulator.server import SimulatorServer
+    from rq_ses_worker.simulator.settings import REGION
 
     options = dict(ses_simulator_options)
     credential = options.setdefault("credentials", (DEFAULT_CREDENTIAL,))[0]
-    region = options.setdefault("region", DEFAULT_REGION)
+    region = options.setdefault("region", REGION.default)
     with SimulatorServer(**options) as server:
         yield SesSimulator(server, credential, region)
 

@@ -17,8 +17,8 @@ from rq_ses.cli.terminal.output import broken, echo, leave
 from rq_ses.contract import ON_UNKNOWN, PRIORITIES, YEARS, OnUnknown, Priority
 from rq_ses.errors import DurabilityUnconfirmed, IdempotencyConflict
 from rq_ses.message.message import MAX_BYTES, Attachment, Message, explain
+from rq_ses.outbox.call import ON_CONFLICT, OnConflict
 from rq_ses.outbox.outbox import Outbox
-from rq_ses.outbox.results import ON_CONFLICT, OnConflict
 from rq_ses.outbox.submission import Submission, is_unicode
 from rq_ses.receipt import Receipt
 from rq_ses.settings.producer import ProducerSettings

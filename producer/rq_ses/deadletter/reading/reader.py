@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib.resources import files
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
@@ -14,31 +13,29 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from rq_ses import contract
+from rq_ses.deadletter.reading.deadletter import DeadLetter, Entry, entries, read_letter
 from rq_ses.deadletter.reading.filter import Filter
-from rq_ses.deadletter.reading.letter import DeadLetter, Entry, entries, read_letter
 from rq_ses.deadletter.reading.payload import Payload, Unreadable, is_ours, read_payload
 from rq_ses.outbox.batching import batches
 from rq_ses.server.jobdata import DATA_LIMIT
+from rq_ses.server.script import registered
 from rq_ses.server.serverclock import server_time
+from rq_ses.states import FAILED
 
 PAGE: Final = 500
 PAGE_BYTES: Final = 4 * 1024 * 1024
 DATA_BYTES: Final = 8 * 1024 * 1024
 """Bytes of payloads that are fetched together; a larger one has a fetch of its own."""
 
-RESENT_FIELD: Final = "rq_ses_resent_at"
-"""Field of the job's hash: when it was resent last (epoch seconds of the server)."""
-
-
 DATA_ALONG: Final = 65_536
 """Bytes of a payload that comes with the rest of its mail; larger ones are fetched by themselves."""
 
-RESULTS_PREFIX: Final = f"{contract.PREFIX}results:"
-
-_Found = tuple[DeadLetter, bytes]
+_FAILED: Final = FAILED.encode()
 
 
-class _Sized(NamedTuple):
+class _Found(NamedTuple):
+    """A dead letter, and its job's data if that came along."""
+
     letter: DeadLetter
     data: bytes
 
@@ -70,9 +67,7 @@ class Reader:
     def __init__(self, connection: Redis, queues: Sequence[str]) -> None:
         self._connection: Any = connection
         self._queues = tuple(queues)
-        self._script = connection.register_script(
-            files("rq_ses.deadletter.reading").joinpath("read.lua").read_text("utf-8")
-        )
+        self._script = registered(connection, "deadletter/reading/read")
 
     def letters(
         self,
@@ -98,19 +93,9 @@ class Reader:
         need = payloads or wanted.needs_payload
         fits = matcher.fits_payload if wanted.needs_payload else None
         for queue, page in self._pages(wanted, along=DATA_ALONG if need or checked else 0):
-            found = []
-            for entry in page:
-                if not entry.score and wanted.ids is not None:
-                    continue
-                if entry.status != b"failed":
-                    passed.gone += 1
-                    continue
-                if since and _seconds(entry.resent_at) >= since:
-                    passed.again += 1
-                    continue
-                letter = read_letter(entry, queue)
-                if matcher.fits_failure(letter):
-                    found.append((letter, entry.data))
+            failed = _failed(page, passed, named=wanted.ids is not None, since=since)
+            read = [_Found(read_letter(entry, queue), entry.data) for entry in failed]
+            found = [one for one in read if matcher.fits_failure(one.letter)]
             if need:
                 yield from self._with_payload(found, passed, fits)
             elif checked:
@@ -120,7 +105,7 @@ class Reader:
 
     def _plausible(self, found: list[_Found], passed: Passed) -> Iterator[DeadLetter]:
         """Yield letters in order; those whose report doesn't show that they are mails are looked at."""
-        doubtful = [one for one in found if not one[0].reported or one[0].code == "JobRefused"]
+        doubtful = [one for one in found if not one.letter.reported or one.letter.code == "JobRefused"]
         ours = {letter.job_id for letter, _ in self._looked_at(doubtful, passed)}
         doubted = {letter.job_id for letter, _ in doubtful}
         yield from (one for one, _ in found if one.job_id in ours or one.job_id not in doubted)
@@ -141,7 +126,7 @@ class Reader:
 
     def _looked_at(self, found: list[_Found], passed: Passed) -> Iterator[_Found]:
         """Yield those that are mails of ours, each with its data."""
-        for batch in batches(map(_Sized._make, found), most=PAGE, most_bytes=DATA_BYTES):
+        for batch in batches(found, most=PAGE, most_bytes=DATA_BYTES):
             # What is larger than any mail isn't even fetched.
             wanted = [one.letter for one in batch if not one.data and one.letter.size <= DATA_LIMIT]
             fetched = iter(self._fetched(wanted))
@@ -153,7 +138,7 @@ class Reader:
                 if known is None:
                     passed.gone += 1
                 elif is_ours(known):
-                    yield letter, known
+                    yield _Found(letter, known)
                 else:
                     passed.foreign += 1
 
@@ -172,7 +157,7 @@ class Reader:
 
     def _pages(self, wanted: Filter, *, along: int) -> Iterator[tuple[str, list[Entry]]]:
         for queue in self._queues:
-            key = contract.registry_key("failed", queue)
+            key = contract.registry_key(FAILED, queue)
             if wanted.ids is not None:
                 pages = self._named(key, iter(dict.fromkeys(wanted.ids)), along)
             else:
@@ -202,8 +187,29 @@ class Reader:
             score, job_id = page[-1].score, page[-1].job_id
 
     def _read(self, key: str, along: int, *where: str | bytes) -> list[Entry]:
-        args = [contract.JOB_PREFIX, RESENT_FIELD, PAGE_BYTES, PAGE, along, RESULTS_PREFIX, *where]
+        args = [
+            contract.JOB_PREFIX,
+            contract.RESENT_FIELD,
+            PAGE_BYTES,
+            PAGE,
+            along,
+            contract.RESULTS_PREFIX,
+            *where,
+        ]
         return list(entries(self._script(keys=[key], args=args)))
+
+
+def _failed(page: list[Entry], passed: Passed, *, named: bool, since: float) -> Iterator[Entry]:
+    """Yield the entries of a page that are failed jobs; `named`: by their ids, and not by the registry."""
+    for entry in page:
+        if not entry.score and named:
+            continue
+        if entry.status != _FAILED:
+            passed.gone += 1
+        elif since and _seconds(entry.resent_at) >= since:
+            passed.again += 1
+        else:
+            yield entry
 
 
 def _ahead(pages: Iterator[list[Entry]]) -> Iterator[list[Entry]]:

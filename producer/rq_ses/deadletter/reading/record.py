@@ -15,10 +15,11 @@ from rq.utils import utcformat
 
 from rq_ses import contract
 from rq_ses.contract import YEARS, OnUnknown
-from rq_ses.deadletter.reading.letter import DeadLetter, error_text, fresh_meta
+from rq_ses.deadletter.reading.deadletter import DeadLetter, error_text, fresh_meta
 from rq_ses.deadletter.reading.payload import Payload, Unreadable
 from rq_ses.deadletter.reading.reader import job_key
 from rq_ses.message.message import Message, explain
+from rq_ses.states import FAILED, QUEUED
 from rq_ses.text.plaintext import one_line
 
 _META_LIMIT: Final = 65_536
@@ -113,16 +114,7 @@ def record(connection: Any, letter: DeadLetter, payload: Payload) -> dict[str, A
 
 def read_record(line: bytes, *, resend: bool, include_unknown: bool) -> Row:
     """Return what restore.lua writes of a line. Raises ValueError."""
-    try:
-        found = json.loads(line)
-        stored = _Record.model_validate(found)
-    except ValidationError as exc:
-        # Outside of the chain: it holds the line.
-        raise ValueError("; ".join(explain(exc))) from None
-    except (ValueError, RecursionError):
-        raise ValueError(
-            "not JSON, or nested too deep: give a file that `rq-ses failed --export` wrote"
-        ) from None
+    stored = _stored(line)
     held = resend and stored.unknown and not include_unknown
     queued = resend and not held
     payload, message, problem = _payload(stored)
@@ -138,7 +130,7 @@ def read_record(line: bytes, *, resend: bool, include_unknown: bool) -> Row:
         held,
         (
             stored.job_id,
-            "queued" if queued else "failed",
+            QUEUED if queued else FAILED,
             contract.encode_job(payload, options),
             contract.description(recipients, message.subject if message else "(not a valid message)"),
             _date(stored.created_at) or now,
@@ -155,6 +147,19 @@ def read_record(line: bytes, *, resend: bool, include_unknown: bool) -> Row:
             max(1, len(recipients)),
         ),
     )
+
+
+def _stored(line: bytes) -> _Record:
+    """Return a line as it was exported. Raises ValueError."""
+    try:
+        return _Record.model_validate(json.loads(line))
+    except ValidationError as exc:
+        # Outside of the chain: it holds the line.
+        raise ValueError("; ".join(explain(exc))) from None
+    except (ValueError, RecursionError):
+        raise ValueError(
+            "not JSON, or nested too deep: give a file that `rq-ses failed --export` wrote"
+        ) from None
 
 
 def _payload(stored: _Record) -> tuple[bytes, Message | None, str]:

@@ -1,5 +1,6 @@
 -- rights: tell what the user of this connection may not do; nothing is called.
 --
+-- KEYS  none
 -- ARGV  1 JSON list of commands, each a list of its words
 -- Reply the numbers (from 1) of those that are refused, or that the server doesn't know; nothing before Redis 7
 

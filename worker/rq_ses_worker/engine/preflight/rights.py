@@ -14,10 +14,12 @@ from typing import Any, Final
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from rq_ses import contract
+from rq_ses import contract, states
 from rq_ses.server.refusal import is_denied
-from rq_ses_worker.lifecycle.transitions import SCRIPTS
-from rq_ses_worker.server.scripts import SCRATCH, lua
+from rq_ses_worker.account import gate
+from rq_ses_worker.audit import sweep
+from rq_ses_worker.lifecycle import transitions
+from rq_ses_worker.server.scripts import lua
 
 _CALL: Final = re.compile(r"\b(?:redis\.p?call|typed)\('([A-Z]+)'")
 
@@ -26,7 +28,7 @@ _BESIDE: Final = frozenset(
 )
 """Called without a script: by RQ to register a worker, and by ours."""
 
-_KEY: Final = SCRATCH
+_KEY: Final = contract.SCRATCH_KEY
 _CHANNEL: Final = contract.wake_channel(contract.DEFAULT_QUEUE)
 COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "COPY": (_KEY, _KEY),
@@ -86,7 +88,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
 }
 """What producers, workers, their scripts and RQ call, each with arguments for a dry run."""
 
-_REGISTRIES: Final = ("wip", "scheduled", "finished", "failed", "canceled")
+_REGISTRIES: Final = (states.WIP, states.SCHEDULED, *states.SETTLED)
 _OTHERS: Final = ("job", "execution", "executions", "results", "queue", "worker", "workers", "ses")
 """First parts of all keys' names, behind RQ's prefix."""
 
@@ -124,7 +126,8 @@ class Missing:
 
 def needed_commands() -> tuple[str, ...]:
     """Return the names of all commands a worker calls, in its scripts and beside them."""
-    scripts = "".join(lua(*parts) for parts in (*SCRIPTS.values(), ("lifecycle/sweep",)))
+    parts = (*transitions.SCRIPTS.values(), *gate.SCRIPTS.values(), sweep.SCRIPT)
+    scripts = "".join(lua(*script) for script in parts)
     return tuple(sorted(_BESIDE | set(_CALL.findall(scripts))))
 
 

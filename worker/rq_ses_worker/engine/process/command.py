@@ -20,11 +20,11 @@ from rq_ses.cli.terminal.options import setting_options
 from rq_ses.contract import PRIORITIES, Priority
 from rq_ses.errors import SettingsError
 from rq_ses.status import unserved
-from rq_ses_worker.engine.preflight.preflight import Mode, ServerUnfit, preflight
+from rq_ses_worker.engine.preflight.server import Mode, ServerUnfit, preflight
 from rq_ses_worker.engine.process.drained import tell_burst
 from rq_ses_worker.engine.process.supervisor import Supervisor
-from rq_ses_worker.engine.threads.parts import PartDied
-from rq_ses_worker.engine.worker import MailWorker
+from rq_ses_worker.engine.threads.vital import PartDied
+from rq_ses_worker.engine.worker import Capacity, MailWorker, Sending
 from rq_ses_worker.identity.source import CredentialSource
 from rq_ses_worker.logging import events, rendering
 from rq_ses_worker.monitoring.listening import read_listening
@@ -225,12 +225,9 @@ def build_worker(
     queues = contract.queue_names(settings.queue, priorities)
     return MailWorker(
         queues,
-        connection=connect(settings.redis_url),
-        client=settings.client(credentials),
-        policy=settings.policy(),
-        concurrency=settings.concurrency,
-        lease=settings.lease,
-        gate=settings.gate(),
+        connect(settings.redis_url),
+        Sending(settings.client(credentials), settings.policy(), settings.gate()),
+        Capacity(settings.concurrency, settings.lease),
         name=name,
         check=partial(_first_look, mode=settings.preflight, queues=queues, told=set()),
         tally=tally,

@@ -1,1 +1,1 @@
-"""HTTP/1.1 over kept-alive connections, with deadlines; nothing here knows SES."""
+"""HTTP/1.1 over kept-alive connections, with deadlines; no code here knows SES."""

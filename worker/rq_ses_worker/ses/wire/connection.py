@@ -20,13 +20,11 @@ from urllib3 import HTTPHeaderDict, HTTPResponse
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
 
-from rq_ses_worker.ses.wire.deadline import EXCHANGE, Phase, connect
+from rq_ses_worker.ses.wire.deadline import EXCHANGE, ONE_PIECE, Phase, connect
 
 _IDLE_LIMIT: Final = 45.0
 """Seconds after which an unused connection is replaced: gateways forget idle ones without telling."""
 
-ONE_PIECE: Final = 65_536
-"""Bytes of a request that are sent in one piece with its head."""
 _ONE_READ: Final = 1_024
 """Bytes; SES's answers are under 500. A thread that waits holds so much, and larger buffers add up."""
 _PLAIN: Final = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9])(?: [^\r\n]*)?\r\n")
@@ -39,7 +37,7 @@ _INTERIM_LIMIT: Final = 262_144
 """Bytes of interim answers that are read before the final one."""
 _BROKEN_OFF: Final = frozenset({408, 413})
 """Answers after which a server may close without saying so, for it broke the request off (RFC 9110, sections
-15.5.9 and 15.5.14): a further request would go into the void, and its mail would be in doubt."""
+15.5.9 and 15.5.14): a further request might be lost, and nobody could say whether it was."""
 _LEAVE_TO_LIBRARY: Final = frozenset({"transfer-encoding", "content-encoding", "connection"})
 
 

@@ -7,16 +7,19 @@ time. Where the exchange stands is kept for the thread that runs it, since urlli
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final
+from functools import wraps
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 MIN_UPLOAD_RATE: Final = 250_000
 """Bytes a second: 16 threads that each send a large mail share a line of 32 Mbit/s."""
@@ -24,9 +27,38 @@ MIN_UPLOAD_RATE: Final = 250_000
 SLOWEST_UPLOAD: Final = 50_000
 """Bytes a second below which no worker is set: its largest mails would outlive contract.JOB_TIMEOUT."""
 
+ONE_PIECE: Final = 65_536
+"""Bytes of a request that are sent in one piece with its head, and that have no time of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeout:
+    """How long one whole exchange may take.
+
+    Raises ValueError if a number is not finite and above 0.
+    """
+
+    seconds: float = 5.0
+    """From the look-up of the name to the answer's last byte."""
+    min_upload_rate: float = MIN_UPLOAD_RATE
+    """Bytes a second: a request of more than 64 KiB has, once it is connected, so much more time as it takes
+    at this rate."""
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.seconds) and self.seconds > 0):
+            raise ValueError(f"timeout {self.seconds!r} is not a time: use seconds above 0")
+        if not (math.isfinite(self.min_upload_rate) and self.min_upload_rate > 0):
+            raise ValueError(
+                f"min_upload_rate {self.min_upload_rate!r} is not a rate: use bytes a second above 0"
+            )
+
+    def upload(self, size: int) -> float:
+        """Return the seconds that a request of `size` bytes has more than others."""
+        return size / self.min_upload_rate if size > ONE_PIECE else 0.0
+
 
 class Phase(Enum):
-    """How far an exchange has come, which decides whether SES can have the mail."""
+    """How far an exchange has come, which decides whether the server can have the whole request."""
 
     IDLE = "nothing was done on the network"
     CONNECTING = "no byte of the request has left"
@@ -85,43 +117,39 @@ class Exchange(threading.local):
 EXCHANGE: Final = Exchange()
 
 
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_S = TypeVar("_S", bound=socket.socket)
+
+
+def _in_time(operation: Callable[Concatenate[_S, _P], _R]) -> Callable[Concatenate[_S, _P], _R]:
+    """Return a socket's operation that ends with the exchange of the thread that calls it."""
+
+    # All arguments are handed through: gevent's patched sockets take others than the standard library's.
+    @wraps(operation)
+    def bounded(sock: _S, /, *args: _P.args, **options: _P.kwargs) -> _R:
+        sock.settimeout(EXCHANGE.remaining())
+        return operation(sock, *args, **options)
+
+    return bounded
+
+
 class DeadlineSocket(socket.socket):
     """A socket whose every operation ends with the exchange of the thread that uses it."""
 
-    # All arguments are handed through: gevent's patched sockets take others than the standard library's.
-
-    def recv(self, *args: Any, **options: Any) -> bytes:
-        self.settimeout(EXCHANGE.remaining())
-        return super().recv(*args, **options)
-
-    def recv_into(self, *args: Any, **options: Any) -> int:
-        self.settimeout(EXCHANGE.remaining())
-        return super().recv_into(*args, **options)
-
-    def sendall(self, *args: Any, **options: Any) -> None:
-        self.settimeout(EXCHANGE.remaining())
-        super().sendall(*args, **options)
+    recv = _in_time(socket.socket.recv)
+    recv_into = _in_time(socket.socket.recv_into)
+    sendall = _in_time(socket.socket.sendall)
 
 
 class DeadlineSSLSocket(ssl.SSLSocket):
     """The same over TLS, handshake included."""
 
-    def do_handshake(self, *args: Any, **options: Any) -> None:
-        self.settimeout(EXCHANGE.remaining())
-        super().do_handshake(*args, **options)
-
-    def recv(self, *args: Any, **options: Any) -> bytes:
-        self.settimeout(EXCHANGE.remaining())
-        return super().recv(*args, **options)
-
-    def recv_into(self, *args: Any, **options: Any) -> int:
-        self.settimeout(EXCHANGE.remaining())
-        return super().recv_into(*args, **options)
-
-    def send(self, *args: Any, **options: Any) -> int:
-        # SSLSocket.sendall calls this for every piece.
-        self.settimeout(EXCHANGE.remaining())
-        return super().send(*args, **options)
+    do_handshake = _in_time(ssl.SSLSocket.do_handshake)
+    recv = _in_time(ssl.SSLSocket.recv)
+    recv_into = _in_time(ssl.SSLSocket.recv_into)
+    # SSLSocket.sendall calls this for every piece.
+    send = _in_time(ssl.SSLSocket.send)
 
 
 def connect(host: str, port: int, options: list[tuple[int, int, int | bytes]]) -> DeadlineSocket:

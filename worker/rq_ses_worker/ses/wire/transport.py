@@ -6,87 +6,20 @@ no cookies, and a fraction of a Session's cost for each request.
 
 from __future__ import annotations
 
-import re
 import ssl
 from collections.abc import Mapping
-from pathlib import Path
+from functools import cache
+from importlib.metadata import version
 from typing import Any, Final
-from urllib.parse import unquote
 
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool
 from urllib3.exceptions import ProxyError
-from urllib3.util import make_headers, parse_url
+from urllib3.util import parse_url
 
-from rq_ses_worker.ses.endpoint import masked, plain_url
 from rq_ses_worker.ses.wire.connection import DeadlineHTTPConnection, DeadlineHTTPSConnection, WholeAnswer
-from rq_ses_worker.ses.wire.deadline import DeadlineSSLSocket
-
-_HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")
-"""Names under which OpenSSL looks for a certificate."""
-
-
-class Proxy:
-    """Hold a proxy's address and, apart from it, its password.
-
-    Raises ValueError, the password masked, if `url` is not an http or https URL of a server.
-    """
-
-    def __init__(self, url: str) -> None:
-        scheme, separator, rest = url.partition("://")
-        userinfo, at, server = rest.rpartition("@")
-        if not separator or scheme.lower() not in ("http", "https"):
-            raise ValueError(f"proxy {masked(url)!r} is not a URL: use one like http://host:port")
-        parsed = plain_url("proxy", f"{scheme}://{server}")
-        if parsed.path not in (None, "", "/"):
-            raise ValueError(f"proxy {masked(url)!r} has a path: use one like http://host:port")
-        self.url = parsed._replace(path=None).url
-        self.headers: dict[str, str] = {}
-        self.secrets: tuple[str, ...] = ()
-        """What must never be shown: the password, and the header that holds it."""
-        if at:
-            user, _, password = userinfo.partition(":")
-            try:
-                basic = make_headers(basic_auth=f"{unquote(user)}:{unquote(password)}")
-            except UnicodeError:
-                # Not chained: the cause repeats the password.
-                raise ValueError(f"proxy {masked(url)!r}: its password is not Latin-1 text") from None
-            self.headers = {"Proxy-Authorization": basic["authorization"]}
-            self.secrets = (unquote(password), basic["authorization"].removeprefix("Basic "))
-
-    def __repr__(self) -> str:
-        return f"Proxy({self.url!r})"
-
-
-def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
-    """Return the context of all connections: certificates and host names are always verified.
-
-    Raises ValueError if `ca_bundle`, a file or directory of CA certificates in PEM, can't be loaded.
-    """
-    # Not ssl.create_default_context: it reads SSLKEYLOGFILE, SSL_CERT_FILE and SSL_CERT_DIR.
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.sslsocket_class = DeadlineSSLSocket
-    if ca_bundle is None:
-        context.load_verify_locations(cafile=DEFAULT_CA_BUNDLE_PATH)
-        return context
-    try:
-        if Path(ca_bundle).is_dir():
-            context.load_verify_locations(capath=ca_bundle)
-            # A directory is looked into at each handshake, which fails for good where no file can be opened.
-            for path in sorted(Path(ca_bundle).iterdir()):
-                if _HASHED.fullmatch(path.name):
-                    context.load_verify_locations(cafile=path)
-        else:
-            context.load_verify_locations(cafile=ca_bundle)
-    except OSError as exc:
-        raise ValueError(
-            f"ca_bundle {ca_bundle!r} cannot be loaded ({exc.strerror or exc}): "
-            "name a PEM file of CA certificates"
-        ) from exc
-    return context
+from rq_ses_worker.ses.wire.route import Proxy
 
 
 class _HTTPPool(HTTPConnectionPool):
@@ -162,10 +95,31 @@ class _HTTPSPool(_HTTPPool, HTTPSConnectionPool):
 _POOLS: Final = {"http": _HTTPPool, "https": _HTTPSPool}
 
 
+@cache
+def user_agent() -> str:
+    """Return what every request names as its sender: rq-ses and its version."""
+    return f"rq-ses/{version('rq-ses')}"
+
+
+def prepared(method: str, url: str, headers: dict[str, str], body: bytes) -> PreparedRequest:
+    """Return a request that is sent as it stands.
+
+    Each header's name must be written in one way: requests' own mapping, which any way will do for, costs as
+    much as signing.
+    """
+    request = PreparedRequest()
+    request.method = method
+    request.url = url
+    request.headers = headers  # type: ignore[assignment]
+    request.body = body
+    return request
+
+
 class EndpointAdapter(HTTPAdapter):
     """Send requests to one server, most of them to one URL; all threads share its kept-alive connections."""
 
     def __init__(self, url: str, pool_size: int, context: ssl.SSLContext, proxy: Proxy | None) -> None:
+        self._pool_size = pool_size
         self._context = context
         self._proxy = proxy
         super().__init__(pool_connections=1, pool_maxsize=pool_size, max_retries=0, pool_block=False)
@@ -174,6 +128,10 @@ class EndpointAdapter(HTTPAdapter):
         self._url = url
         self._target = url if proxy and parsed.scheme == "http" else parsed.request_uri
         self._pool: _HTTPPool = manager.connection_from_url(url)
+
+    def anew(self) -> EndpointAdapter:
+        """Return an adapter to the same server by the same way, without connections so far."""
+        return EndpointAdapter(self._url, self._pool_size, self._context, self._proxy)
 
     def close(self) -> None:
         """Close the idle connections, and those in use when they are given back."""

@@ -1,0 +1,167 @@
+"""Finds one mail in Redis: its hash, its newest result, and the places it stands in, read in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from redis.exceptions import RedisError, ResponseError
+
+from rq_ses import contract, states
+from rq_ses.contract import PRIORITIES, Priority
+from rq_ses.deadletter.reading.payload import is_ours
+from rq_ses.deadletter.reading.reader import job_key, raw_id
+from rq_ses.errors import RqSesError
+from rq_ses.server.jobdata import DATA_LIMIT
+from rq_ses.server.serverclock import epoch
+from rq_ses.text.plaintext import one_line
+
+_FIELDS: Final = (
+    *("status", "origin", "created_at", "enqueued_at", "started_at", "ended_at", "description"),
+    *("meta", "exc_info", "worker_name", contract.KEY_FIELD),
+)
+"""Of the job's hash; `data` is read by itself, as it may be large."""
+
+_REGISTRIES: Final = (states.SCHEDULED, *states.SETTLED, states.DEFERRED)
+"""Where it is looked for; that a job is started is told by its lease."""
+
+
+class MailNotFound(RqSesError, LookupError):
+    """Raised when a job isn't a mail of this queue and its priorities."""
+
+    def __init__(self, job_id: str, reason: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"job {one_line(job_id, 100)} {reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a job stands."""
+
+    words: str
+    """All its places."""
+    ahead: int | None = None
+    """Mails that stand before it in its queue."""
+    due: float | None = None
+    """When it is scheduled for (epoch seconds)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMail:
+    """One mail as it is kept, as yet unread."""
+
+    job_id: str
+    queue: str
+    priority: Priority
+    fields: Mapping[str, bytes]
+    """Those of the job's hash that are there."""
+    data: bytes
+    """RQ's; empty if there is none, or more than any mail has."""
+    size: int
+    """Bytes of its data."""
+    ttl: int | None
+    """Seconds until it is forgotten; None is never."""
+    standing: Standing
+    result: Mapping[bytes, bytes]
+    """RQ's newest result of the job."""
+    now: float
+    """The server's clock (epoch seconds)."""
+
+
+def find_mail(connection: Any, queues: Sequence[str], job_id: str) -> StoredMail:
+    """Return a mail of some queues, which are named in the order of their priorities.
+
+    Raises:
+        MailNotFound: nothing is known of it, or it is none of theirs.
+        redis.exceptions.RedisError: the server is away, or refuses.
+    """
+    clock, found, size, ttl, results, leased, *places = _ask(connection, queues, job_id)
+    fields = {name: text for name, text in zip(_FIELDS, found or (), strict=False) if text is not None}
+    if not fields.get("status"):
+        raise MailNotFound(
+            job_id,
+            f"is not known in {', '.join(queues)}: it was never enqueued here, or its time to be "
+            "kept is over",
+        )
+    data = _data(connection, job_id, size or 0)
+    queue = _checked_queue(job_id, queues, fields, data)
+    started = leased and fields["status"] == states.STARTED.encode()
+    return StoredMail(
+        job_id,
+        queue,
+        PRIORITIES[queues.index(queue)],
+        fields=fields,
+        data=data,
+        size=size or 0,
+        ttl=ttl if isinstance(ttl, int) and ttl >= 0 else None,
+        standing=_standing(queues, places, leased=started),
+        result=results[0][1] if isinstance(results, list) and results else {},
+        now=epoch(clock),
+    )
+
+
+def _ask(connection: Any, queues: Sequence[str], job_id: str) -> Iterator[Any]:
+    """Return the server's time, what is kept of a job, and for each queue its position and its scores."""
+    job, name = job_key(job_id), raw_id(job_id)
+    with connection.pipeline(transaction=True) as pipeline:
+        pipeline.time()
+        pipeline.hmget(job, *_FIELDS)
+        pipeline.hstrlen(job, "data")
+        pipeline.ttl(job)
+        pipeline.xrevrange(contract.RESULTS_PREFIX.encode() + name, count=1)
+        pipeline.exists(contract.EXECUTIONS_PREFIX.encode() + name)
+        for queue in queues:
+            pipeline.lpos(contract.queue_key(queue), name)
+            for kind in _REGISTRIES:
+                pipeline.zscore(contract.registry_key(kind, queue), name)
+        return map(_checked, pipeline.execute(raise_on_error=False))
+
+
+def _checked(answer: Any) -> Any:
+    """Return an answer; None for a key of another type, as anybody may have made one."""
+    if isinstance(answer, ResponseError) and not str(answer).startswith("NOPERM"):
+        return None
+    if isinstance(answer, RedisError):
+        raise answer
+    return answer
+
+
+def _data(connection: Any, job_id: str, size: int) -> bytes:
+    if not 0 < size <= DATA_LIMIT:
+        return b""
+    data = connection.hget(job_key(job_id), "data")
+    return data if isinstance(data, bytes) else b""
+
+
+def _checked_queue(job_id: str, queues: Sequence[str], fields: Mapping[str, bytes], data: bytes) -> str:
+    """Return the queue of a job that is a mail. Raises MailNotFound."""
+    queue = fields.get("origin", b"").decode("utf-8", "replace")
+    if queue not in queues:
+        raise MailNotFound(job_id, f"is of queue {one_line(queue, 100)}: name it by --queue")
+    # A receipt has no payload any more, but its place is ours.
+    if data and not is_ours(data) and fields["status"] != states.FINISHED.encode():
+        raise MailNotFound(job_id, "is no mail: it calls another function")
+    return queue
+
+
+def _standing(queues: Sequence[str], places: Sequence[Any], *, leased: bool) -> Standing:
+    """Return where a job stands by its position and its scores in each queue."""
+    words: list[str] = []
+    ahead: int | None = None
+    due: float | None = None
+    answers = iter(places)
+    for queue in queues:
+        position = next(answers)
+        if position is not None:
+            ahead = position
+            before = f"{position:,} ahead of it" if position else "at its front"
+            words.append(f"in queue {queue}, {before}")
+        for kind in _REGISTRIES:
+            score = next(answers)
+            if score is not None:
+                words.append(f"in the {kind} registry")
+                due = score if kind == states.SCHEDULED else due
+    if leased:
+        words.append("with a worker, under a lease")
+    return Standing(", ".join(words) or "nowhere (rq-ses audit)", ahead, due)

@@ -1,0 +1,40 @@
+"""What enqueue.lua is called with: the keys and arguments of a batch, for whichever client sends them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import chain
+from typing import Any
+
+from rq.utils import utcformat
+
+from rq_ses import contract
+from rq_ses.outbox.entry import Entry
+from rq_ses.states import SCHEDULED
+
+
+class EnqueueArguments:
+    """KEYS and ARGV of enqueue.lua for one queue and its priorities.
+
+    Args:
+        queue: name of the RQ queue of normal mails.
+        result_ttl: seconds for which the receipt of a sent mail is kept; -1 for ever.
+        failure_ttl: seconds for which a failed mail is kept; -1 for ever.
+    """
+
+    def __init__(self, queue: str, result_ttl: int, failure_ttl: int) -> None:
+        names = contract.queue_names(queue)
+        places = ((contract.queue_key(name), contract.registry_key(SCHEDULED, name)) for name in names)
+        self.keys = (contract.QUEUES_KEY, *chain.from_iterable(places))
+        queues = chain.from_iterable((name, contract.wake_channel(name)) for name in names)
+        self._terms = (contract.JOB_TIMEOUT, result_ttl, failure_ttl, *queues)
+
+    def of(self, batch: Sequence[Entry], *, strict: bool) -> list[Any]:
+        """Return the arguments of a batch; `strict`: a conflict refuses all of it."""
+        args: list[Any] = [contract.JOB_PREFIX, "strict" if strict else ""]
+        args += (contract.KEY_FIELD, contract.RECIPIENTS_FIELD, utcformat(datetime.now(UTC)))
+        args += self._terms
+        for entry in batch:
+            args += entry.fields
+        return args

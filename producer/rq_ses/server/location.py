@@ -1,0 +1,57 @@
+"""Where a server is: its URL, or a client that leads there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Self
+
+from redis import Redis
+
+from rq_ses.server.connection import connect, own_client
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A server that a caller has named, by its URL or by a client of their own."""
+
+    where: str | Redis = field(repr=False)
+
+    @classmethod
+    def given(
+        cls, redis_url: str | Redis | None, connection: Redis | None, *, to: str, otherwise: str = ""
+    ) -> Self:
+        """Return the one that was given; a client may stand in the place of the URL.
+
+        Args:
+            redis_url: a URL (see rq_ses.server.connection), or a client.
+            connection: a client.
+            to: the name of what needs it, for the error.
+            otherwise: what else could be done, for the error.
+
+        Raises:
+            ValueError: both were given, or neither.
+        """
+        if redis_url is not None and not isinstance(redis_url, str):
+            redis_url, connection = None, redis_url
+        where = connection if redis_url is None else redis_url
+        if where is None or (redis_url is not None and connection is not None):
+            raise ValueError(
+                f"{to} needs either a redis_url or a connection: give exactly one of them{otherwise}"
+            )
+        return cls(where)
+
+    def client(self, *, socket_timeout: float, connect_timeout: float) -> Redis:
+        """Return a client of ours, which neither connects yet nor tries again by itself.
+
+        Args:
+            socket_timeout: seconds for a command.
+            connect_timeout: seconds for a connection.
+
+        Raises:
+            ValueError: the URL can't be read, or the client is one of Sentinels' replicas.
+            TypeError: the client is none of one server.
+        """
+        waits = {"socket_timeout": socket_timeout, "connect_timeout": connect_timeout}
+        return (
+            connect(self.where, **waits) if isinstance(self.where, str) else own_client(self.where, **waits)
+        )

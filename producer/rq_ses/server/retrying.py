@@ -1,0 +1,147 @@
+"""Trying a call again while its server is away, for as long as the caller gave, and no longer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from redis import Redis
+from redis.exceptions import RedisError
+from redis.sentinel import SentinelConnectionPool
+
+from rq_ses.errors import OutboxUnavailable
+from rq_ses.server.refusal import read_refusal
+from rq_ses.server.serverclock import ServerClock
+from rq_ses.server.timeouts import ending_within
+
+QUICK: Final = 0.25
+"""Seconds that a call has which finds the server as an earlier one left it: away."""
+
+FULL_EVERY: Final = 5.0
+"""Seconds after which one call has all its time again: a server may be back, and slower than QUICK."""
+
+CLOCK_AGE: Final = 60.0
+"""Seconds for which the server's time is carried on here before it is asked anew."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+"""Seconds between two attempts; each pause is twice as long as the one before it."""
+
+_away: dict[tuple[str, float], float] = {}
+"""Servers, with the seconds they are waited for, that the last call of this process found away.
+
+With each the moment (time.monotonic()) at which a call last had all its time."""
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(slots=True)
+class _Try:
+    """One call that is being tried: since when (time.monotonic()), and how long the next pause is."""
+
+    job_ids: Sequence[str]
+    quick: bool
+    started: float
+    pause: float = _FIRST_PAUSE
+
+    @property
+    def waited(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self.started
+
+    def wait(self) -> None:
+        """Sleep until the next attempt."""
+        time.sleep(self.pause)
+        self.pause = min(2 * self.pause, _LONGEST_PAUSE)
+
+
+class Retrying:
+    """Makes calls to a server that may be away for a while. Threads may share it.
+
+    Args:
+        connection: a client that doesn't try again by itself.
+        timeout: seconds for which a call is tried again.
+    """
+
+    def __init__(self, connection: Redis, timeout: float) -> None:
+        self._connection = connection
+        self._timeout = timeout
+        self._clock = ServerClock()
+        self._server = _address(connection), timeout
+
+    def call(
+        self, attempt: Callable[[], Answer], job_ids: Sequence[str] = (), *, beyond: float = 0.0
+    ) -> Answer:
+        """Return what `attempt` returns at last.
+
+        After a call that ended in vain, those that follow have QUICK seconds to find the server and make one
+        attempt, until one succeeds: an app whose Redis is away shall not keep every caller waiting. Every
+        FULL_EVERY seconds one of them has all its time.
+
+        Args:
+            attempt: it must change nothing when it is repeated.
+            job_ids: what it enqueues, for the error.
+            beyond: seconds that an attempt may take in addition.
+
+        Raises:
+            OutboxUnavailable: the server stayed away, or refuses for a reason that doesn't pass.
+        """
+        now = time.monotonic()
+        call = _Try(job_ids, self._is_quick(now), now)
+        while True:
+            try:
+                if call.quick:
+                    with ending_within(min(QUICK, self._timeout)):
+                        self._ask_time()
+                with ending_within(self._timeout - call.waited + beyond):
+                    answer = attempt()
+            except (RedisError, OSError) as exc:
+                self._check_again(call, exc)
+                call.wait()
+            else:
+                _away.pop(self._server, None)
+                return answer
+
+    def _check_again(self, call: _Try, exc: RedisError | OSError) -> None:
+        """Raise OutboxUnavailable unless another attempt may help, and there is time for it."""
+        refusal, waited = read_refusal(exc), call.waited
+        if not refusal.passes:
+            raise OutboxUnavailable(call.job_ids, waited, refusal.reason, refusal.remedy) from exc
+        if call.quick:
+            raise OutboxUnavailable(call.job_ids, waited, f"{refusal.reason}, as in an earlier call") from exc
+        if waited + call.pause > self._timeout:
+            _away[self._server] = time.monotonic()
+            raise OutboxUnavailable(call.job_ids, waited, refusal.reason) from exc
+
+    def _is_quick(self, now: float) -> bool:
+        # Read once: another thread whose call succeeds takes it out at any moment.
+        full_at = _away.get(self._server)
+        if full_at is None:
+            return False
+        if now - full_at < FULL_EVERY:
+            return True
+        _away[self._server] = now  # the other callers meanwhile are quick
+        return False
+
+    def now(self) -> float:
+        """Return the server's time (epoch seconds), asked at most once a minute.
+
+        Raises:
+            OutboxUnavailable: as `call` does.
+        """
+        if not self._clock.fresh(CLOCK_AGE):
+            self.call(self._ask_time)
+        return self._clock.now()
+
+    def _ask_time(self) -> None:
+        self._clock.ask(self._connection)
+
+
+def _address(connection: Redis) -> str:
+    """Return what tells a server, or a service of some Sentinels, from others."""
+    pool: Any = connection.connection_pool
+    if isinstance(pool, SentinelConnectionPool):
+        asked = " ".join(sorted(_address(one) for one in pool.sentinel_manager.sentinels))
+        return f"{pool.service_name} {asked}"
+    return "/".join(str(pool.connection_kwargs.get(name, "")) for name in ("host", "port", "path"))

@@ -1,0 +1,106 @@
+"""Connections whose time-outs grow with what they write, within the time that the call has left.
+
+redis-py gives one command of ten megabytes the same seconds as one of ten bytes, and a command the same
+seconds whatever the caller's own bound leaves.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from redis.exceptions import TimeoutError as TimedOut
+
+LEAST_RATE: Final = 128 * 1024
+"""Bytes a second that a line to the server carries at least, or it is taken for one that hangs: 1 Mbit/s."""
+
+_PIECE: Final = 256 * 1024
+_LARGE: Final = 100_000
+"""Bytes from which on an error names them: that the server hangs is no longer the likeliest cause."""
+
+_LEAST: Final = 0.01
+"""Seconds; a socket takes 0 for "don't wait at all"."""
+
+_bound = threading.local()
+
+
+@contextmanager
+def ending_within(seconds: float) -> Iterator[None]:
+    """Let what this thread asks of a server in the block, connecting included, end in so many seconds."""
+    former = _end()
+    _bound.end = min(former, time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _bound.end = former
+
+
+def _end() -> float:
+    return float(getattr(_bound, "end", math.inf))
+
+
+class BoundedConnection:
+    """A connection that waits longer for larger commands, and never beyond the end of its call."""
+
+    _asked = 0.0
+    _size = 0
+
+    def _connect(self) -> Any:
+        connection: Any = self
+        usual = connection.socket_timeout, connection.socket_connect_timeout
+        left = max(_end() - time.monotonic(), _LEAST)
+        bounded = [left if seconds is None else min(seconds, left) for seconds in usual]
+        if left < math.inf:
+            # TLS shakes hands within socket_timeout.
+            connection.socket_timeout, connection.socket_connect_timeout = bounded
+        parent: Any = super()
+        try:
+            return parent._connect()
+        finally:
+            connection.socket_timeout, connection.socket_connect_timeout = usual
+
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        """Write a command. Raises redis.exceptions.TimeoutError, which names the size of a large one."""
+        pieces = [command] if isinstance(command, bytes | str) else list(command)
+        size = sum(map(len, pieces))
+        began = time.monotonic()
+        parent: Any = super()
+        try:
+            parent.send_packed_command(self._paced(pieces, size, began), check_health)
+        except TimedOut as exc:
+            if size < _LARGE:
+                raise
+            waited = time.monotonic() - began
+            raise TimedOut(f"{megabytes(size)} did not go out within {waited:.1f} s") from exc
+        self._asked, self._size = began, size
+
+    def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        parent: Any = super()
+        try:
+            return parent.read_response(*args, **kwargs)
+        except TimedOut as exc:
+            if self._size < _LARGE:
+                raise
+            waited = time.monotonic() - self._asked
+            raise TimedOut(f"no answer to {megabytes(self._size)} within {waited:.1f} s") from exc
+
+    def _paced(self, pieces: Sequence[Any], size: int, began: float) -> Iterator[Any]:
+        """Yield the pieces, each when the socket has the time-out that is right then."""
+        connection: Any = self
+        usual = connection.socket_timeout
+        until = min(_end(), math.inf if usual is None else began + usual + size / LEAST_RATE)
+        for piece in pieces:
+            # Over TLS a time-out is that of a record, so one large piece would have no bound at all.
+            for start in range(0, len(piece), _PIECE):
+                if until < math.inf and (limit := getattr(connection._sock, "settimeout", None)):
+                    limit(max(until - time.monotonic(), _LEAST))  # fakeredis's socket has no time-out
+                yield piece if len(piece) <= _PIECE else piece[start : start + _PIECE]
+
+
+def megabytes(size: int) -> str:
+    """Return a number of bytes as people read it: 10.4 MB."""
+    return f"{size / 1e6:.1f} MB"

@@ -1,0 +1,116 @@
+"""Settlements of mails whose lease stands, read back through RQ's own classes."""
+
+from __future__ import annotations
+
+from rq.job import JobStatus
+from rq.registry import (
+    FailedJobRegistry,
+    FinishedJobRegistry,
+)
+from rq.results import Result
+
+from rq_ses import contract
+from support.transitions import PAYLOAD, Story, failed, retry, sent
+
+
+def test_a_sent_mail_leaves_a_small_receipt_that_rq_reads(story: Story) -> None:
+    story.enqueue(description="b@example.com → Hi")
+    claim = story.claim()
+    assert story.settle([sent(claim.lease)]) == ["done"]
+    job = story.job()
+    assert job.get_status() == JobStatus.FINISHED
+    assert job.return_value() == {"message_id": "m-1"}
+    assert job.get_meta() == {"attempts": 1}
+    assert job.description == "b@example.com → Hi"
+    assert job.func_name == contract.JOB_FUNCTION
+    assert job.args == []
+    assert job.ended_at >= job.started_at >= job.enqueued_at >= job.created_at
+    assert story.places() == ["finished"]
+    assert FinishedJobRegistry(queue=story.queue).get_job_ids() == ["j1"]
+    assert job.get_executions() == []
+    assert 86_000 < story.redis.ttl("rq:job:j1") <= 86_400
+    assert 86_000 < story.redis.ttl("rq:results:j1") <= 86_400
+    assert story.redis.object("encoding", "rq:job:j1") == b"listpack"
+    assert story.redis.zcard(contract.leases_key("mail")) == 0
+
+
+def test_a_receipts_description_is_cut_between_characters(story: Story) -> None:
+    story.enqueue(description="ä" * 60)
+    story.settle([sent(story.claim().lease)])
+    assert story.job().description == "ä" * 30 + "…"
+
+
+def test_a_result_ttl_of_zero_leaves_nothing(story: Story) -> None:
+    story.enqueue(result_ttl=0)
+    story.settle([sent(story.claim().lease)])
+    assert not story.redis.keys("rq:job:*")
+    assert not story.redis.keys("rq:results:*")
+
+
+def test_a_negative_result_ttl_keeps_the_receipt(story: Story) -> None:
+    story.enqueue(result_ttl=-1)
+    story.settle([sent(story.claim().lease)])
+    assert story.redis.ttl("rq:job:j1") == -1
+    assert FinishedJobRegistry(queue=story.queue).get_job_ids() == ["j1"]
+
+
+def test_a_failed_mail_keeps_its_payload_and_its_reason(story: Story) -> None:
+    story.enqueue()
+    claim = story.claim()
+    assert story.settle([failed(claim.lease, "MessageRejected: nö (HTTP 400)")]) == ["done"]
+    job = story.job()
+    assert job.get_status() == JobStatus.FAILED
+    result = job.latest_result()
+    assert result.type == Result.Type.FAILED
+    assert result.exc_string == "MessageRejected: nö (HTTP 400)"
+    assert job._exc_info == "MessageRejected: nö (HTTP 400)"
+    assert job.args == [PAYLOAD]
+    assert FailedJobRegistry(queue=story.queue).get_job_ids() == ["j1"]
+    assert story.places() == ["failed"]
+    assert story.redis.ttl("rq:job:j1") > 31_000_000
+
+
+def test_a_requeued_mail_is_claimed_afresh_and_keeps_no_ttl(story: Story) -> None:
+    story.enqueue()
+    story.settle([failed(story.claim().lease)])
+    story.job().requeue()
+    assert story.places() == ["queue"]
+    claim = story.claim()
+    assert claim.fresh
+    assert claim.meta == b'{"attempts": 1}'
+    assert story.redis.ttl("rq:job:j1") == -1
+    assert story.settle([sent(claim.lease)]) == ["done"]
+    assert [r.type for r in story.job().results()] == [Result.Type.SUCCESSFUL, Result.Type.FAILED]
+
+
+def test_settling_twice_changes_nothing(story: Story) -> None:
+    for name in ("j1", "j2", "j3"):
+        story.enqueue(name)
+    claims, _ = story.ours.claim(3)
+    settlements = [sent(claims[0].lease), retry(claims[1].lease, 60), failed(claims[2].lease)]
+    assert story.settle(settlements) == ["done", "done", "done"]
+    before = {key: story.redis.dump(key) for key in story.redis.keys("rq:job:*")}
+    assert story.settle(settlements) == ["lost", "lost", "lost"]
+    assert {key: story.redis.dump(key) for key in story.redis.keys("rq:job:*")} == before
+    assert [story.places(name) for name in ("j1", "j2", "j3")] == [["finished"], ["scheduled"], ["failed"]]
+
+
+def test_a_broken_key_does_not_keep_its_batch_from_being_settled(story: Story) -> None:
+    story.enqueue("j1")
+    story.enqueue("j2")
+    claims, _ = story.ours.claim(2)
+    story.redis.set("rq:results:j1", "not a stream")
+    assert story.settle([sent(c.lease) for c in claims]) == ["broken", "done"]
+    assert story.places("j2") == ["finished"]
+
+
+def test_the_workers_counters_grow_only_while_it_is_registered(story: Story) -> None:
+    story.enqueue("j1")
+    story.enqueue("j2")
+    story.enqueue("j3")
+    claims, _ = story.ours.claim(3)
+    story.settle([sent(claims[0].lease)])
+    assert not story.redis.exists("rq:worker:ours")
+    story.redis.hset("rq:worker:ours", "birth", "x")
+    story.settle([sent(claims[1].lease), failed(claims[2].lease)])
+    assert story.redis.hmget("rq:worker:ours", "successful_job_count", "failed_job_count") == [b"1", b"1"]

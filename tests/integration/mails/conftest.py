@@ -1,0 +1,13 @@
+"""A mail with a key."""
+
+from __future__ import annotations
+
+import pytest
+from redis import Redis
+
+from support.keyed import Keyed
+
+
+@pytest.fixture
+def keyed(redis: Redis) -> Keyed:
+    return Keyed(redis)

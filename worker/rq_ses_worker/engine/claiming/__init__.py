@@ -1,0 +1,1 @@
+"""What the dispatcher asks before and after it claims, and what it does for workers that are lost."""

@@ -1,0 +1,79 @@
+"""Ends the executions whose lease ran out: their worker died, or was away for too long."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+
+from rq_ses.text.plaintext import one_line
+from rq_ses_worker.engine.attempt import Attempt, Back, judge, read, settlement
+from rq_ses_worker.engine.settler import Settler
+from rq_ses_worker.engine.threads.shared import Shared
+from rq_ses_worker.lifecycle.records import Overdue
+from rq_ses_worker.lifecycle.retry import Again, History, RetryPolicy, lost_worker
+from rq_ses_worker.lifecycle.task import Task
+from rq_ses_worker.lifecycle.transitions import Lifecycle
+from rq_ses_worker.logging import events
+
+log = logging.getLogger(__name__)
+
+
+class Reclaim:
+    """Looks for overdue executions, and hands their ends to the settler.
+
+    Args:
+        lifecycle: the transitions.
+        shared: after trouble with Redis nothing is reclaimed before others could renew their leases.
+        settler: takes the ends.
+        policy: what becomes of the mails.
+    """
+
+    def __init__(self, lifecycle: Lifecycle, shared: Shared, settler: Settler, policy: RetryPolicy) -> None:
+        self._lifecycle = lifecycle
+        self._shared = shared
+        self._leases = shared.leases
+        self._settler = settler
+        self._policy = policy
+        self.due_at = 0.0
+        """Moment (time.monotonic()) of the next look."""
+
+    def run(self, answered: float) -> None:
+        """Look once; Redis last answered this worker at `answered` (time.monotonic()). Raises RedisError."""
+        # Who couldn't renew its lease while Redis refused must have had the time to do so since.
+        left = self._leases.recovery - self._shared.trouble.age
+        if left > 0:
+            self.due_at = time.monotonic() + left
+            return
+        overdue = self._lifecycle.reclaim()
+        if time.monotonic() - answered > self._leases.length / 3:
+            self._shared.trouble.note()  # it answered late, or we were paused: so were others, perhaps
+            return
+        for found in overdue:
+            # What this process still holds, it will settle itself; what it has found before, the settler has.
+            if found.lease not in self._leases and found.lease not in self._settler:
+                self._end(found)
+        self.due_at = time.monotonic() + min(1.0, self._leases.length / 10)
+
+    def _end(self, found: Overdue) -> None:
+        """End an execution whose worker is lost: SES may or may not have accepted the mail."""
+        outcome = lost_worker(found.worker)
+        now = self._shared.clock.now()
+        history = History.from_meta(found.meta, fresh=found.lease.execution.endswith("1"))
+        task = self._task_of(found)
+        attempt = Attempt(history, self._policy)
+        if task:
+            attempt = Attempt(history, self._policy.for_mail(task.on_unknown), task.expires)
+        ending = attempt.lost(outcome, now, time.monotonic())
+        decision = judge(attempt, ending)
+        if isinstance(decision, Again):
+            decision = Back()  # the lease has kept it waiting for long enough
+        events.MAIL_RECLAIMED.log(
+            log, job_id=found.lease.job_id, error=outcome.message, lost_worker=one_line(found.worker, 120)
+        )
+        self._settler.put(replace(settlement(found.lease, attempt, ending, decision), overdue=True))
+
+    def _task_of(self, found: Overdue) -> Task | None:
+        claim = self._lifecycle.adopt(found.lease)
+        task = read(claim) if claim else None
+        return task if isinstance(task, Task) else None  # why it can't be read the next attempt will say

@@ -1,0 +1,64 @@
+"""Gathers what is to be written, so that one round trip writes many outcomes."""
+
+from __future__ import annotations
+
+import time
+from queue import Empty, SimpleQueue
+from typing import Final
+
+from rq_ses_worker.lifecycle.records import Settlement
+
+GATHER: Final = 0.002
+"""Seconds for which the first outcome of a batch waits for others, and again while these are few."""
+
+PATIENCE: Final = 3
+"""Times it waits for them at most."""
+
+BATCH: Final = 256
+"""Outcomes in a batch at most."""
+
+
+class Batches:
+    """Settlements that wait to be written; any thread may `put`, one takes them in batches.
+
+    Args:
+        several: outcomes that are worth a batch of their own.
+    """
+
+    def __init__(self, several: int) -> None:
+        self._several = several
+        self._waiting: SimpleQueue[Settlement | None] = SimpleQueue()
+
+    def put(self, settlement: Settlement) -> None:
+        """Let a settlement wait."""
+        self._waiting.put(settlement)
+
+    def end(self) -> None:
+        """Let the batch with all that waits by now be the last."""
+        self._waiting.put(None)
+
+    def take(self, timeout: float | None) -> tuple[list[Settlement], bool]:
+        """Return the next batch, and whether it is the last.
+
+        It is empty if nothing comes within `timeout` seconds (None: wait as long as it takes), or at the end.
+        """
+        try:
+            first = self._waiting.get(timeout=timeout)
+        except Empty:
+            return [], False
+        if first is None:
+            return [], True
+        batch = [first]
+        for _ in range(PATIENCE):
+            time.sleep(GATHER)
+            if self._waiting.qsize() >= self._several:
+                break
+        while len(batch) < BATCH:
+            try:
+                settlement = self._waiting.get_nowait()
+            except Empty:
+                break
+            if settlement is None:
+                return batch, True
+            batch.append(settlement)
+        return batch, False

@@ -1,1 +1,0 @@
-"""How the simulator answers: checks, faults, and the account it plays."""

@@ -1,0 +1,1 @@
+"""SES's API as the simulator plays it: signatures, requests, faults, the account's limits, the answers."""

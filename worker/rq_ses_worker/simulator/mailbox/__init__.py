@@ -1,1 +1,0 @@
-"""The mails the simulator keeps, and how they are shown."""
