@@ -1,5 +1,5 @@
 # make demo: see it work. make test: every test. Both need Python >= 3.11 and nothing else.
-.PHONY: demo test test-background check format bench docs screenshots clean
+.PHONY: demo test test-background check format bench docs tables screenshots clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -69,6 +69,10 @@ bench: $(VENV)/.bench
 # The site, in build/site. It is built and read without network.
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# The tables of settings in README.md and docs/settings.md, from the declarations.
+tables: $(VENV)/.dev
+	$(BIN)/python scripts/settings_tables.py
 
 screenshots: $(VENV)/.dev
 	@scripts/chromium.sh

@@ -1,7 +1,7 @@
 """A hook of MkDocs: what the site shows that stands elsewhere in the project, and links to it.
 
-README's table of settings, benchmarks/README.md, CONTRIBUTING.md and CHANGELOG.md are written once, where a
-reader of the repository looks for them; the site shows them as its own. So it does with the commands' help.
+benchmarks/README.md, CONTRIBUTING.md and CHANGELOG.md are written once, where a reader of the repository
+looks for them; the site shows them as its own. So it does with the commands' help.
 """
 
 from __future__ import annotations
@@ -30,8 +30,6 @@ ELSEWHERE = {**{source: page for page, source in BORROWED.items()}, "README.md":
 _LINK = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]+)(#[^)\s]*)?(?=\))")
 _HELP_MARK = "<!-- the help of every command -->"
 _WIDTH = 80
-_TABLE_MARK = "The table is in the [README](../README.md#settings)."
-_TABLE = re.compile(r"^\| variable \|.*\n(?:\|.*\n)+", re.MULTILINE)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -43,7 +41,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
-    """Lead links out of docs/ to the pages that stand for their targets; put the table of settings in."""
+    """Lead links out of docs/ to the pages that stand for their targets; put the commands' help in."""
     source = page.file.src_uri
     if source in BORROWED:
         return markdown
@@ -53,13 +51,6 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
         return markdown.replace(
             _HELP_MARK, "\n".join(_help(click.Context(main, info_name="rq-ses", **main.context_settings)))
         )
-    if source == "settings.md":
-        if _TABLE_MARK not in markdown:
-            raise ValueError(f"docs/settings.md lacks the sentence that its table replaces: {_TABLE_MARK}")
-        table = _TABLE.search((_root(config) / "README.md").read_text())
-        if table is None:
-            raise ValueError("README.md has no table with the column `variable`")
-        markdown = markdown.replace(_TABLE_MARK, "\n\n" + _moved(table[0], "README.md", source))
     return _moved(markdown, f"docs/{source}", source)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from rq_ses.cli.terminal import output
 from rq_ses.cli.terminal.console import console
 from rq_ses.cli.terminal.exits import OK, UNAVAILABLE, ends_with
 from rq_ses.cli.terminal.helptext import WholeGroup
+from rq_ses.cli.terminal.options import setting_options
 from rq_ses.cli.terminal.redis_errors import reaching_redis
 from rq_ses.errors import SettingsError
 from rq_ses.gate import (
@@ -45,15 +46,7 @@ _LISTED: Final = 20
 _ENDS: Final = ends_with({OK: "", UNAVAILABLE: ""})
 
 
-def _options(command: Callable[..., None]) -> Callable[..., None]:
-    for option in (
-        click.option("--config", metavar="FILE", help="TOML file with settings [RQ_SES_CONFIG]."),
-        click.option("--redis-url", metavar="URL", help="Redis server [RQ_SES_REDIS_URL]."),
-        click.option("--region", "aws_region", metavar="REGION", help="AWS region of SES [AWS_REGION]."),
-        click.option("--account", metavar="NAME", help="Name of the SES account [RQ_SES_ACCOUNT]."),
-    ):
-        command = option(command)
-    return command
+_options = setting_options(GateSettings, "account", "aws_region", "redis_url", "config")
 
 
 @_ENDS

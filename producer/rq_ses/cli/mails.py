@@ -12,12 +12,13 @@ import click
 
 from rq_ses.cli.terminal import output
 from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
+from rq_ses.cli.terminal.options import of_all_priorities, setting_options
 from rq_ses.cli.terminal.redis_errors import reaching_redis
 from rq_ses.cli.terminal.rows import Ages, tell_labelled
 from rq_ses.mails import MailNotFound, Mails
 from rq_ses.mails.view import mail_object, mail_rows
 from rq_ses.outbox.submission import checked_key
-from rq_ses.settings.producer import load_producer_settings
+from rq_ses.settings.producer import ProducerSettings, load_producer_settings
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -29,11 +30,8 @@ def _naming(command: _Command) -> _Command:
             click.argument("job_id", required=False),
             click.option("--key", metavar="KEY", help="The idempotency key it was sent under."),
             click.option("--json", "as_json", is_flag=True, help="Print an object of JSON."),
-            click.option(
-                "--queue", metavar="NAME", help="RQ queue, with those of all priorities [RQ_SES_QUEUE]."
-            ),
-            click.option("--redis-url", metavar="URL", help="Redis server [RQ_SES_REDIS_URL]."),
-            click.option("--config", metavar="FILE", help="TOML file with settings [RQ_SES_CONFIG]."),
+            of_all_priorities,
+            setting_options(ProducerSettings, "redis_url", "config"),
         )
     ):
         command = option(command)

@@ -20,6 +20,7 @@ from rq_ses import contract
 from rq_ses.cli.terminal import output
 from rq_ses.cli.terminal.console import console
 from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
+from rq_ses.cli.terminal.options import of_all_priorities, setting_options
 from rq_ses.cli.terminal.redis_errors import reaching_redis
 from rq_ses.server.connection import connect
 from rq_ses.server.redisurl import masked
@@ -57,11 +58,8 @@ _SECONDS: Final = click.FloatRange(min=0.1, max=3600)
     "--mails", type=click.IntRange(min=0, max=1000), default=10, show_default=True, metavar="N",
     help="How many of the mails that are being sent to list, those first that take longest.",
 )  # fmt: skip
-@click.option("--queue", metavar="NAME", help="RQ queue, with those of all priorities [RQ_SES_QUEUE].")
-@click.option("--region", "aws_region", metavar="REGION", help="AWS region of SES [AWS_REGION].")
-@click.option("--account", metavar="NAME", help="Name of the SES account [RQ_SES_ACCOUNT].")
-@click.option("--redis-url", metavar="URL", help="Redis server [RQ_SES_REDIS_URL].")
-@click.option("--config", metavar="FILE", help="TOML file with settings [RQ_SES_CONFIG].")
+@of_all_priorities
+@setting_options(GateSettings, "aws_region", "account", "redis_url", "config")
 def status(*, watch: float | None, as_json: bool, sample: float, mails: int, **options: Any) -> None:
     """Show queues, send rate, breaker, workers, what happens a second, and which mails are being sent.
 

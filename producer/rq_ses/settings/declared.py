@@ -9,55 +9,23 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
-from pydantic import AliasChoices
-from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from rq_ses.errors import SettingsError
+from rq_ses.settings.setting import PREFIX, Setting, variables
 from rq_ses.text.plaintext import one_line
-
-PREFIX: Final = "RQ_SES_"
 
 _GROUP: Final = "rq_ses.settings"
 _SERVICE: Final = "_SERVICE_HOST"
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting as documentation lists it; of its environment `variables` the first that is set counts."""
-
-    name: str
-    variables: tuple[str, ...]
-    required: bool
-    default: Any
-    meaning: str
-
-
 def describe(kind: type[BaseSettings]) -> tuple[Setting, ...]:
     """Return all settings of a class, in order."""
-    return tuple(
-        Setting(
-            name,
-            variables(name, field),
-            field.is_required(),
-            None if field.is_required() else field.default,
-            field.description or "",
-        )
-        for name, field in kind.model_fields.items()
-    )
-
-
-def variables(name: str, field: FieldInfo) -> tuple[str, ...]:
-    """Return the environment variables of a field, the one that counts first."""
-    alias = field.validation_alias
-    if isinstance(alias, AliasChoices):
-        return tuple(str(choice) for choice in alias.choices)
-    return (str(alias) if alias else f"{PREFIX}{name.upper()}",)
+    return tuple(Setting.of(name, field) for name, field in kind.model_fields.items())
 
 
 def title(kind: type[BaseSettings], name: str) -> str:

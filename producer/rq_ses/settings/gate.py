@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import AfterValidator, AliasChoices, Field, model_validator
+from pydantic import AfterValidator, model_validator
 
 from rq_ses import contract
 from rq_ses.settings.awsfiles import profile_region
 from rq_ses.settings.config import read_config
-from rq_ses.settings.producer import CONFIG_VARIABLE, ProducerSettings, load_settings
+from rq_ses.settings.loading import CONFIG, CONFIG_VARIABLE, load_settings
+from rq_ses.settings.producer import ProducerSettings
+from rq_ses.settings.setting import setting
 from rq_ses.text.invalid import shown
 
 REGIONS: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
@@ -34,8 +36,29 @@ def _named(kind: str) -> AfterValidator:
 AccountName = Annotated[str, _named("an account")]
 """Name of an SES account among those that share a Redis."""
 
-
 RegionName = Annotated[str, _named("a region")]
+
+ACCOUNT: Final = setting(
+    contract.DEFAULT_ACCOUNT,
+    "Name of the SES account, where several share a Redis: [its gate](rate.md) goes by it.",
+    option="--account NAME",
+)
+PROFILE: Final = setting(
+    None,
+    "Profile in AWS's shared files: it may name the region, and has credentials or says where they come from "
+    "([all places](credentials.md)).",
+    variables=PROFILES,
+)
+
+
+def region_setting(default: Any) -> Any:
+    """Declare the region with a `default`: who sends can't do without."""
+    return setting(
+        default,
+        "AWS region of SES, such as us-east-1; else the profile's.",
+        variables=REGIONS,
+        option="--region REGION",
+    )
 
 
 def given_profile(given: Mapping[str, Any]) -> str | None:
@@ -58,20 +81,12 @@ class GateSettings(ProducerSettings):
     Without a region, the gates are those that workers name, or that there are in Redis.
     """
 
-    account: AccountName = Field(
-        contract.DEFAULT_ACCOUNT, description="Name of the SES account, where several share a Redis."
-    )
-    aws_region: RegionName | None = Field(
-        None,
-        validation_alias=AliasChoices(*REGIONS),
-        description="AWS region of SES, such as us-east-1.",
-    )
-    aws_profile: str | None = Field(
-        None,
-        validation_alias=AliasChoices(*PROFILES),
-        description="Profile in AWS's shared files that may name the region.",
-    )
-    config: str | None = Field(None, description="TOML file with settings.")
+    readers: ClassVar[str] = "`status`, `breaker`"
+
+    account: AccountName = ACCOUNT
+    aws_region: RegionName | None = region_setting(None)
+    aws_profile: str | None = PROFILE
+    config: str | None = CONFIG
 
     @model_validator(mode="before")
     @classmethod

@@ -162,6 +162,27 @@ def test_it_gives_the_right_default(variable: str) -> None:
     assert shown == written(default) or (default is None and not re.search(r"[`\d]", shown))
 
 
+def test_the_tables_of_settings_are_as_the_settings_are_declared() -> None:
+    script = ROOT / "scripts" / "settings_tables.py"
+    done = subprocess.run(
+        [sys.executable, script, "--check"],
+        env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_it_leads_to_the_page_that_has_options_ranges_and_readers_of_each() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text()
+    for setting in describe(WorkerSettings):
+        [row] = re.findall(rf"^\| `{setting.variables[0]}`.*", page, re.MULTILINE)
+        assert all(words in row for words in (setting.range, setting.option, *setting.choices))
+    assert re.search(r"^\| `RQ_SES_LEASE` \|.* from 1 to 86400 \| `worker`, `doctor` \|", page, re.MULTILINE)
+    assert re.search(r"^\| `RQ_SES_QUEUE` \|.* \| all \|", page, re.MULTILINE)
+    assert re.search(
+        r"^\| `RQ_SES_ACCOUNT` \|.* \| `status`, `breaker`, `worker`, `doctor` \|", page, re.MULTILINE
+    )
+
+
 # Commands
 
 

@@ -19,19 +19,10 @@ SECRET = "s3cr3tKeyThatNobodyMaySee"
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    for name in list(os.environ):
-        if name.upper().startswith(("RQ_SES_", "AWS_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path))
+def environment(environment: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_REGION", "us-east-1")
-
-    def set_all(**variables: str) -> None:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-
-    return set_all
+    return environment
 
 
 def problem() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,13 +17,7 @@ from rq_ses.settings.producer import load_producer_settings
 from rq_ses_worker.settings.worker import WorkerSettings, load_worker_settings
 from support.processes import PATIENCE, environment
 
-
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in list(os.environ):
-        if name.upper().startswith(("RQ_SES_", "AWS_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path))
+pytestmark = pytest.mark.usefixtures("no_settings")
 
 
 def problems(**variables: str) -> list[str]:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,10 @@ from rq_ses.server.redisurl import masked
 from rq_ses.settings.declared import describe
 from rq_ses.settings.producer import ProducerSettings, load_producer_settings
 from rq_ses_worker.account.gate import GatePolicy
-from rq_ses_worker.audit.command import AuditSettings
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.ses.credentials import Credentials
 from rq_ses_worker.ses.wire.deadline import Timeout
+from rq_ses_worker.settings.audit import AuditSettings
 from rq_ses_worker.settings.worker import WorkerSettings, load_worker_settings
 
 SECRET = "s3cr3tKeyThatNobodyMaySee"
@@ -26,21 +25,8 @@ KEYS = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCE
 
 
 @pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in list(os.environ):
-        if name.upper().startswith(("RQ_SES_", "AWS_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path))
+def _elsewhere(no_settings: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> Any:
-    def set_all(**variables: str) -> None:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-
-    return set_all
 
 
 def worker_problems(**overrides: Any) -> tuple[str, ...]:

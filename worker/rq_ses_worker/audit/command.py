@@ -5,41 +5,23 @@ from __future__ import annotations
 import json
 import sys
 from functools import partial
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 
 import click
-from pydantic import Field
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 
 from rq_ses import contract
 from rq_ses.cli.terminal import output
 from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
-from rq_ses.cli.terminal.helptext import show_defaults
+from rq_ses.cli.terminal.options import setting_options
 from rq_ses.cli.terminal.progress import progress
 from rq_ses.cli.terminal.redis_errors import reaching_redis
-from rq_ses.settings.producer import Number, ProducerSettings, load_settings
 from rq_ses_worker.audit.audit import Audit, Report
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.server.connection import connect
+from rq_ses_worker.settings.audit import AuditSettings, load_audit_settings
 
 _READ: Final = "{task.description}: {task.fields[read]} jobs read"
-
-
-class AuditSettings(ProducerSettings):
-    """What an audit needs: no AWS credentials."""
-
-    on_unknown: Literal["resend", "hold"] = Field(
-        "resend", description="What becomes of a mail that SES may have accepted."
-    )
-    max_doubtful: Annotated[int, Number] = Field(
-        3, ge=1, le=1_000_000, description="Deliveries of a mail in all that SES may have accepted."
-    )
-    config: str | None = Field(None, description="TOML file with settings.")
-
-
-def load_audit_settings(**overrides: Any) -> AuditSettings:
-    """Return the settings, from the same places as a worker's. Raises SettingsError."""
-    return load_settings(AuditSettings, overrides, path=overrides.get("config"), whole_file=False)
 
 
 @ends_with(
@@ -60,14 +42,7 @@ def load_audit_settings(**overrides: Any) -> AuditSettings:
     metavar="S",
     help="Seconds between the two looks at a job before it counts as wrong.",
 )
-@click.option(
-    "--on-unknown",
-    type=click.Choice(["resend", "hold"]),
-    help="What to do with a mail that SES may have accepted [RQ_SES_ON_UNKNOWN].",
-)
-@click.option("--redis-url", metavar="URL", help="Redis server [RQ_SES_REDIS_URL].")
-@click.option("--queue", metavar="NAME", help="RQ queue [RQ_SES_QUEUE].")
-@click.option("--config", metavar="FILE", help="TOML file with settings [RQ_SES_CONFIG].")
+@setting_options(AuditSettings, "on_unknown", "redis_url", "queue", "config")
 def audit(*, repair: bool, as_json: bool, wait: float, **options: Any) -> None:
     """Find jobs that stand nowhere or where they don't belong, and with --repair put them back.
 
@@ -103,9 +78,6 @@ def audit(*, repair: bool, as_json: bool, wait: float, **options: Any) -> None:
     else:
         output.echo(f"{found} found, all repaired", err=True)
     sys.exit(INCOMPLETE if open_ else OK)
-
-
-show_defaults(audit, AuditSettings)
 
 
 def _read(bar: Progress, task: TaskID, read: int) -> None:

@@ -8,17 +8,17 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import click
-from pydantic import AfterValidator, AliasChoices, Field
+from pydantic import AfterValidator
 from rich.progress import SpinnerColumn, TextColumn
 
 from rq_ses.cli.terminal import output
 from rq_ses.cli.terminal.console import console
 from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNFIT, ends_with
-from rq_ses.cli.terminal.helptext import show_defaults
+from rq_ses.cli.terminal.options import setting_options
 from rq_ses.cli.terminal.progress import progress
 from rq_ses.message.address import bare, normalise
-from rq_ses.settings.gate import REGIONS, GateSettings
-from rq_ses.settings.producer import load_settings
+from rq_ses.settings.gate import GateSettings, region_setting
+from rq_ses.settings.loading import load_settings
 from rq_ses_worker.doctor.checkup import Wishes, examine
 from rq_ses_worker.doctor.finding import Finding, Severity, worst
 from rq_ses_worker.doctor.policy import policy
@@ -68,9 +68,7 @@ def _known_region(region: str) -> str:
 class PolicySettings(GateSettings):
     """What a policy needs: no credentials."""
 
-    aws_region: Annotated[str, AfterValidator(_known_region)] = Field(
-        validation_alias=AliasChoices(*REGIONS), description="AWS region of SES."
-    )
+    aws_region: Annotated[str, AfterValidator(_known_region)] = region_setting(...)
 
 
 @ends_with(
@@ -105,17 +103,8 @@ class PolicySettings(GateSettings):
 @click.option(
     "--configuration-set", metavar="NAME", help="With --policy: allow mails that name this configuration set."
 )
-@click.option("--redis-url", metavar="URL", help="Redis server [RQ_SES_REDIS_URL].")
-@click.option("--queue", metavar="NAME", help="RQ queue [RQ_SES_QUEUE].")
-@click.option("--config", metavar="FILE", help="TOML file with settings [RQ_SES_CONFIG].")
-@click.option("--region", "aws_region", metavar="REGION", help="AWS region of SES [AWS_REGION].")
-@click.option("--base-url", metavar="URL", help="Another endpoint than AWS's [RQ_SES_BASE_URL].")
-@click.option(
-    "--allow-http", is_flag=True, default=None, help="Allow http:// beyond loopback [RQ_SES_ALLOW_HTTP]."
-)
-@click.option("--proxy", metavar="URL", help="HTTP proxy to SES [RQ_SES_PROXY].")
-@click.option("--ca-bundle", metavar="FILE", help="Certificates to trust [RQ_SES_CA_BUNDLE].")
-@click.option("--account", metavar="NAME", help="Name of the SES account [RQ_SES_ACCOUNT].")
+@setting_options(WorkerSettings, "redis_url", "queue", "config", "aws_region", "base_url", "allow_http")
+@setting_options(WorkerSettings, "proxy", "ca_bundle", "account")
 def doctor(
     *,
     sender: str | None,
@@ -154,9 +143,6 @@ def doctor(
     else:
         show(findings, console())
     sys.exit(EXITS[worst(findings)])
-
-
-show_defaults(doctor, WorkerSettings)
 
 
 def _tell_policy(options: Mapping[str, Any], **terms: Any) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-from rq_ses.settings.declared import variables
+from rq_ses.settings.setting import variables
 from rq_ses.text.plaintext import one_line
 from rq_ses_worker.settings.worker import WorkerSettings
 

@@ -15,9 +15,10 @@ from redis import Redis
 
 from rq_ses.cli.terminal import output
 from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
+from rq_ses.cli.terminal.options import setting_options
 from rq_ses.cli.terminal.redis_errors import reaching_redis
 from rq_ses.server.connection import connect
-from rq_ses.settings.producer import load_producer_settings
+from rq_ses.settings.producer import ProducerSettings, load_producer_settings
 from rq_ses.text.plaintext import one_line
 from rq_ses_worker.monitoring.registered import age, registered
 
@@ -31,8 +32,7 @@ _TIMEOUT: Final = 3.0
 @click.command()
 @click.option("--http", "url", metavar="URL", help="Ask this address instead: healthy is what answers 200.")
 @click.option("--host", metavar="NAME", help="Host whose workers are looked for [this one].")
-@click.option("--redis-url", metavar="URL", help="Redis server [RQ_SES_REDIS_URL].")
-@click.option("--config", metavar="FILE", help="TOML file with settings [RQ_SES_CONFIG].")
+@setting_options(ProducerSettings, "redis_url", "config")
 def health(*, url: str | None, host: str | None, redis_url: str | None, config: str | None) -> None:
     """Tell whether a worker of this host is alive: registered, and its last heartbeat at most 30 s old.
 

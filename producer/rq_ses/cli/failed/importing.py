@@ -13,7 +13,9 @@ from rq_ses.cli.failed.options import reached
 from rq_ses.cli.terminal import output
 from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
 from rq_ses.cli.terminal.inputs import opened
+from rq_ses.cli.terminal.options import setting_options
 from rq_ses.deadletter.archive import Restored
+from rq_ses.settings.producer import ProducerSettings
 from rq_ses.text.figures import counted
 
 
@@ -23,8 +25,7 @@ from rq_ses.text.figures import counted
 @click.option("--resend", is_flag=True, help="Into the queue, not into the failed registry.")
 @click.option("--include-unknown", is_flag=True, help="With --resend: also mails that SES may have accepted.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as an object of JSON.")
-@click.option("--redis-url", metavar="URL", help="Redis server [RQ_SES_REDIS_URL].")
-@click.option("--config", metavar="FILE", help="TOML file with settings [RQ_SES_CONFIG].")
+@setting_options(ProducerSettings, "redis_url", "config")
 def import_(
     *,
     file: str,

@@ -12,10 +12,11 @@ import click
 
 from rq_ses import contract
 from rq_ses.cli.terminal.inputs import opened
+from rq_ses.cli.terminal.options import setting_option, setting_options
 from rq_ses.cli.terminal.pairs import pairs
 from rq_ses.cli.terminal.redis_errors import reaching_redis
 from rq_ses.deadletter import DeadLetters, Filter
-from rq_ses.settings.producer import load_producer_settings
+from rq_ses.settings.producer import ProducerSettings, load_producer_settings
 from rq_ses.text.invalid import shown
 from rq_ses.text.localtime import FORM, read_moment
 from rq_ses.text.textfile import decoded
@@ -93,22 +94,13 @@ def choosing(command: _Command) -> _Command:
 
 def reaching(command: _Command) -> _Command:
     """Give a command the options that say where the dead letters are."""
-    for option in reversed(
-        (
-            click.option(
-                "--queue",
-                "queues",
-                multiple=True,
-                metavar="NAME",
-                help="RQ queue, with those of the other priorities; -high or -bulk alone; may be repeated "
-                "[RQ_SES_QUEUE].",
-            ),
-            click.option("--redis-url", metavar="URL", help="Redis server [RQ_SES_REDIS_URL]."),
-            click.option("--config", metavar="FILE", help="TOML file with settings [RQ_SES_CONFIG]."),
-        )
-    ):
-        command = option(command)
-    return command
+    queues = setting_option(
+        ProducerSettings,
+        "queue",
+        "RQ queue, with those of the other priorities; -high or -bulk alone; may be repeated",
+        multiple="queues",
+    )
+    return queues(setting_options(ProducerSettings, "redis_url", "config")(command))
 
 
 def chosen(

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
 from rq_ses.cli.terminal.inputs import opened
+from rq_ses.cli.terminal.options import setting_options
 from rq_ses.cli.terminal.output import broken, echo, leave
 from rq_ses.cli.terminal.pairs import pairs
 from rq_ses.contract import ON_UNKNOWN, PRIORITIES, YEARS, OnUnknown, Priority
@@ -22,6 +23,7 @@ from rq_ses.outbox.call import ON_CONFLICT, OnConflict
 from rq_ses.outbox.outbox import Outbox
 from rq_ses.outbox.submission import Submission, is_unicode
 from rq_ses.receipt import Receipt
+from rq_ses.settings.producer import ProducerSettings
 from rq_ses.text.localtime import read_moment
 
 _OPTIONS: Final = {
@@ -117,9 +119,7 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # generic since click 
 @click.option(
     "--durable", is_flag=True, help="Wait until it is on Redis's disk (and RQ_SES_DURABLE_REPLICAS replicas)."
 )
-@click.option("--config", metavar="FILE", help="TOML file with settings [RQ_SES_CONFIG].")
-@click.option("--redis-url", help="Redis server [RQ_SES_REDIS_URL].")
-@click.option("--queue", help="RQ queue [RQ_SES_QUEUE].")
+@setting_options(ProducerSettings, "config", "redis_url", "queue")
 def send(
     *,
     jsonl: str | None,

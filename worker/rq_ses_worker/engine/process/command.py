@@ -16,7 +16,7 @@ from redis.exceptions import ResponseError
 
 from rq_ses import contract
 from rq_ses.cli.terminal.exits import DENIED, INCOMPLETE, OK, UNFIT, ends_with
-from rq_ses.cli.terminal.helptext import show_defaults
+from rq_ses.cli.terminal.options import setting_options
 from rq_ses.contract import PRIORITIES, Priority
 from rq_ses.errors import SettingsError
 from rq_ses.status import unserved
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_LEVELS = ("debug", "info", "warning", "error")
-
 
 @ends_with(
     {
@@ -58,11 +56,7 @@ _LEVELS = ("debug", "info", "warning", "error")
     metavar="S",
     help="With --burst: seconds to wait at most for what can't be sent yet (scheduled, breaker open).",
 )
-@click.option(
-    "--concurrency", type=int, metavar="N", help="Mails sent at the same time [RQ_SES_CONCURRENCY]."
-)
-@click.option("--redis-url", metavar="URL", help="Redis server [RQ_SES_REDIS_URL].")
-@click.option("--queue", metavar="NAME", help="RQ queue [RQ_SES_QUEUE].")
+@setting_options(WorkerSettings, "concurrency", "redis_url", "queue")
 @click.option(
     "--priority",
     "priorities",
@@ -70,66 +64,14 @@ _LEVELS = ("debug", "info", "warning", "error")
     multiple=True,
     help="Send mails of this priority alone; may be repeated [all].",
 )
-@click.option("--config", metavar="FILE", help="TOML file with settings [RQ_SES_CONFIG].")
-@click.option("--region", "aws_region", metavar="REGION", help="AWS region of SES [AWS_REGION].")
-@click.option("--base-url", metavar="URL", help="Another endpoint than AWS's [RQ_SES_BASE_URL].")
-@click.option(
-    "--allow-http", is_flag=True, default=None, help="Allow http:// beyond loopback [RQ_SES_ALLOW_HTTP]."
+@setting_options(
+    WorkerSettings, "config", "aws_region", "base_url", "allow_http", "proxy", "ca_bundle", "timeout"
 )
-@click.option("--proxy", metavar="URL", help="HTTP proxy to SES [RQ_SES_PROXY].")
-@click.option("--ca-bundle", metavar="FILE", help="Certificates to trust [RQ_SES_CA_BUNDLE].")
-@click.option(
-    "--timeout", type=float, metavar="S", help="Seconds for one exchange with SES [RQ_SES_TIMEOUT]."
+@setting_options(
+    WorkerSettings, "rate_limited_delay", "transient_delay", "backoff", "max_delay", "max_attempts"
 )
-@click.option(
-    "--rate-limited-delay",
-    type=float,
-    metavar="S",
-    help="Seconds until the next attempt after a 429 [RQ_SES_RATE_LIMITED_DELAY].",
-)
-@click.option(
-    "--transient-delay",
-    type=float,
-    metavar="S",
-    help="Seconds until the next attempt after a 5xx [RQ_SES_TRANSIENT_DELAY].",
-)
-@click.option(
-    "--backoff", type=float, metavar="X", help="Factor by which delays grow; 1: constant [RQ_SES_BACKOFF]."
-)
-@click.option(
-    "--max-delay", type=float, metavar="S", help="Seconds that a growing delay is at most [RQ_SES_MAX_DELAY]."
-)
-@click.option(
-    "--max-attempts",
-    type=int,
-    metavar="N",
-    help="Attempts of a mail that may end transiently [RQ_SES_MAX_ATTEMPTS].",
-)
-@click.option(
-    "--give-up-after",
-    type=float,
-    metavar="S",
-    help="Seconds after which no mail is tried again [RQ_SES_GIVE_UP_AFTER].",
-)
-@click.option(
-    "--lease", type=float, metavar="S", help="Seconds until a dead worker's mails move [RQ_SES_LEASE]."
-)
-@click.option(
-    "--on-unknown",
-    type=click.Choice(["resend", "hold"]),
-    help="What to do with a mail that SES may have accepted [RQ_SES_ON_UNKNOWN].",
-)
-@click.option(
-    "--max-doubtful",
-    type=int,
-    metavar="N",
-    help="Deliveries of a mail that SES may have accepted; then it is held [RQ_SES_MAX_DOUBTFUL].",
-)
-@click.option("--account", metavar="NAME", help="Name of the SES account [RQ_SES_ACCOUNT].")
-@click.option(
-    "--max-send-rate",
-    metavar="N",
-    help="Recipients a second of all workers of the account, or auto [RQ_SES_MAX_SEND_RATE].",
+@setting_options(
+    WorkerSettings, "give_up_after", "lease", "on_unknown", "max_doubtful", "account", "max_send_rate"
 )
 @click.option(
     "--processes",
@@ -139,33 +81,9 @@ _LEVELS = ("debug", "info", "warning", "error")
     metavar="N",
     help="Processes, each with its own threads: one uses one core.",
 )
-@click.option(
-    "--preflight",
-    type=click.Choice(["refuse", "warn", "off"]),
-    help="What to do about a Redis that would lose mails [RQ_SES_PREFLIGHT].",
-)
-@click.option(
-    "--metrics",
-    metavar="HOST:PORT",
-    help="Serve /metrics, /healthz and /readyz here; a port alone is one of loopback [RQ_SES_METRICS].",
-)
+@setting_options(WorkerSettings, "preflight", "metrics")
 @click.option("--name", help="Name shown by RQ's tools; by default made of host, process and chance.")
-@click.option(
-    "--log-level",
-    type=click.Choice(_LEVELS),
-    help="What is logged on stderr: this and what is graver [RQ_SES_LOG_LEVEL].",
-)
-@click.option(
-    "--log-format", type=click.Choice(["console", "json"]), help="Form of the log [RQ_SES_LOG_FORMAT]."
-)
-@click.option(
-    "--log-addresses",
-    type=click.Choice(["full", "masked", "none"]),
-    help="How the log shows e-mail addresses [RQ_SES_LOG_ADDRESSES].",
-)
-@click.option(
-    "--log-sent", is_flag=True, default=None, help="Log each mail that was sent, too [RQ_SES_LOG_SENT]."
-)
+@setting_options(WorkerSettings, "log_level", "log_format", "log_addresses", "log_sent")
 def worker(
     *,
     burst: bool,
@@ -206,9 +124,6 @@ def worker(
     if burst and board and not tell_burst(board, settings.redis_url, names):
         code = code or INCOMPLETE
     sys.exit(code)
-
-
-show_defaults(worker, WorkerSettings)
 
 
 def monitor_of(settings: WorkerSettings, board: Board, queues: Sequence[str]) -> Monitor:
