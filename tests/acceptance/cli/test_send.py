@@ -24,10 +24,10 @@ from rq_ses import Attachment, Outbox, contract
 from rq_ses.cli import main
 from rq_ses_worker.lifecycle.task import Task, read_job
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.mail import fetch, mail, status
-from support.processes import PATIENCE, environment, run
-from support.terminal import run_on_terminal
-from support.valkey import url, valkey
+from support.mails.mail import fetch, mail, status
+from support.programs.processes import PATIENCE, environment, run
+from support.programs.terminal import run_on_terminal
+from support.servers.valkey import url, valkey
 from support.waiting import wait_for
 
 MAIL = ("--from", "Shop <shop@example.com>", "--to", "anna@example.com", "--subject", "Hi", "--text", "Hello")

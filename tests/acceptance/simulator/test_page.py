@@ -19,9 +19,9 @@ from rq_ses_worker.ses.client import SesClient
 from rq_ses_worker.ses.credentials import Credentials
 from rq_ses_worker.ses.outcome import Outcome
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.browser import PATIENCE, chromium, opened_page
-from support.mail import mail
-from support.processes import KEY_ID, SECRET, TOKEN, environment, run, running
+from support.mails.mail import mail
+from support.programs.browser import PATIENCE, chromium, opened_page
+from support.programs.processes import KEY_ID, SECRET, TOKEN, environment, run, running
 from support.waiting import wait_for
 
 Send = Callable[..., Outcome]

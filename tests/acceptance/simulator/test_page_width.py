@@ -10,9 +10,9 @@ from playwright.sync_api import Browser, Page
 from rq_ses_worker.ses.client import SesClient
 from rq_ses_worker.ses.credentials import Credentials
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.browser import chromium, opened_page
-from support.mail import mail
-from support.processes import KEY_ID, SECRET, TOKEN
+from support.mails.mail import mail
+from support.programs.browser import chromium, opened_page
+from support.programs.processes import KEY_ID, SECRET, TOKEN
 
 WIDTHS = (320, 390, 768, 1024, 1140, 1280, 1920)
 VIEWS = ("/", "/_simulator/view/faults", "/_simulator/view/requests/1", "/_simulator/view/requests/4")

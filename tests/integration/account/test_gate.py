@@ -20,7 +20,7 @@ from rq_ses_worker.lifecycle.records import Claim, Settlement, Word, failed_fiel
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.ses.account import Account
 from rq_ses_worker.ses.outcome import Outcome, RateLimited, Sent, Terminal, Transient
-from support.mail import mail, status
+from support.mails.mail import mail, status
 from support.waiting import wait_for
 
 QUEUES = ["mail-high", "mail", "mail-bulk"]

@@ -29,9 +29,9 @@ from rq_ses_worker.engine.sweeper import Sweeper
 from rq_ses_worker.lifecycle.records import Settlement, failed_fields, sent_fields
 from rq_ses_worker.lifecycle.retry import History, RetryPolicy, lost_worker
 from rq_ses_worker.lifecycle.transitions import Lifecycle
-from support.mail import fetch, mail, status
-from support.processes import environment
-from support.terminal import run_on_terminal
+from support.mails.mail import fetch, mail, status
+from support.programs.processes import environment
+from support.programs.terminal import run_on_terminal
 
 LIST, WIP, LEASES = (
     contract.queue_key("mail"),

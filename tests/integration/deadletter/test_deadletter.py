@@ -27,8 +27,8 @@ from rq_ses.deadletter.reading import reader as reading
 from rq_ses_worker.lifecycle.task import read_job
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.ses.outcome import Terminal
-from support.deadletters import UNVERIFIED, fail, fail_queued, in_doubt, refused, rejected
-from support.mail import fetch, mail, status
+from support.mails.deadletters import UNVERIFIED, fail, fail_queued, in_doubt, refused, rejected
+from support.mails.mail import fetch, mail, status
 from support.waiting import wait_for
 
 FAILED, QUEUE = contract.registry_key("failed", "mail"), contract.queue_key("mail")

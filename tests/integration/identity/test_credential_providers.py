@@ -24,7 +24,7 @@ from rq_ses_worker.identity.chain import Chain
 from rq_ses_worker.identity.source import CredentialSource
 from rq_ses_worker.ses.credentials import Credentials, CredentialsUnavailable
 from rq_ses_worker.settings.worker import load_worker_settings
-from support.standin import Answer, Asked, StandIn
+from support.servers.standin import Answer, Asked, StandIn
 
 SECRET = "secret/of+the/tests/0123456789abcdefghij"
 TOKEN = "IQoJb3JpZ2luX2VjEOf//////////wExampleOfTheTests=="

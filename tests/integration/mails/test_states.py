@@ -28,7 +28,7 @@ from rq_ses_worker.lifecycle.records import Settlement, failed_fields, sent_fiel
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.sweep import Sweep
 from rq_ses_worker.lifecycle.transitions import Lifecycle
-from support.mail import fetch, mail, status
+from support.mails.mail import fetch, mail, status
 
 JOB_ID = contract.keyed_job_id("mail", "k")
 JOB = contract.JOB_PREFIX + JOB_ID

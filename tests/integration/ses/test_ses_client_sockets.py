@@ -21,7 +21,7 @@ from rq_ses_worker.ses.client import SesClient
 from rq_ses_worker.ses.outcome import Outcome, RateLimited, Sent, Terminal, Transient, summary
 from rq_ses_worker.ses.sigv4 import Credentials
 from rq_ses_worker.settings.worker import load_worker_settings
-from support.certificates import CA, CERTIFICATE_AND_KEY
+from support.servers.certificates import CA, CERTIFICATE_AND_KEY
 
 SECRET = "secret/of+the/tests/0123456789abcdefghij"
 CREDENTIALS = Credentials("AKIDOFTHETESTS", SECRET)

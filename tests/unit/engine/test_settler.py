@@ -25,7 +25,7 @@ from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.logging import events
 from rq_ses_worker.server.denial import Denied
 from rq_ses_worker.ses.outcome import Outcome, Sent
-from support.mail import mail
+from support.mails.mail import mail
 from support.waiting import wait_for
 
 

@@ -19,7 +19,7 @@ from rq_ses_worker.simulator.mailbox.shown import Shown
 from rq_ses_worker.simulator.options import Options
 from rq_ses_worker.simulator.page.pages import PAGE_SIZE
 from rq_ses_worker.simulator.service import Service
-from support.mail import mail
+from support.mails.mail import mail
 
 PATH = "/v2/email/outbound-emails"
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&amp;"

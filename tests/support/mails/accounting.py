@@ -13,7 +13,7 @@ from redis import Redis
 
 from rq_ses import Outbox, contract
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.mail import mail
+from support.mails.mail import mail
 
 PLACES = {
     "queued": contract.queue_key,

@@ -9,8 +9,8 @@ from typing import Any
 
 import requests
 
-from support.ports import free_port
-from support.processes import environment, running_module
+from support.programs.processes import environment, running_module
+from support.servers.ports import free_port
 from support.waiting import wait_for
 
 

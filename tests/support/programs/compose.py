@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import yaml
 
-from support.images import ROOT, Image, dockerfile
-from support.ports import free_port
-from support.processes import environment
+from support.programs.images import ROOT, Image, dockerfile
+from support.programs.processes import environment
+from support.servers.ports import free_port
 
 FILE: Final = ROOT / "compose.yaml"
 SES_FILE: Final = ROOT / "compose" / "ses.yaml"
