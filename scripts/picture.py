@@ -1,0 +1,230 @@
+"""Draw the rooms of both packages, floor by floor, and who imports whom: docs/images/rooms.svg.
+
+python scripts/picture.py            writes it
+python scripts/picture.py --check    exits 1 if it isn't what the code gives
+
+The floors are those that import-linter holds (pyproject.toml), the arrows are the imports it reads. An arrow
+is left out where others lead from its room to the same room.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Final
+
+import grimp
+
+ROOT: Final = Path(__file__).parents[1]
+PICTURE: Final = ROOT / "docs" / "images" / "rooms.svg"
+
+WIDTH: Final = 960
+ROOM_HEIGHT, FLOOR_HEIGHT, HEAD, FOOT = 30, 66, 44, 66
+COLUMNS: Final = {"rq_ses_worker": (20, 500), "rq_ses": (540, 940)}
+"""Left and right edge of each package: the worker beside the producer, whose rooms it imports."""
+GAP: Final = 22
+LETTER: Final = 8.4
+"""Width of a letter of a room's name."""
+
+STYLE: Final = """
+  text { font: 14px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; fill: #1f2328; text-anchor: middle }
+  .title { font-weight: bold; font-size: 16px }
+  .note { font: 13px system-ui, sans-serif; fill: #59636e; text-anchor: start }
+  .paper { fill: #ffffff }
+  .floor { fill: #f6f8fa }
+  .room { fill: #ddf4ff; stroke: #0969da }
+  .arrow { fill: none; stroke: #59636e; stroke-width: 1.2; marker-end: url(#head) }
+  .over { stroke: #bc4c00; stroke-dasharray: 5 3; marker-end: url(#over) }
+  .tip { fill: #59636e } .tip-over { fill: #bc4c00 }
+  @media (prefers-color-scheme: dark) {
+    text { fill: #f0f6fc } .note { fill: #9198a1 }
+    .paper { fill: #0d1117 } .floor { fill: #151b23 }
+    .room { fill: #0c2d6b; stroke: #58a6ff }
+    .arrow { stroke: #9198a1 } .over { stroke: #f0883e }
+    .tip { fill: #9198a1 } .tip-over { fill: #f0883e }
+  }
+"""
+
+Room = str
+"""PACKAGE.NAME"""
+Arrow = tuple[Room, Room]
+
+
+@dataclass(frozen=True)
+class Box:
+    """Where a room is drawn."""
+
+    left: float
+    top: float
+    width: float
+
+    @property
+    def middle(self) -> float:
+        return self.left + self.width / 2
+
+
+def floors() -> dict[str, list[list[Room]]]:
+    """Return each package's floors from the top down, as import-linter's contracts have them."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    found = {}
+    for contract in project["tool"]["importlinter"]["contracts"]:
+        if contract["type"] == "layers":
+            (package,) = contract["containers"]
+            lines = [line.replace(":", "|").split("|") for line in contract["layers"]]
+            found[package] = [[f"{package}.{name.strip()}" for name in line] for line in lines]
+    return found
+
+
+def arrows() -> set[Arrow]:
+    """Return which room imports which."""
+    graph = grimp.build_graph("rq_ses", "rq_ses_worker", cache_dir=None)
+    found = set()
+    for module in graph.modules:
+        for other in graph.find_modules_directly_imported_by(module):
+            pair = _room(module), _room(other)
+            if all("." in room for room in pair) and pair[0] != pair[1]:
+                found.add(pair)
+    return found
+
+
+def reduced(pairs: set[Arrow]) -> set[Arrow]:
+    """Return the arrows that no way of several others stands for; there are no circles."""
+    below: dict[Room, set[Room]] = {}
+    for upper, lower in pairs:
+        below.setdefault(upper, set()).add(lower)
+
+    def reached(room: Room) -> set[Room]:
+        direct = below.get(room, set())
+        return direct.union(*(reached(other) for other in direct))
+
+    return {
+        (upper, lower)
+        for upper, lower in pairs
+        if not any(lower in reached(other) for other in below[upper] if other != lower)
+    }
+
+
+def drawn() -> str:
+    """Return the picture."""
+    plan = floors()
+    pairs = arrows()
+    boxes = placed(plan)
+    height = HEAD + FLOOR_HEIGHT * max(map(len, plan.values())) + FOOT
+    shown = sorted(reduced(pairs))
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
+        f'height="{height}" role="img" aria-labelledby="title">',
+        '<title id="title">The rooms of rq_ses and rq_ses_worker, and which imports which</title>',
+        f"<style>{STYLE}</style>",
+        f"<defs>{_head('head', 'tip')}{_head('over', 'tip-over')}</defs>",
+        f'<rect class="paper" width="{WIDTH}" height="{height}"/>',
+        *_storeys(plan, height),
+        *(_line(boxes, upper, lower) for upper, lower in shown),
+        *(_box(room, box) for room, box in boxes.items()),
+        *_notes(height, len(shown), len(pairs)),
+        "</svg>",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def placed(plan: dict[str, list[list[Room]]]) -> dict[Room, Box]:
+    """Return where each room is drawn; both packages stand on the same ground."""
+    most = max(map(len, plan.values()))
+    boxes = {}
+    for package, lines in plan.items():
+        left, right = COLUMNS[package]
+        for number, rooms in enumerate(lines):
+            top = HEAD + FLOOR_HEIGHT * (number + most - len(lines)) + (FLOOR_HEIGHT - ROOM_HEIGHT) / 2
+            widths = [len(_name(room)) * LETTER + 14 for room in rooms]
+            gap = min(GAP * 2, (right - left - sum(widths)) / (len(rooms) + 1))
+            # Every other floor stands aside, so that an arrow past a room doesn't run through it.
+            aside = 0 if len(rooms) > 2 else (-70, 70)[number % 2]
+            at = (left + right) / 2 - (sum(widths) + gap * (len(rooms) - 1)) / 2 + aside
+            for room, width in zip(rooms, widths, strict=True):
+                boxes[room] = Box(round(at, 1), top, round(width, 1))
+                at += width + gap
+    return boxes
+
+
+def _room(module: str) -> Room:
+    return ".".join(module.split(".")[:2])
+
+
+def _name(room: Room) -> str:
+    return room.partition(".")[2]
+
+
+def _head(name: str, kind: str) -> str:
+    return (
+        f'<marker id="{name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
+        f'orient="auto"><path class="{kind}" d="M0 0L8 4L0 8z"/></marker>'
+    )
+
+
+def _storeys(plan: dict[str, list[list[Room]]], height: int) -> list[str]:
+    found = []
+    most = max(map(len, plan.values()))
+    for package, lines in sorted(plan.items()):
+        left, right = COLUMNS[package]
+        first = HEAD + FLOOR_HEIGHT * (most - len(lines))
+        found.append(f'<text class="title" x="{(left + right) / 2}" y="{first - 14}">{package}</text>')
+        for number in range(len(lines)):
+            top = first + FLOOR_HEIGHT * number + 3
+            found.append(
+                f'<rect class="floor" x="{left}" y="{top}" width="{right - left}" height="{FLOOR_HEIGHT - 6}"/>'
+            )
+    return found
+
+
+def _line(boxes: dict[Room, Box], upper: Room, lower: Room) -> str:
+    start, end = boxes[upper], boxes[lower]
+    over = upper.partition(".")[0] != lower.partition(".")[0]
+    if over:
+        x, y = start.left + start.width, start.top + ROOM_HEIGHT / 2
+        to_x, to_y = end.left, end.top + ROOM_HEIGHT / 2
+        bend = f"C{x + 60} {y} {to_x - 60} {to_y}"
+        return f'<path class="arrow over" d="M{x} {y}{bend} {to_x} {to_y}"/>'
+    lean = max(-0.35, min(0.35, (end.middle - start.middle) / 300))
+    x, y = round(start.middle + lean * start.width, 1), start.top + ROOM_HEIGHT
+    to_x, to_y = round(end.middle - lean * end.width, 1), end.top
+    return f'<path class="arrow" d="M{x} {y}C{x} {y + 24} {to_x} {to_y - 24} {to_x} {to_y}"/>'
+
+
+def _box(room: Room, box: Box) -> str:
+    return (
+        f'<rect class="room" x="{box.left}" y="{box.top}" width="{box.width}" height="{ROOM_HEIGHT}" rx="5"/>'
+        f'<text x="{round(box.middle, 1)}" y="{box.top + 20}">{escape(_name(room))}</text>'
+    )
+
+
+def _notes(height: int, shown: int, of: int) -> list[str]:
+    lines = (
+        "An arrow goes from a room to one that it imports: always to a floor below, or from the worker (dashed) "
+        "to the producer.",
+        f"{shown} of {of} are drawn: the others lead where a way of several arrows leads, too.",
+    )
+    return [
+        f'<text class="note" x="20" y="{height - FOOT + 28 + 20 * number}">{escape(line)}</text>'
+        for number, line in enumerate(lines)
+    ]
+
+
+def main(arguments: list[str]) -> int:
+    """Write the picture, or check it; return the exit code."""
+    picture = drawn()
+    if arguments == ["--check"]:
+        if PICTURE.is_file() and PICTURE.read_text("utf-8") == picture:
+            return 0
+        sys.stderr.write(
+            f"{PICTURE.relative_to(ROOT)} isn't what the code gives: python scripts/picture.py\n"
+        )
+        return 1
+    PICTURE.write_text(picture, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
