@@ -25,12 +25,14 @@ WIDTH: Final = 960
 ROOM_HEIGHT, FLOOR_HEIGHT, HEAD, FOOT = 30, 66, 44, 66
 COLUMNS: Final = {"rq_ses_worker": (20, 500), "rq_ses": (540, 940)}
 """Left and right edge of each package: the worker beside the producer, whose rooms it imports."""
+WORKER_EDGE: Final = COLUMNS["rq_ses_worker"][1]
 GAP: Final = 22
 LETTER: Final = 8.4
 """Width of a letter of a room's name."""
 
 STYLE: Final = """
-  text { font: 14px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; fill: #1f2328; text-anchor: middle }
+  text { font: 14px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace }
+  text { fill: #1f2328; text-anchor: middle }
   .title { font-weight: bold; font-size: 16px }
   .note { font: 13px system-ui, sans-serif; fill: #59636e; text-anchor: start }
   .paper { fill: #ffffff }
@@ -114,6 +116,8 @@ def drawn() -> str:
     boxes = placed(plan)
     height = HEAD + FLOOR_HEIGHT * max(map(len, plan.values())) + FOOT
     shown = sorted(reduced(pairs))
+    crossing = sorted({upper for upper, lower in shown if _over(upper, lower)})
+    lanes = {upper: lane for lane, upper in enumerate(crossing)}
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
         f'height="{height}" role="img" aria-labelledby="title">',
@@ -121,8 +125,8 @@ def drawn() -> str:
         f"<style>{STYLE}</style>",
         f"<defs>{_head('head', 'tip')}{_head('over', 'tip-over')}</defs>",
         f'<rect class="paper" width="{WIDTH}" height="{height}"/>',
-        *_storeys(plan, height),
-        *(_line(boxes, upper, lower) for upper, lower in shown),
+        *_storeys(plan),
+        *(_line(boxes, upper, lower, lanes.get(upper, 0)) for upper, lower in shown),
         *(_box(room, box) for room, box in boxes.items()),
         *_notes(height, len(shown), len(pairs)),
         "</svg>",
@@ -153,6 +157,10 @@ def _room(module: str) -> Room:
     return ".".join(module.split(".")[:2])
 
 
+def _over(upper: Room, lower: Room) -> bool:
+    return upper.partition(".")[0] != lower.partition(".")[0]
+
+
 def _name(room: Room) -> str:
     return room.partition(".")[2]
 
@@ -164,7 +172,7 @@ def _head(name: str, kind: str) -> str:
     )
 
 
-def _storeys(plan: dict[str, list[list[Room]]], height: int) -> list[str]:
+def _storeys(plan: dict[str, list[list[Room]]]) -> list[str]:
     found = []
     most = max(map(len, plan.values()))
     for package, lines in sorted(plan.items()):
@@ -174,19 +182,20 @@ def _storeys(plan: dict[str, list[list[Room]]], height: int) -> list[str]:
         for number in range(len(lines)):
             top = first + FLOOR_HEIGHT * number + 3
             found.append(
-                f'<rect class="floor" x="{left}" y="{top}" width="{right - left}" height="{FLOOR_HEIGHT - 6}"/>'
+                f'<rect class="floor" x="{left}" y="{top}" width="{right - left}" '
+                f'height="{FLOOR_HEIGHT - 6}"/>'
             )
     return found
 
 
-def _line(boxes: dict[Room, Box], upper: Room, lower: Room) -> str:
+def _line(boxes: dict[Room, Box], upper: Room, lower: Room, lane: int) -> str:
     start, end = boxes[upper], boxes[lower]
-    over = upper.partition(".")[0] != lower.partition(".")[0]
-    if over:
-        x, y = start.left + start.width, start.top + ROOM_HEIGHT / 2
-        to_x, to_y = end.left, end.top + ROOM_HEIGHT / 2
-        bend = f"C{x + 60} {y} {to_x - 60} {to_y}"
-        return f'<path class="arrow over" d="M{x} {y}{bend} {to_x} {to_y}"/>'
+    if _over(upper, lower):
+        # Below its floor to the space between the packages, and in above the other's: past all rooms.
+        x, y = round(start.middle + start.width / 4, 1), start.top + ROOM_HEIGHT
+        to_x, to_y = round(end.middle - end.width / 4, 1), end.top
+        between = WORKER_EDGE + 4 + lane * 3
+        return f'<path class="arrow over" d="M{x} {y}V{y + 11}H{between}V{to_y - 14}H{to_x}V{to_y}"/>'
     lean = max(-0.35, min(0.35, (end.middle - start.middle) / 300))
     x, y = round(start.middle + lean * start.width, 1), start.top + ROOM_HEIGHT
     to_x, to_y = round(end.middle - lean * end.width, 1), end.top
@@ -202,8 +211,8 @@ def _box(room: Room, box: Box) -> str:
 
 def _notes(height: int, shown: int, of: int) -> list[str]:
     lines = (
-        "An arrow goes from a room to one that it imports: always to a floor below, or from the worker (dashed) "
-        "to the producer.",
+        "An arrow goes from a room to one that it imports: always to a floor below, "
+        "or (dashed) from the worker to the producer.",
         f"{shown} of {of} are drawn: the others lead where a way of several arrows leads, too.",
     )
     return [

@@ -87,7 +87,7 @@ def test_before_anything_is_due_a_live_lease_and_what_is_scheduled_are_left_alon
     command(redis_url, "breaker", "close", *ACCOUNT)
     with AnsweringSes(difficult=False) as ses:
         env = Build().environment(redis_url, ses.url)
-        Build().run(["-m", "rq_ses", "worker", "--burst", "--transient-delay", "0.1"], env)
+        work_off(Build(), redis, env, tmp_path, "--transient-delay", "0.1")
     assert set(ses.accepted) == waiting(left["jobs"]) - kept - {"kept-under-way"}
     assert set(ses.accepted.values()) == {1}
     found = states(redis, left["jobs"])

@@ -55,7 +55,7 @@ class Build:
         return f"\n  {command} " in self.run(["-m", "rq_ses", "--help"], env)
 
     def run(self, arguments: Sequence[str], env: dict[str, str], *, codes: Sequence[int] = (0,)) -> str:
-        """Run Python with arguments to its end; return what it printed. Raises AssertionError for another code."""
+        """Run Python with arguments to its end, with one of these exit codes; return what it printed."""
         done = subprocess.run(
             [sys.executable, *arguments],
             env=env, capture_output=True, text=True, timeout=PATIENCE, check=False, stdin=subprocess.DEVNULL,

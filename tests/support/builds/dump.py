@@ -156,7 +156,7 @@ _WRITERS: dict[str, Callable[[Redis, str, Any], Any]] = {
     "string": lambda redis, key, value: redis.set(key, packed(value)),
     "list": lambda redis, key, value: redis.rpush(key, *map(packed, value)),
     "set": lambda redis, key, value: redis.sadd(key, *value),
-    "zset": lambda redis, key, value: redis.zadd(key, {member: score for member, score in value}),
+    "zset": lambda redis, key, value: redis.zadd(key, dict(value)),
     "hash": lambda redis, key, value: redis.hset(
         key, mapping={name: packed(item) for name, item in value.items()}
     ),

@@ -14,8 +14,10 @@ from support.builds.build import ENQUEUE, Build
 from support.waiting import wait_for
 
 ACCOUNT = ("--region", "us-east-1")
-_WORKER = ("--max-send-rate", "50", "--timeout", "1", "--transient-delay", "3600", "--rate-limited-delay", "3600",
-           "--max-delay", "3600")  # fmt: skip
+_WORKER = (
+    "--max-send-rate", "50", "--timeout", "1",
+    "--transient-delay", "3600", "--rate-limited-delay", "3600", "--max-delay", "3600",
+)  # fmt: skip
 _LEASE = {"under-way": 600, "lost": 2}
 
 
@@ -62,11 +64,12 @@ def work_off(build: Build, redis: Redis, env: dict[str, str], directory: Path, *
 
 
 def _due(redis: Redis) -> bool:
-    now = redis.time()[0] + 60
-    return any(
-        redis.exists(f"rq:queue:{queue}", f"rq:ses:leases:{queue}")
-        or redis.zcount(f"rq:scheduled:{queue}", 0, now)
-        for queue in ("mail-high", "mail", "mail-bulk")
+    """Tell whether a mail is queued, or to be within a minute, or held by a lease that ends by then."""
+    soon = redis.time()[0] + 60
+    queues = ("mail-high", "mail", "mail-bulk")
+    timed = [f"rq:{kind}:{queue}" for kind in ("scheduled", "ses:leases") for queue in queues]
+    return any(redis.exists(f"rq:queue:{queue}") for queue in queues) or any(
+        redis.zcount(key, 0, soon) for key in timed
     )
 
 
