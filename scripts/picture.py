@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
+from collections.abc import Collection
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -113,9 +114,9 @@ def drawn() -> str:
     """Return the picture."""
     plan = floors()
     pairs = arrows()
-    boxes = placed(plan)
-    height = HEAD + FLOOR_HEIGHT * max(map(len, plan.values())) + FOOT
     shown = sorted(reduced(pairs))
+    boxes = placed(plan, shown)
+    height = HEAD + FLOOR_HEIGHT * max(map(len, plan.values())) + FOOT
     crossing = sorted({upper for upper, lower in shown if _over(upper, lower)})
     lanes = {upper: lane for lane, upper in enumerate(crossing)}
     parts = [
@@ -134,23 +135,63 @@ def drawn() -> str:
     return "\n".join(parts) + "\n"
 
 
-def placed(plan: dict[str, list[list[Room]]]) -> dict[Room, Box]:
-    """Return where each room is drawn; both packages stand on the same ground."""
+def placed(plan: dict[str, list[list[Room]]], shown: Collection[Arrow]) -> dict[Room, Box]:
+    """Return where each room is drawn: floors are shifted until few arrows run behind a room."""
     most = max(map(len, plan.values()))
+    rows = {
+        (package, number): _row(package, rooms, HEAD + FLOOR_HEIGHT * (number + most - len(lines)))
+        for package, lines in plan.items()
+        for number, rooms in enumerate(lines)
+    }
+    inside = [pair for pair in shown if not _over(*pair)]
+    shifts = dict.fromkeys(rows, 0.0)
+
+    def boxes() -> dict[Room, Box]:
+        return {
+            room: Box(round(box.left + shifts[place], 1), box.top, box.width)
+            for place, row in rows.items()
+            for room, box in row.items()
+        }
+
+    def cost(place: tuple[str, int], shift: float) -> float:
+        shifts[place] = shift
+        found = boxes()
+        aslant = sum(abs(found[upper].middle - found[lower].middle) for upper, lower in inside)
+        return 1000 * sum(_behind(found, *pair) for pair in inside) + aslant
+
+    for _ in range(4):
+        for place, row in rows.items():
+            left, _ = COLUMNS[place[0]]
+            free = min(box.left for box in row.values()) - left - 8
+            steps = [free * step / 6 for step in range(-6, 7)]
+            shifts[place] = min(
+                steps, key=lambda shift, place=place: (round(cost(place, shift), 3), abs(shift))
+            )
+    return boxes()
+
+
+def _row(package: str, rooms: list[Room], top: float) -> dict[Room, Box]:
+    left, right = COLUMNS[package]
+    widths = [len(_name(room)) * LETTER + 14 for room in rooms]
+    gap = min(GAP * 2, (right - left - sum(widths)) / (len(rooms) + 1))
+    at = (left + right) / 2 - (sum(widths) + gap * (len(rooms) - 1)) / 2
     boxes = {}
-    for package, lines in plan.items():
-        left, right = COLUMNS[package]
-        for number, rooms in enumerate(lines):
-            top = HEAD + FLOOR_HEIGHT * (number + most - len(lines)) + (FLOOR_HEIGHT - ROOM_HEIGHT) / 2
-            widths = [len(_name(room)) * LETTER + 14 for room in rooms]
-            gap = min(GAP * 2, (right - left - sum(widths)) / (len(rooms) + 1))
-            # Every other floor stands aside, so that an arrow past a room doesn't run through it.
-            aside = 0 if len(rooms) > 2 else (-70, 70)[number % 2]
-            at = (left + right) / 2 - (sum(widths) + gap * (len(rooms) - 1)) / 2 + aside
-            for room, width in zip(rooms, widths, strict=True):
-                boxes[room] = Box(round(at, 1), top, round(width, 1))
-                at += width + gap
+    for room, width in zip(rooms, widths, strict=True):
+        boxes[room] = Box(at, top + (FLOOR_HEIGHT - ROOM_HEIGHT) / 2, round(width, 1))
+        at += width + gap
     return boxes
+
+
+def _behind(boxes: dict[Room, Box], upper: Room, lower: Room) -> int:
+    """Return behind how many rooms a straight arrow runs."""
+    start, end = boxes[upper], boxes[lower]
+    count = 0
+    for room, box in boxes.items():
+        if start.top < box.top < end.top and room not in (upper, lower):
+            part = (box.top - start.top) / (end.top - start.top)
+            x = start.middle + part * (end.middle - start.middle)
+            count += box.left - 12 < x < box.left + box.width + 12
+    return count
 
 
 def _room(module: str) -> Room:
