@@ -14,11 +14,11 @@ from redis import Redis
 
 from rq_ses import Message, Outbox, Submission
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.browser import chromium
-from support.dashboard import rq_dashboard
-from support.mail import status
-from support.processes import KEY_ID, SECRET, TOKEN, running, worker_environment
-from support.valkey import client, url, valkey
+from support.mails.mail import status
+from support.programs.browser import chromium
+from support.programs.dashboard import rq_dashboard
+from support.programs.processes import KEY_ID, SECRET, TOKEN, running, worker_environment
+from support.servers.valkey import client, url, valkey
 from support.waiting import wait_for
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"

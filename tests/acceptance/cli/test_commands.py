@@ -10,8 +10,8 @@ from rq.command import send_command, send_kill_horse_command, send_shutdown_comm
 
 from rq_ses import Outbox, contract
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.mail import fetch, mail, status
-from support.processes import running
+from support.mails.mail import fetch, mail, status
+from support.programs.processes import running
 from support.waiting import wait_for
 
 NAME = ["worker", "--name", "the-worker"]

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from support.processes import PATIENCE, environment
+from support.programs.processes import PATIENCE, environment
 
 SCRIPT = """
 import click

@@ -15,9 +15,9 @@ from rq.serializers import JSONSerializer
 
 from rq_ses import Attachment
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.mail import fetch, mail, status
-from support.processes import environment, run
-from support.send_command import MAIL, jobs, row, sent, task
+from support.mails.mail import fetch, mail, status
+from support.programs.processes import environment, run
+from support.programs.send_command import MAIL, jobs, row, sent, task
 
 AWAY = "redis://127.0.0.1:1/0"
 

@@ -15,9 +15,9 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from rq_ses import Outbox, contract
-from support.mail import mail, status
-from support.processes import PATIENCE, environment, run
-from support.send_command import COMMAND, jobs, row, sent, task
+from support.mails.mail import mail, status
+from support.programs.processes import PATIENCE, environment, run
+from support.programs.send_command import COMMAND, jobs, row, sent, task
 
 AWAY = "redis://127.0.0.1:1/0"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from support.processes import PATIENCE
-from support.send_command import COMMAND, row
+from support.programs.processes import PATIENCE
+from support.programs.send_command import COMMAND, row
 
 ROOM = 96 * 1024 * 1024
 """Bytes of address space beyond which a process of ours may not grow from the start of its input on."""

@@ -13,10 +13,10 @@ from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from support.processes import PATIENCE, run
-from support.send_command import COMMAND, MAIL, row, sent
-from support.terminal import run_on_terminal
-from support.valkey import url, valkey
+from support.programs.processes import PATIENCE, run
+from support.programs.send_command import COMMAND, MAIL, row, sent
+from support.programs.terminal import run_on_terminal
+from support.servers.valkey import url, valkey
 from support.waiting import wait_for
 
 # Output that breaks

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from redis import Redis
 
 from rq_ses.cli import main
-from support.processes import environment, run
-from support.send_command import MAIL, jobs, row, sent
+from support.programs.processes import environment, run
+from support.programs.send_command import MAIL, jobs, row, sent
 
 AWAY = "redis://127.0.0.1:1/0"
 

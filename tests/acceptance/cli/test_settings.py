@@ -11,8 +11,8 @@ from redis import Redis
 from rq_ses import Outbox, SettingsError
 from rq_ses.cli import main
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.mail import mail
-from support.processes import KEY_ID, SECRET, TOKEN, environment, run
+from support.mails.mail import mail
+from support.programs.processes import KEY_ID, SECRET, TOKEN, environment, run
 
 COMMANDS = sorted(main.list_commands(click.Context(main)))
 

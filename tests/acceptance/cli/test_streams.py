@@ -14,10 +14,10 @@ from redis import Redis
 
 from rq_ses import contract
 from rq_ses.deadletter import DeadLetters
-from support.deadletters import fail
-from support.mail import mail
-from support.processes import PATIENCE, environment
-from support.terminal import run_on_terminal
+from support.mails.deadletters import fail
+from support.mails.mail import mail
+from support.programs.processes import PATIENCE, environment
+from support.programs.terminal import run_on_terminal
 
 PROGRAM = [sys.executable, "-m", "rq_ses"]
 LOOKING = (

@@ -15,9 +15,9 @@ from rq.registry import FailedJobRegistry
 
 from rq_ses import Outbox, contract
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.dashboard import Dashboard
-from support.mail import fetch, mail, status
-from support.processes import Process, running
+from support.mails.mail import fetch, mail, status
+from support.programs.dashboard import Dashboard
+from support.programs.processes import Process, running
 from support.waiting import wait_for
 
 REGISTRIES = ("queued", "scheduled", "deferred", "started", "finished", "failed", "canceled")

@@ -12,10 +12,10 @@ from rq.serializers import JSONSerializer
 
 from rq_ses import Outbox, contract
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.dashboard import Dashboard
-from support.dashboard_page import drain, jobs_page
-from support.hostile import SCRIPT, hostile_ses
-from support.mail import mail, status
+from support.mails.mail import mail, status
+from support.programs.dashboard import Dashboard
+from support.programs.dashboard_page import drain, jobs_page
+from support.servers.hostile import SCRIPT, hostile_ses
 
 
 def ran(page: Page) -> bool:

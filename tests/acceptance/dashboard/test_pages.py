@@ -9,11 +9,11 @@ from redis import Redis
 
 from rq_ses import Outbox
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.dashboard import Dashboard
-from support.dashboard_page import ADDRESSES, jobs_page, press, row
-from support.deadletters import fail
-from support.mail import mail, status
-from support.processes import running
+from support.mails.deadletters import fail
+from support.mails.mail import mail, status
+from support.programs.dashboard import Dashboard
+from support.programs.dashboard_page import ADDRESSES, jobs_page, press, row
+from support.programs.processes import running
 from support.waiting import wait_for
 
 

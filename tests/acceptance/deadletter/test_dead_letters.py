@@ -14,9 +14,9 @@ from redis import Redis
 
 from rq_ses import Outbox
 from rq_ses.cli import main
-from support.failed_mails import some
-from support.mail import mail
-from support.processes import PATIENCE, environment, run
+from support.mails.failed_mails import some
+from support.mails.mail import mail
+from support.programs.processes import PATIENCE, environment, run
 
 AWAY = "redis://127.0.0.1:1/0"
 

@@ -7,8 +7,8 @@ import json
 from redis import Redis
 
 from rq_ses import contract
-from support.failed_mails import some
-from support.processes import run
+from support.mails.failed_mails import some
+from support.programs.processes import run
 
 
 def failed(redis: Redis) -> int:

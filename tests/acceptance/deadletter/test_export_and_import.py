@@ -9,8 +9,8 @@ from pathlib import Path
 
 from redis import Redis
 
-from support.failed_mails import queued, some
-from support.processes import PATIENCE, run
+from support.mails.failed_mails import queued, some
+from support.programs.processes import PATIENCE, run
 
 
 def test_an_export_is_imported_into_an_empty_redis_and_sent(

@@ -9,11 +9,11 @@ import sys
 from redis import Redis
 
 from rq_ses_worker.ses.outcome import Terminal
-from support.deadletters import fail
-from support.failed_mails import some
-from support.mail import mail
-from support.processes import run
-from support.terminal import run_on_terminal
+from support.mails.deadletters import fail
+from support.mails.failed_mails import some
+from support.mails.mail import mail
+from support.programs.processes import run
+from support.programs.terminal import run_on_terminal
 
 
 def test_failed_mails_are_grouped_with_a_hint(redis: Redis, env: dict[str, str]) -> None:

@@ -20,11 +20,11 @@ from rq_ses import contract
 from rq_ses.cli import main
 from rq_ses_worker.lifecycle.task import read_job
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.deadletters import fail
-from support.failed_mails import queued, some
-from support.mail import mail, status
-from support.processes import PATIENCE, run, running
-from support.terminal import run_on_terminal
+from support.mails.deadletters import fail
+from support.mails.failed_mails import queued, some
+from support.mails.mail import mail, status
+from support.programs.processes import PATIENCE, run, running
+from support.programs.terminal import run_on_terminal
 from support.waiting import wait_for
 
 

@@ -21,8 +21,8 @@ from rq_ses_worker.demo import verdicts
 from rq_ses_worker.demo.stories import STORIES, Story, message
 from rq_ses_worker.demo.verdicts import Enqueued, Verdict
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.processes import environment, run
-from support.terminal import run_on_terminal
+from support.programs.processes import environment, run
+from support.programs.terminal import run_on_terminal
 
 HOSTILE = {
     "AWS_ACCESS_KEY_ID": "AKIDOFTHEUSER",

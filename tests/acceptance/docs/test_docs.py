@@ -28,12 +28,12 @@ from rq_ses import Attachment, Message, Outbox, ProducerSettings, Submission, hi
 from rq_ses.cli import main
 from rq_ses_worker.doctor.server import COMMANDS
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.deadletters import fail, in_doubt, rejected
-from support.documents import DOCS, ROOT, blocks, pages, steps
-from support.mail import mail, status
-from support.ports import free_port
-from support.processes import PATIENCE, environment, run
-from support.story import story
+from support.mails.deadletters import fail, in_doubt, rejected
+from support.mails.mail import mail, status
+from support.pages.documents import DOCS, ROOT, blocks, pages, steps
+from support.pages.story import story
+from support.programs.processes import PATIENCE, environment, run
+from support.servers.ports import free_port
 from support.waiting import wait_for
 
 PAGES = {str(page.relative_to(DOCS)): page.read_text() for page in pages()}

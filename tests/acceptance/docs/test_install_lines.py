@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from support.documents import DOCS
-from support.images import ROOT, dockerfile, fresh
-from support.processes import PATIENCE, environment
+from support.pages.documents import DOCS
+from support.programs.images import ROOT, dockerfile, fresh
+from support.programs.processes import PATIENCE, environment
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]

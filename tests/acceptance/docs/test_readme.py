@@ -20,9 +20,9 @@ from rq_ses.settings.declared import Setting, describe
 from rq_ses.settings.producer import ProducerSettings
 from rq_ses_worker.settings.worker import WorkerSettings
 from rq_ses_worker.simulator.server import SimulatorServer
-from support import documents
-from support.mail import fetch, mail, status
-from support.processes import PATIENCE, environment
+from support.mails.mail import fetch, mail, status
+from support.pages import documents
+from support.programs.processes import PATIENCE, environment
 
 ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text()

@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from support.documents import DOCS
-from support.processes import PATIENCE, running_module
+from support.pages.documents import DOCS
+from support.programs.processes import PATIENCE, running_module
 from support.waiting import wait_for
 
 TESTS = Path(__file__).parents[2]

@@ -16,9 +16,9 @@ from rq_ses.contract import DEFAULT_ACCOUNT, SUSPENDED_KEY, account_key
 from rq_ses.gate import open_breaker
 from rq_ses_worker.simulator.api.identity import tokens
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.nameserver import nameserver
-from support.processes import KEY_ID, SECRET, TOKEN, environment, run, running, worker_environment
-from support.valkey import client, url, valkey
+from support.programs.processes import KEY_ID, SECRET, TOKEN, environment, run, running, worker_environment
+from support.servers.nameserver import nameserver
+from support.servers.valkey import client, url, valkey
 from support.waiting import wait_for
 
 SENDER = "shop@example.com"

@@ -10,8 +10,8 @@ from redis import Redis
 from rq_ses import Outbox, contract
 from rq_ses.cli.terminal import exits
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.mail import fetch, mail
-from support.processes import run
+from support.mails.mail import fetch, mail
+from support.programs.processes import run
 
 pytestmark = pytest.mark.usefixtures("ses")
 

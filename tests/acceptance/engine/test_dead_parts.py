@@ -11,9 +11,9 @@ from redis import Redis
 from rq_ses import Outbox, contract
 from rq_ses.cli.terminal import exits
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.fleet import DYING
-from support.mail import mail, status
-from support.processes import running, running_module
+from support.mails.mail import mail, status
+from support.programs.fleet import DYING
+from support.programs.processes import running, running_module
 from support.waiting import wait_for
 
 PARTS = {

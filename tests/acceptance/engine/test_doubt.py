@@ -10,8 +10,8 @@ from redis import Redis
 
 from rq_ses import Outbox
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.mail import fetch, mail, status
-from support.processes import run, running
+from support.mails.mail import fetch, mail, status
+from support.programs.processes import run, running
 from support.waiting import wait_for
 
 NEVER_IN_TIME = "slow-0.6x900.anna@faults.example"

@@ -15,8 +15,8 @@ from redis import Redis
 from rq_ses import Outbox
 from rq_ses.message.attachment import Attachment
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.mail import fetch, mail, status
-from support.processes import running, worker_environment
+from support.mails.mail import fetch, mail, status
+from support.programs.processes import running, worker_environment
 from support.waiting import wait_for
 
 RATE = 3_000_000.0

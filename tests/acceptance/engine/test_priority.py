@@ -12,8 +12,8 @@ from rq.utils import utcformat
 
 from rq_ses import Outbox, Receipt, Submission, contract
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.mail import mail
-from support.processes import Process, running
+from support.mails.mail import mail
+from support.programs.processes import Process, running
 from support.waiting import wait_for
 
 CONCURRENCY = 8

@@ -11,8 +11,8 @@ from rq import Worker
 
 from rq_ses import Outbox
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.mail import mail, status
-from support.processes import running
+from support.mails.mail import mail, status
+from support.programs.processes import running
 from support.waiting import wait_for
 
 

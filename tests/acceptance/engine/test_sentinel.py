@@ -18,11 +18,11 @@ from rq.command import send_shutdown_command
 
 from rq_ses import DurabilityUnconfirmed, Outbox, Receipt, RqSesError
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.accounting import Accounting
-from support.mail import mail, status
-from support.processes import run, running, worker_environment
-from support.sentinel import Group, group
-from support.valkey import client, valkey
+from support.mails.accounting import Accounting
+from support.mails.mail import mail, status
+from support.programs.processes import run, running, worker_environment
+from support.servers.sentinel import Group, group
+from support.servers.valkey import client, valkey
 from support.waiting import wait_for
 
 LAG = 1.0

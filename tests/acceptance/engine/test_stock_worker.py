@@ -12,8 +12,8 @@ from rq.job import JobStatus
 
 from rq_ses import Outbox
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.mail import fetch, mail, status
-from support.processes import running, running_module
+from support.mails.mail import fetch, mail, status
+from support.programs.processes import running, running_module
 from support.waiting import wait_for
 
 

@@ -11,8 +11,8 @@ import pytest
 from redis import Redis
 
 from rq_ses import Outbox, contract
-from support.mail import mail, status
-from support.processes import PATIENCE, environment, run
+from support.mails.mail import mail, status
+from support.programs.processes import PATIENCE, environment, run
 
 WITHOUT_REQUESTS = """\
 import sys

@@ -18,8 +18,8 @@ from rq.suspension import resume, suspend
 
 from rq_ses import Outbox, contract
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.mail import fetch, mail, status
-from support.processes import KEY_ID, SECRET, TOKEN, running
+from support.mails.mail import fetch, mail, status
+from support.programs.processes import KEY_ID, SECRET, TOKEN, running
 from support.waiting import wait_for
 
 LATE = 1.0
@@ -328,7 +328,7 @@ def test_secrets_stand_neither_in_redis_nor_in_the_workers_output(
 def test_the_worker_starts_before_redis_and_outlives_its_absence(
     ses: SimulatorServer, tmp_path: Path, worker_env: dict[str, str]
 ) -> None:
-    from support.valkey import client, url, valkey
+    from support.servers.valkey import client, url, valkey
 
     with valkey(tmp_path / "data") as server:
         redis_url = url(server)

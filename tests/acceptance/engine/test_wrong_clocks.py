@@ -17,9 +17,9 @@ from rq_ses_worker import job as job_module
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.ses.outcome import Sent, Transient
 from rq_ses_worker.simulator.server import SimulatorServer
-from support import wrong_clock
-from support.mail import fetch, mail, status
-from support.processes import running, running_module
+from support.mails.mail import fetch, mail, status
+from support.programs import wrong_clock
+from support.programs.processes import running, running_module
 from support.waiting import wait_for
 
 DAYS = 400 * 86_400.0

@@ -12,10 +12,10 @@ from redis import Redis
 
 from rq_ses import Outbox
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.accounting import Accounting
-from support.durable import DurableValkey
-from support.fleet import LEASE, Fleet
-from support.processes import worker_environment
+from support.mails.accounting import Accounting
+from support.programs.fleet import LEASE, Fleet
+from support.programs.processes import worker_environment
+from support.servers.durable import DurableValkey
 
 
 @pytest.fixture

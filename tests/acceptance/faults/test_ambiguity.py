@@ -13,9 +13,9 @@ from redis import Redis
 
 from rq_ses import Outbox
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.accounting import Accounting
-from support.fleet import Fleet
-from support.mail import fetch
+from support.mails.accounting import Accounting
+from support.mails.mail import fetch
+from support.programs.fleet import Fleet
 from support.waiting import wait_for
 
 DOUBTFUL = ["slow-3", "drop", "reset", "500", "502", "504", "html502"]

@@ -12,9 +12,9 @@ from redis import Redis
 from rq import Worker
 
 from rq_ses import Outbox
-from support.accounting import Accounting, Books
-from support.fleet import LEASE, Fleet
-from support.mail import status
+from support.mails.accounting import Accounting, Books
+from support.mails.mail import status
+from support.programs.fleet import LEASE, Fleet
 from support.waiting import wait_for
 
 CONCURRENCY = 8

@@ -14,11 +14,11 @@ from redis import Redis
 
 from rq_ses import Outbox
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.accounting import Accounting
-from support.durable import DurableValkey
-from support.fleet import Fleet
-from support.mail import mail, status
-from support.proxy import LossyProxy
+from support.mails.accounting import Accounting
+from support.mails.mail import mail, status
+from support.programs.fleet import Fleet
+from support.servers.durable import DurableValkey
+from support.servers.proxy import LossyProxy
 from support.waiting import wait_for
 
 AWAY = float(os.environ.get("RQ_SES_FAULT_AWAY", "8"))

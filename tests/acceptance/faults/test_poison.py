@@ -17,9 +17,9 @@ from rq.serializers import JSONSerializer
 
 from rq_ses import Outbox, contract
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.accounting import Accounting
-from support.fleet import Fleet
-from support.mail import mail, status
+from support.mails.accounting import Accounting
+from support.mails.mail import mail, status
+from support.programs.fleet import Fleet
 from support.waiting import wait_for
 
 LIST = contract.queue_key("mail")

@@ -11,9 +11,9 @@ from rq.suspension import resume, suspend
 
 from rq_ses import Outbox
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.accounting import Accounting
-from support.durable import DurableValkey
-from support.fleet import LEASE, Fleet
+from support.mails.accounting import Accounting
+from support.programs.fleet import LEASE, Fleet
+from support.servers.durable import DurableValkey
 from support.waiting import wait_for
 
 TIMEOUT = 5.0

@@ -12,9 +12,9 @@ from redis import Redis
 from rq_ses.cli.terminal import exits
 from rq_ses.outbox.outbox import Outbox
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.mail import mail
-from support.processes import KEY_ID, SECRET, TOKEN, environment, run, running
-from support.standin import StandIn
+from support.mails.mail import mail
+from support.programs.processes import KEY_ID, SECRET, TOKEN, environment, run, running
+from support.servers.standin import StandIn
 from support.waiting import wait_for
 
 

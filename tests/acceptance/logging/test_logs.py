@@ -12,8 +12,8 @@ from rq_ses import Outbox
 from rq_ses.cli.terminal import exits
 from rq_ses_worker.logging.events import CATALOGUE, LIBRARY
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.mail import fetch, mail
-from support.processes import SECRET, TOKEN, run
+from support.mails.mail import fetch, mail
+from support.programs.processes import SECRET, TOKEN, run
 
 
 def drained(env: dict[str, str], *options: str) -> str:

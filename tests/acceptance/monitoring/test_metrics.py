@@ -18,9 +18,9 @@ from rq import Worker
 
 from rq_ses import Outbox
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.mail import mail, status
-from support.processes import Process, run, running
-from support.valkey import client, url, valkey
+from support.mails.mail import mail, status
+from support.programs.processes import Process, run, running
+from support.servers.valkey import client, url, valkey
 from support.waiting import wait_for
 
 

@@ -18,12 +18,12 @@ from redis import Redis
 
 from rq_ses import Outbox
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.compose import ROOT, load
-from support.mail import mail, status
-from support.ports import free_port
-from support.processes import KEY_ID, SECRET, TOKEN, running, worker_environment
-from support.promql import Selector, grouping_labels, selectors
-from support.valkey import url, valkey
+from support.mails.mail import mail, status
+from support.pages.promql import Selector, grouping_labels, selectors
+from support.programs.compose import ROOT, load
+from support.programs.processes import KEY_ID, SECRET, TOKEN, running, worker_environment
+from support.servers.ports import free_port
+from support.servers.valkey import url, valkey
 from support.waiting import wait_for
 
 CONFIG = ROOT / "compose"

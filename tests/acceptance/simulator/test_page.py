@@ -20,9 +20,9 @@ from rq_ses_worker.ses.credentials import Credentials
 from rq_ses_worker.ses.endpoint import Endpoint
 from rq_ses_worker.ses.outcome import Outcome
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.browser import PATIENCE
-from support.mail import mail
-from support.processes import KEY_ID, SECRET, TOKEN, environment, run, running
+from support.mails.mail import mail
+from support.programs.browser import PATIENCE
+from support.programs.processes import KEY_ID, SECRET, TOKEN, environment, run, running
 from support.waiting import wait_for
 
 Send = Callable[..., Outcome]

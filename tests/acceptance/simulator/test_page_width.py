@@ -11,8 +11,8 @@ from rq_ses_worker.ses.client import SesClient
 from rq_ses_worker.ses.credentials import Credentials
 from rq_ses_worker.ses.endpoint import Endpoint
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.mail import mail
-from support.processes import KEY_ID, SECRET, TOKEN
+from support.mails.mail import mail
+from support.programs.processes import KEY_ID, SECRET, TOKEN
 
 WIDTHS = (320, 390, 768, 1024, 1140, 1280, 1920)
 VIEWS = ("/", "/_simulator/view/faults", "/_simulator/view/requests/1", "/_simulator/view/requests/4")

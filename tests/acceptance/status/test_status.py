@@ -17,9 +17,9 @@ from rq_ses import Outbox
 from rq_ses.cli.terminal import exits
 from rq_ses.gate import open_breaker
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.mail import mail
-from support.processes import environment, run, running
-from support.terminal import run_on_terminal
+from support.mails.mail import mail
+from support.programs.processes import environment, run, running
+from support.programs.terminal import run_on_terminal
 from support.waiting import wait_for
 
 INTERRUPTED = """\

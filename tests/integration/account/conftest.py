@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from redis import Redis
 
-from support.gate import Story
+from support.mails.gate import Story
 
 
 @pytest.fixture

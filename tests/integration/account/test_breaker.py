@@ -7,7 +7,7 @@ import pytest
 from rq_ses.gate import close_breaker, open_breaker
 from rq_ses_worker.account.gate import STREAK
 from rq_ses_worker.ses.outcome import Outcome, RateLimited
-from support.gate import BUSY, PAUSED, SENT, Story
+from support.mails.gate import BUSY, PAUSED, SENT, Story
 
 # The breaker
 

@@ -6,7 +6,7 @@ import pytest
 from redis.exceptions import ResponseError
 
 from rq_ses.gate import read_gate
-from support.gate import BUSY, KEY, PAUSED, SENT, Story
+from support.mails.gate import BUSY, KEY, PAUSED, SENT, Story
 from support.waiting import wait_for
 
 

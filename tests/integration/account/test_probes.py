@@ -10,8 +10,8 @@ import pytest
 from rq_ses_worker.lifecycle.records import Claim
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.ses.outcome import Outcome
-from support.gate import BUSY, LIMITED, PAUSED, REJECTED, SENT, Story, learn
-from support.mail import status
+from support.mails.gate import BUSY, LIMITED, PAUSED, REJECTED, SENT, Story, learn
+from support.mails.mail import status
 
 
 def test_a_probe_is_one_mail_over_all_workers(account: Story) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.gate import Story, learn, order
+from support.mails.gate import Story, learn, order
 
 # The day
 

@@ -7,7 +7,7 @@ import pytest
 from rq_ses import contract
 from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
-from support.gate import LIMITED, PAUSED, Story, learn
+from support.mails.gate import LIMITED, PAUSED, Story, learn
 
 # The bucket
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.gate import QUEUES, Story, learn, order
+from support.mails.gate import QUEUES, Story, learn, order
 
 
 def test_lower_queues_have_every_eighth_turn_between_them(account: Story) -> None:

@@ -7,8 +7,8 @@ from redis import Redis
 
 from rq_ses import Outbox
 from rq_ses_worker.lifecycle.transitions import Lifecycle
-from support.audits import PREFIX
-from support.mail import mail
+from support.mails.audits import PREFIX
+from support.mails.mail import mail
 
 
 @pytest.fixture

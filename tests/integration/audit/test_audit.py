@@ -18,8 +18,8 @@ from rq_ses_worker.audit.audit import Audit, Report
 from rq_ses_worker.lifecycle.records import Settlement, failed_fields, sent_fields
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
-from support.audits import LEASES, LIST, WIP, look, mended, places, settle
-from support.mail import fetch, mail, status
+from support.mails.audits import LEASES, LIST, WIP, look, mended, places, settle
+from support.mails.mail import fetch, mail, status
 
 
 def test_a_queue_in_order_has_nothing_to_report(redis: Redis, outbox: Outbox, lifecycle: Lifecycle) -> None:

@@ -14,10 +14,10 @@ from redis import Redis
 from rq_ses import Outbox
 from rq_ses_worker.audit.command import audit as command
 from rq_ses_worker.lifecycle.transitions import Lifecycle
-from support.audits import LEASES, LIST, PREFIX, WIP, places
-from support.mail import mail
-from support.processes import environment
-from support.terminal import run_on_terminal
+from support.mails.audits import LEASES, LIST, PREFIX, WIP, places
+from support.mails.mail import mail
+from support.programs.processes import environment
+from support.programs.terminal import run_on_terminal
 
 # The command
 

@@ -19,8 +19,8 @@ from rq_ses import contract
 from rq_ses_worker.audit.audit import Report
 from rq_ses_worker.engine.sweeper import Sweeper
 from rq_ses_worker.lifecycle.retry import History, RetryPolicy, lost_worker
-from support.audits import INTERMEDIATE, LIST, WIP, look, mended, places
-from support.mail import fetch, mail
+from support.mails.audits import INTERMEDIATE, LIST, WIP, look, mended, places
+from support.mails.mail import fetch, mail
 
 # What stock RQ loses
 

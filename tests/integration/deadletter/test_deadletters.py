@@ -10,13 +10,13 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from rq.job import Job
 
 from rq_ses.deadletter import DeadLetters
-from support.deadletters import (
+from support.mails.deadletters import (
     fail,
     mails,
     rejected,
     standing_failed,
 )
-from support.mail import fetch
+from support.mails.mail import fetch
 
 
 def test_a_server_that_is_away_raises_what_redis_py_says() -> None:

@@ -15,10 +15,10 @@ from rq_ses.deadletter import DeadLetters, Discarded, Filter
 from rq_ses.status import read_snapshot
 from rq_ses_worker.audit.audit import Audit
 from rq_ses_worker.lifecycle.retry import RetryPolicy
-from support.breaking import Breakable, each_break
-from support.deadletters import fail, fail_queued, in_doubt, rejected
-from support.mail import mail, status
-from support.world import World, ending
+from support.mails.breaking import Breakable, each_break
+from support.mails.deadletters import fail, fail_queued, in_doubt, rejected
+from support.mails.mail import mail, status
+from support.mails.world import World, ending
 
 
 def test_a_discarded_mail_leaves_nothing_and_frees_its_key(redis: Redis, redis_url: str) -> None:

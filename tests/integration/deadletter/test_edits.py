@@ -8,13 +8,13 @@ from redis import Redis
 from rq_ses import IdempotencyConflict, Outbox, Submission, contract
 from rq_ses.deadletter import DeadLetters, EditRefused, Filter, Resent
 from rq_ses_worker.lifecycle.task import read_job
-from support.deadletters import (
+from support.mails.deadletters import (
     fail,
     mails,
     queued,
     standing_failed,
 )
-from support.mail import fetch, mail
+from support.mails.mail import fetch, mail
 
 
 def test_mails_are_changed_in_the_step_that_moves_them(redis: Redis, letters: DeadLetters) -> None:

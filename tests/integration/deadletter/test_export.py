@@ -14,7 +14,7 @@ from rq_ses import Outbox, Submission, contract
 from rq_ses.deadletter import DeadLetters, Filter, Resent
 from rq_ses_worker.lifecycle.task import read_job
 from rq_ses_worker.lifecycle.transitions import Lifecycle
-from support.deadletters import (
+from support.mails.deadletters import (
     fail,
     in_doubt,
     mails,
@@ -22,7 +22,7 @@ from support.deadletters import (
     rejected,
     standing_failed,
 )
-from support.mail import fetch, mail, status
+from support.mails.mail import fetch, mail, status
 
 
 def exported(letters: DeadLetters, wanted: Filter | None = None) -> io.BytesIO:

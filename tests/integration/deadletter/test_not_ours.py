@@ -14,7 +14,7 @@ from rq import Queue
 from rq_ses import contract
 from rq_ses.deadletter import DeadLetters, Resent
 from rq_ses.deadletter.reading import reader as reading
-from support.deadletters import (
+from support.mails.deadletters import (
     FAILED,
     QUEUE,
     fail,
@@ -22,7 +22,7 @@ from support.deadletters import (
     mails,
     queued,
 )
-from support.mail import mail
+from support.mails.mail import mail
 
 
 def hostile(redis: Redis, job_id: str, **fields: Any) -> None:

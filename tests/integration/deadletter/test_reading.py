@@ -13,7 +13,7 @@ from rq_ses import Outbox, Submission
 from rq_ses.deadletter import DeadLetterNotFound, DeadLetters, Filter
 from rq_ses.deadletter.reading import reader as reading
 from rq_ses_worker.ses.outcome import Terminal
-from support.deadletters import (
+from support.mails.deadletters import (
     FAILED,
     UNVERIFIED,
     fail,
@@ -24,7 +24,7 @@ from support.deadletters import (
     rejected,
     standing_failed,
 )
-from support.mail import fetch, mail
+from support.mails.mail import fetch, mail
 
 
 def snapshot(redis: Redis) -> dict[bytes, Any]:

@@ -19,7 +19,7 @@ from rq_ses import Outbox, contract
 from rq_ses.deadletter import DeadLetters, Resent
 from rq_ses.deadletter.reading import reader as reading
 from rq_ses_worker.lifecycle.transitions import Lifecycle
-from support.deadletters import (
+from support.mails.deadletters import (
     fail,
     fail_queued,
     in_doubt,
@@ -28,7 +28,7 @@ from support.deadletters import (
     rejected,
     standing_failed,
 )
-from support.mail import fetch, mail
+from support.mails.mail import fetch, mail
 from support.waiting import wait_for
 
 

@@ -27,10 +27,10 @@ from rq_ses_worker.ses.sigv4 import Credentials
 from rq_ses_worker.ses.wire.deadline import Timeout
 from rq_ses_worker.ses.wire.route import Route
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.certificates import CA, CERTIFICATE_AND_KEY
-from support.nameserver import nameserver
-from support.processes import KEY_ID, SECRET, TOKEN
-from support.valkey import client, url, valkey
+from support.programs.processes import KEY_ID, SECRET, TOKEN
+from support.servers.certificates import CA, CERTIFICATE_AND_KEY
+from support.servers.nameserver import nameserver
+from support.servers.valkey import client, url, valkey
 from support.waiting import wait_for
 
 MAIL = Message(sender="a@example.com", to=["b@example.com"], subject="Hello", text="Body")

@@ -14,8 +14,8 @@ from redis import Redis
 
 from rq_ses import Outbox
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.mail import mail, status
-from support.processes import PATIENCE
+from support.mails.mail import mail, status
+from support.programs.processes import PATIENCE
 from support.waiting import wait_for
 
 FILLING = """

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from support.certificates import CA, CERTIFICATE_AND_KEY
-from support.mail import status
-from support.processes import PATIENCE, environment, worker_environment
+from support.mails.mail import status
+from support.programs.processes import PATIENCE, environment, worker_environment
+from support.servers.certificates import CA, CERTIFICATE_AND_KEY
 
 PATCHED = """
 from gevent import monkey

@@ -13,9 +13,9 @@ from rq.registry import FailedJobRegistry
 from rq_ses import Outbox, contract
 from rq_ses.deadletter import DeadLetters
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.deadletters import fail
-from support.mail import mail, status
-from support.processes import PATIENCE, environment, run
+from support.mails.deadletters import fail
+from support.mails.mail import mail, status
+from support.programs.processes import PATIENCE, environment, run
 
 
 def rq(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from support.identities import sts
-from support.standin import StandIn
+from support.servers.standin import StandIn
+from support.ses.identities import sts
 
 
 @pytest.fixture(autouse=True)

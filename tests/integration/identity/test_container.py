@@ -9,8 +9,8 @@ from unittest import mock
 import pytest
 
 from rq_ses_worker.ses.credentials import Credentials
-from support.identities import KEYS, SECRET, TOKEN, ours, role_answer, source, theirs, unavailable
-from support.standin import Answer, StandIn
+from support.servers.standin import Answer, StandIn
+from support.ses.identities import KEYS, SECRET, TOKEN, ours, role_answer, source, theirs, unavailable
 
 
 def test_a_container_endpoint_is_asked_after_the_profiles(aws: Any, shared: Any, place: StandIn) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from rq_ses_worker.ses.credentials import Credentials
-from support.identities import SECRET, TOKEN, instance, ours, role_answer, theirs, unavailable
-from support.standin import Answer, StandIn
+from support.servers.standin import Answer, StandIn
+from support.ses.identities import SECRET, TOKEN, instance, ours, role_answer, theirs, unavailable
 
 
 def test_an_instances_role_comes_last(aws: Any, place: StandIn) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rq_ses_worker.ses.credentials import Credentials
-from support.identities import EXPIRATION, KEYS, SECRET, TOKEN, ours, theirs, unavailable
+from support.ses.identities import EXPIRATION, KEYS, SECRET, TOKEN, ours, theirs, unavailable
 
 
 def command(tmp_path: Path, code: str, *arguments: str) -> str:

@@ -14,8 +14,18 @@ import pytest
 from rq_ses_worker.identity.chain import Chain
 from rq_ses_worker.ses.credentials import Credentials
 from rq_ses_worker.settings.worker import load_worker_settings
-from support.identities import EXPIRATION, KEYS, SECRET, TOKEN, ours, role_answer, source, theirs, unavailable
-from support.standin import StandIn
+from support.servers.standin import StandIn
+from support.ses.identities import (
+    EXPIRATION,
+    KEYS,
+    SECRET,
+    TOKEN,
+    ours,
+    role_answer,
+    source,
+    theirs,
+    unavailable,
+)
 
 
 def test_keys_of_the_environment_come_first(aws: Any, shared: Any) -> None:

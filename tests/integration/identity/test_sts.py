@@ -15,7 +15,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
 
 from rq_ses_worker.ses.credentials import Credentials
-from support.identities import (
+from support.servers.standin import Answer, StandIn
+from support.ses.identities import (
     KEYS,
     ROLE,
     SECRET,
@@ -29,7 +30,6 @@ from support.identities import (
     theirs,
     unavailable,
 )
-from support.standin import Answer, StandIn
 
 
 def test_a_web_identity_of_the_environment_assumes_its_role(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from redis import Redis
 
-from support.transitions import Story
+from support.mails.transitions import Story
 
 
 @pytest.fixture

@@ -25,9 +25,9 @@ from rq_ses_worker.audit.sweep import Sweep
 from rq_ses_worker.lifecycle.records import Claim, Settlement
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
-from support.breaking import Breakable, each_break
-from support.mail import fetch, mail
-from support.world import LEASES, LIST, QUEUE, SCHEDULED, World, ending
+from support.mails.breaking import Breakable, each_break
+from support.mails.mail import fetch, mail
+from support.mails.world import LEASES, LIST, QUEUE, SCHEDULED, World, ending
 
 
 def test_a_claim(redis: Redis) -> None:

@@ -20,7 +20,7 @@ from rq_ses_worker.lifecycle.records import (
     Suspended,
 )
 from rq_ses_worker.lifecycle.transitions import Lifecycle
-from support.transitions import PAYLOAD, Story, failed
+from support.mails.transitions import PAYLOAD, Story, failed
 
 
 def test_a_claimed_job_is_started_as_rq_reads_it(story: Story) -> None:

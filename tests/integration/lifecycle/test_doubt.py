@@ -27,8 +27,8 @@ from rq_ses_worker.lifecycle.records import Claim, Settlement
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.ses.outcome import Outcome, RateLimited, Sent, Terminal, Transient
-from support.accounting import PLACES
-from support.mail import fetch, mail, status
+from support.mails.accounting import PLACES
+from support.mails.mail import fetch, mail, status
 
 BOUND = 3
 OUTCOMES: dict[str, Outcome | Exception] = {

@@ -14,7 +14,7 @@ from rq_ses import Outbox, OutboxUnavailable, contract
 from rq_ses_worker.engine.attempt import unsent
 from rq_ses_worker.lifecycle.records import Claim, Lease, Settlement, Word, failed_fields, sent_fields
 from rq_ses_worker.lifecycle.transitions import Lifecycle
-from support.mail import fetch, mail, status
+from support.mails.mail import fetch, mail, status
 
 LEASES = contract.leases_key("mail")
 

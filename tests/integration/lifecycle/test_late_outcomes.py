@@ -7,7 +7,7 @@ from rq.job import JobStatus
 
 from rq_ses import contract
 from rq_ses_worker.lifecycle.transitions import Lifecycle
-from support.transitions import GATE, Story, back, failed, retry, sent
+from support.mails.transitions import GATE, Story, back, failed, retry, sent
 from support.waiting import wait_for
 
 

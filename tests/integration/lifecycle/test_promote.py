@@ -14,7 +14,7 @@ from rq_ses import contract
 from rq_ses_worker.lifecycle.records import (
     Settlement,
 )
-from support.transitions import PAYLOAD, Story, retry
+from support.mails.transitions import PAYLOAD, Story, retry
 from support.waiting import wait_for
 
 

@@ -8,7 +8,7 @@ from rq.registry import (
 )
 
 from rq_ses_worker.lifecycle.transitions import Lifecycle
-from support.transitions import Story, back
+from support.mails.transitions import Story, back
 from support.waiting import wait_for
 
 

@@ -18,8 +18,8 @@ from rq_ses_worker.audit.audit import Audit
 from rq_ses_worker.audit.sweep import Sweep
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
-from support.mail import mail
-from support.world import LEASES, LIST, World, ending
+from support.mails.mail import mail
+from support.mails.world import LEASES, LIST, World, ending
 
 
 @contextmanager

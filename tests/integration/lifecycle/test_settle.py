@@ -10,7 +10,7 @@ from rq.registry import (
 from rq.results import Result
 
 from rq_ses import contract
-from support.transitions import PAYLOAD, Story, failed, retry, sent
+from support.mails.transitions import PAYLOAD, Story, failed, retry, sent
 
 
 def test_a_sent_mail_leaves_a_small_receipt_that_rq_reads(story: Story) -> None:

@@ -41,8 +41,8 @@ from rq_ses import Outbox, contract
 from rq_ses.errors import IdempotencyConflict
 from rq_ses_worker.lifecycle.records import Claim, Lease, Settlement, failed_fields, sent_fields
 from rq_ses_worker.lifecycle.transitions import Lifecycle
-from support.mail import mail
-from support.seen import Seen, job_of, look
+from support.mails.mail import mail
+from support.mails.seen import Seen, job_of, look
 
 QUEUE = "mail"
 SCHEDULED, LEASES = contract.registry_key("scheduled", QUEUE), contract.leases_key(QUEUE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from redis import Redis
 
-from support.keyed import Keyed
+from support.mails.keyed import Keyed
 
 
 @pytest.fixture

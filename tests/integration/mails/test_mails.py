@@ -20,10 +20,10 @@ from rq_ses_worker.engine.attempt import Attempt, judge, settlement
 from rq_ses_worker.lifecycle.retry import History
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.ses.outcome import Sent
-from support.breaking import Breakable, each_break
-from support.deadletters import POLICY, fail, in_doubt, rejected
-from support.mail import mail, status
-from support.world import World
+from support.mails.breaking import Breakable, each_break
+from support.mails.deadletters import POLICY, fail, in_doubt, rejected
+from support.mails.mail import mail, status
+from support.mails.world import World
 
 
 @pytest.fixture

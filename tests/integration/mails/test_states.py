@@ -15,8 +15,8 @@ from rq.serializers import JSONSerializer
 
 from rq_ses import IdempotencyConflict, Receipt, Submission, contract
 from rq_ses_worker.lifecycle.records import Settlement, failed_fields, sent_fields
-from support.keyed import JOB, JOB_ID, LIST, Keyed, registry
-from support.mail import fetch, mail, status
+from support.mails.keyed import JOB, JOB_ID, LIST, Keyed, registry
+from support.mails.mail import fetch, mail, status
 
 
 def test_a_queued_mail(keyed: Keyed) -> None:

@@ -19,8 +19,8 @@ from rq_ses_worker.audit.sweep import Sweep
 from rq_ses_worker.engine.sweeper import Sweeper
 from rq_ses_worker.lifecycle.records import Settlement, sent_fields
 from rq_ses_worker.lifecycle.transitions import Lifecycle
-from support.keyed import JOB, JOB_ID, Keyed, registry
-from support.mail import fetch, mail
+from support.mails.keyed import JOB, JOB_ID, Keyed, registry
+from support.mails.mail import fetch, mail
 
 
 def requeue_by_rq(keyed: Keyed) -> None:

@@ -30,7 +30,7 @@ from rq_ses_worker.monitoring.shared import SharedReader
 from rq_ses_worker.monitoring.tally import Board
 from rq_ses_worker.ses.account import Account
 from rq_ses_worker.ses.outcome import Sent, Terminal
-from support.mail import mail
+from support.mails.mail import mail
 from support.waiting import wait_for
 
 QUEUES = ("mail-high", "mail", "mail-bulk")

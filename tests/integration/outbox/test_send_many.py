@@ -22,7 +22,7 @@ from rq_ses import (
 )
 from rq_ses.errors import SendManyInterrupted, UnusableMessage
 from rq_ses.outbox import enqueueing
-from support.mail import mail
+from support.mails.mail import mail
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from redis import Redis
 from rq_ses import Outbox, OutboxUnavailable, Submission, contract
 from rq_ses.server.serverclock import server_time
 from rq_ses_worker.lifecycle.task import read_job
-from support.mail import mail
+from support.mails.mail import mail
 
 
 @pytest.fixture

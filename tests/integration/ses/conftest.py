@@ -13,9 +13,9 @@ from rq_ses_worker.ses.client import SesClient
 from rq_ses_worker.ses.endpoint import Endpoint
 from rq_ses_worker.ses.wire.deadline import MIN_UPLOAD_RATE, Timeout
 from rq_ses_worker.ses.wire.route import Route
-from support.attempts import CREDENTIALS
-from support.certificates import CA, CERTIFICATE_AND_KEY
-from support.sockets import Server
+from support.servers.certificates import CA, CERTIFICATE_AND_KEY
+from support.servers.sockets import Server
+from support.ses.attempts import CREDENTIALS
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from rq_ses_worker.ses.outcome import RateLimited, Sent, Transient
-from support.attempts import BODY, assert_transient
-from support.sockets import Handler, once, read_request
+from support.servers.sockets import Handler, once, read_request
+from support.ses.attempts import BODY, assert_transient
 
 
 def test_a_port_where_nobody_listens_is_certainly_not_sent(client_of: Any) -> None:

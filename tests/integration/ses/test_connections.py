@@ -15,8 +15,8 @@ from rq_ses_worker.ses.client import SesClient
 from rq_ses_worker.ses.endpoint import Endpoint
 from rq_ses_worker.ses.outcome import Sent
 from rq_ses_worker.settings.worker import load_worker_settings
-from support.attempts import BODY, CREDENTIALS, SECRET, assert_transient
-from support.sockets import OK, Answering, read_request
+from support.servers.sockets import OK, Answering, read_request
+from support.ses.attempts import BODY, CREDENTIALS, SECRET, assert_transient
 
 
 def test_mails_go_over_one_kept_connection(serving: Any, client_of: Any) -> None:

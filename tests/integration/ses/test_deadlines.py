@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from rq_ses_worker.ses.outcome import Sent, Transient
-from support.attempts import BODY, TIMEOUT, assert_transient, failed_in_time
-from support.sockets import Answering, Handler, dripping, silent
+from support.servers.sockets import Answering, Handler, dripping, silent
+from support.ses.attempts import BODY, TIMEOUT, assert_transient, failed_in_time
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from rq_ses_worker.ses.outcome import Outcome, RateLimited, Terminal, Transient
-from support.attempts import assert_transient
-from support.sockets import HINTS, OK, Handler, read_request
+from support.servers.sockets import HINTS, OK, Handler, read_request
+from support.ses.attempts import assert_transient
 
 REFUSAL = (
     b"HTTP/1.1 413 Too Large\r\nContent-Type: application/json\r\nContent-Length: 40\r\n\r\n"

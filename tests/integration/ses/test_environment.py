@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from rq_ses_worker.ses.outcome import Sent, Terminal
-from support.attempts import BODY
-from support.sockets import Answering
+from support.servers.sockets import Answering
+from support.ses.attempts import BODY
 
 
 def test_nothing_in_the_environment_changes_what_is_sent(

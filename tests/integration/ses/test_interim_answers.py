@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from rq_ses_worker.ses.outcome import Outcome, RateLimited, Sent, Terminal, Transient
-from support.attempts import BODY, TIMEOUT, assert_transient, failed_in_time
-from support.sockets import CHUNKED, HINTS, OK, Answering, once, read_request
+from support.servers.sockets import CHUNKED, HINTS, OK, Answering, once, read_request
+from support.ses.attempts import BODY, TIMEOUT, assert_transient, failed_in_time
 
 PROCESSING = b"HTTP/1.1 102 Processing\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

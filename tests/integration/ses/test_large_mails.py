@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from rq_ses_worker.ses.outcome import Sent
-from support.attempts import TIMEOUT, assert_transient, failed_in_time
-from support.sockets import OK, Handler, read_request, silent
+from support.servers.sockets import OK, Handler, read_request, silent
+from support.ses.attempts import TIMEOUT, assert_transient, failed_in_time
 
 
 def reading(rate: float, answer: bytes | None) -> Handler:

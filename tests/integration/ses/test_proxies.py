@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from rq_ses_worker.ses.outcome import Sent, summary
-from support.attempts import BODY, TIMEOUT, assert_transient, failed_in_time
-from support.sockets import Answering, once, read_request, silent
+from support.servers.sockets import Answering, once, read_request, silent
+from support.ses.attempts import BODY, TIMEOUT, assert_transient, failed_in_time
 
 
 class TunnelProxy:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from rq_ses_worker.ses.outcome import Sent, Terminal
-from support.attempts import BODY, assert_transient
-from support.sockets import OK, Answering, Handler
+from support.servers.sockets import OK, Answering, Handler
+from support.ses.attempts import BODY, assert_transient
 
 
 def test_over_tls_mails_go_over_one_kept_connection(

@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.signed_requests import get_account, send, told
+from support.ses.signed_requests import get_account, send, told
 
 
 def test_a_rate_limited_mail_keeps_its_step(http: requests.Session) -> None:

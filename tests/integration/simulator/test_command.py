@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.signed_requests import send
+from support.ses.signed_requests import send
 
 COMMAND = (
     "import sys; from rq_ses_worker.simulator.cli import simulator; simulator(sys.argv[1:], prog_name='x')"

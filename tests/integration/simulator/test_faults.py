@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.signed_requests import PATH, send, told
+from support.ses.signed_requests import PATH, send, told
 from support.waiting import wait_for
 
 

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.processes import PATIENCE, environment
+from support.programs.processes import PATIENCE, environment
 
 DOCS = Path(__file__).parents[3] / "docs" / "simulator.md"
 APP = '''

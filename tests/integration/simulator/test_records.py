@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.signed_requests import mail, send
+from support.ses.signed_requests import mail, send
 
 
 def test_the_records_tell_requests_mails_and_counts(ses: SimulatorServer, http: requests.Session) -> None:

@@ -13,7 +13,7 @@ import requests
 
 from rq_ses_worker.simulator.listener import MAX_BODY
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.signed_requests import PATH, exchange_raw, mail, send, signed, told
+from support.ses.signed_requests import PATH, exchange_raw, mail, send, signed, told
 
 
 def test_a_signed_mail_is_accepted_and_recorded(ses: SimulatorServer, http: requests.Session) -> None:

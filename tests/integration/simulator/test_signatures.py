@@ -9,7 +9,7 @@ import requests
 
 from rq_ses_worker.simulator.options import Credential
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.signed_requests import MISMATCH, PATH, get_account, mail, send, told
+from support.ses.signed_requests import MISMATCH, PATH, get_account, mail, send, told
 
 
 def test_a_wrong_signature_is_refused_and_nothing_is_accepted(

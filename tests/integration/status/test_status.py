@@ -20,7 +20,7 @@ from rq_ses.status.view import status_object
 from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.lifecycle.records import Lease, Settlement, failed_fields, sent_fields
 from rq_ses_worker.lifecycle.transitions import Lifecycle
-from support.mail import mail
+from support.mails.mail import mail
 
 QUEUES = contract.queue_names("mail")
 

@@ -11,8 +11,8 @@ from rq import Queue
 from rq_ses import Outbox, Submission
 from rq_ses.status import Unserved, unserved
 from rq_ses_worker.doctor.workers import check_workers
-from support.mail import mail
-from support.processes import run, running
+from support.mails.mail import mail
+from support.programs.processes import run, running
 from support.waiting import wait_for
 
 

@@ -19,7 +19,7 @@ from rq_ses.deadletter.reading.deadletter import Entry, read_letter
 from rq_ses.deadletter.reading.payload import Payload, Unreadable, is_ours, read_payload
 from rq_ses.deadletter.resending import BATCH, Pace
 from rq_ses_worker.lifecycle.task import read_job
-from support.mail import mail
+from support.mails.mail import mail
 
 NOW = datetime(2026, 5, 31, 12, tzinfo=UTC)
 UNVERIFIED = "Email address is not verified. The following identities failed the check in region EU-WEST-1: "

@@ -18,7 +18,7 @@ from rq_ses_worker.lifecycle.leases import Leases
 from rq_ses_worker.lifecycle.records import Claim, Lease, Settlement
 from rq_ses_worker.lifecycle.retry import Again, Failed, History, RetryPolicy, lost_worker
 from rq_ses_worker.ses.outcome import Outcome, RateLimited, Sent, Terminal, Transient
-from support.mail import mail
+from support.mails.mail import mail
 
 LEASE = Lease(0, "job", "aaaa000000001")
 LIMITED = RateLimited(429, "TooManyRequestsException", "Maximum sending rate exceeded.")

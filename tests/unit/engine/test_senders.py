@@ -17,7 +17,7 @@ from rq_ses_worker.lifecycle.leases import Leases
 from rq_ses_worker.lifecycle.records import Claim, Lease, Settlement
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.ses.outcome import Outcome, Sent
-from support.mail import mail
+from support.mails.mail import mail
 from support.waiting import wait_for
 
 

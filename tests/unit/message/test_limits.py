@@ -12,7 +12,7 @@ from rq_ses import Attachment, Message
 from rq_ses.message import limits
 from rq_ses.message.limits import Limit
 from rq_ses.outbox.submission import KEY_LIMIT
-from support.documents import DOCS
+from support.pages.documents import DOCS
 
 NUMBERS = {
     "to": [1, limits.RECIPIENTS.most],

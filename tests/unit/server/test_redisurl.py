@@ -10,7 +10,7 @@ from rq_ses import Outbox
 from rq_ses.errors import SettingsError
 from rq_ses.server.redisurl import check_redis_url, masked, max_connections
 from rq_ses.settings.producer import load_producer_settings
-from support.certificates import CA, CERTIFICATE_AND_KEY
+from support.servers.certificates import CA, CERTIFICATE_AND_KEY
 
 SENTINEL = "redis+sentinel://one,two/m"
 

@@ -9,7 +9,7 @@ import responses
 
 from rq_ses_worker.ses.client import SesClient
 from rq_ses_worker.ses.endpoint import Endpoint
-from support.signed import CREDENTIALS, NOW
+from support.ses.signed import CREDENTIALS, NOW
 
 
 @pytest.fixture

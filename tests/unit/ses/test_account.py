@@ -26,7 +26,7 @@ from rq_ses_worker.ses.client import SesClient
 from rq_ses_worker.ses.endpoint import Endpoint
 from rq_ses_worker.ses.outcome import RateLimited, Sent, Terminal, Transient
 from rq_ses_worker.ses.sigv4 import Credentials
-from support.signed import NOW, SECRET, TOKEN, botocore_authorization
+from support.ses.signed import NOW, SECRET, TOKEN, botocore_authorization
 
 BASE = "https://email.us-east-1.amazonaws.com"
 OK = Sent(200)

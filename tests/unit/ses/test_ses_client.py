@@ -34,7 +34,7 @@ from rq_ses_worker.ses.outcome import (
 from rq_ses_worker.ses.sigv4 import Credentials
 from rq_ses_worker.ses.wire.deadline import Timeout
 from rq_ses_worker.ses.wire.route import Route
-from support.signed import NOW, SECRET, TOKEN, botocore_authorization
+from support.ses.signed import NOW, SECRET, TOKEN, botocore_authorization
 
 URL = "https://email.us-east-1.amazonaws.com/v2/email/outbound-emails"
 BODY = b'{"Content":{}}'

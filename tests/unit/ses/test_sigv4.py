@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from rq_ses_worker.ses import sigv4
 from rq_ses_worker.ses.sigv4 import Credentials, sign
-from support.oracle import KEY_ID, SECRET, suite_case
+from support.ses.oracle import KEY_ID, SECRET, suite_case
 
 CREDENTIALS = Credentials(KEY_ID, SECRET)
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)

@@ -15,7 +15,7 @@ from rq_ses.settings.declared import check_environment, describe, fields
 from rq_ses.settings.gate import load_gate_settings
 from rq_ses.settings.producer import load_producer_settings
 from rq_ses_worker.settings.worker import WorkerSettings, load_worker_settings
-from support.processes import PATIENCE, environment
+from support.programs.processes import PATIENCE, environment
 
 pytestmark = pytest.mark.usefixtures("no_settings")
 

@@ -7,8 +7,8 @@ import pytest
 from rq_ses.message.render import send_email_body
 from rq_ses_worker.simulator.options import Options
 from rq_ses_worker.simulator.service import Service
-from support.mail import mail
-from support.simulated import PATH, ask, page, send, subjects, submit, told
+from support.mails.mail import mail
+from support.ses.simulated import PATH, ask, page, send, subjects, submit, told
 
 
 def test_bodies_are_given_up_before_requests_are(monkeypatch: pytest.MonkeyPatch, service: Service) -> None:

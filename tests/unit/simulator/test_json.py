@@ -10,8 +10,8 @@ from rq_ses import Attachment
 from rq_ses.message.render import send_email_body
 from rq_ses_worker.simulator.options import Options
 from rq_ses_worker.simulator.service import Service
-from support.mail import mail
-from support.simulated import PATH, ask, send, submit, told
+from support.mails.mail import mail
+from support.ses.simulated import PATH, ask, send, submit, told
 
 
 def test_one_mail_is_told_whole(service: Service) -> None:

@@ -8,8 +8,8 @@ import re
 from rq_ses.message.render import send_email_body
 from rq_ses_worker.simulator.service import Service
 from rq_ses_worker.simulator.web.page.inbox import PAGE_SIZE
-from support.mail import mail
-from support.simulated import ask, page, send, subjects, submit
+from support.mails.mail import mail
+from support.ses.simulated import ask, page, send, subjects, submit
 
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&amp;"
 

@@ -6,7 +6,7 @@ import pytest
 
 from rq_ses_worker.simulator.service import Service
 from rq_ses_worker.simulator.web import router
-from support.simulated import ask, page, send
+from support.ses.simulated import ask, page, send
 
 
 def test_the_forms_clear_and_script(service: Service) -> None:

@@ -13,7 +13,7 @@ from rq_ses import Attachment, Message
 from rq_ses.message.render import send_email_body
 from rq_ses_worker.simulator.records.parsed import ParsedMail, decoded, parse_mail
 from rq_ses_worker.simulator.web.page import documents
-from support.mail import mail
+from support.mails.mail import mail
 
 
 def letter(**fields: Any) -> ParsedMail:

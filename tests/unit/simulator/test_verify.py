@@ -18,7 +18,7 @@ from botocore.credentials import Credentials
 from rq_ses_worker.simulator.api.sigv4 import SignedRequest, canonical_request, signature
 from rq_ses_worker.simulator.api.verify import verify
 from rq_ses_worker.simulator.options import Credential
-from support.oracle import KEY_ID, SECRET, get_account, suite_case
+from support.ses.oracle import KEY_ID, SECRET, get_account, suite_case
 
 KEY, TOKEN = KEY_ID, "the/token+of=this test"
 URL = "https://email.us-east-1.amazonaws.com/v2/email/outbound-emails"

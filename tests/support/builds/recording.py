@@ -1,0 +1,85 @@
+"""A dump as it is recorded, and its shape: what two builds must have in common."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any
+
+from redis import Redis
+
+from support.builds import dump
+from support.builds.dump import Dump
+
+MOMENT = 1_767_225_600.0
+"""Epoch seconds at which every recorded dump was made."""
+
+BOUND = 120
+"""Seconds by which times to live may differ; a key that has no more may be gone."""
+
+_NONCE = re.compile(r"^([0-9a-f]{32}):[0-9a-f]{16}$")
+_OF_THIS_MACHINE = {
+    "hostname": "host", "pid": "4711", "ip_address": "127.0.0.1:4711", "python_version": "3.11",
+}  # fmt: skip
+_FORMS = (
+    (re.compile(r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"), "<date>"),
+    (re.compile(r"(?<![\w.])1[6-9]\d{8}(?:\.\d+)?(?![\w.])"), "<moment>"),
+    (re.compile(r"(?<![\w.])1[6-9]\d{11}-\d+"), "<entry>"),
+    (re.compile(r"(?<![\w.:])\d+\.\d{2,}(?![\w.])"), "<decimal>"),
+)
+
+
+def recorded(redis: Redis, jobs: dict[str, str]) -> Dump:
+    """Return what stands in a database, with what differs from run to run put in order."""
+    made = dump.at({**dump.read(redis), "jobs": jobs}, MOMENT)
+    names = {job_id: label for label, job_id in jobs.items()}
+    new = {job_id: _id(label) for job_id, label in names.items() if not _keyed(made, job_id)}
+    for member, _ in made["keys"]["rq:ses:leases:mail"]["value"]:
+        job_id, _, execution = member.partition(":")
+        new[execution] = _id(f"execution of {names[job_id]}")[:16] + execution[16:]
+    pattern = re.compile("|".join(new))
+
+    def name(text: str) -> str:
+        return _NONCE.sub(r"\1:0123456789abcdef", pattern.sub(lambda found: new[found[0]], text))
+
+    made = dump.mapped({"keys": made["keys"], "jobs": made["jobs"]}, name)
+    for entry in made["keys"].values():
+        if entry["type"] == "hash" and "birth" in entry["value"]:
+            entry["value"].update(_OF_THIS_MACHINE)
+    return {**made, "moment": MOMENT}
+
+
+def shape(recording: Dump) -> dict[str, Any]:
+    """Return the form of each lasting key's value: texts as they are, times and measures as what they are."""
+    return {
+        name: {"type": entry["type"], "value": _form(entry["value"], entry["type"])}
+        for name, entry in recording["keys"].items()
+        if entry.get("ttl", BOUND + 1) > BOUND
+    }
+
+
+def ttls(recording: Dump) -> dict[str, int]:
+    """Return the seconds that each lasting key with an end has."""
+    return {name: entry["ttl"] for name, entry in recording["keys"].items() if entry.get("ttl", 0) > BOUND}
+
+
+def _keyed(made: Dump, job_id: str) -> bool:
+    return "rq_ses_key" in made["keys"][f"rq:job:{job_id}"]["value"]
+
+
+def _id(label: str) -> str:
+    return hashlib.blake2b(label.encode(), digest_size=16).hexdigest()
+
+
+def _form(value: Any, kind: str = "") -> Any:
+    if kind == "zset":
+        return {member: _form(score) for member, score in sorted(value)}
+    if isinstance(value, dict):
+        return {name: "<count>" if name == "fails" else _form(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_form(item) for item in value]
+    if isinstance(value, float):
+        return "<moment>" if value > 1.6e9 else "<measure>"
+    for pattern, form in _FORMS:
+        value = pattern.sub(form, value)
+    return value

@@ -1,0 +1,1 @@
+"""The pages of the docs as tests read and run them."""
