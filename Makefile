@@ -70,9 +70,10 @@ bench: $(VENV)/.bench
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-# The tables of settings in README.md and docs/settings.md, from the declarations.
+# The tables of settings (README.md, docs/settings.md), and of rooms with their picture (docs/architecture.md).
 tables: $(VENV)/.dev
 	$(BIN)/python scripts/settings_tables.py
+	$(BIN)/python scripts/rooms.py
 
 screenshots: $(VENV)/.dev
 	@scripts/chromium.sh

@@ -1,16 +1,19 @@
-"""Draw the rooms of both packages and the arrows between them: python scripts/picture.py [--check].
+"""Draw the rooms of both packages, and write their table into docs/architecture.md: `make tables`.
 
 The rooms and their floors are those of the import rule (the two contracts "The floors of …" in
-pyproject.toml), the arrows are read from the code's imports. An arrow is left out where a way over other
-rooms says the same (the transitive reduction); of what the worker imports of the producer there is one.
-With --check nothing is written: the exit status is 1 if docs/images/rooms.svg isn't what the code gives.
+pyproject.toml), the arrows are read from the code's imports, what a room holds from its docstring. An arrow
+is left out where a way over other rooms says the same (the transitive reduction); of what the worker imports
+of the producer there is one. With --check nothing is written: the exit code is 1 if a file isn't as the code
+has it; a test asks for that.
 """
 
 from __future__ import annotations
 
+import ast
+import re
 import sys
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,7 +22,12 @@ import grimp
 
 ROOT: Final = Path(__file__).parents[1]
 PICTURE: Final = ROOT / "docs" / "images" / "rooms.svg"
+PAGE: Final = ROOT / "docs" / "architecture.md"
 PACKAGES: Final = ("rq_ses_worker", "rq_ses")
+
+_BETWEEN_MARKS: Final = re.compile(
+    r"(?<=<!-- rooms: written by `make tables` -->\n)(.*?)(?=<!-- /rooms -->)", re.DOTALL
+)
 
 WIDTH, ROW, BOX_HEIGHT, TOP, GAP = 640, 62, 34, 46, 26
 COLUMN: Final = WIDTH / 4
@@ -157,13 +165,30 @@ def picture() -> str:
     return "\n".join([*parts, "</svg>", ""])
 
 
-def main() -> int:
-    drawn = picture()
-    if "--check" in sys.argv[1:]:
-        return int(not PICTURE.exists() or PICTURE.read_text() != drawn)
-    PICTURE.write_text(drawn)
-    return 0
+def table() -> Iterator[str]:
+    """Yield the lines of the table of rooms, the highest floor first."""
+    yield from ("| room | what it holds |", "|---|---|")
+    for package in PACKAGES:
+        for room in (room for floor in floors(package) for room in floor.rooms):
+            path = next(ROOT.glob(f"*/{package}")) / room
+            file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+            sentence = (ast.get_docstring(ast.parse(file.read_text())) or "").partition("\n\n")[0]
+            name = f"{package}/{room}/" if path.is_dir() else f"{package}/{room}.py"
+            yield f"| `{name}` | {' '.join(sentence.split())} |"
+
+
+def main(arguments: list[str]) -> int:
+    """Write both files, or with --check tell whether they would change."""
+    lines = "".join(f"{line}\n" for line in table())
+    page = _BETWEEN_MARKS.sub(lambda _: lines, PAGE.read_text())
+    stale = 0
+    for path, text in ((PICTURE, picture()), (PAGE, page)):
+        if not path.exists() or path.read_text() != text:
+            stale = 1
+            if "--check" not in arguments:
+                path.write_text(text)
+    return stale if "--check" in arguments else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
