@@ -142,14 +142,15 @@ import signal
 
 @pytest.mark.parametrize("decoded", [False, True])
 def test_delivery_leaves_no_trace(sign_up, ses_simulator, ses_redis_url, decoded):
-    handler, threads = signal.getsignal(signal.SIGTERM), set(threading.enumerate())
+    taken, threads = (signal.SIGINT, signal.SIGTERM), set(threading.enumerate())
+    handlers = [signal.getsignal(number) for number in taken]
     with Redis.from_url(ses_redis_url, decode_responses=decoded) as redis:
         before = redis.get_connection_kwargs().copy()
         sign_up()
         assert len(ses_simulator.deliver(redis)) == 1
         assert redis.get_connection_kwargs() == before
         assert redis.llen("rq:queue:mail") == 0
-    assert signal.getsignal(signal.SIGTERM) is handler
+    assert [signal.getsignal(number) for number in taken] == handlers
     assert set(threading.enumerate()) == threads
 
 
