@@ -46,7 +46,7 @@ test: $(VENV)/.dev
 # What signals reach and terminals show, in the surroundings that a script's background job has.
 BACKGROUND := tests/unit/test_interrupts.py tests/integration/deadletter tests/integration/simulator \
 	tests/acceptance/deadletter tests/acceptance/status tests/acceptance/demo \
-	tests/acceptance/cli/test_send_output.py tests/acceptance/docs/test_surroundings.py
+	tests/acceptance/cli/test_send*.py tests/acceptance/docs/test_surroundings.py
 
 test-background: $(VENV)/.dev
 	scripts/in_background.sh -n auto --dist loadfile $(BACKGROUND)
