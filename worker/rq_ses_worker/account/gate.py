@@ -71,6 +71,10 @@ class GatePolicy:
         return "" if self.max_send_rate is None else f"{self.max_send_rate:.6f}"
 
 
+DEFAULTS: Final = GatePolicy()
+"""What the settings say where nobody sets anything else."""
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """What a claim saw of the gate."""
