@@ -22,6 +22,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rq.utils import now
 
+from rq_ses import contract
 from rq_ses_worker.account.brake import Brake
 from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.engine.attempt import Client
@@ -105,7 +106,7 @@ class MailWorker(RegisteredWorker):
         asks = hasattr(client, "get_account")
         lifecycle = Lifecycle(connection, queues, name, token, capacity.lease, gate=gate, asks=asks)
         shared = Shared(Leases(capacity.lease), lifecycle.clock, Brake(gate.streak))
-        traits = {"rq_ses_threads": capacity.threads, "rq_ses_account": sending.account}
+        traits = {contract.THREADS_FIELD: capacity.threads, contract.ACCOUNT_FIELD: sending.account}
         close_idle = getattr(client, "close_idle", lambda: None)
         super().__init__(queues, connection, name, traits, shared, close_idle)
         self._check, self._sending, self._tally = check, sending, tally
