@@ -257,7 +257,7 @@ def _fail(line: str) -> Repair:
 
 
 def _age(moment: str, now: datetime) -> float:
-    """Return seconds since a date in RQ's form; for ever if it is none."""
+    """Return the seconds since a date in RQ's form; infinity if it is none."""
     try:
         return (now - datetime.fromisoformat(moment)).total_seconds()
     except (ValueError, TypeError):

@@ -70,9 +70,9 @@ class Dispatcher:
         shared: what the worker's threads share.
         senders: the threads that send.
         settler: takes the ends of overdue executions.
-        policy: what becomes of these.
+        policy: what becomes of the mails of overdue executions.
         ask: called when this worker shall ask SES for the account's limits.
-        tally: counts what is claimed, and feels the dispatcher's pulse.
+        tally: counts what is claimed, and is told each round of the loop.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Dispatcher:
 
         Raises:
             Denied: Redis refuses this user a command.
-            PartDied: a thread of the worker has died.
+            ThreadDied: a thread of the worker has died.
         """
         self._answered = time.monotonic()
         while not self._stopping:

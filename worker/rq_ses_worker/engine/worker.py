@@ -36,7 +36,7 @@ from rq_ses_worker.engine.settler import Settler
 from rq_ses_worker.engine.sweeper import Sweeper
 from rq_ses_worker.engine.threads.outage import Outage
 from rq_ses_worker.engine.threads.shared import Shared
-from rq_ses_worker.engine.threads.vital import PartDied
+from rq_ses_worker.engine.threads.vital import ThreadDied
 from rq_ses_worker.lifecycle.leases import Leases
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
@@ -147,7 +147,7 @@ class MailWorker(RegisteredWorker):
 
         Raises:
             Denied: Redis refuses this user what the worker needs.
-            PartDied: a thread of the worker has died; what could be settled is, the rest is left to reclaim.
+            ThreadDied: a thread of the worker has died; what could be settled is, reclaim ends the rest.
             SystemExit: a second signal asked to end at once; what was being sent is left to reclaim.
         """
         self._install_signal_handlers()
@@ -218,7 +218,7 @@ class MailWorker(RegisteredWorker):
         """Dispatch in this thread to the end, however it comes."""
         try:
             self._dispatcher.run(burst=burst)
-        except (Denied, PartDied):
+        except (Denied, ThreadDied):
             self._finish()
             raise
         except (SystemExit, KeyboardInterrupt):
@@ -226,7 +226,7 @@ class MailWorker(RegisteredWorker):
         except BaseException as exc:
             events.PART_DIED.log(log, trace=True, part="dispatcher")
             self._finish()
-            raise PartDied("dispatcher") from exc
+            raise ThreadDied("dispatcher") from exc
         self._finish()
         # One that has died at the end has left something undone, too.
         self._shared.threads.check()
