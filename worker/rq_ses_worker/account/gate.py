@@ -43,7 +43,9 @@ class GatePolicy:
     """Which gate a worker goes by, and what moves it; seconds throughout."""
 
     account: str = contract.DEFAULT_ACCOUNT
+    """The SES account's name in the settings."""
     region: str = "unknown"
+    """The AWS region whose SES is called: each has limits of its own."""
     max_send_rate: float | None = None
     """Recipients a second; None is what SES says."""
     breaker_failures: int = 8
@@ -103,6 +105,7 @@ class Observation:
     healthy: bool = False
     """One at least ended well, or for a reason of its mail alone."""
     failing: int = 0
+    """Attempts that failed for a reason other than their mail."""
     trailing: int = 0
     """Failed ones since the last healthy one."""
     limited: bool = False

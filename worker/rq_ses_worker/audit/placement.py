@@ -49,11 +49,15 @@ class Placement:
     status: str
     has_data: bool
     tried: bool
+    """A worker has started it since it was enqueued, or requeued."""
     worker: str
+    """The worker that the job names, and whether that lives."""
     worker_alive: bool
     enqueued_at: str
+    """In RQ's form of a date."""
     meta: str
     queue: int
+    """How many times it stands in the queue's list; the next: in RQ's intermediate list."""
     intermediate: int
     ending: bool
     """Its time to live is that of a failed mail whose place in the registry is over."""

@@ -203,11 +203,11 @@ class Dispatcher:
             self._take(claim, clock)
         if self._tally and claims:
             self._tally.claimed(claims, self._shared.clock.now())
-        self._obey()
+        self._follow_gate()
         return claims
 
-    def _obey(self) -> None:
-        """Heed what the claim saw of the account's gate."""
+    def _follow_gate(self) -> None:
+        """Wait as the account's gate told the claim to, and ask SES for its limits if this worker shall."""
         view = self._lifecycle.view
         # Where nothing waits, the gate says nothing against a mail that comes next.
         wait = min(view.wait, GATE_LOOK) if view.waiting else 0.0

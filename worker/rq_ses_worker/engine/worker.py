@@ -188,11 +188,11 @@ class MailWorker(RegisteredWorker):
                 continue
             outage.over()
             self._lifecycle.rename(self.name)
-            self._tell_start()
+            self._log_start()
             return True
         return False
 
-    def _tell_start(self) -> None:
+    def _log_start(self) -> None:
         events.WORKER_STARTED.log(
             log,
             queues=", ".join(self.queue_names()),
