@@ -105,7 +105,7 @@ class Observation:
     healthy: bool = False
     """One at least ended well, or for a reason of its mail alone."""
     failing: int = 0
-    """Attempts that failed for a reason other than their mail."""
+    """Attempts of the scope "failing" (rq_ses_worker.account.scope)."""
     trailing: int = 0
     """Failed ones since the last healthy one."""
     limited: bool = False

@@ -209,7 +209,7 @@ class Ending(NamedTuple):
 def is_excused(outcome: Outcome) -> bool:
     """Tell whether a probe's mail has no part in how it ended.
 
-    What SES may have accepted counts like any attempt, so does a failure that isn't SES's own word.
+    What SES may have accepted counts like any attempt, so does a failure without an error's name.
     """
     if outcome.ambiguous or isinstance(outcome, Sent) or scope(outcome) == "healthy":
         return False

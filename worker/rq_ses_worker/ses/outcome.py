@@ -166,7 +166,7 @@ def is_skew(outcome: Outcome) -> bool:
 
 
 def is_unnamed_failure(outcome: Outcome) -> bool:
-    """Tell whether a 5xx names no error: a proxy before SES may have written it, and passed the mail on."""
+    """Tell whether a transient failure names no error: a proxy may have sent it after passing the mail on."""
     return isinstance(outcome, Transient) and outcome.status is not None and not outcome.code
 
 
