@@ -67,7 +67,7 @@ def send(
     # If Redis takes none, it is as if the answer had been lost.
     with suppress(RedisError):
         _keep(job, {**ending.meta, **({"final": True} if isinstance(decision, Failed) else {})})
-    return _told(decision)
+    return _for_rq(decision)
 
 
 def _keep(job: Job | None, meta: dict[str, Any]) -> None:
@@ -84,8 +84,8 @@ def _clock_of(job: Job | None) -> ServerClock:
     return clock
 
 
-def _told(decision: Decision) -> dict[str, str | None] | Retry:
-    """Return a decision as RQ has it done. Raises SendFailed."""
+def _for_rq(decision: Decision) -> dict[str, str | None] | Retry:
+    """Return what RQ takes for this decision: the job's result, or a Retry. Raises SendFailed."""
     if isinstance(decision, Failed):
         raise SendFailed(decision.line)
     if isinstance(decision, Finished):

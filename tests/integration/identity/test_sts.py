@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,11 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
 
+from rq_ses_worker.identity.sts import Sts
 from rq_ses_worker.ses.credentials import Credentials
+from rq_ses_worker.ses.wire.route import Route
+from support.servers.certificates import CA, CERTIFICATE_AND_KEY
+from support.servers.sockets import Answering, Server
 from support.servers.standin import Answer, StandIn
 from support.ses.identities import (
     KEYS,
@@ -214,3 +219,19 @@ def test_no_secret_is_logged(
     assert "could not be fetched: no AWS credentials (web identity of the environment: Assume" in caplog.text
     for hidden in (SECRET, TOKEN, "web.identity.token"):
         assert hidden not in caplog.text + repr(found) + str(found)
+
+
+def test_sts_over_http_is_reached_through_a_proxy_that_speaks_tls(tmp_path: Path) -> None:
+    bundle, key = tmp_path / "ca.pem", tmp_path / "server.pem"
+    bundle.write_text(CA)
+    key.write_text(CERTIFICATE_AND_KEY)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(key)
+    answer = sts_answer("AssumeRoleWithWebIdentity").encode()
+    forwarding = Answering(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer))
+    with Server(forwarding, tls) as proxy:
+        route = Route(f"https://localhost:{proxy.port}", str(bundle))
+        there = Sts("http://sts.localhost:9/", "eu-west-1", route=route)
+        grant = there.ask("AssumeRoleWithWebIdentity", {"WebIdentityToken": "web.identity.token"})
+    assert grant.credentials.access_key_id == "ASIASTS"
+    assert forwarding.requests[0].startswith(b"POST http://sts.localhost:9/ HTTP/1.1\r\n")

@@ -67,10 +67,14 @@ def test_https_goes_through_a_tunnel_of_the_proxy_which_alone_sees_its_password(
     assert not any(b"proxy-authorization" in request.lower() for request in handler.requests)
 
 
-def test_http_is_forwarded_by_the_proxy_with_the_host_that_was_signed(serving: Any, client_of: Any) -> None:
+@pytest.mark.parametrize("encrypted", [False, True], ids=["http proxy", "https proxy"])
+def test_http_is_forwarded_by_the_proxy_with_the_host_that_was_signed(
+    serving: Any, client_of: Any, tls: ssl.SSLContext, ca: str, encrypted: bool
+) -> None:
     forwarding = Answering()
-    proxy = serving(forwarding)
-    client = client_of("http://ses.localhost:9/x", proxy=f"http://user:pass%20word@127.0.0.1:{proxy.port}")
+    proxy = serving(forwarding, tls if encrypted else None)
+    address = proxy.url.replace("://", "://user:pass%20word@")
+    client = client_of("http://ses.localhost:9/x", ca_bundle=ca, proxy=address)
     assert client.send_body(BODY) == Sent(200, message_id="m-1")
     (request,) = forwarding.requests
     assert request.startswith(b"POST http://ses.localhost:9/x/v2/email/outbound-emails HTTP/1.1\r\n")

@@ -43,7 +43,9 @@ class GatePolicy:
     """Which gate a worker goes by, and what moves it; seconds throughout."""
 
     account: str = contract.DEFAULT_ACCOUNT
+    """The SES account's name in the settings."""
     region: str = "unknown"
+    """The AWS region whose SES is called: each has limits of its own."""
     max_send_rate: float | None = None
     """Recipients a second; None is what SES says."""
     breaker_failures: int = 8
@@ -69,6 +71,10 @@ class GatePolicy:
     def rate_text(self) -> str:
         """The rate as the scripts take it: "" is what SES says."""
         return "" if self.max_send_rate is None else f"{self.max_send_rate:.6f}"
+
+
+DEFAULTS: Final = GatePolicy()
+"""What the settings say where nobody sets anything else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,7 @@ class Observation:
     healthy: bool = False
     """One at least ended well, or for a reason of its mail alone."""
     failing: int = 0
+    """Attempts of the scope "failing" (rq_ses_worker.account.scope)."""
     trailing: int = 0
     """Failed ones since the last healthy one."""
     limited: bool = False

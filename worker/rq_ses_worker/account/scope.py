@@ -92,7 +92,7 @@ def _terminal_cause(outcome: Terminal, text: str) -> str | None:
         return None if _CONFIGURATION_SET.search(text) else outcome.code
     if outcome.code == "MessageRejected" and _PAUSED.search(text):
         return None if _CONFIGURATION_SET.search(text) else "sending paused"
-    # Denied for one identity, others may be allowed; denied without naming one, it is the keys' own lot.
+    # Denied for one identity, others may be allowed; denied without naming one, the keys may send for none.
     if outcome.code in _DENIED:
         return None if _RESOURCE.search(text) else outcome.code
     if outcome.status is not None and (outcome.status < 400 or outcome.status == 407):

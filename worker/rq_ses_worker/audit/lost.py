@@ -1,4 +1,4 @@
-"""What becomes of a mail that was being sent when its worker was lost: pure, and as reclaim would have it."""
+"""What becomes of a mail that was being sent when its worker was lost: pure, by the rules of reclaim."""
 
 from __future__ import annotations
 

@@ -49,11 +49,15 @@ class Placement:
     status: str
     has_data: bool
     tried: bool
+    """A worker has started it since it was enqueued, or requeued."""
     worker: str
+    """The worker that the job names, and whether that lives."""
     worker_alive: bool
     enqueued_at: str
+    """In RQ's form of a date."""
     meta: str
     queue: int
+    """How many times it stands in the queue's list; the next: in RQ's intermediate list."""
     intermediate: int
     ending: bool
     """Its time to live is that of a failed mail whose place in the registry is over."""
@@ -257,7 +261,7 @@ def _fail(line: str) -> Repair:
 
 
 def _age(moment: str, now: datetime) -> float:
-    """Return seconds since a date in RQ's form; for ever if it is none."""
+    """Return the seconds since a date in RQ's form; infinity if it is none."""
     try:
         return (now - datetime.fromisoformat(moment)).total_seconds()
     except (ValueError, TypeError):

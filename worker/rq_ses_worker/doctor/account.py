@@ -23,7 +23,7 @@ _NEARLY: Final = 0.8
 _DENIED: Final = frozenset({"AccessDeniedException", "AccessDenied", "UnauthorizedOperation"})
 _MISMATCHES: Final = frozenset({"InvalidSignatureException", "SignatureDoesNotMatch"})
 _UNNAMED: Final = frozenset({None, "InvalidAnswer", "UnknownOperationException"})
-"""Resolver of errors that say nothing of key and signature: whoever answered so didn't look at them."""
+"""Names of errors that say nothing of key and signature: whoever answered so didn't look at them."""
 
 _NOT_SES: Final = "see what stands between this host and SES: a proxy, a gateway or a firewall answered"
 _ASK_AGAIN: Final = "run the doctor again in a moment; if it stays, look at the AWS Health Dashboard"

@@ -24,7 +24,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from rq_ses.message.message import Message
 from rq_ses.server.serverclock import ServerClock
@@ -32,7 +32,7 @@ from rq_ses.text.plaintext import one_line
 from rq_ses_worker.account.scope import scope
 from rq_ses_worker.engine.threads.shared import Shared
 from rq_ses_worker.engine.threads.underway import Underway
-from rq_ses_worker.lifecycle.records import Claim, Lease, Settlement, failed_fields, sent_fields
+from rq_ses_worker.lifecycle.records import Action, Claim, Lease, Settlement, failed_fields, sent_fields
 from rq_ses_worker.lifecycle.retry import (
     Again,
     Failed,
@@ -44,7 +44,7 @@ from rq_ses_worker.lifecycle.retry import (
 )
 from rq_ses_worker.lifecycle.task import JobRefused, Task, read_job
 from rq_ses_worker.logging import events
-from rq_ses_worker.ses.outcome import Outcome, Sent, Terminal, Transient, hinted, is_hearsay
+from rq_ses_worker.ses.outcome import Outcome, Sent, Terminal, Transient, hinted, is_unnamed_failure
 
 log = logging.getLogger(__name__)
 
@@ -209,11 +209,11 @@ class Ending(NamedTuple):
 def is_excused(outcome: Outcome) -> bool:
     """Tell whether a probe's mail has no part in how it ended.
 
-    What SES may have accepted counts like any attempt, so does a failure that isn't SES's own word.
+    What SES may have accepted counts like any attempt, so does a failure without an error's name.
     """
     if outcome.ambiguous or isinstance(outcome, Sent) or scope(outcome) == "healthy":
         return False
-    return not is_hearsay(outcome)
+    return not is_unnamed_failure(outcome)
 
 
 def internal_error(exc: Exception) -> Terminal:
@@ -264,7 +264,7 @@ def judge(attempt: Attempt, ending: Ending) -> Decision:
 def settlement(lease: Lease, attempt: Attempt, ending: Ending, decision: Decision) -> Settlement:
     """Return what is to be written of an attempt."""
     meta: dict[str, Any] = {} if ending.excused and isinstance(decision, Back) else ending.meta
-    action: Literal["sent", "retry", "failed", "back"]
+    action: Action
     fields: dict[str, Any]
     if isinstance(decision, Finished):
         action, fields = "sent", sent_fields(decision.result)
@@ -295,4 +295,4 @@ def unsent(lease: Lease, *, probe: bool = False) -> Settlement:
 
 
 def _as_it_was(lease: Lease) -> dict[str, int]:
-    return {"fresh": int(lease.execution.endswith("1"))}
+    return {"fresh": int(lease.fresh)}

@@ -96,7 +96,7 @@ def deliver(
 
 def _drain(connection: Redis, queue: str, client: SesClient, max_attempts: int, timeout: float) -> None:
     gate = GatePolicy("burst", client.region, max_send_rate=UNLIMITED)
-    connection.delete(gate.key)  # a breaker that an earlier test opened is none of this one's business
+    connection.delete(gate.key)  # an earlier test may have left its breaker open
     policy = RetryPolicy(
         rate_limited_delay=RETRY_DELAY, transient_delay=RETRY_DELAY, max_attempts=max_attempts
     )

@@ -70,9 +70,9 @@ class Dispatcher:
         shared: what the worker's threads share.
         senders: the threads that send.
         settler: takes the ends of overdue executions.
-        policy: what becomes of these.
+        policy: what becomes of the mails of overdue executions.
         ask: called when this worker shall ask SES for the account's limits.
-        tally: counts what is claimed, and feels the dispatcher's pulse.
+        tally: counts what is claimed, and is told each round of the loop.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Dispatcher:
 
         Raises:
             Denied: Redis refuses this user a command.
-            PartDied: a thread of the worker has died.
+            ThreadDied: a thread of the worker has died.
         """
         self._answered = time.monotonic()
         while not self._stopping:
@@ -203,11 +203,11 @@ class Dispatcher:
             self._take(claim, clock)
         if self._tally and claims:
             self._tally.claimed(claims, self._shared.clock.now())
-        self._obey()
+        self._follow_gate()
         return claims
 
-    def _obey(self) -> None:
-        """Heed what the claim saw of the account's gate."""
+    def _follow_gate(self) -> None:
+        """Wait as the account's gate told the claim to, and ask SES for its limits if this worker shall."""
         view = self._lifecycle.view
         # Where nothing waits, the gate says nothing against a mail that comes next.
         wait = min(view.wait, GATE_LOOK) if view.waiting else 0.0

@@ -36,8 +36,8 @@ class Heartbeat:
         worker: is kept among RQ's.
         lifecycle: renews leases.
         shared: has the leases that are held.
-        senders: no beat is told without all of them.
-        settler: nor without it.
+        senders: a beat is told while all of their threads live.
+        settler: and while its thread lives.
         tally: is told of each beat, for whoever asks for this process's health.
     """
 

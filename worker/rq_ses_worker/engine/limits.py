@@ -50,7 +50,7 @@ class LimitsReader:
         self._due = threading.Event()
         self._stopping = False
         self._known: tuple[float, float] | None = None
-        self._complained = ""
+        self._refused_with = ""
         self._thread = shared.threads.thread("quota", self._work)
 
     def start(self) -> None:
@@ -83,20 +83,20 @@ class LimitsReader:
         try:
             account = self._client.get_account()
         except AccountRefused as exc:
-            self._complain(exc)
+            self._log_refusal(exc)
             denied = isinstance(exc.outcome, Terminal)
             self._lifecycle.learn(None, ask_again=ASK_EVERY if denied else ASK_AGAIN)
         else:
-            self._complained = ""
-            self._tell(account)
+            self._refused_with = ""
+            self._log_limits(account)
             self._lifecycle.learn(account, ask_again=ASK_EVERY)
         self._shared.wake.set()
 
-    def _complain(self, exc: AccountRefused) -> None:
+    def _log_refusal(self, exc: AccountRefused) -> None:
         code = str(exc.outcome.code)
-        if code == self._complained:
+        if code == self._refused_with:
             return
-        self._complained = code
+        self._refused_with = code
         remedy = (
             "allow the action ses:GetAccount, or set RQ_SES_MAX_SEND_RATE"
             if code in _DENIED
@@ -104,7 +104,7 @@ class LimitsReader:
         )
         events.LIMITS_REFUSED.log(log, error=one_line(str(exc), 300), remedy=remedy)
 
-    def _tell(self, account: Account) -> None:
+    def _log_limits(self, account: Account) -> None:
         known = (account.max_send_rate, account.max_24_hour_send)
         if known != self._known:
             self._known = known

@@ -52,14 +52,15 @@ class Settler:
         self._tally = tally
         self._outcome_log = OutcomeLog(queues)
         self._batches = Batches(several)
-        self._open: dict[Lease, Settlement] = {}
+        # What is not written yet, whether it waits or has failed.
+        self._unwritten: dict[Lease, Settlement] = {}
         self._unwritable = Unwritables()
         self._thread = shared.threads.thread("settler", self._work)
-        self._cut = threading.Event()
+        self._given_up = threading.Event()
 
     def __contains__(self, lease: Lease) -> bool:
         """Tell whether an outcome of this lease waits to be written."""
-        return lease in self._open
+        return lease in self._unwritten
 
     @property
     def running(self) -> bool:
@@ -72,17 +73,17 @@ class Settler:
 
     def put(self, settlement: Settlement) -> None:
         """Take a settlement; it is written within a few milliseconds, or as soon as Redis is back."""
-        self._open[settlement.lease] = settlement
+        self._unwritten[settlement.lease] = settlement
         self._batches.put(settlement)
 
     def stop(self, timeout: float) -> bool:
         """Settle what is waiting, for at most `timeout` seconds; tell whether all of it was written."""
         self._batches.end()
         self._thread.join(timeout)
-        self._cut.set()
-        if self._open and not self._thread.is_alive():
+        self._given_up.set()
+        if self._unwritten and not self._thread.is_alive():
             self._try_once_more()
-        return not self._open
+        return not self._unwritten
 
     def _try_once_more(self) -> None:
         """Write what can be after the thread has died: a mail whose receipt stands isn't sent again.
@@ -90,13 +91,13 @@ class Settler:
         Of a batch that is refused each outcome is written as far as it may be.
         """
         try:
-            self._settle([one for one in list(self._open.values()) if not one.overdue])
+            self._settle([one for one in list(self._unwritten.values()) if not one.overdue])
         except Exception as exc:  # noqa: BLE001 - why the thread died is told; each outcome is logged next
             self._shared.trouble.note(exc if isinstance(exc, RedisError) else None)
 
     def log_unsettled(self) -> None:
         """Log each outcome that is not written, in full: it stands nowhere else."""
-        for settlement in list(self._open.values()):
+        for settlement in list(self._unwritten.values()):
             if not settlement.overdue:
                 events.MAIL_UNSETTLED.log(
                     log,
@@ -114,14 +115,14 @@ class Settler:
                     self._tally.attempted(batch)
                 self._write(batch)
             self._retry()
-        while self._unwritable and not self._cut.wait(_PAUSE):
+        while self._unwritable and not self._given_up.wait(_PAUSE):
             self._retry()
 
     def _write(self, batch: list[Settlement]) -> None:
         """Write a batch, for as long as it takes; what raises something unforeseen, each by itself."""
         outage = Outage(log, f"{len(batch)} outcomes wait to be settled", self._shared.trouble)
-        while batch and not self._cut.is_set():
-            batch = self._sure(batch)
+        while batch and not self._given_up.is_set():
+            batch = self._without_uncertain_ends(batch)
             try:
                 self._settle(batch)
             except RedisError as exc:
@@ -130,7 +131,7 @@ class Settler:
                     self._write_singly(batch)
                     return
                 outage.failed(exc)
-                self._cut.wait(_PAUSE)
+                self._given_up.wait(_PAUSE)
             except Exception:  # noqa: BLE001 - it may pass, and must not keep the others from being settled
                 self._write_singly(batch)
                 return
@@ -138,16 +139,16 @@ class Settler:
                 outage.over()
                 return
 
-    def _sure(self, batch: list[Settlement]) -> list[Settlement]:
+    def _without_uncertain_ends(self, batch: list[Settlement]) -> list[Settlement]:
         """Leave out the ends of dead leases after trouble with Redis: their workers may live, and renew them.
 
-        Whoever is dead all the same is found again.
+        The lease of a worker that is dead all the same is found by the next reclaim.
         """
         if self._shared.trouble.age >= self._shared.leases.recovery:
             return batch
         for settlement in batch:
             if settlement.overdue:
-                self._open.pop(settlement.lease, None)
+                self._unwritten.pop(settlement.lease, None)
         return [settlement for settlement in batch if not settlement.overdue]
 
     def _settle(self, batch: list[Settlement]) -> None:
@@ -156,7 +157,7 @@ class Settler:
         words = self._lifecycle.settle(batch, clock=time.monotonic())
         for settlement in batch:
             self._shared.leases.drop(settlement.lease)
-            self._open.pop(settlement.lease, None)
+            self._unwritten.pop(settlement.lease, None)
         self._shared.wake.set()
         if self._tally:
             self._tally.settled(batch, words)
@@ -169,7 +170,7 @@ class Settler:
         failed = []
         for settlement in batch:
             try:
-                if settlement.lease in self._open:
+                if settlement.lease in self._unwritten:
                     self._settle([settlement])
             except RedisError as exc:
                 raise_if_denied(exc)
@@ -182,7 +183,7 @@ class Settler:
         """Try again what could not be written alone and is due."""
         for one in self._unwritable.due():
             try:
-                for settlement in self._sure([one.settlement]):
+                for settlement in self._without_uncertain_ends([one.settlement]):
                     self._settle([settlement])
             except RedisError as exc:
                 raise_if_denied(exc)
@@ -202,9 +203,9 @@ class Settler:
         return True
 
     def _failed_again(self, one: Unwritable, *, counts: bool) -> None:
-        if one.settlement.lease not in self._open:
+        if one.settlement.lease not in self._unwritten:
             self._unwritable.remove(one)  # written, and the rest of it failed
-        elif one.strike(counts=counts):
+        elif one.failed(counts=counts):
             self._set_aside(one)
 
     def _set_aside(self, one: Unwritable) -> None:
@@ -218,6 +219,6 @@ class Settler:
             **self._outcome_log.whole(settlement),
         )
         self._unwritable.remove(one)
-        self._open.pop(settlement.lease, None)
+        self._unwritten.pop(settlement.lease, None)
         self._shared.leases.drop(settlement.lease)
         self._shared.wake.set()

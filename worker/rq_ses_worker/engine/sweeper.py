@@ -35,7 +35,7 @@ class Sweeper:
         connection: any client.
         queues: names.
         closing: set when the worker ends.
-        threads: watches over its own.
+        threads: watches over its thread.
         policy: what becomes of a mail that a worker of RQ's own began and never ended.
     """
 

@@ -22,6 +22,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rq.utils import now
 
+from rq_ses import contract
 from rq_ses_worker.account.brake import Brake
 from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.engine.attempt import Client
@@ -35,7 +36,7 @@ from rq_ses_worker.engine.settler import Settler
 from rq_ses_worker.engine.sweeper import Sweeper
 from rq_ses_worker.engine.threads.outage import Outage
 from rq_ses_worker.engine.threads.shared import Shared
-from rq_ses_worker.engine.threads.vital import PartDied
+from rq_ses_worker.engine.threads.vital import ThreadDied
 from rq_ses_worker.lifecycle.leases import Leases
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
@@ -105,7 +106,7 @@ class MailWorker(RegisteredWorker):
         asks = hasattr(client, "get_account")
         lifecycle = Lifecycle(connection, queues, name, token, capacity.lease, gate=gate, asks=asks)
         shared = Shared(Leases(capacity.lease), lifecycle.clock, Brake(gate.streak))
-        traits = {"rq_ses_threads": capacity.threads, "rq_ses_account": sending.account}
+        traits = {contract.THREADS_FIELD: capacity.threads, contract.ACCOUNT_FIELD: sending.account}
         close_idle = getattr(client, "close_idle", lambda: None)
         super().__init__(queues, connection, name, traits, shared, close_idle)
         self._check, self._sending, self._tally = check, sending, tally
@@ -146,7 +147,7 @@ class MailWorker(RegisteredWorker):
 
         Raises:
             Denied: Redis refuses this user what the worker needs.
-            PartDied: a thread of the worker has died; what could be settled is, the rest is left to reclaim.
+            ThreadDied: a thread of the worker has died; what could be settled is, reclaim ends the rest.
             SystemExit: a second signal asked to end at once; what was being sent is left to reclaim.
         """
         self._install_signal_handlers()
@@ -187,11 +188,11 @@ class MailWorker(RegisteredWorker):
                 continue
             outage.over()
             self._lifecycle.rename(self.name)
-            self._tell_start()
+            self._log_start()
             return True
         return False
 
-    def _tell_start(self) -> None:
+    def _log_start(self) -> None:
         events.WORKER_STARTED.log(
             log,
             queues=", ".join(self.queue_names()),
@@ -217,7 +218,7 @@ class MailWorker(RegisteredWorker):
         """Dispatch in this thread to the end, however it comes."""
         try:
             self._dispatcher.run(burst=burst)
-        except (Denied, PartDied):
+        except (Denied, ThreadDied):
             self._finish()
             raise
         except (SystemExit, KeyboardInterrupt):
@@ -225,7 +226,7 @@ class MailWorker(RegisteredWorker):
         except BaseException as exc:
             events.PART_DIED.log(log, trace=True, part="dispatcher")
             self._finish()
-            raise PartDied("dispatcher") from exc
+            raise ThreadDied("dispatcher") from exc
         self._finish()
         # One that has died at the end has left something undone, too.
         self._shared.threads.check()

@@ -31,7 +31,7 @@ _TIMEOUT: Final = 2.0
 
 
 class ContainerEndpoint:
-    """Ask the endpoint that the container's environment names; no proxy is ever used."""
+    """Ask the endpoint that the container's environment names, never through a proxy."""
 
     name = "container endpoint"
 

@@ -46,6 +46,7 @@ class Lease:
     """Place of the queue among the worker's queues."""
     job_id: str
     execution: str
+    """The execution's id (is_ours)."""
 
     @property
     def member(self) -> str:
@@ -64,7 +65,9 @@ class Claim:
 
     lease: Lease
     data: bytes
+    """The call as RQ stores it: JSON, plain or zlib."""
     meta: bytes
+    """The job's meta, JSON; b"" where it has none."""
     fresh: bool
     """Nobody has tried it since it was enqueued, or requeued by RQ's own means."""
     hooked: bool
@@ -81,7 +84,9 @@ class Overdue:
 
     lease: Lease
     meta: bytes
+    """The job's meta, JSON; b"" where it has none."""
     worker: str
+    """RQ's name of the worker that held it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +96,14 @@ class Settlement:
     lease: Lease
     action: Action
     ended: datetime
+    """When the attempt ended, by the server's clock, in UTC."""
     meta: dict[str, Any]
     """What the job's meta becomes; `back` with an empty one leaves it as it is."""
     fields: dict[str, Any]
     ended_clock: float = 0.0
     """time.monotonic() at the end of the attempt: a retry's delay counts from there."""
     overdue: bool = False
+    """It ends an execution whose lease ran out, and only while that is so."""
     seconds: float = 0.0
     """Time the attempt took."""
     outcome: Outcome | None = None

@@ -40,6 +40,10 @@ class RetryPolicy:
         return self if on_unknown in (None, self.on_unknown) else replace(self, on_unknown=on_unknown)
 
 
+DEFAULTS: Final = RetryPolicy()
+"""What the settings say where nobody sets anything else."""
+
+
 @dataclass(frozen=True, slots=True)
 class History:
     """A mail's attempts since it was enqueued or requeued, as kept in the job's meta, and its doubt ever."""

@@ -130,7 +130,7 @@ class Lifecycle:
             raise Suspended
         answered = time.monotonic()
         claimed = read_claimed(reply, self._prefix, first)
-        self._hear(claimed.moment, began, answered)
+        self._note_time(claimed.moment, began, answered)
         self.view = claimed.view
         return claimed.claims, claimed.dropped
 
@@ -199,13 +199,13 @@ class Lifecycle:
         began = time.monotonic()
         args = [most, self._now(), contract.JOB_PREFIX]
         moved, pause, *moment = self._scripts["promote"](keys=self._keys.promote, args=args)
-        self._hear(moment, began, time.monotonic())
+        self._note_time(moment, began, time.monotonic())
         return moved, int(pause) / 1e6 if pause else None
 
     def _now(self) -> str:
         return str(utcformat(datetime.fromtimestamp(self.clock.now(), UTC)))
 
-    def _hear(self, moment: Sequence[bytes], began: float, answered: float) -> None:
+    def _note_time(self, moment: Sequence[bytes], began: float, answered: float) -> None:
         # The script looked at its clock somewhere between the call and the answer.
         self.clock.heard(epoch(moment), began, answered)
 

@@ -104,10 +104,10 @@ def _gate(gate: GateState) -> Iterator[Metric]:
     yield _gauge("rq_ses_send_rate", text, rates, ["kind"])
     yield _gauge("rq_ses_day_remaining", "Recipients left of the day's quota.", {(): gate.quota_left})
     names = {"closed": "closed", "open": "open", "half_open": "half-open"}
-    states: dict[tuple[str, ...], float | None] = {
+    breaker: dict[tuple[str, ...], float | None] = {
         (label,): int(gate.breaker == state) for label, state in names.items()
     }
-    yield _gauge("rq_ses_breaker_state", "1 for the state the account's breaker is in.", states, ["state"])
+    yield _gauge("rq_ses_breaker_state", "1 for the state the account's breaker is in.", breaker, ["state"])
 
 
 def _gauge(name: str, text: str, values: Any, labels: Sequence[str] = ()) -> Metric:

@@ -49,6 +49,7 @@ class Histogram:
 
     @property
     def end(self) -> int:
+        """The place behind its last number."""
         return self.at + len(self.bounds) + 2
 
 
@@ -134,11 +135,11 @@ class Tally:
         self._numbers[_HEART] = time.monotonic()
 
     def claimed(self, claims: Sequence[Claim], now: float) -> None:
-        """Count how long each of these has waited since it was queued; `now` is time.time()."""
+        """Count how long each of these has waited since it was queued; `now`: the server's epoch seconds."""
         bounds, numbers, at = QUEUE_WAIT.bounds, self._numbers, QUEUE_WAIT.at
         for claim in claims:
             waited = now - self._moment(claim.queued_at)
-            # Two hosts, two clocks: what is queued in the future hasn't waited. And anybody may write a date.
+            # Anybody may write a date, by whatever clock: what is queued in the future hasn't waited.
             if waited < YEARS:
                 waited = waited if waited > 0 else 0.0
                 numbers[at + bisect_left(bounds, waited)] += 1

@@ -19,7 +19,7 @@ class Denied(Exception):
 
 def denial(exc: BaseException) -> Denied | None:
     """Return what there is to say if `exc` is such a refusal."""
-    return Denied(_told(str(exc))) if is_denied(exc) else None
+    return Denied(_in_words(str(exc))) if is_denied(exc) else None
 
 
 def raise_if_denied(exc: RedisError) -> None:
@@ -28,7 +28,7 @@ def raise_if_denied(exc: RedisError) -> None:
         raise denied from exc
 
 
-def _told(text: str) -> str:
+def _in_words(text: str) -> str:
     found = _COMMAND.search(text)
     if not found:
         return f"Redis refuses this user what the worker needs: {one_line(text, 300)}"

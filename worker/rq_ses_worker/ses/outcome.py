@@ -165,8 +165,8 @@ def is_skew(outcome: Outcome) -> bool:
     return outcome.code in _SKEW_CODES or _SKEW_TEXT.search(outcome.message[:SUMMARY_LIMIT]) is not None
 
 
-def is_hearsay(outcome: Outcome) -> bool:
-    """Tell whether a failure bears no error's name: what stands before SES may have passed the mail on."""
+def is_unnamed_failure(outcome: Outcome) -> bool:
+    """Tell whether a transient failure names no error: a proxy may have sent it after passing the mail on."""
     return isinstance(outcome, Transient) and outcome.status is not None and not outcome.code
 
 

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, model_validator
 from rq_ses.settings.base import Settings
 from rq_ses.settings.gate import ACCOUNT, AccountName
 from rq_ses.settings.setting import Count, Real, setting
+from rq_ses_worker.account.gate import DEFAULTS
 from rq_ses_worker.settings import values
 
 
@@ -22,22 +23,25 @@ class AccountSettings(Settings):
         option="--max-send-rate N",
     )
     breaker_failures: Count = setting(
-        8,
+        DEFAULTS.breaker_failures,
         "Failed attempts in a row, of all workers, that open the breaker.",
         at_least=1,
         at_most=1_000_000,
     )
     breaker_share: Real = setting(
-        0.5, "Share of the latest attempts that must have failed, too.", at_least=0, at_most=1
+        DEFAULTS.breaker_share,
+        "Share of the latest attempts that must have failed, too.",
+        at_least=0,
+        at_most=1,
     )
     breaker_probe: Real = setting(
-        5.0,
+        DEFAULTS.first_probe,
         "Seconds from the breaker's opening to the first mail that probes.",
         at_least=0.05,
         at_most=3600,
     )
     breaker_probe_max: Real = setting(
-        60.0,
+        DEFAULTS.longest_probe,
         "Seconds between two probes at most; from each to the next it is 1.6 times as long.",
         at_least=0.05,
         at_most=3600,

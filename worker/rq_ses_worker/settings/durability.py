@@ -7,14 +7,15 @@ from typing import Final, Literal
 from rq_ses.contract import OnUnknown
 from rq_ses.settings.base import Settings
 from rq_ses.settings.setting import Count, Real, setting
+from rq_ses_worker.lifecycle.retry import DEFAULTS
 
 ON_UNKNOWN: Final = setting(
-    "resend",
+    DEFAULTS.on_unknown,
     "What becomes of a mail that SES may have accepted: sent again, or held as failed.",
     option="--on-unknown",
 )
 MAX_DOUBTFUL: Final = setting(
-    3,
+    DEFAULTS.max_doubtful,
     "Deliveries of a mail in all that SES may have accepted; then it is held as failed.",
     at_least=1,
     at_most=1_000_000,

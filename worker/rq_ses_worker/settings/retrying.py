@@ -5,44 +5,49 @@ from __future__ import annotations
 from rq_ses.contract import YEARS
 from rq_ses.settings.base import Settings
 from rq_ses.settings.setting import Count, Real, setting
+from rq_ses_worker.lifecycle.retry import DEFAULTS
 
 
 class RetrySettings(Settings):
     """The delays between a mail's attempts, and their bounds."""
 
     rate_limited_delay: Real = setting(
-        5.0,
+        DEFAULTS.rate_limited_delay,
         "Seconds from the end of an attempt to the next after a 429.",
         above=0,
         at_most=86_400,
         option="--rate-limited-delay S",
     )
     transient_delay: Real = setting(
-        1.0,
+        DEFAULTS.transient_delay,
         "Seconds from the end of an attempt to the next after a 5xx.",
         above=0,
         at_most=86_400,
         option="--transient-delay S",
     )
     backoff: Real = setting(
-        1.0,
+        DEFAULTS.backoff,
         "Factor by which delays grow with each attempt; 1 keeps them constant.",
         at_least=1,
         at_most=100,
         option="--backoff X",
     )
     max_delay: Real = setting(
-        300.0, "Seconds that a growing delay is at most.", above=0, at_most=YEARS, option="--max-delay S"
+        DEFAULTS.max_delay,
+        "Seconds that a growing delay is at most.",
+        above=0,
+        at_most=YEARS,
+        option="--max-delay S",
     )
     max_attempts: Count = setting(
-        10,
+        DEFAULTS.max_attempts,
         "Attempts of a mail that may end transiently.",
         at_least=1,
         at_most=1_000_000,
         option="--max-attempts N",
     )
     give_up_after: Real = setting(
-        86_400.0,
+        DEFAULTS.give_up_after,
         "Seconds after its first attempt from which no mail is tried again.",
         above=0,
         at_most=YEARS,

@@ -43,7 +43,7 @@ class LostReplies:
 
         Raises RedisError.
         """
-        # Known before read: what is settled in between must not look like a stranger.
+        # Taken before the server is asked: what is settled in between must not look unknown.
         known = set(self._leases.held())
         for lease in self._lifecycle.held():
             clock = time.monotonic()

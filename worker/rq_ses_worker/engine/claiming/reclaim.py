@@ -59,7 +59,7 @@ class Reclaim:
         """End an execution whose worker is lost: SES may or may not have accepted the mail."""
         outcome = lost_worker(found.worker)
         now = self._shared.clock.now()
-        history = History.from_meta(found.meta, fresh=found.lease.execution.endswith("1"))
+        history = History.from_meta(found.meta, fresh=found.lease.fresh)
         task = self._task_of(found)
         attempt = Attempt(history, self._policy)
         if task:

@@ -11,7 +11,7 @@ import click
 from rq_ses.cli.terminal.exits import DENIED, INCOMPLETE, OK, UNFIT
 from rq_ses_worker.engine.preflight.server import ServerUnfit
 from rq_ses_worker.engine.process.supervisor import Supervisor
-from rq_ses_worker.engine.threads.vital import PartDied
+from rq_ses_worker.engine.threads.vital import ThreadDied
 from rq_ses_worker.logging import events
 from rq_ses_worker.monitoring.tally import Board, Tally
 from rq_ses_worker.server.denial import Denied
@@ -80,7 +80,7 @@ class Run:
         except Denied as exc:
             events.WORKER_DENIED.log(log, error=str(exc))
             return DENIED
-        except PartDied:
+        except ThreadDied:
             return INCOMPLETE
         return OK
 

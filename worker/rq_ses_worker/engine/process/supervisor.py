@@ -66,7 +66,7 @@ class Supervisor:
         self._hopeless = hopeless
         self._companion = _Slot(0) if beside else None
         self._beside = beside
-        self._told = ended
+        self._on_ended = ended
         self._stopping = False
         self._code = 0
         # Nobody ever writes: its end tells the children that their parent has died.
@@ -116,17 +116,17 @@ class Supervisor:
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
         pid = os.fork()
         if not pid:
-            self._be_child(slot.number, blocked)
+            self._run_child(slot.number, blocked)
         slot.pid = pid
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
-    def _be_child(self, number: int, mask: set[int | signal.Signals]) -> None:
+    def _run_child(self, number: int, mask: set[int | signal.Signals]) -> None:
         code = 1
         try:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.close(self._lifeline[1])
-            threading.Thread(target=self._outlive_nobody, name="lifeline", daemon=True).start()
+            threading.Thread(target=self._end_with_parent, name="lifeline", daemon=True).start()
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             code = self._work(number) if number else self._accompany()
         except SystemExit as exc:
@@ -145,7 +145,7 @@ class Supervisor:
             self._beside()
         return 1
 
-    def _outlive_nobody(self) -> None:
+    def _end_with_parent(self) -> None:
         os.read(self._lifeline[0], 1)
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -157,7 +157,7 @@ class Supervisor:
             if pid:
                 slot.pid = 0
                 if slot.number:
-                    self._told(slot.number)
+                    self._on_ended(slot.number)
                 self._ended(slot, os.waitstatus_to_exitcode(status))
 
     def _ended(self, slot: _Slot, code: int) -> None:

@@ -10,11 +10,11 @@ from typing import Final
 from rq_ses_worker.lifecycle.records import Settlement
 from rq_ses_worker.lifecycle.retry import without_others
 
-STRIKES: Final = 5
-"""Times an outcome alone can't be written, while others can, until it is set aside."""
+MOST_FAILURES: Final = 5
+"""Failures of an outcome alone, while others can be written, after which it is set aside."""
 
-STRIPPED: Final = 3
-"""Times until it is tried without what users have put into its meta: the one part that isn't ours."""
+FAILURES_WITH_OTHERS: Final = 3
+"""Failures after which it is tried without what users have put into its meta: that alone isn't ours."""
 
 PAUSE: Final = 0.25
 """Seconds until it is tried again at first; then twice as long each time."""
@@ -31,17 +31,17 @@ class Unwritable:
     again_at: float
     """Moment (time.monotonic()) from which on it is tried again."""
     pause: float
-    strikes: int = 1
+    failures: int = 1
 
-    def strike(self, *, counts: bool) -> bool:
+    def failed(self, *, counts: bool) -> bool:
         """Note that it failed once more; tell whether it is to be set aside.
 
         It `counts` if others could be written: what none can be is no defect of one.
         """
-        self.strikes += counts
-        if self.strikes >= STRIKES:
+        self.failures += counts
+        if self.failures >= MOST_FAILURES:
             return True
-        if self.strikes == STRIPPED:
+        if self.failures == FAILURES_WITH_OTHERS:
             self.settlement = replace(self.settlement, meta=without_others(self.settlement.meta))
         self.pause = min(2 * self.pause, LONGEST_PAUSE)
         self.again_at = time.monotonic() + self.pause
@@ -49,7 +49,7 @@ class Unwritable:
 
 
 class Unwritables:
-    """All of them; used by one thread."""
+    """All outcomes that could not be written alone; used by one thread."""
 
     def __init__(self) -> None:
         self._kept: list[Unwritable] = []

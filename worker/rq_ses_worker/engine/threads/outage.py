@@ -64,10 +64,6 @@ class Outage:
         self._since: float | None = None
         self._refused = False
 
-    @property
-    def lasting(self) -> bool:
-        return self._since is not None
-
     def failed(self, exc: RedisError) -> None:
         """Note a failure; the first one is logged."""
         if self._trouble:

@@ -12,12 +12,12 @@ from rq_ses_worker.server.denial import Denied
 log = logging.getLogger(__name__)
 
 
-class PartDied(Exception):
-    """Raised when a thread of the worker has died; `part` is its name, the cause stands in the log."""
+class ThreadDied(Exception):
+    """Raised when a thread of the worker has died; `thread` is its name, the cause stands in the log."""
 
-    def __init__(self, part: str) -> None:
-        self.part = part
-        super().__init__(f"the worker's {part} has died")
+    def __init__(self, thread: str) -> None:
+        self.thread = thread
+        super().__init__(f"the worker's {thread} has died")
 
 
 class VitalThreads:
@@ -29,7 +29,7 @@ class VitalThreads:
 
     def __init__(self, died: Callable[[], None] = lambda: None) -> None:
         self._died = died
-        self._cause: Denied | PartDied | None = None
+        self._cause: Denied | ThreadDied | None = None
 
     @property
     def all_live(self) -> bool:
@@ -37,7 +37,7 @@ class VitalThreads:
         return self._cause is None
 
     def check(self) -> None:
-        """Raise Denied or PartDied if a thread has died."""
+        """Raise Denied or ThreadDied if a thread has died."""
         if self._cause is not None:
             raise self._cause
 
@@ -52,9 +52,9 @@ class VitalThreads:
             self.end(exc)
         except BaseException:  # noqa: BLE001 - whatever it was, somebody must know
             events.PART_DIED.log(log, trace=True, part=name)
-            self.end(PartDied(name))
+            self.end(ThreadDied(name))
 
-    def end(self, cause: Denied | PartDied) -> None:
+    def end(self, cause: Denied | ThreadDied) -> None:
         """Let the worker end for this cause, unless there was one before."""
         self._cause = self._cause or cause
         self._died()

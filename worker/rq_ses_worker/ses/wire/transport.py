@@ -34,7 +34,7 @@ class _HTTPPool(HTTPConnectionPool):
         connection: Any = self._get_conn()
         try:
             if self.proxy is not None:
-                headers = self._prepared_for_proxy(connection, headers)
+                headers = self._prepared_for_proxy(connection, url, headers)
             answer = _asked(connection, method, url, body, headers)
         except BaseException as exc:
             connection.close()
@@ -63,8 +63,12 @@ class _HTTPPool(HTTPConnectionPool):
                 if connection is not None:
                     connection.close()
 
-    def _prepared_for_proxy(self, connection: Any, headers: Mapping[str, str]) -> Mapping[str, str]:
-        if self.scheme == "http":
+    def _prepared_for_proxy(
+        self, connection: Any, target: str, headers: Mapping[str, str]
+    ) -> Mapping[str, str]:
+        # An absolute target is forwarded by the proxy (RFC 9112, section 3.2.2). The pool's scheme doesn't
+        # tell: it is that of the proxy, then.
+        if target.startswith("http://"):
             return {**headers, **self.proxy_headers}
         if connection.is_closed:
             self._prepare_proxy(connection)
