@@ -1,4 +1,4 @@
-"""One failed mail, read with suspicion from what RQ and the worker keep: anybody may have written it."""
+"""One failed mail, read from what RQ and the worker keep; any client may have written that, so it is checked."""
 
 from __future__ import annotations
 
