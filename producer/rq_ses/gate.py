@@ -86,7 +86,7 @@ class GateState:
 
     @property
     def is_used(self) -> bool:
-        """Whether a worker has claimed by it or asked SES for its limits, or its breaker was ever opened or closed."""
+        """Whether a worker has claimed by it, SES was asked for its limits, or its breaker has moved."""
         moved = self.breaker != "closed" or self.closed_at is not None
         return moved or self.claimed > 0 or self.answered is not None or self.refused is not None
 

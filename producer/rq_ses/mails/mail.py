@@ -85,9 +85,9 @@ class _LastAttempt:
 
     outcome: str
     letter: DeadLetter
-    """What a failed mail's entry would tell."""
+    """The attempt, read as that of a failed mail is."""
     tells: bool
-    """Whether it is something else than that it was sent."""
+    """Whether it ended otherwise than sent: then code, message and hint are shown."""
     message_id: str | None
     in_doubt: int
     unknown: bool

@@ -1,4 +1,4 @@
-"""One failed mail, read from what RQ and the worker keep; any client may have written that, so it is checked."""
+"""One failed mail, read from what RQ and the worker keep, and checked: any client may have written it."""
 
 from __future__ import annotations
 
