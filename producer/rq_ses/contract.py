@@ -87,6 +87,7 @@ DEFAULT_ACCOUNT: Final = "default"
 """Name of the SES account whose gate a worker goes by, where none is set."""
 
 DESCRIPTION_LIMIT: Final = 120
+"""Characters."""
 
 PREFIX: Final = f"{RQ_KEY_PREFIX}:"
 JOB_PREFIX: Final = f"{PREFIX}job:"
@@ -101,12 +102,15 @@ WORKER_PREFIX: Final = f"{PREFIX}worker:"
 WORKERS_KEY: Final = f"{PREFIX}workers"
 """Set of the keys of all workers that are, or were, registered."""
 QUEUES_KEY: Final = f"{PREFIX}queues"
+"""Set of the keys of all queues; RQ's."""
 SUSPENDED_KEY: Final = f"{PREFIX}suspended"
+"""Is there while `rq suspend` holds all workers."""
 SCRATCH_KEY: Final = f"{PREFIX}ses:scratch"
-"""A key of no meaning: scripts begin with its deletion, and make there what is then moved as a whole."""
+"""Scratch key: scripts delete it first, which a server that takes no writes refuses, and build there what
+they then rename."""
 
 DURABLE_KEY: Final = f"{PREFIX}ses:durable"
-"""Every durable call writes it last; see rq_ses.outbox.durability."""
+"""String that every durable call writes last, so that WAIT and WAITAOF have a write to speak of."""
 
 _QUEUE: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.:-]{0,98}[A-Za-z0-9_])?")
 """rq-dashboard prints the names of queues unescaped, so none may hold markup."""
@@ -133,6 +137,7 @@ def queue_names(queue: str, priorities: Sequence[Priority] = PRIORITIES) -> tupl
 
 
 def queue_key(queue: str) -> str:
+    """List of the ids of a queue's jobs."""
     return f"{PREFIX}queue:{queue}"
 
 
@@ -167,6 +172,7 @@ def wake_channel(queue: str) -> str:
 
 
 def new_job_id() -> str:
+    """Return the id of a job without a key: 32 random hexadecimal digits."""
     return os.urandom(16).hex()
 
 

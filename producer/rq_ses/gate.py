@@ -55,7 +55,7 @@ class GateState:
     now: float
     breaker: Breaker
     manual: bool
-    """Opened by hand: no probes are made, and nobody but a hand closes it."""
+    """Opened by hand (`open_breaker`): no probes are made, and only `close_breaker` closes it."""
     reason: str
     """Why it is open, or was last."""
     since: float | None
@@ -86,7 +86,7 @@ class GateState:
 
     @property
     def is_used(self) -> bool:
-        """Whether any worker has gone by it, or a hand has moved it."""
+        """Whether a worker has claimed by it, SES was asked for its limits, or its breaker has moved."""
         moved = self.breaker != "closed" or self.closed_at is not None
         return moved or self.claimed > 0 or self.answered is not None or self.refused is not None
 
@@ -138,7 +138,7 @@ def is_there(connection: Redis, account: str, region: str) -> bool:
 def gates(connection: Redis) -> list[tuple[str, str]]:
     """Return account and region of each gate that stands in Redis, or that a worker names.
 
-    All keys are gone through: it is for hands, not for loops. Raises redis.exceptions.RedisError.
+    It scans all keys: call it for a command, never in a loop. Raises redis.exceptions.RedisError.
     """
     client: Any = connection
     prefix = contract.account_key("", "").removesuffix(":")
@@ -188,7 +188,7 @@ def close_breaker(connection: Redis, account: str, region: str) -> bool:
 
 
 class _Fields:
-    """The fields of an account's hash, read with suspicion: anybody may have written them."""
+    """The fields of an account's hash, each checked: any client may have written them."""
 
     def __init__(self, stored: Mapping[bytes, bytes]) -> None:
         self._stored = stored

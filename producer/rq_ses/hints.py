@@ -220,7 +220,7 @@ _BY_CODE: Final[dict[str, str]] = {
     "RequestExpired": _CLOCK,
     "RequestInTheFuture": _CLOCK,
     "RequestTimeTooSkewed": _CLOCK,
-    # The wrong door
+    # Not from SES
     "UnknownOperationException": _NOT_SES,
     "UnknownOperation": _NOT_SES,
     "InvalidAction": _NOT_SES,
@@ -270,7 +270,7 @@ _BY_CODE: Final[dict[str, str]] = {
     ),
     "ConnectionClosed": f"The connection broke off. {_MAYBE}",
     "InvalidAnswer": f"{_NOT_SES} {_MAYBE}",
-    # Ours: the mail or its job (rq_ses_worker.lifecycle.task, retry, sending)
+    # Ours: the mail or its job (lifecycle.task, lifecycle.retry and engine.attempt of the worker)
     "JobRefused": (
         "Only mails enqueued with rq_ses are sent: somebody put another job, or one with callbacks, on the "
         "mails' queue. Enqueue with rq_ses.Outbox, and give other jobs a queue of their own."

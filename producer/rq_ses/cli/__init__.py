@@ -1,4 +1,4 @@
-"""The command `rq-ses`."""
+"""The command `rq-ses`, and those of its commands that need Redis alone."""
 
 from rq_ses.cli.group import main
 

@@ -1,4 +1,4 @@
-"""Dead letters: the mails that failed for good. Group them, look at them, resend them, keep them in a file.
+"""Dead letters, the mails that failed for good: grouped, shown, resent, discarded, and kept in a file.
 
     from rq_ses.deadletter import DeadLetters, Filter
 

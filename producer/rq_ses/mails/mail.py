@@ -1,4 +1,4 @@
-"""One mail as it stands in Redis, read with suspicion: anybody may have written it."""
+"""One mail as it stands in Redis; each value is checked, for any client may have written it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from rq_ses.text.plaintext import one_line
 
 _DATES: Final = ("created_at", "enqueued_at", "started_at", "ended_at")
 _WORDS: Final = 500
+"""Characters of SES's message at most."""
+
 _NAMES: Final = 1000
+"""Characters of an address or a subject at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +85,9 @@ class _LastAttempt:
 
     outcome: str
     letter: DeadLetter
-    """What a failed mail's entry would tell."""
+    """The attempt, read as that of a failed mail is."""
     tells: bool
-    """Whether it is something else than that it was sent."""
+    """Whether it ended otherwise than sent: then code, message and hint are shown."""
     message_id: str | None
     in_doubt: int
     unknown: bool

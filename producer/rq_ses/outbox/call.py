@@ -22,7 +22,7 @@ class Call:
     Args:
         on_conflict: what to do about a key that stands for another message.
         durable: wait for the disk and the replicas.
-        whole: a conflict that is an error leaves out its whole batch.
+        whole: where a conflict is an error, nothing of its batch is enqueued.
 
     Raises:
         ValueError: `on_conflict` is another word.

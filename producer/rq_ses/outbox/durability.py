@@ -19,9 +19,11 @@ from rq_ses.text.plaintext import one_line
 log = logging.getLogger(__name__)
 
 MOST_WAIT: Final = 3600
-"""Seconds."""
+"""Seconds that may be waited for the disk, or for the replicas."""
 
 _MARK_SECONDS: Final = 60
+"""Seconds for which the key stays that a durable call writes last."""
+
 _MOST_REPLICAS: Final = 100
 
 

@@ -17,9 +17,11 @@ from rq_ses.server.script import registered
 
 BATCH_MESSAGES = 500
 BATCH_BYTES = 4 * 1024 * 1024
+"""Bounds of what one step writes."""
 
 _SCRIPT: Final = "outbox/enqueue"
 _SOCKET_TIMEOUT, _CONNECT_TIMEOUT = 5.0, 2.0
+"""Seconds for one attempt, where the call has as many."""
 _LARGE: Final = 1024 * 1024
 """Bytes of a batch that are too many to be written for nothing."""
 
@@ -35,7 +37,7 @@ class Enqueueing:
 
     Raises:
         ValueError: the server's URL can't be read.
-        TypeError: the client that leads there is none of one server.
+        TypeError: the client that was given isn't a redis.Redis of one server.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The messages that were handed over in an iterable, which may be anything."""
+"""Draws messages from the iterable that a caller gave, whatever it is."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from rq_ses.server.location import Location
 from rq_ses.settings.producer import load_producer_settings
 
 ENQUEUE_TIMEOUT: Final = 2.0
-"""Seconds."""
+"""Seconds for which a call tries again while Redis is away."""
 
 _TTL_BEYOND: Final = 60
 """Seconds by which a job outlives the call that enqueues it, which looks for it after a lost reply."""

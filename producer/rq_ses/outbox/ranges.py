@@ -1,4 +1,4 @@
-"""Numbers that were handed over, held against what they may be."""
+"""Checks the numbers that a caller gives: waits, times to live, limits."""
 
 from __future__ import annotations
 

@@ -101,6 +101,7 @@ class Submission:
 
 
 def checked_key(key: str) -> str:
+    """Return `key`, which can be an idempotency key. Raises ValueError for any other."""
     if not isinstance(key, str) or not 0 < len(key) <= KEY_LIMIT or not is_unicode(key):
         raise ValueError(f"key: {key!r:.80} can't be used: give a text of 1 to {KEY_LIMIT} characters")
     return key

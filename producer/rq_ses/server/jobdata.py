@@ -1,4 +1,4 @@
-"""RQ's `data` of a job, read with suspicion: plain or deflated, and bounded, whoever wrote it."""
+"""RQ's `data` of a job: plain or deflated, and never more than a bound, whoever wrote it."""
 
 from __future__ import annotations
 

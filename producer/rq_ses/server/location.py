@@ -1,4 +1,4 @@
-"""Where a server is: its URL, or a client that leads there."""
+"""Where a server is: its URL, or a client of the caller's that is connected to it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from rq_ses.server.connection import connect, own_client
 class Location:
     """A server that a caller has named, by its URL or by a client of their own."""
 
-    where: str | Redis = field(repr=False)
+    url: str = field(repr=False)
+    """Empty where a client was given; it may hold a password."""
+    connection: Redis | None = field(repr=False)
 
     @classmethod
     def given(
@@ -33,12 +35,11 @@ class Location:
         """
         if redis_url is not None and not isinstance(redis_url, str):
             redis_url, connection = None, redis_url
-        where = connection if redis_url is None else redis_url
-        if where is None or (redis_url is not None and connection is not None):
+        if (redis_url is None) == (connection is None):
             raise ValueError(
                 f"{to} needs either a redis_url or a connection: give exactly one of them{otherwise}"
             )
-        return cls(where)
+        return cls(redis_url or "", connection)
 
     def client(self, *, socket_timeout: float, connect_timeout: float) -> Redis:
         """Return a client of ours, which neither connects yet nor tries again by itself.
@@ -49,9 +50,7 @@ class Location:
 
         Raises:
             ValueError: the URL can't be read, or the client is one of Sentinels' replicas.
-            TypeError: the client is none of one server.
+            TypeError: the client isn't a redis.Redis of one server.
         """
         waits = {"socket_timeout": socket_timeout, "connect_timeout": connect_timeout}
-        return (
-            connect(self.where, **waits) if isinstance(self.where, str) else own_client(self.where, **waits)
-        )
+        return connect(self.url, **waits) if self.connection is None else own_client(self.connection, **waits)

@@ -1,4 +1,4 @@
-"""Values as they stand in Redis, read with suspicion: anybody may have written them."""
+"""Values read from Redis, each checked: any client may have written them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LATEST = 1e11
 
 
 def line(value: object, limit: int) -> str:
-    """Return text of Redis's as one inert line of `limit` characters at most; "" for what is none."""
+    """Return a text as one inert line of `limit` characters at most; "" for what is none."""
     return one_line(value[: 4 * limit].decode("utf-8", "replace"), limit) if isinstance(value, bytes) else ""
 
 

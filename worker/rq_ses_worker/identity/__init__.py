@@ -1,1 +1,1 @@
-"""Who the worker is to AWS: where its keys come from, in AWS's own order, and how they are kept fresh."""
+"""AWS credentials: where the worker's keys come from, in AWS's own order, and how they are renewed."""

@@ -1,1 +1,1 @@
-"""The Redis or Valkey server as workers use it: connections, scripts, and commands it refuses."""
+"""The Redis or Valkey server as workers use it: connections, descriptors, scripts, commands it refuses."""

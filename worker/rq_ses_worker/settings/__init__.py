@@ -1,1 +1,1 @@
-"""The settings of workers."""
+"""The settings of workers, a group of them in each file, declared once."""

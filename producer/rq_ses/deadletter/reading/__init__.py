@@ -1,1 +1,1 @@
-"""Failed mails as they are read from Redis, with suspicion."""
+"""Reads failed mails from Redis: their reports and payloads, filters, and the lines of an export."""

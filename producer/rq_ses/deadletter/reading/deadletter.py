@@ -1,4 +1,4 @@
-"""One failed mail, read with suspicion from what RQ and the worker keep: anybody may have written it."""
+"""One failed mail, read from what RQ and the worker keep, and checked: any client may have written it."""
 
 from __future__ import annotations
 

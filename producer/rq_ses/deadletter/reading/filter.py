@@ -16,7 +16,7 @@ from rq_ses.message import address
 class Filter:
     """What a dead letter must be like: all that is given must hold, and nothing given means every one.
 
-    Upper and lower case are alike, but for tags and job ids. Raises ValueError.
+    Upper and lower case are alike, but for tags and job ids.
 
     Args:
         codes: names of errors (MessageRejected), any of them.
@@ -28,6 +28,10 @@ class Filter:
             moment (an aware datetime) by which it failed.
         newer_than: likewise within which, or since when, it failed.
         ids: job ids.
+
+    Raises:
+        ValueError: an age can't be used, or no moment fits both.
+        TypeError: `codes` or `ids` is one text.
     """
 
     codes: Collection[str] = ()

@@ -1,1 +1,1 @@
-"""What is looked at before the first mail: the server, the rights of its user, open files."""
+"""What a worker checks before its first mail: how the Redis server is set up, and the rights of its user."""

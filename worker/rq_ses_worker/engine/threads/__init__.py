@@ -1,1 +1,1 @@
-"""What the threads of a worker share."""
+"""What the threads of a worker share: the mails under way, outages of Redis, and what ends the worker."""
