@@ -21,7 +21,7 @@ from support.builds.build import Build
 from support.builds.draining import drained, faults, states, waiting, wrong
 from support.builds.enqueue import STAGES, message
 from support.builds.filling import ACCOUNT, fill, work_off
-from support.builds.recording import BOUND, recorded, shape, ttls
+from support.builds.recording import BOUND, recorded, scores, shape, ttls
 
 DATA: Final = Path(__file__).parents[2] / "data"
 BEFORE: Final = DATA / "redis-e41c962.json"
@@ -140,3 +140,5 @@ def test_this_build_leaves_what_the_one_before_has_left(redis: Redis, redis_url:
     assert shape(now) == shape(before)
     left, given = ttls(before), ttls(now)
     assert {name: given[name] for name in left if abs(given[name] - left[name]) > BOUND} == {}
+    due, stands = scores(before), scores(now)
+    assert {name: stands[name] for name in due if abs(stands[name] - due[name]) > BOUND} == {}

@@ -28,6 +28,14 @@ _FORMS = (
     (re.compile(r"(?<![\w.:])\d+\.\d{2,}(?![\w.])"), "<decimal>"),
 )
 _LOCKS = "rq:clean_registries:"
+_WORKERS = "rq:worker:"
+_KILLED = ("worker.lost", "worker.under-way")
+"""Workers whose hashes stand still: one that ends leaves its own for a minute alone."""
+
+_STEADY = frozenset((0, 1, 2, 13, 14, 15, 16, 18, 19))
+"""Places of the gate's packed numbers that are alike in every recording: how many mails were claimed and have
+failed, the rate and to what it was lowered, the day's quota. The others are moments and measures.
+"""
 
 
 def recorded(redis: Redis, jobs: dict[str, str]) -> Dump:
@@ -53,17 +61,31 @@ def recorded(redis: Redis, jobs: dict[str, str]) -> Dump:
 
 
 def shape(recording: Dump) -> dict[str, Any]:
-    """Return the form of each lasting key's value: texts as they are, times and measures as what they are."""
+    """Return the form of each lasting key's value, and of each killed worker's hash.
+
+    Texts are as they are; times and measures are what they are.
+    """
+    killed = {_WORKERS + name for name in _KILLED}
     return {
         name: {"type": entry["type"], "value": _form(entry["value"], entry["type"])}
         for name, entry in recording["keys"].items()
-        if entry.get("ttl", BOUND + 1) > BOUND
+        if entry.get("ttl", BOUND + 1) > BOUND or name in killed
     }
 
 
 def ttls(recording: Dump) -> dict[str, int]:
     """Return the seconds that each lasting key with an end has."""
     return {name: entry["ttl"] for name, entry in recording["keys"].items() if entry.get("ttl", 0) > BOUND}
+
+
+def scores(recording: Dump) -> dict[str, float]:
+    """Return how many seconds from its own moment each member of a sorted set stands, by `KEY MEMBER`."""
+    return {
+        f"{name} {member}": score - recording["moment"]
+        for name, entry in recording["keys"].items()
+        if entry["type"] == "zset"
+        for member, score in entry["value"]
+    }
 
 
 def _keyed(made: Dump, job_id: str) -> bool:
@@ -77,6 +99,8 @@ def _id(label: str) -> str:
 def _form(value: Any, kind: str = "") -> Any:
     if kind == "zset":
         return {member: _form(score) for member, score in sorted(value)}
+    if isinstance(value, dict) and "doubles" in value:
+        return [number if at in _STEADY else _form(number) for at, number in enumerate(value["doubles"])]
     if isinstance(value, dict):
         return {name: "<count>" if name == "fails" else _form(item) for name, item in value.items()}
     if isinstance(value, list):
