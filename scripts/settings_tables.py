@@ -41,18 +41,10 @@ def readme_table() -> Iterator[str]:
 
 def reference_table() -> Iterator[str]:
     """Yield the lines of the table in docs/settings.md."""
-    yield from ("| variable | option | default | values | read by | meaning |", "|---|---|---|---|---|---|")
+    # Four columns: with one for each of option, default and values a phone breaks every name in three.
+    yield from ("| variable | option, default, values | read by | meaning |", "|---|---|---|---|")
     for setting in describe(_ALL):
-        option = f"`{setting.option}`" if setting.option else ""
-        cells = (
-            _names(setting),
-            option,
-            _default(setting),
-            _values(setting),
-            readers(setting),
-            _fragment(setting),
-        )
-        yield f"| {' | '.join(cells)} |"
+        yield f"| {_names(setting)} | {_given(setting)} | {readers(setting)} | {_fragment(setting)} |"
 
 
 def attributes() -> Iterator[str]:
@@ -106,9 +98,19 @@ def _default(setting: Setting) -> str:
 
 
 def _values(setting: Setting) -> str:
-    if setting.choices:
-        return ", ".join(f"`{choice}`" for choice in setting.choices)
-    return "true, false" if setting.kind is bool else setting.range
+    """Return what it may be besides its default, or the range of that."""
+    choices = (
+        ("false", "true") if setting.kind is bool else tuple(f"`{choice}`" for choice in setting.choices)
+    )
+    others = ", ".join(choice for choice in choices if choice != _default(setting))
+    return f"or {others}" if others else setting.range
+
+
+def _given(setting: Setting) -> str:
+    """Return how it is given: its option on a line of its own, then its default and what else it may be."""
+    option = f"`{setting.option}`" if setting.option else ""
+    value = ", ".join(part for part in (_default(setting), _values(setting)) if part)
+    return "<br>".join(part for part in (option, value) if part)
 
 
 def _fragment(setting: Setting) -> str:

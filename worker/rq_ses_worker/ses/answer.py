@@ -1,5 +1,7 @@
 """What an HTTP answer says, read without trusting it: SES, its front ends and any proxy may have written it.
 
+What it means for the mail is decided in rq_ses_worker.ses.outcome.
+
 The rule for the error's name and text is that of AWS's restJson1 protocol and its SDKs: the name is in the
 header x-amzn-ErrorType, else in the body's `__type`, else in `code` or `Code`; it is cut at the first `:`
 and what follows the last `#` is kept. The text is the body's `message`, else `Message`.
