@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Final, Literal
 
-from rq_ses_worker.ses.outcome import Outcome, RateLimited, Sent, Terminal, Transient, is_skew
+from rq_ses_worker.ses.outcome import ACCESS_DENIED, Outcome, RateLimited, Sent, Terminal, Transient, is_skew
 
 Scope = Literal["account", "failing", "neutral", "healthy"]
 
@@ -54,7 +54,6 @@ _ACCOUNT_CODES: Final = KEYS_REFUSED | {
 _PAUSED: Final = re.compile(r"sending (?:is )?(?:currently )?paused", re.IGNORECASE)
 _CONFIGURATION_SET: Final = re.compile(r"configuration[ -]?set", re.IGNORECASE)
 _RESOURCE: Final = re.compile(r":(?:identity|configuration-set|template)/", re.IGNORECASE)
-_DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException"})
 
 
 def scope(outcome: Outcome) -> Scope:
@@ -93,7 +92,7 @@ def _terminal_cause(outcome: Terminal, text: str) -> str | None:
     if outcome.code == "MessageRejected" and _PAUSED.search(text):
         return None if _CONFIGURATION_SET.search(text) else "sending paused"
     # Denied for one identity, others may be allowed; denied without naming one, the keys may send for none.
-    if outcome.code in _DENIED:
+    if outcome.code in ACCESS_DENIED:
         return None if _RESOURCE.search(text) else outcome.code
     if outcome.status is not None and (outcome.status < 400 or outcome.status == 407):
         return "not SES"

@@ -10,7 +10,7 @@ from rq_ses.hints import hint_for
 from rq_ses.text.figures import counted, rate
 from rq_ses_worker.doctor.finding import Finding, Severity, ok, variable
 from rq_ses_worker.ses.account import Account
-from rq_ses_worker.ses.outcome import Outcome, RateLimited, Transient, described, is_skew
+from rq_ses_worker.ses.outcome import ACCESS_DENIED, Outcome, RateLimited, Transient, described, is_skew
 
 CLOCK_WARNING: Final = 60.0
 CLOCK_ERROR: Final = 240.0
@@ -20,7 +20,7 @@ _CLOCK_NOISE: Final = 2.0
 """Seconds; the Date header tells whole ones, and travels."""
 
 _NEARLY: Final = 0.8
-_DENIED: Final = frozenset({"AccessDeniedException", "AccessDenied", "UnauthorizedOperation"})
+_DENIED: Final = ACCESS_DENIED | {"UnauthorizedOperation"}
 _MISMATCHES: Final = frozenset({"InvalidSignatureException", "SignatureDoesNotMatch"})
 _UNNAMED: Final = frozenset({None, "InvalidAnswer", "UnknownOperationException"})
 """Names of errors that say nothing of key and signature: whoever answered so didn't look at them."""

@@ -15,7 +15,7 @@ from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.logging import events
 from rq_ses_worker.server.denial import raise_if_denied
 from rq_ses_worker.ses.account import Account, AccountRefused
-from rq_ses_worker.ses.outcome import Terminal
+from rq_ses_worker.ses.outcome import ACCESS_DENIED, Terminal
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +24,6 @@ ASK_EVERY: Final = 300.0
 
 ASK_AGAIN: Final = 60.0
 """Seconds after a question without an answer."""
-
-_DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException"})
 
 
 class AccountClient(Protocol):
@@ -99,7 +97,7 @@ class LimitsReader:
         self._refused_with = code
         remedy = (
             "allow the action ses:GetAccount, or set RQ_SES_MAX_SEND_RATE"
-            if code in _DENIED
+            if code in ACCESS_DENIED
             else "it is asked again"
         )
         events.LIMITS_REFUSED.log(log, error=one_line(str(exc), 300), remedy=remedy)

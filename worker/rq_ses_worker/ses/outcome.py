@@ -67,6 +67,9 @@ _FORWARDED: Final = re.compile(
 )
 """What Envoy and Varnish write into a 503 when they lost SES behind the request, and not before it."""
 
+ACCESS_DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException"})
+"""What SES says where IAM doesn't allow the action."""
+
 _SKEW_CODES: Final = frozenset({"RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed"})
 """What AWS's SDKs take for clock skew and what is nothing else; the other codes need the text, too."""
 _SKEW_TEXT: Final = re.compile(

@@ -8,7 +8,7 @@ import click
 
 from rq_ses.cli.failed.groups import tell_groups
 from rq_ses.cli.failed.moving import Manner, Plan, end, followed, planned, tell_again
-from rq_ses.cli.failed.options import choosing, chosen, reached, reaching
+from rq_ses.cli.failed.options import asking, at_most, choosing, chosen, reached, reaching
 from rq_ses.cli.terminal import output
 from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
 from rq_ses.deadletter import DeadLetters, Discarded, Filter
@@ -19,12 +19,8 @@ from rq_ses.text.figures import counted
 @click.command()
 @click.argument("job_ids", nargs=-1, metavar="[JOB_ID]...")
 @choosing
-@click.option(
-    "--limit", type=click.IntRange(min=1), metavar="N", help="At most N mails, the oldest failures first."
-)
-@click.option("--dry-run", is_flag=True, help="Only show what would be deleted.")
-@click.option("--yes", is_flag=True, help="Don't ask.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was done as an object of JSON.")
+@at_most
+@asking("deleted")
 @reaching
 def discard(
     *,

@@ -92,6 +92,30 @@ def choosing(command: _Command) -> _Command:
     return command
 
 
+def at_most(command: _Command) -> _Command:
+    """Give a command the option that bounds what it moves."""
+    option = click.option(
+        "--limit", type=click.IntRange(min=1), metavar="N", help="At most N mails, the oldest failures first."
+    )
+    return option(command)
+
+
+def asking(moved: str) -> Callable[[_Command], _Command]:
+    """Give a command that moves mails (`moved` is what they are then) the options that look first, and ask."""
+    options = (
+        click.option("--dry-run", is_flag=True, help=f"Only show what would be {moved}."),
+        click.option("--yes", is_flag=True, help="Don't ask."),
+        click.option("--json", "as_json", is_flag=True, help="Print what was done as an object of JSON."),
+    )
+
+    def given(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return given
+
+
 def reaching(command: _Command) -> _Command:
     """Give a command the options that say where the dead letters are."""
     queues = setting_option(

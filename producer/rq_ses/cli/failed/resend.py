@@ -11,7 +11,7 @@ import click
 
 from rq_ses.cli.failed.groups import tell_groups
 from rq_ses.cli.failed.moving import Manner, Plan, end, followed, planned, tell_again
-from rq_ses.cli.failed.options import choosing, chosen, edits, reached, reaching
+from rq_ses.cli.failed.options import asking, at_most, choosing, chosen, edits, reached, reaching
 from rq_ses.cli.terminal import output
 from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
 from rq_ses.deadletter import DeadLetters, EditRefused, Filter, Resent
@@ -37,18 +37,14 @@ from rq_ses.text.figures import counted
     help="Change the mails on the way: sender, reply_to, configuration_set, tags.NAME, headers.NAME, and of "
     "mails named by id also to, cc, bcc, subject; may be repeated; an empty VALUE takes the field away.",
 )
-@click.option(
-    "--limit", type=click.IntRange(min=1), metavar="N", help="At most N mails, the oldest failures first."
-)
+@at_most
 @click.option(
     "--rate",
     type=click.FloatRange(min=0, max=1e6, min_open=True),
     metavar="N",
     help="N mails a second, evenly.",
 )
-@click.option("--dry-run", is_flag=True, help="Only show what would be resent.")
-@click.option("--yes", is_flag=True, help="Don't ask.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was done as an object of JSON.")
+@asking("resent")
 @reaching
 def resend(
     *,
