@@ -101,7 +101,7 @@ def at_most(command: _Command) -> _Command:
 
 
 def asking(moved: str) -> Callable[[_Command], _Command]:
-    """Give a command the options by which it only looks, or asks; `moved` is what its mails are afterwards."""
+    """Give a command the options by which it only looks, or asks; `moved` tells what becomes of mails."""
     options = (
         click.option("--dry-run", is_flag=True, help=f"Only show what would be {moved}."),
         click.option("--yes", is_flag=True, help="Don't ask."),
