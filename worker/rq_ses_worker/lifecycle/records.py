@@ -7,7 +7,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 from zlib import compress
 
 from rq_ses import contract
@@ -38,8 +38,7 @@ def is_fresh(execution: str) -> bool:
     return execution.endswith("1")
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(NamedTuple):
     """One execution of one job, held by one worker until its time runs out."""
 
     queue: int

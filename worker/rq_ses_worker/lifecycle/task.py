@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -25,8 +24,7 @@ class JobRefused(Exception):
         super().__init__(f"{code}: {self.reason}")
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(NamedTuple):
     """A valid message and its terms.
 
     `expires` is the moment (epoch seconds) after which it must not be sent; `on_unknown` says what becomes of
