@@ -156,7 +156,7 @@ def test_replies_that_are_lost_on_their_way_to_a_producer_double_nothing(
     workers.started("a")
     with LossyProxy(server.port) as proxy, Outbox(f"redis://127.0.0.1:{proxy.port}/0").connection as client:
         losing = threading.Event()
-        outbox = Outbox(client)
+        outbox = Outbox(client, enqueue_timeout=30)  # each try may meet the next loss
 
         def lose() -> None:
             while True:
