@@ -68,6 +68,9 @@ KEY_FIELD: Final = "rq_ses_key"
 RECIPIENTS_FIELD: Final = "rq_ses_recipients"
 """Field of the job's hash: how many recipients the mail has, which is what SES's limits count; absent: 1."""
 
+EXECUTION_FIELD: Final = "rq_ses_execution"
+"""Field of the job's hash: the execution it is started by; empty, or absent, while it isn't."""
+
 RESENT_FIELD: Final = "rq_ses_resent_at"
 """Field of the job's hash: when it was resent last (epoch seconds of the server)."""
 
@@ -108,6 +111,9 @@ SUSPENDED_KEY: Final = f"{PREFIX}suspended"
 SCRATCH_KEY: Final = f"{PREFIX}ses:scratch"
 """Scratch key: scripts delete it first, which a server that takes no writes refuses, and build there what
 they then rename."""
+
+RESULT_SCRATCH_KEY: Final = f"{SCRATCH_KEY}:result"
+"""Another one: results are copies of what is built there."""
 
 DURABLE_KEY: Final = f"{PREFIX}ses:durable"
 """String that every durable call writes last, so that WAIT and WAITAOF have a write to speak of."""

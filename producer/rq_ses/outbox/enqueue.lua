@@ -1,7 +1,7 @@
 -- enqueue: write jobs and their places in one step; a job that is taken care of already is left as it is.
 -- (FAILED_GRACE: contract.LUA_CONSTANTS)
 --
--- KEYS  1 the set of queues   then for each queue, by priority: its list, its scheduled registry
+-- KEYS  1 the set of queues   2 a scratch key   then for each queue, by priority: its list, its scheduled registry
 -- ARGV  1 prefix of job keys   2 "strict": a conflict refuses the whole batch, else ""   3 name of the key field
 --       4 name of the recipients field   5 now, in RQ's date form   6 timeout   7 result_ttl   8 failure_ttl
 --       then for each queue: its name, its wake channel
@@ -15,7 +15,7 @@
 -- Places are written first, hashes after: an id without a job is dropped by claim and promote, a job without a place
 -- would be lost. The first write is one that a server without memory refuses.
 
-local QUEUES = (#KEYS - 1) / 2
+local QUEUES, SCRATCH = (#KEYS - 2) / 2, KEYS[2]
 local FIRST, WIDTH = 9 + 2 * QUEUES, 7
 local SEARCHED = 1000000
 local job_prefix, key_field, recipients_field, today = ARGV[1], ARGV[3], ARGV[4], ARGV[5]
@@ -25,7 +25,7 @@ local now = time[1] + time[2] / 1000000
 
 local queues = {}
 for place = 1, QUEUES do
-  queues[place] = { list = KEYS[2 * place], scheduled = KEYS[2 * place + 1], name = ARGV[7 + 2 * place],
+  queues[place] = { list = KEYS[2 * place + 1], scheduled = KEYS[2 * place + 2], name = ARGV[7 + 2 * place],
     channel = ARGV[8 + 2 * place], ready = {}, later = {} }
 end
 
@@ -163,23 +163,49 @@ for _, queue in ipairs(queues) do
   end
 end
 
-for _, i in ipairs(fresh) do
-  local place, id, data, description, due, key, recipients = unpack(ARGV, i, i + WIDTH - 1)
-  local job = job_prefix .. id
+-- Every job is a copy of what is built here: of the next only what differs is written.
+local origin, keyed, weighed
+
+local function begin(status, first)
+  redis.call('DEL', SCRATCH)
+  origin, keyed, weighed = queues[tonumber(ARGV[first])].name, false, false
+  redis.call('HSET', SCRATCH, 'created_at', today, 'status', status, 'origin', origin, 'timeout', ARGV[6], 'result_ttl',
+    ARGV[7], 'failure_ttl', ARGV[8])
+  if status == 'queued' then redis.call('HSET', SCRATCH, 'enqueued_at', today) end
+end
+
+local function write(i)
+  local id, key, recipients = ARGV[i + 1], ARGV[i + 5], ARGV[i + 6]
+  local job, name = job_prefix .. id, queues[tonumber(ARGV[i])].name
   if freed[i] then redis.call('DEL', job, prefix .. 'results:' .. id) end
-  local fields = { 'created_at', today, 'status', due ~= '' and 'scheduled' or 'queued', 'origin',
-    queues[tonumber(place)].name, 'timeout', ARGV[6], 'result_ttl', ARGV[7], 'failure_ttl', ARGV[8], 'description',
-    description, 'data', data }
-  local n = #fields
-  if key ~= '' then n, fields[n + 1], fields[n + 2] = n + 2, key_field, key end
-  if recipients ~= '' then n, fields[n + 1], fields[n + 2] = n + 2, recipients_field, recipients end
-  if due == '' then n, fields[n + 1], fields[n + 2] = n + 2, 'enqueued_at', today end
-  redis.call('HSET', job, unpack(fields, 1, n))
+  if keyed and key == '' or weighed and recipients == '' then
+    redis.call('HDEL', SCRATCH, key_field, recipients_field)
+  end
+  if name ~= origin then redis.call('HSET', SCRATCH, 'origin', name) end
+  if recipients ~= '' then redis.call('HSET', SCRATCH, recipients_field, recipients) end
+  if key ~= '' then
+    redis.call('HSET', SCRATCH, 'description', ARGV[i + 3], 'data', ARGV[i + 2], key_field, key)
+  else
+    redis.call('HSET', SCRATCH, 'description', ARGV[i + 3], 'data', ARGV[i + 2])
+  end
+  redis.call('COPY', SCRATCH, job)
+  origin, keyed, weighed = name, key ~= '', recipients ~= ''
   if freed[i] then
     redis.call('ZREM', registry('canceled', freed[i]), id)
     redis.call('ZREM', registry('failed', freed[i]), id)
   end
 end
+
+local ready, later = {}, {}
+for _, i in ipairs(fresh) do
+  local kind = ARGV[i + 4] == '' and ready or later
+  kind[#kind + 1] = i
+end
+for status, kind in pairs({ queued = ready, scheduled = later }) do
+  if #kind > 0 then begin(status, kind[1]) end
+  for _, i in ipairs(kind) do write(i) end
+end
+if #fresh > 0 then redis.call('DEL', SCRATCH) end
 for _, command in ipairs(mends) do
   if command[1] == 'HSET' then redis.call('HSET', unpack(command, 2)) end
   if command[1] == 'PERSIST' then redis.call('PERSIST', command[2]) end

@@ -5,10 +5,10 @@
 --       then for each queue: its list, its started registry, its leases
 -- ARGV  1 jobs wanted   2 bytes of data after which to stop   3 worker name   4 now, in RQ's date form
 --       5 lease, s   6 grace, s: RQ's own clean-up of the started registry comes that much after the lease
---       7 prefix of the execution ids   8 number of the first one
---       9-11 prefixes of the keys of jobs, executions, and a job's index of executions
---       12 field of a job's hash with its number of recipients (1 without it)
---       13 recipients a second ("": what SES says)   14 "1": this worker can ask SES for the account's limits
+--       7 prefix of the execution ids   8 number of the first one   9 prefix of the keys of jobs
+--       10 field of a job's hash with the execution it is started by
+--       11 field of a job's hash with its number of recipients (1 without it)
+--       12 recipients a second ("": what SES says)   13 "1": this worker can ask SES for the account's limits
 -- Reply "suspended", or { number of ids dropped, blob, word, microseconds, waiting, ask, troubled, opened, and the
 --       server's time: seconds, microseconds }
 --       blob: of each job a head (queue's place, 1 where RQ has blanked started_at (a new or requeued job), 1
@@ -19,7 +19,8 @@
 --       or in the list twice).
 --       A queue one of whose keys isn't of RQ's type is passed over; that is an error if nothing else was claimed.
 --       Ids leave their list last: broken off, it leaves leases that run out, and ids in the list that are started,
---       or queued still. An execution has begun once its hash is there: what has none must not be sent.
+--       or queued still. An execution has begun once its job names it: what no job names must not be sent.
+--       Its hash and its place in the job's index come with the first renewal (renew.lua): most mails are sent before.
 --       word: why less than wanted was handed out: "" (there was no more), rate, quota, asking (SES is being
 --       asked for the account's rate), open, manual, probing (the one probe is being made elsewhere), probe
 --       (the one job handed out is the probe); microseconds: how long that lasts; waiting: 1 if jobs wait
@@ -34,13 +35,11 @@ if redis.call('EXISTS', KEYS[1]) == 1 then return 'suspended' end
 
 local wanted, room = tonumber(ARGV[1]), tonumber(ARGV[2])
 local worker, today, lease, grace = ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
-local job_prefix, execution_prefix, index_prefix = ARGV[9], ARGV[10], ARGV[11]
+local job_prefix, execution_field, recipients_field = ARGV[9], ARGV[10], ARGV[11]
 local number_of, dropped = tonumber(ARGV[8]), 0
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
-local born = string.format('%.6f', now)
 local lease_end, started_end = string.format('%.6f', now + lease), string.format('%.6f', now + lease + grace)
-local keep = math.ceil(lease + grace)
 local parts = {}
 
 local function present(value) return value and value ~= '' end
@@ -51,7 +50,7 @@ local account = typed('HMGET', KEYS[2], 'flow', 'state', 'fails', 'opened')
 if not account then return no_hash(KEYS[2]) end
 unpack_flow(account[1])
 local mails_before, recipients_before = mails, recipients
-fixed = tonumber(ARGV[13]) or 0
+fixed = tonumber(ARGV[12]) or 0
 
 local places, lengths, queues, spoilt = (#KEYS - 3) / 3, {}, {}, nil
 for place = 0, places - 1 do
@@ -96,7 +95,7 @@ if account[2] == 'open' or account[2] == 'half-open' then
   end
 end
 
-if ARGV[14] == '1' then
+if ARGV[13] == '1' then
   if ahead(ask_at, now, 3600) == 0 then
     ask, ask_at, mark, changed = 1, now + ASK_AGAIN, recipients, true
   end
@@ -121,16 +120,22 @@ local first, skipped = nil, false
 
 local function next_place()
   if places == 1 then return 0 end
-  local others = {}
+  local more = false
   first = nil
   for place = 0, places - 1 do
     if lengths[place] > 0 then
-      if first then others[#others + 1] = place else first = place end
+      more = first ~= nil
+      if more then break end
+      first = place
     end
   end
-  if not first or #others == 0 then
+  if not more then
     passed = 0
   elseif passed >= TURNS - 1 and first >= preferred then
+    local others = {}
+    for place = first + 1, places - 1 do
+      if lengths[place] > 0 then others[#others + 1] = place end
+    end
     local chosen = others[#others - turn % #others]
     passed, turn = 0, (turn + 1) % 5040
     return chosen
@@ -197,23 +202,24 @@ local function cut(queue)
   queue.second, queue.taken = nil, 0
 end
 
-local chosen, seen = {}, {}
+-- The jobs that are handed out, and the execution of each.
+local chosen, executions, seen = {}, {}, {}
 
-local function choose(place, id, hash, weight)
+local function choose(place, id, hash, hooks, weight)
   local queue = queues[place]
   local fresh = present(hash[4]) and 0 or 1
   local execution = ARGV[7] .. string.format('%08x%d', number_of, fresh)
   local member = id .. ':' .. execution
-  chosen[#chosen + 1], seen[id] = { id, execution, member }, true
-  local n = #queue.leased
+  local n = #chosen + 1
+  chosen[n], executions[n], seen[id] = id, execution, true
+  n = #queue.leased
   queue.leased[n + 1], queue.leased[n + 2] = lease_end, member
   queue.begun[n + 1], queue.begun[n + 2] = started_end, member
 
-  local data, meta = hash[2], hash[3] or ''
-  local hooked = (present(hash[5]) or present(hash[6]) or present(hash[7]) or present(hash[8])) and 1 or 0
-  local queued_at = string.sub(hash[10] or '', 1, 40)
+  local data, meta, queued_at = hash[2], hash[3] or '', hash[6] or ''
+  if #queued_at > 40 then queued_at = string.sub(queued_at, 1, 40) end
   n = #parts
-  parts[n + 1] = struct.pack('>BBBBI4I4I4', place, fresh, hooked, #queued_at, #id, #data, #meta)
+  parts[n + 1] = struct.pack('>BBBBI4I4I4', place, fresh, hooks, #queued_at, #id, #data, #meta)
   parts[n + 2], parts[n + 3], parts[n + 4], parts[n + 5] = id, data, meta, queued_at
   wanted, room, number_of = wanted - 1, room - #data, number_of + 1
 
@@ -222,21 +228,23 @@ local function choose(place, id, hash, weight)
   if left then left = left - weight end
 end
 
-local function hand_out(id, execution, member)
-  local job, index, hash = job_prefix .. id, index_prefix .. id, execution_prefix .. member
+-- A job that RQ has never saved has no such fields: started_at would be there, too.
+local function hooks_of(id, hash)
+  if not hash[4] then return 0 end
+  local hooks = redis.call('HMGET', job_prefix .. id, 'success_callback_name', 'failure_callback_name',
+    'stopped_callback_name', 'webhooks')
+  return (present(hooks[1]) or present(hooks[2]) or present(hooks[3]) or present(hooks[4])) and 1 or 0
+end
+
+local function hand_out(id, execution)
+  local job = job_prefix .. id
   redis.call('PERSIST', job)
-  redis.call('HSET', job, 'status', 'started', 'started_at', today, 'last_heartbeat', today, 'worker_name', worker)
-  if not typed('ZADD', index, started_end, execution) then
-    redis.call('DEL', index)
-    redis.call('ZADD', index, started_end, execution)
-  end
-  redis.call('EXPIRE', index, keep)
-  redis.call('HSET', hash, 'id', execution, 'job_id', id, 'created_at', born, 'last_heartbeat', born, 'worker_name',
-    worker)
-  redis.call('EXPIRE', hash, keep)
+  redis.call('HSET', job, 'status', 'started', 'started_at', today, 'last_heartbeat', today, 'worker_name', worker,
+    execution_field, execution)
   if probing then
     word = 'probe'
-    redis.call('HSET', KEYS[2], 'state', 'half-open', 'probe', member, 'probe_until', lease_end, 'last_probe', id)
+    redis.call('HSET', KEYS[2], 'state', 'half-open', 'probe', id .. ':' .. execution, 'probe_until', lease_end,
+      'last_probe', id)
   end
 end
 
@@ -250,12 +258,11 @@ while wanted > 0 and room > 0 do
     lengths[place] = 0
   else
     local hash = string.match(id, '^[%w_-]+$') and not seen[id]
-      and typed('HMGET', job_prefix .. id, 'status', 'data', 'meta', 'started_at', 'success_callback_name',
-        'failure_callback_name', 'stopped_callback_name', 'webhooks', ARGV[12], 'enqueued_at')
+      and typed('HMGET', job_prefix .. id, 'status', 'data', 'meta', 'started_at', recipients_field, 'enqueued_at')
     local dead = not hash or hash[1] ~= 'queued' or not hash[2]
-    local weight = not dead and hash[9] and math.min(50, math.max(1, tonumber(hash[9]) or 1)) or 1
+    local weight = not dead and hash[5] and math.min(50, math.max(1, tonumber(hash[5]) or 1)) or 1
     local reason, seconds
-    if not dead then reason, seconds = refusal(weight) end
+    if not dead and (left or allowed) then reason, seconds = refusal(weight) end
     if dead or reason then passed, preferred, turn = passed_before, preferred_before, turn_before end
     if reason then
       if reason == 'rate' or places == 1 or place == first then
@@ -270,7 +277,7 @@ while wanted > 0 and room > 0 do
       if dead then
         dropped = dropped + 1
       else
-        choose(place, id, hash, weight)
+        choose(place, id, hash, hooks_of(id, hash), weight)
       end
       pass(queues[place], id, second)
       if dead and second then cut(queues[place]) end
@@ -287,10 +294,10 @@ for place = 0, places - 1 do
     redis.call('ZADD', queue.started, unpack(queue.begun, at, last))
   end
 end
-for _, one in ipairs(chosen) do hand_out(unpack(one)) end
+for i, id in ipairs(chosen) do hand_out(id, executions[i]) end
 
 if skipped and word == '' and wanted > 0 and room > 0 then word, wait = 'quota', DAY_LOOK end
-if word == 'quota' and ARGV[14] == '1' and ask_at > math.max(answered, refused) + ASK_AGAIN then
+if word == 'quota' and ARGV[13] == '1' and ask_at > math.max(answered, refused) + ASK_AGAIN then
   -- The day is a rolling window: SES may have more to give in a minute.
   ask_at, changed = math.max(answered, refused) + ASK_AGAIN, true
 end

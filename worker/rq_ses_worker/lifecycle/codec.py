@@ -63,25 +63,24 @@ def read_lease(queue: int, member: str) -> Lease:
     return Lease(queue, job_id, execution)
 
 
-def encode_settlements(settlements: Sequence[Settlement], clock: float) -> str:
-    """Return settle.lua's list of settlements; `clock` is time.monotonic() now."""
-    return json.dumps([_entry(settlement, clock) for settlement in settlements])
+def encode_settlements(settlements: Sequence[Settlement], clock: float) -> list[Any]:
+    """Return settle.lua's arguments for settlements; `clock` is time.monotonic() now."""
+    return [value for settlement in settlements for value in _values(settlement, clock)]
 
 
-def _entry(settlement: Settlement, clock: float) -> dict[str, Any]:
-    lease = settlement.lease
-    entry = {
-        "q": lease.queue,
-        "id": lease.job_id,
-        "x": lease.execution,
-        "a": settlement.action,
-        "ended": utcformat(settlement.ended),
-        **settlement.fields,
-    }
-    if settlement.meta or settlement.action != "back":
-        entry["meta"] = json.dumps(settlement.meta)
-    if settlement.action == "retry":
-        entry["age"] = max(0.0, clock - settlement.ended_clock)
-    if settlement.overdue:
-        entry["overdue"] = 1
-    return entry
+def _values(settlement: Settlement, clock: float) -> tuple[Any, ...]:
+    lease, fields = settlement.lease, settlement.fields
+    meta = json.dumps(settlement.meta) if settlement.meta or settlement.action != "back" else ""
+    first, second = "", ""
+    match settlement.action:
+        case "sent":
+            first = fields["result"]
+        case "retry":
+            first = f"{max(0.0, fields['delay'] - max(0.0, clock - settlement.ended_clock)):.6f}"
+        case "failed":
+            first, second = fields["exc"], fields["exc_string"]
+        case "back":
+            first = "1" if fields.get("fresh") else ""
+    overdue = "1" if settlement.overdue else ""
+    ended = utcformat(settlement.ended)
+    return lease.queue, lease.job_id, lease.execution, overdue, ended, meta, settlement.action, first, second

@@ -32,7 +32,12 @@ class ScriptKeys:
             *_rows(lists, started, self.leases),
         ]
         places = _rows(lists, started, self.leases, scheduled, finished, failed, canceled)
-        self.settle: Final = [contract.WORKER_PREFIX + worker_name, SCRATCH_KEY, *places]
+        self.settle: Final = [
+            contract.WORKER_PREFIX + worker_name,
+            SCRATCH_KEY,
+            contract.RESULT_SCRATCH_KEY,
+            *places,
+        ]
         self.promote: Final = [SCRATCH_KEY, *_rows(scheduled, lists)]
         self.reclaim: Final = [SCRATCH_KEY, *self.leases]
         self.renew: Final = [SCRATCH_KEY, *_rows(started, self.leases)]

@@ -1,13 +1,16 @@
 -- renew: extend leases that still stand, and tell RQ that their executions live. (typed.lua)
 --
 -- KEYS  1 a scratch key   then for each queue: its started registry, its leases
--- ARGV  1 lease, s   2 grace, s   3 now, in RQ's date form
---       4-6 prefixes of the keys of jobs, executions, and a job's index of executions
+-- ARGV  1 lease, s   2 grace, s   3 now, in RQ's date form   4 worker name
+--       5-7 prefixes of the keys of jobs, executions, and a job's index of executions
+--       8 field of a job's hash with the execution it is started by
 --       then for each lease: queue's place, job id, execution
 -- Reply places (from 0) of those leases that no longer stand, and were not extended
+--       The first renewal makes the execution's hash and its entry in the job's index, as RQ has them.
 
-local lease, grace, today = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
-local job_prefix, execution_prefix, index_prefix = ARGV[4], ARGV[5], ARGV[6]
+local lease, grace, today, worker = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
+local job_prefix, execution_prefix, index_prefix = ARGV[5], ARGV[6], ARGV[7]
+local execution_field, FIRST = ARGV[8], 9
 -- After it a lease is renewed on a server without memory, too.
 redis.call('DEL', KEYS[1])
 local time = redis.call('TIME')
@@ -18,25 +21,37 @@ local beat, keep, lost = string.format('%.6f', now), math.ceil(lease + grace), {
 local standing = {}
 
 -- The leases before what is for show: no key that somebody has spoilt may let another mail's lease run out.
-for i = 7, #ARGV, 3 do
+for i = FIRST, #ARGV, 3 do
   local place, id, execution = 1 + tonumber(ARGV[i]) * 2, ARGV[i + 1], ARGV[i + 2]
   local member = id .. ':' .. execution
-  if typed('ZSCORE', KEYS[place + 2], member) then
+  local ends = typed('ZSCORE', KEYS[place + 2], member)
+  if ends then
     redis.call('ZADD', KEYS[place + 2], 'XX', lease_end, member)
-    standing[#standing + 1] = { id, execution, member, KEYS[place + 1] }
+    standing[#standing + 1] = { id, execution, member, KEYS[place + 1], tonumber(ends) - lease }
   else
-    lost[#lost + 1] = (i - 7) / 3
+    lost[#lost + 1] = (i - FIRST) / 3
   end
 end
 
-for _, lease_of in ipairs(standing) do
-  local id, execution, member, started = unpack(lease_of)
-  typed('ZADD', started, 'XX', started_end, member)
-  if redis.call('EXPIRE', execution_prefix .. member, keep) == 1 then
-    typed('HSET', execution_prefix .. member, 'last_heartbeat', beat)
-    typed('ZADD', index_prefix .. id, 'XX', started_end, execution)
-    redis.call('EXPIRE', index_prefix .. id, keep)
+-- A job that was deleted, and one that was made anew under its id, has no part in the execution.
+local function tell(id, execution, member, claimed_at)
+  local job, hash, index = job_prefix .. id, execution_prefix .. member, index_prefix .. id
+  if typed('HGET', job, execution_field) ~= execution then return end
+  redis.call('HSET', job, 'last_heartbeat', today)
+  if redis.call('EXISTS', hash) == 1 then
+    typed('HSET', hash, 'last_heartbeat', beat)
+  else
+    redis.call('HSET', hash, 'id', execution, 'job_id', id, 'created_at', string.format('%.6f', claimed_at),
+      'last_heartbeat', beat, 'worker_name', worker)
   end
-  if redis.call('EXISTS', job_prefix .. id) == 1 then typed('HSET', job_prefix .. id, 'last_heartbeat', today) end
+  redis.call('EXPIRE', hash, keep)
+  typed('ZADD', index, started_end, execution)
+  redis.call('EXPIRE', index, keep)
+end
+
+for _, lease_of in ipairs(standing) do
+  local id, execution, member, started, claimed_at = unpack(lease_of)
+  typed('ZADD', started, 'XX', started_end, member)
+  tell(id, execution, member, claimed_at)
 end
 return lost

@@ -1,19 +1,20 @@
 -- settle: write how executions ended, each only if its lease still stands. Settling twice changes nothing. (typed.lua;
 -- FAILED_GRACE: contract.LUA_CONSTANTS)
 --
--- KEYS  1 the worker's hash   2 a scratch key
+-- KEYS  1 the worker's hash   2, 3 scratch keys
 --       then for each queue: its list, its started registry, its leases, its scheduled, finished, failed
 --       and canceled registries
 -- ARGV  1-4 prefixes of the keys of jobs, executions, a job's index of executions, results
---       5 worker name   6 the key field   7 seconds a key is remembered at least   8 default result_ttl
---       9 default failure_ttl   10 `data` of a receipt   11 seconds worked
---       12 JSON list of settlements: q queue's place, id, x execution, ended (RQ's date form), meta (JSON
---       text; without it the job's stays as it is), and the action a:
+--       5 worker name   6 field of a job's hash with the execution it is started by   7 the key field
+--       8 seconds a key is remembered at least   9 default result_ttl   10 default failure_ttl
+--       11 `data` of a receipt   12 seconds worked
+--       then for each settlement: queue's place, id, execution, "1": only if the lease has run out (its worker
+--       died), else only if the lease is held; when it ended (RQ's date form), meta (JSON text; "": the job's
+--       stays as it is), and an action with two values of its own:
 --         sent    result (as RQ's Result has it)
---         retry   delay, s from the end of the attempt; age, s since then
+--         retry   seconds until it is due
 --         failed  exc (a line), exc_string (as RQ's Result has it)
---         back    into the front of the queue; fresh = 1: as if it had never been claimed
---       overdue = 1: only if the lease has run out (its worker died); else only if the lease is held
+--         back    into the front of the queue; "1": as if it had never been claimed
 -- Reply one word a settlement:
 --       done      written
 --       late      its lease had gone, but nobody had started the mail again: "sent" was written
@@ -24,13 +25,18 @@
 --       broken    one of its keys isn't of RQ's type; what could be written was. One that has no place to go to
 --                 keeps its lease, and is reclaimed when that runs out
 --
--- A mail's new place is written first, then its execution is forgotten, then its hash changes, and its lease goes last.
--- So it stands somewhere wherever the script breaks off; and a lease without an execution whose mail has another
--- status, or another execution, is only ended.
+-- A mail's new place is written first, then its hash changes and names no execution any more, and its lease goes last.
+-- A receipt takes the hash's place, and then its own. So a mail stands somewhere wherever the script breaks off; and
+-- what is settled again is only completed.
 
 local job_prefix, execution_prefix, index_prefix, results_prefix = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local worker_name, key_field, key_memory = ARGV[5], ARGV[6], tonumber(ARGV[7])
-local default_result_ttl, default_failure_ttl, receipt_data = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10]
+local worker_name, execution_field, key_field, key_memory = ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8])
+local default_result_ttl, default_failure_ttl, receipt_data = tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
+local FIRST, WIDTH, QUEUE = 13, 9, 7
+-- Where the values of a settlement stand behind its queue's place.
+local ID, EXECUTION, OVERDUE, ENDED, META, ACTION, OWN, OTHER = 1, 2, 3, 4, 5, 6, 7, 8
+local RECEIPT, RESULT = KEYS[2], KEYS[3]
+local args = ARGV
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 local succeeded, failed, retried = 0, 0, 0
@@ -53,17 +59,47 @@ local function until_score(ttl)
   return ttl < 0 and '+inf' or string.format('%.6f', now + ttl)
 end
 
+-- What a batch puts into a sorted set, or takes out of it, goes in one command; at most so many values as Lua hands over.
+local SOME = 2000
+
+local function change(command, key, values)
+  for at = 1, #values, SOME do
+    if not typed(command, key, unpack(values, at, math.min(at + SOME - 1, #values))) then return false end
+  end
+  return true
+end
+
+local queues, queue_of = {}, {}
+for at = 4, #KEYS, QUEUE do
+  local queue = { list = KEYS[at], started = KEYS[at + 1], leases = KEYS[at + 2], scheduled = KEYS[at + 3],
+    finished = KEYS[at + 4], failed = KEYS[at + 5], canceled = KEYS[at + 6],
+    -- the batch's leases, and when they end; of those that are over: member, job, hash of the execution
+    members = {}, ends = {}, over = {}, jobs = {}, hashes = {},
+    -- scores and jobs that enter the finished registry, and the places of their settlements
+    entering = {}, entered = {} }
+  queue_of[tostring(#queues)] = queue
+  queues[#queues + 1] = queue
+end
+
 local spoilt = false
 
--- A fresh stream takes 4 KB in advance; a copy of it takes what it holds. It is for show: it keeps nothing from being
--- settled.
-local function add_result(id, ttl, ...)
+-- Results and receipts are copies: a copy has the time to live of what it is made of, and a fresh stream would take
+-- 4 KB in advance.
+local result_ttl
+
+local function add_result(id, ttl, kind, field, value)
   local key = results_prefix .. id
-  redis.call('XADD', KEYS[2], '*', 'worker_name', worker_name, ...)
-  local fresh = redis.call('COPY', KEYS[2], key) == 1
-  redis.call('DEL', KEYS[2])
-  if not fresh and not typed('XADD', key, 'MAXLEN', 10, '*', 'worker_name', worker_name, ...) then spoilt = true end
-  keep(key, ttl)
+  if result_ttl ~= ttl then
+    redis.call('DEL', RESULT)
+    redis.call('XADD', RESULT, '*', 'worker_name', '', 'type', '', field, '')
+    keep(RESULT, ttl)
+    result_ttl = ttl
+  end
+  local most = redis.call('COPY', RESULT, key) == 1 and 1 or 10
+  if not typed('XADD', key, 'MAXLEN', most, '*', 'worker_name', worker_name, 'type', kind, field, value) then
+    spoilt = true
+  end
+  if most > 1 then keep(key, ttl) end
 end
 
 -- Values of at most 64 bytes keep a small hash in its small encoding.
@@ -72,97 +108,101 @@ local function short(text)
   return (string.gsub(string.sub(text, 1, 61), '[\192-\255][\128-\191]*$', '')) .. '…'
 end
 
-local function forget(s)
-  redis.call('DEL', execution_prefix .. s.id .. ':' .. s.x)
-  typed('ZREM', index_prefix .. s.id, s.x)
-end
+local short_worker_name = short(worker_name)
 
--- Members of the started registries and of the leases that go when the batch is written, by their keys.
-local over = {}
+-- The receipt last made, field by field, with its key and its time to live: of the next only what differs is written.
+local receipt, receipt_key, receipt_ttl = {}, nil, -1
 
-local function release(s, queue)
-  for _, key in ipairs({ queue.started, queue.leases }) do
-    over[key] = over[key] or {}
-    over[key][#over[key] + 1] = s.id .. ':' .. s.x
+local function make_receipt(ttl, key, fields)
+  local changed, n = {}, 0
+  for i = 1, #fields, 2 do
+    local name, value = fields[i], fields[i + 1]
+    if receipt[name] ~= value then
+      changed[n + 1], changed[n + 2], n = name, value, n + 2
+      receipt[name] = value
+    end
   end
+  if key then changed[n + 1], changed[n + 2], n = key_field, key, n + 2 end
+  if n > 0 then redis.call('HSET', RECEIPT, unpack(changed)) end
+  if receipt_key and not key then redis.call('HDEL', RECEIPT, key_field) end
+  if receipt_ttl ~= ttl then keep(RECEIPT, ttl) end
+  receipt_key, receipt_ttl = key, ttl
 end
 
-local function enter(registry, ttl, id)
-  if not typed('ZADD', registry, until_score(ttl), id) then spoilt = true end
+local function enter(queue, ttl, id)
+  if not typed('ZADD', queue, until_score(ttl), id) then spoilt = true end
 end
 
 -- The receipt takes the hash's place in one step: from then on the mail is never sent again.
-local function write_sent(s, queue, old, meta)
-  local job = job_prefix .. s.id
+local function write_sent(s, id, queue, old, meta)
+  local job = job_prefix .. id
   local ttl = ttl_of(old[6], default_result_ttl)
   if old[7] and ttl >= 0 then ttl = math.max(ttl, key_memory) end
   succeeded = succeeded + 1
   if ttl == 0 then
-    forget(s)
     redis.call('DEL', job)
     return
   end
-  redis.call('HSET', KEYS[2], 'status', 'finished', 'created_at', old[1] or s.ended, 'enqueued_at', old[2] or '',
-    'started_at', old[3] or '', 'ended_at', s.ended, 'origin', old[4] or '', 'description', short(old[5] or ''),
-    'worker_name', short(worker_name), 'data', receipt_data, 'meta', meta or s.meta, 'result_ttl', ttl)
-  if old[7] then redis.call('HSET', KEYS[2], key_field, old[7]) end
-  if ttl > 0 then redis.call('EXPIRE', KEYS[2], ttl) end
-  forget(s)
-  redis.call('RENAME', KEYS[2], job)
-  enter(queue.finished, ttl, s.id)
-  add_result(s.id, ttl, 'type', 1, 'return_value', s.result)
+  local ended = args[s + ENDED]
+  make_receipt(ttl, old[7], { 'status', 'finished', 'created_at', old[1] or ended, 'enqueued_at', old[2] or '',
+    'started_at', old[3] or '', 'ended_at', ended, 'origin', old[4] or '', 'description', short(old[5] or ''),
+    'worker_name', short_worker_name, 'data', receipt_data, 'meta', meta or args[s + META], 'result_ttl', ttl })
+  redis.call('COPY', RECEIPT, job, 'REPLACE')
+  local n = #queue.entering
+  queue.entering[n + 1], queue.entering[n + 2] = until_score(ttl), id
+  queue.entered[#queue.entered + 1] = s
+  add_result(id, ttl, '1', 'return_value', args[s + OWN])
 end
 
-local function write_retry(s, queue)
-  redis.call('ZADD', queue.scheduled, string.format('%.6f', now + math.max(0, s.delay - s.age)), s.id)
-  forget(s)
-  redis.call('HSET', job_prefix .. s.id, 'status', 'scheduled', 'ended_at', s.ended, 'worker_name', '', 'meta', s.meta)
+local function write_retry(s, id, queue)
+  redis.call('ZADD', queue.scheduled, string.format('%.6f', now + args[s + OWN]), id)
+  redis.call('HSET', job_prefix .. id, 'status', 'scheduled', 'ended_at', args[s + ENDED], 'worker_name', '', 'meta',
+    args[s + META], execution_field, '')
   retried = retried + 1
 end
 
-local function write_failed(s, queue)
-  local job = job_prefix .. s.id
+local function write_failed(s, id, queue)
+  local job = job_prefix .. id
   local given = redis.call('HGET', job, 'failure_ttl')
   local ttl = ttl_of(given, default_failure_ttl)
-  redis.call('ZADD', queue.failed, until_score(ttl), s.id)
+  redis.call('ZADD', queue.failed, until_score(ttl), id)
   -- RQ can't read a job whose TTL is no whole number.
   if given and not string.match(given, '^-?%d+$') then redis.call('HSET', job, 'failure_ttl', ttl) end
-  add_result(s.id, ttl, 'type', 2, 'exc_string', s.exc_string)
-  forget(s)
-  redis.call('HSET', job, 'status', 'failed', 'ended_at', s.ended, 'worker_name', '', 'meta', s.meta, 'exc_info', s.exc)
+  add_result(id, ttl, '2', 'exc_string', args[s + OTHER])
+  redis.call('HSET', job, 'status', 'failed', 'ended_at', args[s + ENDED], 'worker_name', '', 'meta', args[s + META],
+    'exc_info', args[s + OWN], execution_field, '')
   keep_failed(job, ttl)
   failed = failed + 1
 end
 
-local function write_back(s, queue)
-  local job = job_prefix .. s.id
-  redis.call('LPUSH', queue.list, s.id)
-  forget(s)
-  local fields = { 'status', 'queued', 'worker_name', '' }
-  if s.meta then fields[#fields + 1], fields[#fields + 2] = 'meta', s.meta end
-  if s.fresh == 1 then fields[#fields + 1], fields[#fields + 2] = 'started_at', '' end
-  redis.call('HSET', job, unpack(fields))
+local function write_back(s, id, queue)
+  redis.call('LPUSH', queue.list, id)
+  local fields = { 'status', 'queued', 'worker_name', '', execution_field, '' }
+  if args[s + META] ~= '' then fields[#fields + 1], fields[#fields + 2] = 'meta', args[s + META] end
+  if args[s + OWN] == '1' then fields[#fields + 1], fields[#fields + 2] = 'started_at', '' end
+  redis.call('HSET', job_prefix .. id, unpack(fields))
 end
 
 local write = { sent = write_sent, retry = write_retry, failed = write_failed, back = write_back }
 local status_after = { sent = 'finished', retry = 'scheduled', failed = 'failed', back = 'queued' }
 
--- Whether a job that is started is this execution's: its hash is there, or an earlier try of settle, or of claim,
--- broke off without it. Where RQ has deleted the execution, it has deleted the job: one made anew under its id is
--- another mail, with an execution of its own.
-local function is_ours(s, whole)
-  local index = index_prefix .. s.id
-  return whole or redis.call('EXISTS', index) == 0 or typed('ZSCORE', index, s.x)
+-- Whether a started job is this execution's. One that names none was claimed by a build that kept a hash of each: it
+-- was begun if that is there, or if an earlier try of such a build broke off without it. Where RQ has deleted an
+-- execution, it has deleted the job: one made anew under its id is another mail.
+local function is_ours(s, id, named, whole)
+  if whole then return true end
+  local index = index_prefix .. id
+  return (named or '') == '' and (redis.call('EXISTS', index) == 0 or typed('ZSCORE', index, args[s + EXECUTION]))
 end
 
 -- An earlier try of this settlement may have broken off behind the change of its status.
-local function complete(s, queue, status)
-  local job = job_prefix .. s.id
+local function complete(s, id, queue, status)
+  local job = job_prefix .. id
   local ttl = redis.call('TTL', job)
   if status == 'finished' then
-    enter(queue.finished, ttl, s.id)
-    if s.a == 'sent' and redis.call('EXISTS', results_prefix .. s.id) == 0 then
-      add_result(s.id, ttl, 'type', 1, 'return_value', s.result)
+    enter(queue.finished, ttl, id)
+    if args[s + ACTION] == 'sent' and redis.call('EXISTS', results_prefix .. id) == 0 then
+      add_result(id, ttl, '1', 'return_value', args[s + OWN])
     end
   elseif status == 'failed' then
     if ttl < 0 then
@@ -170,89 +210,93 @@ local function complete(s, queue, status)
     else
       ttl = math.max(0, ttl - FAILED_GRACE)
     end
-    enter(queue.failed, ttl, s.id)
+    enter(queue.failed, ttl, id)
     keep_failed(job, ttl)
   end
 end
 
 -- SES has a mail that isn't started, by what its worker says late, or because it was canceled or requeued meanwhile.
-local function write_late(s, queue, status, old)
+local function write_late(s, id, queue, status, old)
   if status == 'canceled' or status == 'stopped' then
-    local note = '"note": "SES accepted it: it was ' .. status .. ' while it was being sent"}'
-    write_sent(s, queue, old, (string.gsub(s.meta, '}$', (s.meta == '{}' and '' or ', ') .. note)))
-    typed('ZREM', queue.canceled, s.id)
-    typed('ZREM', queue.failed, s.id)
+    local meta, note = args[s + META], '"note": "SES accepted it: it was ' .. status .. ' while it was being sent"}'
+    write_sent(s, id, queue, old, (string.gsub(meta, '}$', (meta == '{}' and '' or ', ') .. note)))
+    typed('ZREM', queue.canceled, id)
+    typed('ZREM', queue.failed, id)
     return 'accepted'
   end
-  local waiting = (status == 'queued' and typed('LPOS', queue.list, s.id))
-    or (status == 'scheduled' and typed('ZSCORE', queue.scheduled, s.id))
-    or (status == 'failed' and typed('ZSCORE', queue.failed, s.id))
+  local waiting = (status == 'queued' and typed('LPOS', queue.list, id))
+    or (status == 'scheduled' and typed('ZSCORE', queue.scheduled, id))
+    or (status == 'failed' and typed('ZSCORE', queue.failed, id))
   if not waiting then return 'lost' end
-  write_sent(s, queue, old)
-  if status == 'queued' then redis.call('LREM', queue.list, 1, s.id) end
-  if status == 'scheduled' then redis.call('ZREM', queue.scheduled, s.id) end
-  if status == 'failed' then redis.call('ZREM', queue.failed, s.id) end
+  write_sent(s, id, queue, old)
+  if status == 'queued' then redis.call('LREM', queue.list, 1, id) end
+  if status == 'scheduled' then redis.call('ZREM', queue.scheduled, id) end
+  if status == 'failed' then redis.call('ZREM', queue.failed, id) end
   return 'late'
 end
 
-local function write_canceled(s)
-  local fields = { 'ended_at', s.ended }
-  if s.meta then fields[3], fields[4] = 'meta', s.meta end
-  redis.call('HSET', job_prefix .. s.id, unpack(fields))
+local function write_canceled(s, id)
+  local fields = { 'ended_at', args[s + ENDED] }
+  if args[s + META] ~= '' then fields[3], fields[4] = 'meta', args[s + META] end
+  redis.call('HSET', job_prefix .. id, unpack(fields))
   return 'canceled'
 end
 
 -- What becomes of one that isn't started any more, or not by this execution; `held`: its lease stands.
-local function contested(s, queue, held, whole, status, old)
-  if held and not whole and status == status_after[s.a] then
-    complete(s, queue, status)
+local function contested(s, id, queue, held, whole, status, old)
+  local action = args[s + ACTION]
+  if held and status == status_after[action] then
+    complete(s, id, queue, status)
     return 'done'
   end
-  if held and not whole and s.a ~= 'sent' then
-    if status == 'finished' or status == 'failed' then complete(s, queue, status) end
+  if held and not whole and action ~= 'sent' then
+    if status == 'finished' or status == 'failed' then complete(s, id, queue, status) end
     return 'vanished'
   end
-  if s.a == 'sent' then
+  if action == 'sent' then
     -- A mail that nobody has claimed yet is another one under the same key. (Without a key an id is never used again.)
     local key, fresh = old[7], (old[3] or '') == ''
     if held and not whole and (fresh or status == 'started') then return 'vanished' end
     if not held and key and fresh then return 'lost' end
-    return write_late(s, queue, status, old)
+    return write_late(s, id, queue, status, old)
   end
-  if status == 'canceled' then return write_canceled(s) end
+  if status == 'canceled' then return write_canceled(s, id) end
   return 'lost'
 end
 
-local function settle(s)
-  local at = 3 + s.q * 7
-  local queue = { list = KEYS[at], started = KEYS[at + 1], leases = KEYS[at + 2], scheduled = KEYS[at + 3],
-    finished = KEYS[at + 4], failed = KEYS[at + 5], canceled = KEYS[at + 6] }
-  local member = s.id .. ':' .. s.x
-  local lease = redis.call('ZSCORE', queue.leases, member)
-  local held = lease and (s.overdue ~= 1 or tonumber(lease) <= now)
-  if not held and s.a ~= 'sent' then return 'lost' end
-
-  local status, old
-  if s.a == 'sent' then
-    old = typed('HMGET', job_prefix .. s.id, 'created_at', 'enqueued_at', 'started_at', 'origin', 'description',
-      'result_ttl', key_field, 'status')
-    status = old and old[8]
-  else
-    status = typed('HGET', job_prefix .. s.id, 'status')
+local function read(id, action)
+  if action == 'sent' then
+    local old = typed('HMGET', job_prefix .. id, 'created_at', 'enqueued_at', 'started_at', 'origin', 'description',
+      'result_ttl', key_field, 'status', execution_field)
+    return old and old[8], old and old[9], old
   end
-  local whole = held and redis.call('EXISTS', execution_prefix .. member) == 1
+  local hash = typed('HMGET', job_prefix .. id, 'status', execution_field)
+  return hash and hash[1], hash and hash[2]
+end
+
+-- s: where a settlement stands among the arguments; number: which of its queue's it is.
+local function settle(s, queue, number)
+  if not queue.ends then error('WRONGTYPE ' .. queue.leases .. ' is not of its type', 0) end
+  local id, action, lease = args[s + ID], args[s + ACTION], queue.ends[number]
+  local held = lease and (args[s + OVERDUE] ~= '1' or tonumber(lease) <= now)
+  if not held and action ~= 'sent' then return 'lost' end
+
+  local status, named, old = read(id, action)
+  local member = queue.members[number]
+  local hash = execution_prefix .. member
+  local whole = held and (named == args[s + EXECUTION] or redis.call('EXISTS', hash) == 1)
   local word = 'vanished'
   spoilt = false
-  if held and status == 'started' and is_ours(s, whole) then
-    write[s.a](s, queue, old)
+  if held and status == 'started' and is_ours(s, id, named, whole) then
+    write[action](s, id, queue, old)
     word = 'done'
   elseif status then
-    word = contested(s, queue, held, whole, status, old)
-    if held then forget(s) end
-  elseif held then
-    forget(s)
+    word = contested(s, id, queue, held, whole, status, old)
   end
-  if held then release(s, queue) end
+  if held then
+    local n = #queue.over + 1
+    queue.over[n], queue.jobs[n], queue.hashes[n] = member, id, hash
+  end
   return spoilt and 'broken' or word
 end
 
@@ -270,35 +314,64 @@ local function refused(reason)
 end
 
 -- A server that takes no writes says so here; after it, memory is no reason to refuse the others.
-redis.call('DEL', KEYS[2])
+redis.call('DEL', RECEIPT, RESULT)
 local words, refusal = {}, nil
-for _, s in ipairs(cjson.decode(ARGV[12])) do
-  local fine, word = pcall(settle, s)
+for s = FIRST, #args, WIDTH do
+  local members = queue_of[args[s]].members
+  members[#members + 1] = args[s + ID] .. ':' .. args[s + EXECUTION]
+end
+for _, queue in ipairs(queues) do
+  for at = 1, #queue.members, SOME do
+    local ends = typed('ZMSCORE', queue.leases, unpack(queue.members, at, math.min(at + SOME - 1, #queue.members)))
+    if not ends then
+      queue.ends = nil
+      break
+    end
+    for i, score in ipairs(ends) do queue.ends[at + i - 1] = score end
+  end
+end
+
+local numbers = {}
+for s = FIRST, #args, WIDTH do
+  local queue = queue_of[args[s]]
+  numbers[queue] = (numbers[queue] or 0) + 1
+  local fine, word = pcall(settle, s, queue, numbers[queue])
   if not fine then
     local reason = type(word) == 'table' and word.err or tostring(word)
     if refused(reason) then refusal = reason end
-    redis.call('DEL', KEYS[2])
+    redis.call('DEL', RECEIPT, RESULT)
+    receipt, receipt_key, receipt_ttl, result_ttl = {}, nil, -1, nil
     word = 'broken'
   end
   words[#words + 1] = word
 end
 
-local function drop(registry)
-  local members = over[registry] or {}
-  for at = 1, #members, 1000 do typed('ZREM', registry, unpack(members, at, math.min(at + 999, #members))) end
+-- RQ's record of an execution is there only if its lease was renewed.
+local function forget(queue)
+  local gone = 0
+  for at = 1, #queue.hashes, SOME do
+    gone = gone + redis.call('DEL', unpack(queue.hashes, at, math.min(at + SOME - 1, #queue.hashes)))
+  end
+  if gone == 0 then return end
+  for n, id in ipairs(queue.jobs) do typed('ZREM', index_prefix .. id, string.sub(queue.over[n], #id + 2)) end
 end
 
-for at = 3, #KEYS, 7 do
-  drop(KEYS[at + 1])
-  drop(KEYS[at + 2])
+for _, queue in ipairs(queues) do
+  if not change('ZADD', queue.finished, queue.entering) then
+    for _, s in ipairs(queue.entered) do words[(s - FIRST) / WIDTH + 1] = 'broken' end
+  end
+  forget(queue)
+  change('ZREM', queue.started, queue.over)
+  change('ZREM', queue.leases, queue.over)
 end
+redis.call('DEL', RECEIPT, RESULT)
 
 -- Counting into a hash that has expired would bring it back without its TTL. It is for show: all is written.
 if succeeded + failed + retried > 0 and redis.pcall('EXISTS', KEYS[1]) == 1 then
   redis.pcall('HINCRBY', KEYS[1], 'successful_job_count', succeeded)
   redis.pcall('HINCRBY', KEYS[1], 'failed_job_count', failed)
   if retried > 0 then redis.pcall('HINCRBY', KEYS[1], 'rq_ses_retried', retried) end
-  redis.pcall('HINCRBYFLOAT', KEYS[1], 'total_working_time', ARGV[11])
+  redis.pcall('HINCRBYFLOAT', KEYS[1], 'total_working_time', ARGV[12])
 end
 if refusal then return redis.error_reply(refusal) end
 return words

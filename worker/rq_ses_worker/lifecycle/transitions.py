@@ -58,10 +58,10 @@ _ADOPTED: Final = (
 """Fields of a job that make a claim."""
 
 _RECEIPT: Final = (
-    *(contract.KEY_FIELD, contract.KEY_MEMORY, contract.RESULT_TTL, contract.FAILURE_TTL),
-    json.dumps([contract.JOB_FUNCTION, None, [], {}]),
+    *(contract.EXECUTION_FIELD, contract.KEY_FIELD, contract.KEY_MEMORY),
+    *(contract.RESULT_TTL, contract.FAILURE_TTL, json.dumps([contract.JOB_FUNCTION, None, [], {}])),
 )
-"""settle.lua's ARGV from 6 to 10: what it writes of a mail that is settled."""
+"""settle.lua's ARGV from 6 to 11: what it writes of a mail that is settled."""
 
 
 class Lifecycle:
@@ -123,7 +123,8 @@ class Lifecycle:
         # Numbers are used up even if no answer comes: what was taken under them is found by `held`.
         self._count += wanted
         args = [wanted, CLAIM_BYTES, self._worker_name, self._now(), self._lease, CLEANUP_GRACE]
-        args += [self._prefix, first, *_PREFIXES, contract.RECIPIENTS_FIELD, self._gate.rate_text, self._asks]
+        args += [self._prefix, first, contract.JOB_PREFIX, contract.EXECUTION_FIELD, contract.RECIPIENTS_FIELD]
+        args += [self._gate.rate_text, self._asks]
         began = time.monotonic()
         reply = self._scripts["claim"](keys=self._keys.claim, args=args)
         if isinstance(reply, bytes):
@@ -144,10 +145,13 @@ class Lifecycle:
         for queue, key in enumerate(self._keys.leases):
             for member in self._connection.zrange(key, 0, -1):
                 lease = read_lease(queue, member.decode("utf-8", "replace"))
-                begun = contract.EXECUTION_PREFIX + lease.member
-                if lease.execution.startswith(self._prefix) and self._connection.exists(begun):
+                if lease.execution.startswith(self._prefix) and self._has_begun(lease):
                     found.append(lease)
         return found
+
+    def _has_begun(self, lease: Lease) -> bool:
+        named = self._connection.hget(contract.JOB_PREFIX + lease.job_id, contract.EXECUTION_FIELD)
+        return bool(named == lease.execution.encode())
 
     def adopt(self, lease: Lease) -> Claim | None:
         """Read a job that `held` found, as `claim` would have returned it; None if it is gone."""
@@ -172,7 +176,7 @@ class Lifecycle:
         """
         worked = sum(settlement.seconds for settlement in settlements)
         args = [*_PREFIXES, contract.RESULTS_PREFIX, self._worker_name, *_RECEIPT]
-        args += [f"{worked:.6f}", encode_settlements(settlements, clock)]
+        args += [f"{worked:.6f}", *encode_settlements(settlements, clock)]
         settle, keys = self._scripts["settle"], self._keys.settle
         seen = observed(settlements)
         if not seen.tells(self.view):
@@ -216,7 +220,8 @@ class Lifecycle:
 
     def renew(self, leases: Sequence[Lease]) -> list[Lease]:
         """Extend the leases that still stand, and return them."""
-        args: list[Any] = [self._lease, CLEANUP_GRACE, self._now(), *_PREFIXES]
+        args: list[Any] = [self._lease, CLEANUP_GRACE, self._now(), self._worker_name, *_PREFIXES]
+        args.append(contract.EXECUTION_FIELD)
         for lease in leases:
             args += (lease.queue, lease.job_id, lease.execution)
         lost = set(self._scripts["renew"](keys=self._keys.renew, args=args))
