@@ -69,7 +69,7 @@ RECIPIENTS_FIELD: Final = "rq_ses_recipients"
 """Field of the job's hash: how many recipients the mail has, which is what SES's limits count; absent: 1."""
 
 EXECUTION_FIELD: Final = "rq_ses_execution"
-"""Field of the job's hash: the execution it is started by; empty, or absent, while it isn't."""
+"""Field of the job's hash: the execution of ours that it is started by; with a "-" before it once that is over."""
 
 RESENT_FIELD: Final = "rq_ses_resent_at"
 """Field of the job's hash: when it was resent last (epoch seconds of the server)."""

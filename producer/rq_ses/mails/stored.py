@@ -19,7 +19,7 @@ from rq_ses.text.plaintext import one_line
 
 _FIELDS: Final = (
     *("status", "origin", "created_at", "enqueued_at", "started_at", "ended_at", "description"),
-    *("meta", "exc_info", "worker_name", contract.KEY_FIELD),
+    *("meta", "exc_info", "worker_name", contract.KEY_FIELD, contract.EXECUTION_FIELD),
 )
 """Of the job's hash; `data` is read by itself, as it may be large."""
 
@@ -76,7 +76,7 @@ def find_mail(connection: Any, queues: Sequence[str], job_id: str) -> StoredMail
         MailNotFound: nothing is known of it, or it is none of theirs.
         redis.exceptions.RedisError: the server is away, or refuses.
     """
-    clock, found, size, ttl, results, leased, *places = _ask(connection, queues, job_id)
+    clock, found, size, ttl, results, indexed, *places = _ask(connection, queues, job_id)
     fields = {name: text for name, text in zip(_FIELDS, found or (), strict=False) if text is not None}
     if not fields.get("status"):
         raise MailNotFound(
@@ -86,7 +86,9 @@ def find_mail(connection: Any, queues: Sequence[str], job_id: str) -> StoredMail
         )
     data = _data(connection, job_id, size or 0)
     queue = _checked_queue(job_id, queues, fields, data)
-    started = leased and fields["status"] == states.STARTED.encode()
+    # A stock worker's execution stands in the job's index, one of ours in the job itself.
+    begun = indexed or fields.get(contract.EXECUTION_FIELD)
+    started = bool(begun) and fields["status"] == states.STARTED.encode()
     return StoredMail(
         job_id,
         queue,

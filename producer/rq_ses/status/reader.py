@@ -21,7 +21,7 @@ from rq_ses.gate import GateState, read_gate
 from rq_ses.server.connection import borrowed
 from rq_ses.server.serverclock import epoch
 from rq_ses.server.stored import line
-from rq_ses.states import CANCELED, FAILED, SCHEDULED, WIP
+from rq_ses.states import CANCELED, FAILED, SCHEDULED, STARTED, WIP
 from rq_ses.status.snapshot import CurrentMail, QueueState, Snapshot, WorkerState
 from rq_ses.status.unserved import Unserved, unserved
 from rq_ses.status.workers import (
@@ -29,7 +29,6 @@ from rq_ses.status.workers import (
     NAME_LIMIT,
     WORKER_FIELDS,
     epoch_of,
-    number,
     worker_state,
 )
 from rq_ses.text.plaintext import one_line
@@ -76,7 +75,7 @@ def _snapshot(
     details = _details(client, overview)
     now, refused = overview.now, overview.refused
     states = map(_queue, queues, overview.queues, details.enqueued, repeat(now))
-    current = list(_current(queues, overview.leases, details.executions, now))
+    current = list(_current(queues, overview.leases, details.started, now))
     current.sort(key=lambda mail: mail.seconds or 0.0, reverse=True)
     held_by = Counter(mail.worker for mail in current)
     found = list(map(worker_state, overview.workers, details.workers, repeat(held_by), repeat(now)))
@@ -159,12 +158,15 @@ def _ask_about_queue(pipeline: Any, queue: str) -> None:
     pipeline.zrange(contract.leases_key(queue), 0, LEASES - 1)
 
 
+_STARTED_FIELDS: Final = ("status", contract.EXECUTION_FIELD, "worker_name", "started_at")
+
+
 @dataclass(frozen=True, slots=True)
 class _Details:
     """The second round trip: of each name in the first one, its answer in the same place."""
 
     enqueued: Sequence[Sequence[Any]]
-    executions: Sequence[Sequence[Any]]
+    started: Sequence[Sequence[Any]]
     workers: Sequence[Any]
 
 
@@ -173,7 +175,8 @@ def _details(client: Any, overview: _Overview) -> _Details:
         for job_id in chain.from_iterable(overview.fronts):
             pipeline.hget(contract.JOB_PREFIX.encode() + job_id, "enqueued_at")
         for member in chain.from_iterable(overview.leases):
-            pipeline.hmget(contract.EXECUTION_PREFIX.encode() + member, "worker_name", "created_at")
+            job = contract.JOB_PREFIX.encode() + member.partition(b":")[0]
+            pipeline.hmget(job, *_STARTED_FIELDS)
         for key in overview.workers:
             pipeline.hmget(key, *WORKER_FIELDS)
         answers = iter(pipeline.execute(raise_on_error=False))
@@ -221,18 +224,20 @@ def _count(answer: Any) -> int | None:
 def _current(
     queues: Sequence[str],
     leases: Sequence[Sequence[bytes]],
-    executions: Sequence[Sequence[Any]],
+    started: Sequence[Sequence[Any]],
     now: float,
 ) -> Iterator[CurrentMail]:
     """Yield the mails that are being sent."""
-    for queue, members, answers in zip(queues, leases, executions, strict=True):
+    for queue, members, answers in zip(queues, leases, started, strict=True):
         for member, answer in zip(members, answers, strict=True):
-            worker, since = answer if isinstance(answer, list) else (None, None)
-            if worker is None and since is None:
+            status, named, worker, since = answer if isinstance(answer, list) else (None,) * 4
+            job, _, execution = member.partition(b":")
+            # Workers of earlier builds don't name the execution; a canceled mail is being sent all the same.
+            if status != STARTED.encode() and named != execution:
                 continue  # settled since we saw its lease
-            claimed = number(since)
+            claimed = epoch_of(since)
             seconds = None if claimed is None else max(0.0, now - claimed)
-            job_id = member.partition(b":")[0].decode("utf-8", "replace")
+            job_id = job.decode("utf-8", "replace")
             yield CurrentMail(job_id, queue, line(worker, NAME_LIMIT), "", seconds)
 
 

@@ -73,7 +73,7 @@ def test_a_job_that_is_being_sent_is_never_touched(redis: Redis, job_id: str, li
     redis.hset(contract.JOB_PREFIX + job_id, mapping=before)
     redis.hset(contract.JOB_PREFIX + job_id, "status", "queued")
     assert look(redis, repair=True) == []
-    assert places(redis, job_id) == ["canceled", "leases"]
+    assert places(redis, job_id) == ["canceled", "wip", "leases"]
 
 
 def test_a_job_for_later_whose_time_is_lost_is_failed_and_not_sent_early(

@@ -50,7 +50,7 @@ def test_a_claim(redis: Redis) -> None:
                 world.check(dict.fromkeys(ids, "finished"))
                 assert world.sent == Counter(ids), "a mail went out twice, or never"
 
-    assert each_break(redis, act) > 30
+    assert each_break(redis, act) > 20
 
 
 def test_a_promotion(redis: Redis) -> None:
@@ -105,7 +105,7 @@ def test_a_settlement(redis: Redis, action: str, dies: bool, others_first: bool)
             assert {type(fetch(redis, job_id).return_value()) for job_id in ids} == {dict}
         assert set(world.sent.values()) <= {1}
 
-    assert each_break(redis, act) > 15
+    assert each_break(redis, act) > 12
 
 
 @pytest.mark.parametrize("meanwhile", ["canceled", "queued", "scheduled", "failed"])

@@ -23,7 +23,8 @@ def test_an_overdue_execution_goes_back_to_the_front(story: Story) -> None:
     assert story.places("j1") == ["queue"]
     again = story.claim()
     assert (again.lease.job_id, again.fresh) == ("j1", False)
-    assert story.job().get_executions()[0].id == again.lease.execution
+    assert story.ours.renew([again.lease]) == [again.lease]
+    assert [execution.id for execution in story.job().get_executions()] == [again.lease.execution]
 
 
 def test_two_reclaimers_end_an_execution_once(story: Story) -> None:

@@ -95,6 +95,9 @@ class Lifetimes(RuleBasedStateMachine):
         self.stolen: set[str] = set()
         """Taken from the list by a stock worker that died."""
         self.strayed: set[str] = set()
+        self.parted: set[str] = set()
+        """Executions whose job was canceled or deleted: RQ doesn't know of one that was never renewed."""
+        self.renewed: set[str] = set()
         self.overdue: dict[str, list[Lease]] = {"a": [], "b": []}
 
     # The producer
@@ -193,6 +196,7 @@ class Lifetimes(RuleBasedStateMachine):
         """A while later: perhaps the other has done it, or their worker has returned from where it was."""
         if returned:
             self.lifecycles["a"].renew(self.overdue[worker])
+            self.renewed |= {lease.member for lease in self.overdue[worker]}
         for lease in self.overdue[worker]:
             end = self.redis.zscore(LEASES, f"{lease.job_id}:{lease.execution}")
             [word] = self.lifecycles[worker].settle(
@@ -206,12 +210,14 @@ class Lifetimes(RuleBasedStateMachine):
             lease = attempt.claim.lease
             stands = self.redis.zscore(LEASES, f"{lease.job_id}:{lease.execution}") is not None
             assert self.lifecycles[worker].renew([lease]) == [lease] * stands
+            self.renewed.add(f"{lease.job_id}:{lease.execution}")
 
     # RQ's own API, its worker, and what they leave behind
 
     @rule(number=numbers, state=st.sampled_from(["queued", "scheduled", "started"]))
     def cancel(self, number: int, state: str) -> None:
         for job_id in some(self._having(state), number):
+            self._part(job_id)
             self._job(job_id).cancel()
             self.stolen.discard(job_id)
 
@@ -272,7 +278,10 @@ class Lifetimes(RuleBasedStateMachine):
     def _check_places(self, seen: Seen) -> None:
         assert set(seen.status) == self.alive
         for job_id, status in seen.status.items():
-            places = seen.places.get(job_id, [])
+            places = list(seen.places.get(job_id, []))
+            for member in seen.wip & self.parted:
+                if job_of(member) == job_id:
+                    places.remove("started")
             if job_id in self.strayed:
                 # Strays are dropped when their turn comes; what matters is where the job can be found.
                 assert status in places or job_id in self.stolen
@@ -285,9 +294,12 @@ class Lifetimes(RuleBasedStateMachine):
 
     def _check_leases(self, seen: Seen) -> None:
         started = {job_id for job_id, status in seen.status.items() if status == "started"}
-        assert {job_of(member) for member in seen.wip} == started
-        # RQ's cancel leaves the execution, its cancel and delete our lease, until the attempt ends.
-        assert seen.wip <= seen.executions <= seen.leases
+        # RQ's cancel and delete leave our lease, and what stands in the started registry without having been
+        # renewed, until the attempt ends.
+        assert sorted(job_of(member) for member in seen.wip - self.parted) == sorted(started)
+        assert seen.wip & self.parted <= seen.leases
+        assert seen.wip - self.parted <= seen.leases
+        assert seen.executions <= seen.leases & self.renewed
         assert seen.indexes == {job_of(member) for member in seen.executions}
         assert seen.leases <= {f"{a.claim.lease.job_id}:{a.claim.lease.execution}" for a in self.attempts}
 
@@ -327,7 +339,12 @@ class Lifetimes(RuleBasedStateMachine):
     def _job(self, job_id: str) -> Job:
         return Job.fetch(job_id, connection=self.redis, serializer=JSONSerializer)
 
+    def _part(self, job_id: str) -> None:
+        leases = {member.decode() for member in self.redis.zrange(LEASES, 0, -1)}
+        self.parted |= {member for member in leases if job_of(member) == job_id}
+
     def _delete(self, job: Job) -> None:
+        self._part(job.id)
         job.delete()
         for known in (self.alive, self.accepted, self.requeued, self.stolen):
             known.discard(job.id)

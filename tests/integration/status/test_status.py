@@ -177,9 +177,12 @@ def spoilt(redis: Redis) -> None:
     redis.hset("rq:wip:mail", "no", "zset")
     redis.set("rq:failed:mail", 1)
     redis.zadd("rq:scheduled:mail", {b"\xff\xfe": float("inf")})
-    redis.zadd("rq:ses:leases:mail", {b"\xff\x00": 1, b"a:b:c": float("inf"), b"<script>:x": 2})
-    redis.hset("rq:execution:a:b:c", mapping={"worker_name": b"\xff\x1b[31m<b>", "created_at": "nan"})
-    redis.hset("rq:execution:<script>:x", "worker_name", "<img>")
+    redis.zadd("rq:ses:leases:mail", {b"\xff\x00": 1, b"a:b:c": float("inf"), b"<script>:x": 2, b"<b>:x": 3})
+    redis.hset(
+        "rq:job:a",
+        mapping={"status": "started", "worker_name": b"\xff\x1b[31m<b>", "started_at": "nan"},
+    )
+    redis.hset("rq:job:<b>", mapping={"rq_ses_execution": "x", "worker_name": "<img>", "description": "<i>"})
     redis.set("rq:job:<script>", "no hash")
     redis.rpush("rq:queue:mail-high", b"\xff", "x" * 1000, "y")
     redis.hset("rq:job:y", "enqueued_at", "yesterday")

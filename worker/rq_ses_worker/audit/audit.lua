@@ -5,14 +5,15 @@
 --       failed, canceled and deferred registry   10 RQ's set of the queue's workers
 --       11 a scratch key
 -- ARGV  1 job id   2-6 prefixes of the keys of jobs, executions, a job's index of executions, results, workers
---       7 what was last seen ("": only look)   8 JSON of the repair: place (queue, scheduled, finished, failed,
+--       7 field of a job's hash with the execution it is started by
+--       8 what was last seen ("": only look)   9 JSON of the repair: place (queue, scheduled, finished, failed,
 --       canceled, deferred, or "": nowhere), status, now (RQ's date form), origin, failure_ttl (the default),
 --       and, where it has any: meta (JSON text), exc (a line), exc_string (as RQ's Result has it), data
 -- Reply { what is seen, "seen" or "moved" or "repaired" }; what is seen is a JSON list, read by placement.py
 --       The new place is written first, then the job, and the old places go last: broken off, it stands wrong still.
 
 local id, job_prefix, execution_prefix, index_prefix = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local results_prefix, worker_prefix = ARGV[5], ARGV[6]
+local results_prefix, worker_prefix, execution_field = ARGV[5], ARGV[6], ARGV[7]
 local job = job_prefix .. id
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
@@ -22,22 +23,29 @@ local function alive(worker)
   return worker and worker ~= '' and redis.call('EXISTS', worker_prefix .. worker) == 1
 end
 
+local hash = typed('HMGET', job, 'status', 'started_at', 'worker_name', 'enqueued_at', 'meta', execution_field) or {}
+
+-- RQ's record of an execution of ours is there only if its lease was renewed; its job names it all the same.
+local function worker_of(member)
+  local worker = typed('HGET', execution_prefix .. member, 'worker_name')
+  if not worker and hash[6] == string.sub(member, #id + 2) then worker = hash[3] end
+  return type(worker) == 'string' and worker or ''
+end
+
 local function executions(key)
   local found, members = {}, redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
   for i = 1, #members, 2 do
     if string.sub(members[i], 1, #id + 1) == id .. ':' then
-      local worker = typed('HGET', execution_prefix .. members[i], 'worker_name')
-      found[#found + 1] = { string.sub(members[i], #id + 2), tonumber(members[i + 1]) > now,
-        type(worker) == 'string' and worker or '', type(worker) == 'string' and alive(worker) or false }
+      local worker = worker_of(members[i])
+      found[#found + 1] = { string.sub(members[i], #id + 2), tonumber(members[i + 1]) > now, worker,
+        alive(worker) or false }
     end
   end
   return found
 end
 
-local hash = typed('HMGET', job, 'status', 'started_at', 'worker_name', 'enqueued_at', 'meta')
-local exists = hash and redis.call('EXISTS', job) == 1 or false
+local exists = #hash > 0 and redis.call('EXISTS', job) == 1 or false
 local left = exists and redis.call('PTTL', job) or -1
-hash = hash or {}
 
 local registries = {}
 for place, name in ipairs(names) do
@@ -58,10 +66,10 @@ local seen = cjson.encode({
   alive(hash[3]) or false, hash[4] or '', hash[5] or '', #redis.call('LPOS', KEYS[1], id, 'COUNT', 2),
   #redis.call('LPOS', KEYS[2], id, 'COUNT', 1), left >= 0 and left <= FAILED_GRACE * 1000,
   executions(KEYS[3]), executions(KEYS[4]), registries, living, busy })
-if ARGV[7] == '' then return { seen, 'seen' } end
-if ARGV[7] ~= seen then return { seen, 'moved' } end
+if ARGV[8] == '' then return { seen, 'seen' } end
+if ARGV[8] ~= seen then return { seen, 'moved' } end
 
-local repair = cjson.decode(ARGV[8])
+local repair = cjson.decode(ARGV[9])
 redis.call('DEL', KEYS[11])
 
 local function failure_ttl()
@@ -94,7 +102,7 @@ if repair.place ~= '' then
     keep(results_prefix .. id, ttl)
     keep(job, ttl < 0 and ttl or ttl + FAILED_GRACE)
   end
-  local fields = { 'status', repair.status, 'worker_name', '' }
+  local fields = { 'status', repair.status, 'worker_name', '', execution_field, '' }
   for _, name in ipairs({ 'origin', 'meta', 'data' }) do
     if repair[name] then fields[#fields + 1], fields[#fields + 2] = name, repair[name] end
   end

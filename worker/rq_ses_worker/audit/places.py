@@ -16,12 +16,13 @@ SCRIPT: Final[Parts] = (TYPED, "audit/audit")
 REGISTRIES: Final = (states.SCHEDULED, *states.SETTLED, states.DEFERRED)
 """The registries in which a job may rest, in the order of audit.lua's KEYS."""
 
-_PREFIXES: Final = (
+_NAMES: Final = (
     contract.JOB_PREFIX,
     contract.EXECUTION_PREFIX,
     contract.EXECUTIONS_PREFIX,
     contract.RESULTS_PREFIX,
     contract.WORKER_PREFIX,
+    contract.EXECUTION_FIELD,
 )
 
 
@@ -48,7 +49,7 @@ class Places:
 
     def look(self, job_id: bytes) -> bytes:
         """Return where a job stands, for placement.read_placement. Raises RedisError."""
-        seen: bytes = self._script(keys=self._keys, args=[job_id, *_PREFIXES, "", ""])[0]
+        seen: bytes = self._script(keys=self._keys, args=[job_id, *_NAMES, "", ""])[0]
         return seen
 
     def mend(self, job_id: bytes, seen: bytes, repair: Mapping[str, Any]) -> bool:
@@ -59,7 +60,7 @@ class Places:
         Args:
             job_id: the job.
             seen: what `look` returned.
-            repair: what audit.lua writes (its ARGV 8).
+            repair: what audit.lua writes (its ARGV 9).
         """
-        args = [job_id, *_PREFIXES, seen, json.dumps(repair)]
+        args = [job_id, *_NAMES, seen, json.dumps(repair)]
         return bool(self._script(keys=self._keys, args=args)[1] == b"repaired")

@@ -25,7 +25,7 @@
 --       broken    one of its keys isn't of RQ's type; what could be written was. One that has no place to go to
 --                 keeps its lease, and is reclaimed when that runs out
 --
--- A mail's new place is written first, then its hash changes and names no execution any more, and its lease goes last.
+-- A mail's new place is written first, then its hash changes and names the execution as over, and its lease goes last.
 -- A receipt takes the hash's place, and then its own. So a mail stands somewhere wherever the script breaks off; and
 -- what is settled again is only completed.
 
@@ -59,15 +59,10 @@ local function until_score(ttl)
   return ttl < 0 and '+inf' or string.format('%.6f', now + ttl)
 end
 
--- What a batch puts into a sorted set, or takes out of it, goes in one command; at most so many values as Lua hands over.
+-- What a batch puts into a sorted set, or takes out of it, goes in one command: at most so many values as Lua hands over.
 local SOME = 2000
 
-local function change(command, key, values)
-  for at = 1, #values, SOME do
-    if not typed(command, key, unpack(values, at, math.min(at + SOME - 1, #values))) then return false end
-  end
-  return true
-end
+local function some(values, at) return unpack(values, at, math.min(at + SOME - 1, #values)) end
 
 local queues, queue_of = {}, {}
 for at = 4, #KEYS, QUEUE do
@@ -147,7 +142,11 @@ local function write_sent(s, id, queue, old, meta)
   make_receipt(ttl, old[7], { 'status', 'finished', 'created_at', old[1] or ended, 'enqueued_at', old[2] or '',
     'started_at', old[3] or '', 'ended_at', ended, 'origin', old[4] or '', 'description', short(old[5] or ''),
     'worker_name', short_worker_name, 'data', receipt_data, 'meta', meta or args[s + META], 'result_ttl', ttl })
-  redis.call('COPY', RECEIPT, job, 'REPLACE')
+  if type(redis.pcall('COPY', RECEIPT, job, 'REPLACE')) == 'table' then
+    -- Taking this right away must not keep what SES has from being recorded.
+    redis.call('RENAME', RECEIPT, job)
+    receipt, receipt_key, receipt_ttl = {}, nil, -1
+  end
   local n = #queue.entering
   queue.entering[n + 1], queue.entering[n + 2] = until_score(ttl), id
   queue.entered[#queue.entered + 1] = s
@@ -157,7 +156,7 @@ end
 local function write_retry(s, id, queue)
   redis.call('ZADD', queue.scheduled, string.format('%.6f', now + args[s + OWN]), id)
   redis.call('HSET', job_prefix .. id, 'status', 'scheduled', 'ended_at', args[s + ENDED], 'worker_name', '', 'meta',
-    args[s + META], execution_field, '')
+    args[s + META], execution_field, '-' .. args[s + EXECUTION])
   retried = retried + 1
 end
 
@@ -170,14 +169,14 @@ local function write_failed(s, id, queue)
   if given and not string.match(given, '^-?%d+$') then redis.call('HSET', job, 'failure_ttl', ttl) end
   add_result(id, ttl, '2', 'exc_string', args[s + OTHER])
   redis.call('HSET', job, 'status', 'failed', 'ended_at', args[s + ENDED], 'worker_name', '', 'meta', args[s + META],
-    'exc_info', args[s + OWN], execution_field, '')
+    'exc_info', args[s + OWN], execution_field, '-' .. args[s + EXECUTION])
   keep_failed(job, ttl)
   failed = failed + 1
 end
 
 local function write_back(s, id, queue)
   redis.call('LPUSH', queue.list, id)
-  local fields = { 'status', 'queued', 'worker_name', '', execution_field, '' }
+  local fields = { 'status', 'queued', 'worker_name', '', execution_field, '-' .. args[s + EXECUTION] }
   if args[s + META] ~= '' then fields[#fields + 1], fields[#fields + 2] = 'meta', args[s + META] end
   if args[s + OWN] == '1' then fields[#fields + 1], fields[#fields + 2] = 'started_at', '' end
   redis.call('HSET', job_prefix .. id, unpack(fields))
@@ -192,7 +191,17 @@ local status_after = { sent = 'finished', retry = 'scheduled', failed = 'failed'
 local function is_ours(s, id, named, whole)
   if whole then return true end
   local index = index_prefix .. id
-  return (named or '') == '' and (redis.call('EXISTS', index) == 0 or typed('ZSCORE', index, args[s + EXECUTION]))
+  return not string.match(named or '', '^[^-]') and (redis.call('EXISTS', index) == 0 or typed('ZSCORE', index, args[s + EXECUTION]))
+end
+
+-- Whether a job's newest result is one; a copy of what results are made of is none, and goes.
+local function has_result(id)
+  local key = results_prefix .. id
+  local newest = typed('XREVRANGE', key, '+', '-', 'COUNT', 1)
+  if not newest then return true end
+  if newest[1] and newest[1][2][4] ~= '' then return true end
+  redis.call('DEL', key)
+  return false
 end
 
 -- An earlier try of this settlement may have broken off behind the change of its status.
@@ -201,7 +210,7 @@ local function complete(s, id, queue, status)
   local ttl = redis.call('TTL', job)
   if status == 'finished' then
     enter(queue.finished, ttl, id)
-    if args[s + ACTION] == 'sent' and redis.call('EXISTS', results_prefix .. id) == 0 then
+    if args[s + ACTION] == 'sent' and not has_result(id) then
       add_result(id, ttl, '1', 'return_value', args[s + OWN])
     end
   elseif status == 'failed' then
@@ -243,9 +252,10 @@ local function write_canceled(s, id)
 end
 
 -- What becomes of one that isn't started any more, or not by this execution; `held`: its lease stands.
-local function contested(s, id, queue, held, whole, status, old)
+local function contested(s, id, queue, held, whole, status, named, old)
   local action = args[s + ACTION]
-  if held and status == status_after[action] then
+  local ours = named == '-' .. args[s + EXECUTION] or action == 'sent'
+  if held and ours and status == status_after[action] then
     complete(s, id, queue, status)
     return 'done'
   end
@@ -291,7 +301,7 @@ local function settle(s, queue, number)
     write[action](s, id, queue, old)
     word = 'done'
   elseif status then
-    word = contested(s, id, queue, held, whole, status, old)
+    word = contested(s, id, queue, held, whole, status, named, old)
   end
   if held then
     local n = #queue.over + 1
@@ -322,7 +332,7 @@ for s = FIRST, #args, WIDTH do
 end
 for _, queue in ipairs(queues) do
   for at = 1, #queue.members, SOME do
-    local ends = typed('ZMSCORE', queue.leases, unpack(queue.members, at, math.min(at + SOME - 1, #queue.members)))
+    local ends = typed('ZMSCORE', queue.leases, some(queue.members, at))
     if not ends then
       queue.ends = nil
       break
@@ -346,23 +356,32 @@ for s = FIRST, #args, WIDTH do
   words[#words + 1] = word
 end
 
+local function enter_all(queue)
+  for at = 1, #queue.entering, SOME do
+    if not typed('ZADD', queue.finished, some(queue.entering, at)) then
+      for _, s in ipairs(queue.entered) do words[(s - FIRST) / WIDTH + 1] = 'broken' end
+    end
+  end
+end
+
 -- RQ's record of an execution is there only if its lease was renewed.
 local function forget(queue)
   local gone = 0
-  for at = 1, #queue.hashes, SOME do
-    gone = gone + redis.call('DEL', unpack(queue.hashes, at, math.min(at + SOME - 1, #queue.hashes)))
+  for at = 1, #queue.hashes, SOME do gone = gone + redis.call('DEL', some(queue.hashes, at)) end
+  for n, id in ipairs(gone > 0 and queue.jobs or {}) do
+    typed('ZREM', index_prefix .. id, string.sub(queue.over[n], #id + 2))
   end
-  if gone == 0 then return end
-  for n, id in ipairs(queue.jobs) do typed('ZREM', index_prefix .. id, string.sub(queue.over[n], #id + 2)) end
+end
+
+local function drop(registry, members)
+  for at = 1, #members, SOME do typed('ZREM', registry, some(members, at)) end
 end
 
 for _, queue in ipairs(queues) do
-  if not change('ZADD', queue.finished, queue.entering) then
-    for _, s in ipairs(queue.entered) do words[(s - FIRST) / WIDTH + 1] = 'broken' end
-  end
+  enter_all(queue)
   forget(queue)
-  change('ZREM', queue.started, queue.over)
-  change('ZREM', queue.leases, queue.over)
+  drop(queue.started, queue.over)
+  drop(queue.leases, queue.over)
 end
 redis.call('DEL', RECEIPT, RESULT)
 

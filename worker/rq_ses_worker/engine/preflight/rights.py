@@ -80,6 +80,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "XREVRANGE": (_KEY, "+", "-"),
     "ZADD": (_KEY, "1", "v"),
     "ZCARD": (_KEY,),
+    "ZMSCORE": (_KEY, "v"),
     "ZRANGE": (_KEY, "0", "1"),
     "ZRANGEBYSCORE": (_KEY, "0", "1"),
     "ZREM": (_KEY, "v"),
