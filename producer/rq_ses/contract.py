@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, get_args
 
@@ -177,9 +178,14 @@ def wake_channel(queue: str) -> str:
     return f"{PREFIX}ses:wake:{queue}"
 
 
+def random_name(size: int) -> str:
+    """Return random ASCII letters and digits, six bits in each: so many bytes of chance, in a third more characters."""
+    return b64encode(os.urandom(size), b"Az").rstrip(b"=").decode()
+
+
 def new_job_id() -> str:
-    """Return the id of a job without a key: 32 random hexadecimal digits."""
-    return os.urandom(16).hex()
+    """Return the id of a job without a key: 22 random letters and digits."""
+    return random_name(16)
 
 
 def keyed_job_id(queue: str, key: str) -> str:

@@ -19,7 +19,8 @@ QUEUES: Final = 500
 _LOOKED_AT: Final = 3
 """Jobs of a queue; one of ours makes it one of mails."""
 
-_JOB_ID: Final = re.compile(rb"[0-9a-f]{32}")
+_JOB_ID: Final = re.compile(rb"[0-9A-Za-z]{22}|[0-9a-f]{32}")
+"""Without a key, and with one, or of a build before."""
 _DESCRIBED: Final = " → ".encode()
 
 

@@ -42,7 +42,7 @@ def test_every_flag_reaches_the_message(redis: Redis, env: dict[str, str], tmp_p
         env,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.fullmatch(r"[0-9a-f]{32}\n", done.stdout)
+    assert re.fullmatch(r"[0-9A-Za-z]{22}\n", done.stdout)
     found = task(redis, done.stdout.strip())
     assert found.expires is None
     assert found.message == mail(

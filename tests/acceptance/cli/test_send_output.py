@@ -49,7 +49,7 @@ def test_ids_that_nobody_can_read_change_nothing_about_what_is_enqueued(
         "code 1",
     ]
     assert redis.llen("rq:queue:mail") == 3000
-    assert re.fullmatch(r"([0-9a-f]{32}\n)?", done.stdout)
+    assert re.fullmatch(r"([0-9A-Za-z]{22}\n)?", done.stdout)
 
 
 def test_reports_that_nobody_can_read_change_nothing_about_what_is_enqueued(
@@ -175,7 +175,7 @@ def test_the_progress_bar_stands_on_the_terminal_and_the_ids_on_stdout(
     assert re.search(r"\d+% \d+ lines", plain)
     assert "line 2001: not JSON" in plain
     assert plain.rstrip().endswith("2000 enqueued, 1 not")
-    assert not re.search(r"[0-9a-f]{32}", plain)
+    assert not re.search(r"[0-9A-Za-z]{22}", plain)
 
 
 def test_on_a_terminal_alone_neither_ids_nor_reports_tear_the_bar(
@@ -187,7 +187,7 @@ def test_on_a_terminal_alone_neither_ids_nor_reports_tear_the_bar(
     assert code == 1
     # The bar's line is erased before anything is written in its place.
     lines = [line.rpartition("\x1b[2K")[2] for line in shown.split("\r\n")]
-    assert sum(re.fullmatch(r"[0-9a-f]{32}", line) is not None for line in lines) == 20
+    assert sum(re.fullmatch(r"[0-9A-Za-z]{22}", line) is not None for line in lines) == 20
     assert sum(line.startswith("line ") for line in lines) == 20
 
 

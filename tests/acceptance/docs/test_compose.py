@@ -136,7 +136,7 @@ def test_a_mail_goes_from_the_web_app_to_the_simulators_page(stack: Stack, tmp_p
         page = get(stack.url("web:8000"), {"email": "anna@example.com"})
         assert "your mail is on its way" in page.lower()
         again = get(stack.url("web:8000"), {"email": "Anna@example.com"})
-        job = re.compile(r"job ([0-9a-f]{32})")
+        job = re.compile(r"job ([0-9A-Za-z]{22})")
         assert job.findall(page) == job.findall(again) != []
 
         wait_for(lambda: "Welcome" in get(f"{stack.url('simulator:4579')}/"))

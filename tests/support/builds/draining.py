@@ -55,7 +55,7 @@ def wrong(build: Build, env: dict[str, str]) -> set[str]:
     Before a drain that is what RQ requeued: it has its time to live still, if the build looks at that.
     """
     told = build.run(["-m", "rq_ses", "audit", "--wait", "0"], env, codes=(0, 1))
-    return set(re.findall(r"^[0-9a-f]{32}\b", told, re.MULTILINE))
+    return set(re.findall(r"^(?:[0-9a-f]{32}|[0-9A-Za-z]{22})\b", told, re.MULTILINE))
 
 
 def faults(redis: Redis, jobs: Mapping[str, str], accepted: Counter[str]) -> list[str]:

@@ -47,7 +47,9 @@ def recorded(redis: Redis, jobs: dict[str, str]) -> Dump:
     new = {job_id: _id(label) for job_id, label in names.items() if not _keyed(made, job_id)}
     for member, _ in made["keys"]["rq:ses:leases:mail"]["value"]:
         job_id, _, execution = member.partition(":")
-        new[execution] = _id(f"execution of {names[job_id]}")[:16] + execution[16:]
+        # What chance makes of it: of a build before, 16 digits.
+        size = 16 if len(execution) == 25 else 8
+        new[execution] = _id(f"execution of {names[job_id]}")[:size] + execution[size:]
     pattern = re.compile("|".join(new))
 
     def name(text: str) -> str:

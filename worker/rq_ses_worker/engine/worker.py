@@ -100,11 +100,10 @@ class MailWorker(RegisteredWorker):
         check: Callable[[Redis], None] | None = None,
         tally: Tally | None = None,
     ) -> None:
-        token = secrets.token_hex(8)
-        name = name or f"{socket.gethostname()}.{os.getpid()}.{token[:6]}"
+        name = name or f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(3)}"
         client, policy, gate = sending.client, sending.policy, sending.gate
         asks = hasattr(client, "get_account")
-        lifecycle = Lifecycle(connection, queues, name, token, capacity.lease, gate=gate, asks=asks)
+        lifecycle = Lifecycle(connection, queues, name, contract.random_name(6), capacity.lease, gate=gate, asks=asks)
         shared = Shared(Leases(capacity.lease), lifecycle.clock, Brake(gate.streak))
         traits = {contract.THREADS_FIELD: capacity.threads, contract.ACCOUNT_FIELD: sending.account}
         close_idle = getattr(client, "close_idle", lambda: None)

@@ -13,7 +13,7 @@
 --       server's time: seconds, microseconds }
 --       blob: of each job a head (queue's place, 1 where RQ has blanked started_at (a new or requeued job), 1
 --       where it carries callbacks or webhooks, lengths of the rest) and id, data, meta, enqueued_at.
---       An execution's id is the prefix, its number (counted on in the order of the blob) in eight hexadecimal
+--       An execution's id is the prefix, its number (counted on in the order of the blob) in hexadecimal
 --       digits, and the fresh digit (records.py).
 --       Dropped: an id that RQ wouldn't make, or whose hash is gone, isn't a job, or isn't queued (canceled,
 --       or in the list twice).
@@ -208,7 +208,7 @@ local chosen, executions, seen = {}, {}, {}
 local function choose(place, id, hash, hooks, weight)
   local queue = queues[place]
   local fresh = present(hash[4]) and 0 or 1
-  local execution = ARGV[7] .. string.format('%08x%d', number_of, fresh)
+  local execution = ARGV[7] .. string.format('%x%d', number_of, fresh)
   local member = id .. ':' .. execution
   local n = #chosen + 1
   chosen[n], executions[n], seen[id] = id, execution, true

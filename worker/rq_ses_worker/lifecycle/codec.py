@@ -44,7 +44,7 @@ def _claims(blob: bytes, prefix: str, number: int, *, probe: bool) -> Iterator[C
         data = blob[id_end : id_end + data_size]
         meta = blob[id_end + data_size : id_end + data_size + meta_size]
         at = id_end + data_size + meta_size + date_size
-        lease = Lease(queue, job_id, f"{prefix}{number:08x}{fresh}")
+        lease = Lease(queue, job_id, f"{prefix}{number:x}{fresh}")
         yield Claim(lease, data, meta, bool(fresh), bool(hooked), probe, queued_at=blob[at - date_size : at])
         number += 1
 
