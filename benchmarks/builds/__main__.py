@@ -51,8 +51,9 @@ class Run:
 
 def light(run: Run) -> Iterator[str]:
     """Commands that should cost little, and a worker that has nothing to do."""
-    rounds = measure_light(run.builds, run.directory, run.pairs)
-    yield table("light", run.names, rounds)
+    found = measure_light(run.builds, run.directory, commands=4 * run.pairs, workers=run.pairs)
+    for title, rounds in zip(("commands", "idle workers"), found, strict=True):
+        yield table(title, run.names, rounds)
 
 
 def draining(run: Run) -> Iterator[str]:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from statistics import median
 
 from benchmarks.builds.pairs import Round, alternate
 from benchmarks.harness.build import ROOT, Build
@@ -21,8 +20,6 @@ from benchmarks.harness.services import Program, Standin, Store, pinned, store
 from benchmarks.stacks import OURS
 
 THREADS = 16
-REPEATS = 6
-"""Times a round runs each command of a build."""
 IDLE = 2.0
 """Seconds that a worker has been ready when its memory is read."""
 
@@ -35,26 +32,30 @@ COMMANDS = {
 """The first is what every other one costs before it has begun."""
 
 
-def measure_light(builds: Sequence[Build], directory: Path, rounds: int) -> list[tuple[Round, ...]]:
-    """Return so many rounds of each build, which has a server, and a worker to be found there, of its own."""
+def measure_light(
+    builds: Sequence[Build], directory: Path, *, commands: int, workers: int
+) -> tuple[list[tuple[Round, ...]], list[tuple[Round, ...]]]:
+    """Return so many rounds of the commands, and of workers; each build has a server of its own."""
     with ExitStack() as held:
-        contestants: list[Callable[[], Round]] = []
+        short: list[Callable[[], Round]] = []
+        idle: list[Callable[[], Round]] = []
         standin = Standin()
         held.callback(standin.kill)
         for place, of in enumerate(builds):
             redis = held.enter_context(store(directory / f"light-{place}"))
             held.enter_context(_worker(of, redis, standin))
-            for arguments in COMMANDS.values():  # fills caches, and isn't counted
-                _cpu(of, redis, arguments)
-            contestants.append(partial(_light, of, redis, standin))
-        return alternate(contestants, rounds, title="light")
+            short.append(partial(_commands, of, redis))
+            idle.append(partial(_idle, of, redis, standin))
+            short[-1]()  # fills caches, and isn't counted
+        return alternate(short, commands, title="commands"), alternate(idle, workers, title="workers")
 
 
-def _light(of: Build, redis: Store, standin: Standin) -> Round:
-    found = {
-        f"{name}: CPU, ms": median(_cpu(of, redis, arguments) for _ in range(REPEATS)) * 1e3
-        for name, arguments in COMMANDS.items()
-    }
+def _commands(of: Build, redis: Store) -> Round:
+    return {f"{name}: CPU, ms": _cpu(of, redis, given) * 1e3 for name, given in COMMANDS.items()}
+
+
+def _idle(of: Build, redis: Store, standin: Standin) -> Round:
+    found = {}
     with _worker(of, redis, standin) as program:
         found["a worker until it is ready: CPU, ms"] = cpu_seconds(program.pid) * 1e3
         time.sleep(IDLE)
