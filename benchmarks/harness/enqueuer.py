@@ -19,7 +19,8 @@ def main() -> None:
     """Enqueue what the command line says."""
     way, url, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
     outbox = Outbox(url)
-    outbox.server_time()  # opens the connection
+    if hasattr(outbox, "server_time"):  # a9dedb1 has none, and is charged with its connection
+        outbox.server_time()  # opens the connection
     began = time.process_time()
     messages = [message(number) for number in range(count)]
     built = time.process_time()

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.harness.processtree import (
     busy_seconds,
@@ -22,10 +22,14 @@ from benchmarks.harness.processtree import (
     peak_rss,
     pin,
 )
+from benchmarks.harness.serverreading import settled
 from benchmarks.harness.services import Certificate, Program, Standin, Store
 from benchmarks.stacks import Stack
 
 POLL = 0.01
+_PATIENCE = 120.0
+_FASTEST = 20_000
+"""Mails a second that nobody exceeds."""
 _PARKED = "bench:parked"
 
 
@@ -43,6 +47,8 @@ class Setting:
     """Mails that are refused once."""
     processes: int = 1
     """Processes that send. Of two, one shares the core of Redis and the stand-in."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """What else is in the worker's environment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,10 @@ class Figures:
     """CPU seconds a second that others used of the worker's core: noise (unknown for several processes)."""
     surplus: int
     """Requests beyond one a mail and one a refusal."""
+    enqueue_redis_ms: float
+    """Redis's CPU to enqueue a mail; `redis_ms` is that to drain it."""
+    aof: float
+    """Bytes appended to Redis's file a mail, for both."""
     lateness: list[float] = field(default_factory=list)
 
     @property
@@ -78,7 +88,9 @@ def measure(setting: Setting, store: Store) -> Figures:
     """
     stack, redis = setting.stack, store.connection
     redis.flushall()
+    empty = settled(store)
     stack.fill(store.url, setting.mails, setting.refused)
+    filled = settled(store)
     redis.rename(stack.queue_key, _PARKED)
     warm = 2 * setting.threads * setting.processes if setting.threads > 1 else 3
     stack.fill(store.url, warm)
@@ -90,12 +102,12 @@ def measure(setting: Setting, store: Store) -> Figures:
             wait(lambda: stack.left(redis, enqueued, setting.mails) <= 0, program)
             if setting.processes > 1:
                 _spread(program, setting.processes)
-            time.sleep(0.3)
+            ready = settled(store)
             before = Reading(program, store, standin)
             redis.rename(_PARKED, stack.queue_key)
-            wait(lambda: stack.left(redis, enqueued, 0) <= 0, program)
+            _drain(stack, store, enqueued, program)
             after = Reading(program, store, standin)
-            rss = peak_rss(program.pid)
+            rss, done = peak_rss(program.pid), settled(store)
             program.stop()
             counts = standin.stop()
         finally:
@@ -104,7 +116,9 @@ def measure(setting: Setting, store: Store) -> Figures:
     surplus = counts["requests"] - enqueued - len(setting.refused)
     if surplus < 0:
         raise RuntimeError(f"{stack.name} calls {-surplus} mails done that were not sent")
-    return _figures(setting, before, after, rss, counts, surplus)
+    appended = filled.aof - empty.aof + done.aof - ready.aof
+    beside = _Beside(rss, filled.cpu - empty.cpu, appended, surplus)
+    return _figures(setting, before, after, counts, beside)
 
 
 def environment(
@@ -141,8 +155,18 @@ class Reading:
         self.core = busy_seconds(cores()[0])
 
 
+class _Beside(NamedTuple):
+    """What is known when all is over, beside the clocks."""
+
+    rss: int
+    enqueueing: float
+    """CPU seconds of Redis."""
+    appended: int
+    surplus: int
+
+
 def _figures(
-    setting: Setting, before: Reading, after: Reading, rss: int, counts: dict[str, Any], surplus: int
+    setting: Setting, before: Reading, after: Reading, counts: dict[str, Any], beside: _Beside
 ) -> Figures:
     mails, seconds = setting.mails, after.at - before.at
     worker, redis = after.worker - before.worker, after.redis - before.redis
@@ -151,7 +175,7 @@ def _figures(
         seconds=seconds,
         worker_ms=worker * 1000 / mails,
         redis_ms=redis * 1000 / mails,
-        rss_mb=rss / 1e6,
+        rss_mb=beside.rss / 1e6,
         connections=counts["connections"],
         standin_share=(after.standin - before.standin) / seconds,
         redis_share=redis / seconds,
@@ -159,12 +183,24 @@ def _figures(
         foreign_share=max(0.0, (after.core - before.core - worker) / seconds)
         if setting.processes == 1
         else 0.0,
-        surplus=surplus,
+        surplus=beside.surplus,
+        enqueue_redis_ms=beside.enqueueing * 1000 / mails,
+        aof=beside.appended / mails,
         lateness=counts["lateness"],
     )
 
 
-def wait(condition: Callable[[], bool], program: Program, *, within: float = 120.0) -> None:
+def _drain(stack: Stack, store: Store, enqueued: int, program: Program) -> None:
+    """Wait until all is settled, asking the less often the more is left: that costs Redis as well."""
+    end = time.monotonic() + _PATIENCE
+    while (left := stack.left(store.connection, enqueued, 0)) > 0:
+        program.check()
+        if time.monotonic() > end:
+            raise TimeoutError(f"{left} mails are left after {_PATIENCE:g} s: {program.output}")
+        time.sleep(min(max(POLL, left / _FASTEST), 0.25))
+
+
+def wait(condition: Callable[[], bool], program: Program, *, within: float = _PATIENCE) -> None:
     """Wait for a condition.
 
     Raises RuntimeError if the program ends before, TimeoutError if it takes too long.
@@ -180,7 +216,10 @@ def wait(condition: Callable[[], bool], program: Program, *, within: float = 120
 def _start(setting: Setting, store: Store, standin: Standin, log: Path) -> Program:
     worker_core, other_core = cores()
     allowed = {worker_core} if setting.processes == 1 else {worker_core, other_core}
-    variables = environment(store, standin, setting.threads, setting.certificate)
+    variables = {
+        **environment(store, standin, setting.threads, setting.certificate),
+        **setting.variables,
+    }
     return Program(setting.stack.command(setting.threads), variables, allowed, log)
 
 

@@ -117,8 +117,9 @@ def read_gate(connection: Redis, account: str, region: str) -> GateState:
     Raises redis.exceptions.RedisError.
     """
     client: Any = connection
-    with client.pipeline(transaction=True) as pipeline:
-        told, stored = pipeline.time().hgetall(contract.account_key(account, region)).execute()
+    # No transaction: a full Redis 7 takes none, not even one that only reads.
+    with client.pipeline(transaction=False) as pipeline:
+        stored, told = pipeline.hgetall(contract.account_key(account, region)).time().execute()
     return _state(account, region, epoch(told), stored)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from rq_ses import contract, states
 from rq_ses.contract import PRIORITIES, Priority
@@ -103,10 +103,10 @@ def find_mail(connection: Any, queues: Sequence[str], job_id: str) -> StoredMail
     )
 
 
-def _ask(connection: Any, queues: Sequence[str], job_id: str) -> Iterator[Any]:
+def _ask(connection: Any, queues: Sequence[str], job_id: str, *, together: bool = True) -> Iterator[Any]:
     """Return the server's time, what is kept of a job, and for each queue its position and its scores."""
     job, name = job_key(job_id), raw_id(job_id)
-    with connection.pipeline(transaction=True) as pipeline:
+    with connection.pipeline(transaction=together) as pipeline:
         pipeline.time()
         pipeline.hmget(job, *_FIELDS)
         pipeline.hstrlen(job, "data")
@@ -117,7 +117,13 @@ def _ask(connection: Any, queues: Sequence[str], job_id: str) -> Iterator[Any]:
             pipeline.lpos(contract.queue_key(queue), name)
             for kind in _REGISTRIES:
                 pipeline.zscore(contract.registry_key(kind, queue), name)
-        return map(_checked, pipeline.execute(raise_on_error=False))
+        try:
+            return map(_checked, pipeline.execute(raise_on_error=False))
+        except OutOfMemoryError:
+            if not together:
+                raise
+    # A full Redis 7 takes no transaction, not even one that only reads.
+    return _ask(connection, queues, job_id, together=False)
 
 
 def _checked(answer: Any) -> Any:

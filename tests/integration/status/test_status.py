@@ -244,6 +244,19 @@ def test_reading_changes_nothing(redis: Redis, redis_url: str) -> None:
     assert everything(redis) == before
 
 
+def test_a_full_server_is_read_with_its_gate(redis: Redis, redis_url: str) -> None:
+    Outbox(redis_url).send(mail())
+    lifecycle(redis).claim(1)
+    open_breaker(redis, "default", "us-east-1", "by hand")
+    redis.config_set("maxmemory", 1)
+    try:
+        found = read_snapshot(redis, QUEUES, account=("default", "us-east-1"))
+    finally:
+        redis.config_set("maxmemory", 0)
+    assert [gate.breaker for gate in found.gates] == ["open"]
+    assert found.queues[1].started == 1
+
+
 def test_a_server_that_is_away_is_an_error() -> None:
     with pytest.raises(Disconnected):
         read_snapshot(connect("redis://127.0.0.1:1/0", socket_timeout=1, connect_timeout=1), QUEUES)

@@ -1,0 +1,109 @@
+"""A client that takes mails through their states without sending them, as it is told on its standard input.
+
+    python -m benchmarks.harness.lifedriver URL
+
+    send COUNT | send_many COUNT      enqueue mails
+    drive COUNT BATCH                 claim them in batches, and settle each as sent
+
+answers each line by one: the CPU seconds that the calls took in this process. It runs with the worker of this
+revision, and with those whose rooms were single modules still.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from redis import Redis
+
+from benchmarks.harness.mails import message
+from rq_ses import Outbox
+
+try:
+    from rq_ses_worker.lifecycle.records import Claim, Settlement, sent_fields
+    from rq_ses_worker.lifecycle.transitions import Lifecycle
+except ImportError:  # a9dedb1 and before
+    from rq_ses_worker.lifecycle import (  # type: ignore[attr-defined, no-redef, assignment]
+        Claim,
+        Lifecycle,
+        Settlement,
+        sent_fields,
+    )
+
+_QUEUES = ("mail-high", "mail", "mail-bulk")
+_TEXT = (
+    "Thank you for your order. It leaves our house within two working days; we tell you when it does.\n" * 9
+)
+"""A mail of 0.9 KB that deflate makes short: what is measured is what is written beside it."""
+
+
+def main() -> None:
+    """Do what each line says."""
+    url = sys.argv[1]
+    outbox = Outbox(url)
+    lifecycle = Lifecycle(Redis.from_url(url), _QUEUES, "0" * 32, os.urandom(8).hex(), 60.0)
+    for line in sys.stdin:
+        order, *numbers = line.split()
+        count, *batch = map(int, numbers)
+        used = drive(lifecycle, count, *batch) if order == "drive" else enqueue(outbox, order, count)
+        print(used, flush=True)
+
+
+def enqueue(outbox: Outbox, way: str, count: int) -> float:
+    """Enqueue so many mails, and return the CPU seconds of that, without those of building them."""
+    messages = [message(number, text=_TEXT) for number in range(count)]
+    began = time.process_time()
+    if way == "send_many":
+        outbox.send_many(messages)
+    else:
+        for item in messages:
+            outbox.send(item)
+    return time.process_time() - began
+
+
+def drive(lifecycle: Lifecycle, count: int, batch: int) -> float:
+    """Claim and settle so many mails, and return the CPU seconds of the calls.
+
+    Raises RuntimeError if there are fewer, or one isn't settled as sent.
+    """
+    used = 0.0
+    while count > 0:
+        began = time.process_time()
+        claims, _ = lifecycle.claim(min(batch, count))
+        used += time.process_time() - began
+        if not claims:
+            raise RuntimeError(f"{count} mails are missing")
+        endings = [_sent(claim) for claim in claims]
+        began = time.process_time()
+        words: Sequence[str] = lifecycle.settle(endings, clock=time.monotonic())
+        used += time.process_time() - began
+        if set(words) != {"done"}:
+            raise RuntimeError(f"settled as {set(words)}")
+        count -= len(claims)
+    return used
+
+
+def _sent(claim: Claim) -> Settlement:
+    """Return what a worker settles after the answer of SES."""
+    result: dict[str, Any] = {
+        "message_id": f"0100018f{os.urandom(4).hex()}-{os.urandom(16).hex()}-000000",
+        "request_id": os.urandom(18).hex(),
+        "http_status": 200,
+    }
+    return Settlement(
+        lease=claim.lease,
+        action="sent",
+        ended=datetime.now(UTC),
+        meta={"attempts": 1},
+        fields=sent_fields(result),
+        ended_clock=time.monotonic(),
+        seconds=0.05,
+    )
+
+
+if __name__ == "__main__":
+    main()
