@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -65,27 +67,54 @@ def test_an_outcome_that_cannot_be_written_keeps_no_other_from_it(caplog: pytest
     assert shared.wake.is_set()
 
 
-@pytest.mark.parametrize(("several", "batch"), [(1, 2), (2, 3), (9, 4)])
-def test_a_batch_waits_for_others_while_it_is_small(
-    monkeypatch: pytest.MonkeyPatch, several: int, batch: int
-) -> None:
+@pytest.mark.parametrize(("several", "arriving", "batch"), [(1, 0, 1), (2, 1, 2), (3, 1, 2), (3, 2, 3)])
+def test_a_batch_waits_for_others_while_it_is_small(several: int, arriving: int, batch: int) -> None:
     lifecycle, leases = PickyLifecycle(), Leases(30.0)
     rounds: list[int] = []
     wake = SimpleNamespace(set=lambda: rounds.append(len(lifecycle.written)))
     settler = Settler(lifecycle, Shared(leases, wake=wake), several=several)  # type: ignore[arg-type]
-    pauses: list[float] = []
-
-    def arriving(seconds: float) -> None:
-        pauses.append(seconds)
-        settler.put(sent(f"later{len(pauses)}"))
-
-    monkeypatch.setattr(batches, "time", SimpleNamespace(sleep=arriving))
-    settler.put(sent("first"))
+    taken = threading.Event()
+    waits = WaitedFor(taken)
+    settler._batches._worth_it = waits
+    names = ["first", *(f"later{number}" for number in range(arriving))]
+    for name in (*names, "of another thread, much later"):
+        leases.add(sent(name).lease, time.monotonic())
+    settler.put(sent(names[0]))
     settler.start()
+    assert taken.wait(5.0)
+    for name in names[1:]:
+        settler.put(sent(name))
+    if batch < several:
+        waits.set()  # as when the time is over
     wait_for(lambda: rounds)
     assert settler.stop(5.0)
     assert rounds[0] == batch
-    assert set(pauses) == {batches.GATHER}
+    assert waits.seconds == batches.GATHER
+
+
+def test_the_last_outcome_under_way_waits_for_no_other() -> None:
+    lifecycle, leases = PickyLifecycle(), Leases(30.0)
+    settler = Settler(lifecycle, Shared(leases), several=9)
+    for name in ("a", "b"):
+        leases.add(sent(name).lease, time.monotonic())
+    settler.put(sent("a"))
+    assert not settler._batches._worth_it.is_set()
+    settler.put(sent("b"))
+    assert settler._batches._worth_it.is_set()
+
+
+class WaitedFor(threading.Event):
+    """Tells that it is waited for, and ends only when it is set."""
+
+    def __init__(self, taken: threading.Event) -> None:
+        super().__init__()
+        self._taken = taken
+        self.seconds = 0.0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.seconds = timeout or 0.0
+        self._taken.set()
+        return super().wait(5.0)
 
 
 class ShakyLifecycle(PickyLifecycle):

@@ -1,5 +1,5 @@
 -- claim: take queued jobs, as far as the account's gate lets them pass, and lease each to one execution. (typed.lua,
--- gate.lua)
+-- gate.lua, moment.lua)
 --
 -- KEYS  1 RQ's suspension flag   2 the account's hash (gate.lua)   3 a scratch key
 --       then for each queue: its list, its started registry, its leases
@@ -39,7 +39,7 @@ local job_prefix, execution_field, recipients_field = ARGV[9], ARGV[10], ARGV[11
 local number_of, dropped = tonumber(ARGV[8]), 0
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
-local lease_end, started_end = string.format('%.6f', now + lease), string.format('%.6f', now + lease + grace)
+local lease_end, started_end = lease_moment(now + lease, lease), lease_moment(now + lease + grace, grace)
 local parts = {}
 
 local function present(value) return value and value ~= '' end
@@ -202,8 +202,9 @@ local function cut(queue)
   queue.second, queue.taken = nil, 0
 end
 
--- The jobs that are handed out, and the execution of each.
-local chosen, executions, seen = {}, {}, {}
+-- The jobs that are handed out, the execution of each, and which of them RQ has saved: its requeue leaves the time to
+-- live of a failed mail.
+local chosen, executions, seen, saved = {}, {}, {}, {}
 
 local function choose(place, id, hash, hooks, weight)
   local queue = queues[place]
@@ -211,7 +212,7 @@ local function choose(place, id, hash, hooks, weight)
   local execution = ARGV[7] .. string.format('%x%d', number_of, fresh)
   local member = id .. ':' .. execution
   local n = #chosen + 1
-  chosen[n], executions[n], seen[id] = id, execution, true
+  chosen[n], executions[n], seen[id], saved[id] = id, execution, true, hash[4]
   n = #queue.leased
   queue.leased[n + 1], queue.leased[n + 2] = lease_end, member
   queue.begun[n + 1], queue.begun[n + 2] = started_end, member
@@ -238,7 +239,7 @@ end
 
 local function hand_out(id, execution)
   local job = job_prefix .. id
-  redis.call('PERSIST', job)
+  if saved[id] then redis.call('PERSIST', job) end
   redis.call('HSET', job, 'status', 'started', 'started_at', today, 'last_heartbeat', today, 'worker_name', worker,
     execution_field, execution)
   if probing then

@@ -1,4 +1,4 @@
--- renew: extend leases that still stand, and tell RQ that their executions live. (typed.lua)
+-- renew: extend leases that still stand, and tell RQ that their executions live. (typed.lua, moment.lua)
 --
 -- KEYS  1 a scratch key   then for each queue: its started registry, its leases
 -- ARGV  1 lease, s   2 grace, s   3 now, in RQ's date form   4 worker name
@@ -15,7 +15,7 @@ local execution_field, FIRST = ARGV[8], 9
 redis.call('DEL', KEYS[1])
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
-local lease_end, started_end = string.format('%.6f', now + lease), string.format('%.6f', now + lease + grace)
+local lease_end, started_end = lease_moment(now + lease, lease), lease_moment(now + lease + grace, grace)
 local beat, keep, lost = string.format('%.6f', now), math.ceil(lease + grace), {}
 
 local standing = {}

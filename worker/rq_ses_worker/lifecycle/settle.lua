@@ -105,22 +105,25 @@ end
 
 local short_worker_name = short(worker_name)
 
--- The receipt last made, field by field, with its key and its time to live: of the next only what differs is written.
-local receipt, receipt_key, receipt_ttl = {}, nil, -1
+-- What the receipt last made says, its key and its time to live: of the next only what differs is written.
+local receipt, receipt_key, receipt_ttl = {}, nil, nil
 
-local function make_receipt(ttl, key, fields)
-  local changed, n = {}, 0
-  for i = 1, #fields, 2 do
-    local name, value = fields[i], fields[i + 1]
-    if receipt[name] ~= value then
-      changed[n + 1], changed[n + 2], n = name, value, n + 2
-      receipt[name] = value
-    end
-  end
+local function make_receipt(ttl, ended, meta, old)
+  local created, enqueued, started, origin, key = old[1] or ended, old[2] or '', old[3] or '', old[4] or '', old[7]
+  local changed, n = { 'HSET', RECEIPT, 'ended_at', ended, 'description', short(old[5] or ''), 'meta', meta }, 8
+  if receipt.created ~= created then changed[n + 1], changed[n + 2], n = 'created_at', created, n + 2 end
+  if receipt.enqueued ~= enqueued then changed[n + 1], changed[n + 2], n = 'enqueued_at', enqueued, n + 2 end
+  if receipt.started ~= started then changed[n + 1], changed[n + 2], n = 'started_at', started, n + 2 end
+  if receipt.origin ~= origin then changed[n + 1], changed[n + 2], n = 'origin', origin, n + 2 end
   if key then changed[n + 1], changed[n + 2], n = key_field, key, n + 2 end
-  if n > 0 then redis.call('HSET', RECEIPT, unpack(changed)) end
+  if receipt_ttl ~= ttl then
+    redis.call('HSET', RECEIPT, 'status', 'finished', 'worker_name', short_worker_name, 'data', receipt_data,
+      'result_ttl', ttl)
+    keep(RECEIPT, ttl)
+  end
+  redis.call(unpack(changed))
   if receipt_key and not key then redis.call('HDEL', RECEIPT, key_field) end
-  if receipt_ttl ~= ttl then keep(RECEIPT, ttl) end
+  receipt.created, receipt.enqueued, receipt.started, receipt.origin = created, enqueued, started, origin
   receipt_key, receipt_ttl = key, ttl
 end
 
@@ -138,17 +141,14 @@ local function write_sent(s, id, queue, old, meta)
     redis.call('DEL', job)
     return
   end
-  local ended = args[s + ENDED]
-  make_receipt(ttl, old[7], { 'status', 'finished', 'created_at', old[1] or ended, 'enqueued_at', old[2] or '',
-    'started_at', old[3] or '', 'ended_at', ended, 'origin', old[4] or '', 'description', short(old[5] or ''),
-    'worker_name', short_worker_name, 'data', receipt_data, 'meta', meta or args[s + META], 'result_ttl', ttl })
+  make_receipt(ttl, args[s + ENDED], meta or args[s + META], old)
   if type(redis.pcall('COPY', RECEIPT, job, 'REPLACE')) == 'table' then
     -- Taking this right away must not keep what SES has from being recorded.
     redis.call('RENAME', RECEIPT, job)
-    receipt, receipt_key, receipt_ttl = {}, nil, -1
+    receipt, receipt_key, receipt_ttl = {}, nil, nil
   end
   local n = #queue.entering
-  queue.entering[n + 1], queue.entering[n + 2] = until_score(ttl), id
+  queue.entering[n + 1], queue.entering[n + 2] = ttl < 0 and '+inf' or string.format('%d', math.ceil(now + ttl)), id
   queue.entered[#queue.entered + 1] = s
   add_result(id, ttl, '1', 'return_value', args[s + OWN])
 end
@@ -350,7 +350,7 @@ for s = FIRST, #args, WIDTH do
     local reason = type(word) == 'table' and word.err or tostring(word)
     if refused(reason) then refusal = reason end
     redis.call('DEL', RECEIPT, RESULT)
-    receipt, receipt_key, receipt_ttl, result_ttl = {}, nil, -1, nil
+    receipt, receipt_key, receipt_ttl, result_ttl = {}, nil, nil, nil
     word = 'broken'
   end
   words[#words + 1] = word

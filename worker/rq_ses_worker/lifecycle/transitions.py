@@ -39,12 +39,14 @@ CLEANUP_GRACE: Final = 86_400
 CLAIM_BYTES: Final = 8 * 1024 * 1024
 """Payload after which one claim stops, whatever the number of idle threads."""
 
+_MOMENT: Final = "lifecycle/moment"
+
 SCRIPTS: Final[dict[str, Parts]] = {
-    "claim": (TYPED, GATE, "lifecycle/claim"),
+    "claim": (TYPED, GATE, _MOMENT, "lifecycle/claim"),
     "settle": (TYPED, "lifecycle/settle"),
     "promote": (TYPED, "lifecycle/promote"),
     "reclaim": (TYPED, "lifecycle/reclaim"),
-    "renew": (TYPED, "lifecycle/renew"),
+    "renew": (TYPED, _MOMENT, "lifecycle/renew"),
 }
 """The parts of each transition's script."""
 

@@ -9,8 +9,11 @@ from rq_ses_worker.account.brake import Brake
 from rq_ses_worker.engine.senders import Senders
 from rq_ses_worker.lifecycle.leases import Leases
 
-SPARE: Final = 0.25
-"""Mails held beyond one a thread, as a share of the threads: outcomes to be settled, and mails held ready."""
+SPARE: Final = 1.0
+"""Mails held beyond one a thread, as a share of the threads: outcomes to be settled, and mails held ready.
+
+All of them are in doubt if the worker is killed. With few of them each claim and each settlement is small, and small
+ones cost Redis several times as much a mail."""
 
 LASTING: Final = 0.1
 """Seconds of a backlog before mails are held ready: in these each idle worker has looked for some, too."""

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import time
+import threading
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Final
 
 from rq_ses_worker.lifecycle.records import Settlement
 
-GATHER: Final = 0.002
-"""Seconds for which the first outcome of a batch waits for others, and again while these are few."""
-
-PATIENCE: Final = 3
-"""Times it waits for them at most."""
-
+GATHER: Final = 0.02
+"""Seconds for which the first outcome of a batch waits for others, if more are to come: that long, too, a mail that was
+sent is in doubt, should its worker be killed."""
 BATCH: Final = 256
 """Outcomes in a batch at most."""
 
@@ -23,19 +21,25 @@ class Batches:
 
     Args:
         several: outcomes that are worth a batch of their own.
+        more: whether any other than those that wait are to come soon.
     """
 
-    def __init__(self, several: int) -> None:
+    def __init__(self, several: int, more: Callable[[], bool]) -> None:
         self._several = several
+        self._more = more
         self._waiting: SimpleQueue[Settlement | None] = SimpleQueue()
+        self._worth_it = threading.Event()
 
     def put(self, settlement: Settlement) -> None:
         """Let a settlement wait."""
         self._waiting.put(settlement)
+        if self._waiting.qsize() >= self._several or not self._more():
+            self._worth_it.set()
 
     def end(self) -> None:
         """Let the batch with all that waits by now be the last."""
         self._waiting.put(None)
+        self._worth_it.set()
 
     def take(self, timeout: float | None) -> tuple[list[Settlement], bool]:
         """Return the next batch, and whether it is the last.
@@ -49,10 +53,8 @@ class Batches:
         if first is None:
             return [], True
         batch = [first]
-        for _ in range(PATIENCE):
-            time.sleep(GATHER)
-            if self._waiting.qsize() >= self._several:
-                break
+        self._worth_it.wait(GATHER)
+        self._worth_it.clear()
         while len(batch) < BATCH:
             try:
                 settlement = self._waiting.get_nowait()
