@@ -103,7 +103,9 @@ class MailWorker(RegisteredWorker):
         name = name or f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(3)}"
         client, policy, gate = sending.client, sending.policy, sending.gate
         asks = hasattr(client, "get_account")
-        lifecycle = Lifecycle(connection, queues, name, contract.random_name(6), capacity.lease, gate=gate, asks=asks)
+        lifecycle = Lifecycle(
+            connection, queues, name, contract.random_name(6), capacity.lease, gate=gate, asks=asks
+        )
         shared = Shared(Leases(capacity.lease), lifecycle.clock, Brake(gate.streak))
         traits = {contract.THREADS_FIELD: capacity.threads, contract.ACCOUNT_FIELD: sending.account}
         close_idle = getattr(client, "close_idle", lambda: None)
