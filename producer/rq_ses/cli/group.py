@@ -13,7 +13,7 @@ from rq_ses.cli.terminal import output, streams
 from rq_ses.cli.terminal.exits import INCOMPLETE, OK, SETTINGS, UNAVAILABLE
 from rq_ses.cli.terminal.helptext import WholeGroup
 from rq_ses.errors import OutboxUnavailable, SettingsError
-from rq_ses.settings.declared import check_environment
+from rq_ses.settings.environment import check_environment
 
 _GROUP = "rq_ses.commands"
 _FULL = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
