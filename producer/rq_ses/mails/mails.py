@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from redis import Redis
-from rq.utils import utcformat
 
 from rq_ses import contract
 from rq_ses.deadletter.reading.reader import job_key, raw_id
 from rq_ses.mails.mail import Mail, read_mail
 from rq_ses.mails.stored import find_mail
 from rq_ses.outbox.submission import checked_key
+from rq_ses.rqdate import utcformat
 from rq_ses.server.location import Location
 from rq_ses.server.script import registered
 from rq_ses.states import CANCELED, FAILED, FINISHED, SCHEDULED, STARTED, STOPPED
