@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from rq_ses.settings.declared import all_variables, describe
@@ -30,7 +30,7 @@ _BETWEEN_MARKS = re.compile(
     r"(?<=<!-- settings: written by `make tables` -->\n)(.*?)(?=<!-- /settings -->)", re.DOTALL
 )
 _ATTRIBUTES = re.compile(r'(?<=    Attributes:\n)(.*?)(?=    """)', re.DOTALL)
-_NAMES = re.compile(r"(?<=KNOWN: Final = frozenset\({\n)(.*?)(?=}\))", re.DOTALL)
+_NAMES = re.compile(r"(?<=# fmt: off\n)(.*?)(?=\"\"\"Those of)", re.DOTALL)
 _LINK = re.compile(r"(?<=\]\()(?=[a-z-]+\.md)")
 
 
@@ -57,8 +57,16 @@ def attributes() -> Iterator[str]:
 
 
 def names() -> Iterator[str]:
-    """Yield the lines of the set in rq_ses.settings.known: the variables of ours, in alphabetical order."""
-    yield from (f'    "{name}",' for name in sorted(set(all_variables())) if name.startswith(PREFIX))
+    """Yield the lines of the sets in rq_ses.settings.known."""
+    producers = [variable for setting in describe(ProducerSettings) for variable in setting.variables]
+    yield from _set("KNOWN", all_variables())
+    yield from ("", *_set("PRODUCERS", producers))
+
+
+def _set(name: str, variables: Iterable[str]) -> Iterator[str]:
+    yield f"{name}: Final = frozenset({{"
+    yield from (f'    "{one}",' for one in sorted(set(variables)) if one.startswith(PREFIX))
+    yield "})"
 
 
 def readers(setting: Setting) -> str:

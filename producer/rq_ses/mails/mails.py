@@ -87,7 +87,7 @@ class Mails:
         keys: list[str | bytes] = [names.job(raw_id(name)), names.registry(CANCELED, before.queue)]
         for queue in self._queues:
             keys += [names.queue(queue), names.registry(SCHEDULED, queue)]
-        args = [raw_id(name), utcformat(datetime.now(UTC)), contract.CANCELED_TTL]
+        args: list[Any] = [raw_id(name), utcformat(datetime.now(UTC)), contract.CANCELED_TTL]
         canceled, status = self._cancel(keys=keys, args=args)
         if not canceled and status.decode("utf-8", "replace") != before.status:
             before = self._read(name)  # it has moved in between

@@ -61,3 +61,14 @@ KNOWN: Final = frozenset({
     "RQ_SES_USE_DUALSTACK",
     "RQ_SES_USE_FIPS",
 })
+
+PRODUCERS: Final = frozenset({
+    "RQ_SES_DURABLE_REPLICAS",
+    "RQ_SES_DURABLE_TIMEOUT",
+    "RQ_SES_ENQUEUE_TIMEOUT",
+    "RQ_SES_FAILURE_TTL",
+    "RQ_SES_QUEUE",
+    "RQ_SES_REDIS_URL",
+    "RQ_SES_RESULT_TTL",
+})
+"""Those of ProducerSettings among them."""

@@ -30,7 +30,7 @@ def test_each_command_is_told_of_in_its_own_words() -> None:
     commands: dict[str, click.Command] = {
         point.name: point.load() for point in entry_points(group="rq_ses.commands")
     }
-    assert SUMMARIES == {name: command.get_short_help_str(1000) for name, command in commands.items()}
+    assert {name: command.get_short_help_str(1000) for name, command in commands.items()} == SUMMARIES
 
 
 def test_what_needs_an_extra_is_known() -> None:
