@@ -113,7 +113,7 @@ def test_a_file_that_windows_wrote_is_read(tmp_path: Path) -> None:
 def test_the_workers_names_are_known_without_what_a_worker_needs() -> None:
     program = """\
 import os, sys
-sys.modules.update(dict.fromkeys(("requests", "urllib3", "dns", "structlog", "prometheus_client", "aiohttp")))
+sys.modules.update(dict.fromkeys(("requests", "urllib3", "dns", "prometheus_client", "aiohttp")))
 from rq_ses.settings.environment import check_environment
 check_environment({"RQ_SES_QUEUE": "mail"})
 print("rq_ses_worker.settings.worker" in sys.modules)
