@@ -26,6 +26,8 @@ class Settings(BaseModel):
         frozen=True,
         hide_input_in_errors=True,
         validate_default=True,
+        # Groups of settings that others are made of are never built themselves.
+        defer_build=True,
     )
 
     readers: ClassVar[str] = ""
