@@ -1,8 +1,8 @@
 """Loads requests for the worker's own process: without what guesses the encodings of texts.
 
 requests does without it where it isn't installed, and nobody asks it for a guess here: SES answers in JSON.
-It would take 2.5 MB of each worker. A stock `rq worker` and an app's tests, whose other code may want it, load
-requests as it is.
+It would take 2.5 MB of each worker. A stock `rq worker` and an app's tests, whose other code may want it,
+load requests as it is.
 """
 
 from __future__ import annotations
