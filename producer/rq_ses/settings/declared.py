@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
 from pydantic import BaseModel
 
 from rq_ses.settings.setting import PREFIX, Setting, variables
+from rq_ses.text.spelling import close_matches
 
 _GROUP: Final = "rq_ses.settings"
 
@@ -61,7 +61,7 @@ def fields() -> frozenset[str]:
 def meant(name: str, known: Iterable[str]) -> str:
     """Return which of the known names somebody may have meant, "" if none is like it."""
     candidates = {_bare(one): one for one in reversed(list(known))}
-    near = get_close_matches(_bare(name), candidates, 1)
+    near = close_matches(_bare(name), candidates, 1)
     return candidates[near[0]] if near else ""
 
 
