@@ -50,6 +50,8 @@ class Keys:
     they then rename."""
     result_scratch: str = field(init=False, compare=False, repr=False)
     """Another one: results are copies of what is built there."""
+    turns: str = field(init=False, compare=False, repr=False)
+    """Hash in which a partition's workers keep whose turn it is among its queues."""
     durable: str = field(init=False, compare=False, repr=False)
     """String that every durable call writes last, so that WAIT and WAITAOF have a write to speak of."""
 
@@ -135,6 +137,7 @@ _ENDS: Final = {
     "suspended": "suspended",
     "scratch": "ses:scratch",
     "result_scratch": "ses:scratch:result",
+    "turns": "ses:turns",
     "durable": "ses:durable",
 }
 """Keys that are made once, as hot paths use them: what stands behind the prefix and its colon."""
