@@ -1,8 +1,7 @@
-"""Tokens for recipients, granted by an account's gate that stands elsewhere than the mails: a partition's workers
-can't ask it in the step that claims.
+"""Tokens for recipients: granted by an account's gate that stands elsewhere than a partition's mails.
 
-A worker asks only when it knows that mails wait, for no more than it would claim at once, and gives back what it
-didn't need. Tokens may be lost with a worker; a mail never depends on one.
+A worker asks only when it knows that mails wait, for no more than it would claim at once, and gives back what
+it didn't need. Tokens may be lost with a worker; a mail never depends on one.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ KEEP: Final = 0.5
 """Seconds after which tokens are given back: others may wait for them, and the breaker may have opened."""
 
 LOOK: Final = 1.0
-"""Seconds after which the gate is looked at, though nothing waits: its breaker may have moved, SES may have to be
-asked for the account's limits."""
+"""Seconds after which the gate is looked at, though nothing waits: its breaker may have moved, SES may have to
+be asked for the account's limits."""
 
 
 class Grants:

@@ -119,15 +119,14 @@ class PartitionLifecycle(Lifecycle):
     def _seen(self, claimed: Claimed, *, asked: bool) -> View:
         said, found = self._grants.view, claimed.view
         refusal, wait = found.refusal, found.wait
-        if said.refusal in _SHUT and refusal in ("", "rate"):
-            refusal, wait = said.refusal, said.wait
-        elif refusal == "rate" and asked and said.refusal:
+        is_shut = said.refusal in _SHUT and refusal in ("", "rate")
+        if is_shut or (refusal == "rate" and asked and said.refusal):
             refusal, wait = said.refusal, said.wait
         waiting, ask = refusal not in ("", "probe") and claimed.waiting > 0, self._grants.take_duty()
         return replace(said, refusal=refusal, wait=wait, waiting=waiting, ask=ask)
 
-    def _settle_and_tell(self, settle: Call, seen: Observation) -> list[bytes]:
-        words = settle.run()
+    def _settle_and_tell(self, settle: Call, seen: Observation) -> Sequence[bytes]:
+        words: Sequence[bytes] = settle.run()
         try:
             state = self._gate.observe(seen).run()
         except RedisError as exc:
@@ -137,7 +136,7 @@ class PartitionLifecycle(Lifecycle):
                 self._grants.void()
         if self._probe and seen.probe == self._probe.member:
             self._probe = None
-        return list(words)
+        return words
 
     def renew(self, leases: Sequence[Lease]) -> list[Lease]:
         """Extend the leases that still stand, and return them; a probe's stands at the gate, too."""

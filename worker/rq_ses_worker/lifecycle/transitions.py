@@ -186,17 +186,18 @@ class Lifecycle:
         args = [*self._keys.prefixes, self._keys.names.results_prefix, self._worker_name, *_RECEIPT]
         args += [f"{worked:.6f}", *encode_settlements(settlements, clock)]
         settle, seen = Call(self._scripts["settle"], self._keys.settle, args), observed(settlements)
-        words = self._settle_and_tell(settle, seen) if seen.tells(self.view) else settle.run()
+        words: Any = self._settle_and_tell(settle, seen) if seen.tells(self.view) else settle.run()
         return [word.decode() for word in words]
 
-    def _settle_and_tell(self, settle: Call, seen: Observation) -> list[bytes]:
+    def _settle_and_tell(self, settle: Call, seen: Observation) -> Sequence[bytes]:
         words, told = run_together(self._connection, [settle, self._gate.observe(seen)])
         if isinstance(words, Exception):
             raise words
         if isinstance(told, Exception):
             # The outcomes are written: saying them again for this would only make them look late.
             events.GATE_UNTOLD.log(log, error=str(told))
-        return list(words)
+        replied: Sequence[bytes] = words
+        return replied
 
     def learn(self, account: Account | None, *, ask_again: float) -> None:
         """Let the gate know the account's limits (Gate.learn)."""
