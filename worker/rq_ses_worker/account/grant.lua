@@ -8,7 +8,8 @@
 --       5 recipients a second ("": what SES says)   6 "1": this worker can ask SES for the account's limits
 --       7 name for the probe, should the one that is granted be one   8 seconds for which it is held to be made
 -- Reply { granted, word, microseconds, ask, troubled, opened, bounded, last probe }
---       word, microseconds, ask, troubled, opened: as claim's; "probe": the one token granted is for the probe
+--       word, microseconds, ask, troubled, opened: as claim's, where the next mail can't have its tokens, too;
+--       "probe": the one token granted is for the probe
 --       bounded: 1 if the day has no more than what was granted
 --       last probe: the job that was probed with last
 --
@@ -57,17 +58,16 @@ if word == '' and wanted > 0 then
   else
     granted = math.max(need, allowed and math.min(wanted, math.floor(tokens + 1e-6)) or wanted)
     if left and left <= granted then granted, bounded = math.floor(left), 1 end
-    if bounded == 1 then
-      word, wait = 'quota', DAY_LOOK
-    elseif granted < wanted then
-      word, wait = 'rate', (math.max(1, math.min(wanted, burst_of(allowed) / 2)) + granted - tokens) / allowed
-    end
+    if bounded == 1 then word, wait = 'quota', DAY_LOOK end
   end
 end
 if word == 'quota' and ARGV[6] == '1' then ask_of_day() end
 
 if granted > 0 then
-  if allowed then tokens = tokens - granted end
+  if allowed then
+    tokens = tokens - granted
+    if word == '' and not has_token() then word, wait = 'rate', until_tokens(wanted, allowed) end
+  end
   mails, recipients = mails + granted, recipients + granted
   keep_pace(now, mails_before, recipients_before)
 end

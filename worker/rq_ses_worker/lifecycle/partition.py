@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -62,7 +63,7 @@ class PartitionLifecycle(Lifecycle):
         keys = keys_of(connection)
         self._keys = ScriptKeys(keys, queues, worker_name, keys.turns)
         self._grants, self._gate = grants, grants.gate
-        self._waiting, self._need = 0, 1
+        self._waiting, self._need, self._weight = 0, 1, 1.0
         self._probe: Lease | None = None
 
     def claim(self, wanted: int) -> tuple[list[Claim], int]:
@@ -70,7 +71,7 @@ class PartitionLifecycle(Lifecycle):
         asked = refused = False
         dropped = 0
         if self._grants.is_due(self._need if self._waiting else 0):
-            asked, refused = True, not self._ask(wanted)
+            asked, refused = True, not self._ask(wanted) and self._waiting > 0
         for _ in range(ROUNDS):
             claimed = self._take(wanted)
             dropped += claimed.dropped
@@ -85,7 +86,7 @@ class PartitionLifecycle(Lifecycle):
         return claimed.claims, dropped
 
     def _ask(self, wanted: int) -> bool:
-        wanted = min(wanted, self._waiting)
+        wanted = math.ceil(min(wanted, self._waiting) * self._weight)
         need = self._need if wanted else 0
         return self._grants.ask(wanted, need, f":{self._prefix}{self._count:x}")
 
@@ -103,7 +104,10 @@ class PartitionLifecycle(Lifecycle):
         except RedisError:
             grants.lose()
             raise
-        grants.spent(tokens - claimed.tokens, len(claimed.claims))
+        spent, mails = tokens - claimed.tokens, len(claimed.claims)
+        grants.spent(spent, mails)
+        if mails:
+            self._weight += (spent / mails - self._weight) / 8
         self._waiting, self._need = claimed.waiting, claimed.need
         if probing:
             self._name_probe(claimed.claims)
