@@ -53,6 +53,14 @@ def read_partitions(given: str | Sequence[str], own: str) -> tuple[str, ...]:
     return tuple(prefixes)
 
 
+def partition_keys(given: str | Sequence[str], own: Keys) -> list[Keys]:
+    """Return the keys of a queue's partitions as `read_partitions` takes them; else its own. Raises ValueError."""
+    try:
+        return [Keys(prefix) for prefix in read_partitions(given, own.prefix)] or [own]
+    except ValueError as exc:
+        raise ValueError(f"partitions: {exc}") from exc
+
+
 def _check_apart(prefixes: Sequence[str], own: str) -> None:
     """Raise ValueError if what stands under one prefix could be taken for what stands under another."""
     if own in prefixes[1:]:

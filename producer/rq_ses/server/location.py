@@ -7,7 +7,7 @@ from typing import Self
 
 from redis import Redis
 
-from rq_ses.keys import Keys, carry
+from rq_ses.keys import Keys, carry, keys_of
 from rq_ses.server.connection import connect, own_client
 
 
@@ -41,6 +41,11 @@ class Location:
                 f"{to} needs either a redis_url or a connection: give exactly one of them{otherwise}"
             )
         return cls(redis_url or "", connection)
+
+    @property
+    def keys(self) -> Keys:
+        """Those of the client that was given, or the process's own."""
+        return keys_of(self.connection)
 
     def client(self, *, socket_timeout: float, connect_timeout: float, keys: Keys | None = None) -> Redis:
         """Return a client of ours, which neither connects yet nor tries again by itself.

@@ -48,7 +48,7 @@ class ProducerSettings(Settings):
     Attributes:
         redis_url (str): Redis server: redis://, rediss://, unix://, or redis+sentinel://.
         queue (str): RQ queue of the mails.
-        partitions (str): Prefixes of the queue's partitions, as in {mail0},{mail1}; by default none.
+        partitions (str): Prefixes of the queue's partitions, as in {mail0},{mail1}; else none.
         result_ttl (int): Seconds for which the receipt of a sent mail is kept.
         failure_ttl (int): Seconds for which a failed mail is kept.
         enqueue_timeout (float): Seconds for which enqueueing is tried again while Redis is away. Of the calls
@@ -70,7 +70,7 @@ class ProducerSettings(Settings):
     )
     partitions: Annotated[str, AfterValidator(_partitions)] = setting(
         "",
-        "Prefixes of the queue's [partitions](how-to/partitions.md), as in `{mail0},{mail1}`; by default none.",
+        "Prefixes of the queue's [partitions](how-to/partitions.md), as in `{mail0},{mail1}`; else none.",
     )
     result_ttl: Count = setting(
         contract.RESULT_TTL,
