@@ -149,6 +149,18 @@ def keys_of(connection: Any) -> Keys:
     return carried if isinstance(carried, Keys) else Keys.default()
 
 
+def enter(keys: Keys) -> None:
+    """Let this process work under these keys, and RQ with it, which must not be loaded before.
+
+    Raises:
+        RuntimeError: it is, and works under others.
+    """
+    os.environ[VARIABLE] = keys.prefix
+    Keys.default.cache_clear()
+    if Keys.default() != keys:
+        raise RuntimeError(f"RQ is loaded already, and keeps to the prefix {Keys.default().prefix}")
+
+
 def carry(connection: Any, keys: Keys) -> None:
     """Let a client, which has a pool of its own, work under these keys."""
     # The pool has them: pipelines, and clients that redis-py makes of a client, share it.
