@@ -279,10 +279,7 @@ class Lifetimes(RuleBasedStateMachine):
     def _check_places(self, seen: Seen) -> None:
         assert set(seen.status) == self.alive
         for job_id, status in seen.status.items():
-            places = list(seen.places.get(job_id, []))
-            for member in seen.wip & self.parted:
-                if job_of(member) == job_id:
-                    places.remove("started")
+            places = self._places_of(job_id, seen)
             if job_id in self.strayed:
                 # Strays are dropped when their turn comes; what matters is where the job can be found.
                 assert status in places or job_id in self.stolen
@@ -292,6 +289,14 @@ class Lifetimes(RuleBasedStateMachine):
                 assert status == "queued"
             else:
                 assert places == [status], f"{job_id}: {status} in {places}"
+
+    def _places_of(self, job_id: str, seen: Seen) -> list[str]:
+        """Return a job's places, but for those of executions that it has been parted from."""
+        places = list(seen.places.get(job_id, []))
+        for member in seen.wip & self.parted:
+            if job_of(member) == job_id:
+                places.remove("started")
+        return places
 
     def _check_leases(self, seen: Seen) -> None:
         started = {job_id for job_id, status in seen.status.items() if status == "started"}
@@ -318,7 +323,7 @@ class Lifetimes(RuleBasedStateMachine):
             return
         for name, registry in REGISTRIES.items():
             assert registry(queue=self.queue).count == counts[name]
-        away = {job_id for job_id in self.stolen if not seen.places.get(job_id)}
+        away = {job_id for job_id in self.stolen if not self._places_of(job_id, seen)}
         assert self.queue.count == counts["queued"] - len(away)
 
     # Helpers
