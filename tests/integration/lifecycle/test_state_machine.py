@@ -293,18 +293,15 @@ class Lifetimes(RuleBasedStateMachine):
     def _places_of(self, job_id: str, seen: Seen) -> list[str]:
         """Return a job's places, but for those of executions that it has been parted from."""
         places = list(seen.places.get(job_id, []))
-        for member in seen.wip & self.parted:
-            if job_of(member) == job_id:
-                places.remove("started")
+        for _ in [member for member in seen.wip & self.parted if job_of(member) == job_id]:
+            places.remove("started")
         return places
 
     def _check_leases(self, seen: Seen) -> None:
         started = {job_id for job_id, status in seen.status.items() if status == "started"}
-        # RQ's cancel and delete leave our lease, and what stands in the started registry without having been
-        # renewed, until the attempt ends.
+        # RQ's cancel and delete leave these until the attempt ends: they know of none that wasn't renewed.
         assert sorted(job_of(member) for member in seen.wip - self.parted) == sorted(started)
-        assert seen.wip & self.parted <= seen.leases
-        assert seen.wip - self.parted <= seen.leases
+        assert seen.wip <= seen.leases
         assert seen.executions <= seen.leases & self.renewed
         assert seen.indexes == {job_of(member) for member in seen.executions}
         assert seen.leases <= {f"{a.claim.lease.job_id}:{a.claim.lease.execution}" for a in self.attempts}
