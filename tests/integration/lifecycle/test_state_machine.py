@@ -292,10 +292,10 @@ class Lifetimes(RuleBasedStateMachine):
 
     def _places_of(self, job_id: str, seen: Seen) -> list[str]:
         """Return a job's places, but for those of executions that it has been parted from."""
-        places = list(seen.places.get(job_id, []))
-        for _ in [member for member in seen.wip & self.parted if job_of(member) == job_id]:
-            places.remove("started")
-        return places
+        parted = [job_of(member) for member in seen.wip & self.parted].count(job_id)
+        return [
+            place for place in seen.places.get(job_id, []) if place != "started" or (parted := parted - 1) < 0
+        ]
 
     def _check_leases(self, seen: Seen) -> None:
         started = {job_id for job_id, status in seen.status.items() if status == "started"}
@@ -341,8 +341,8 @@ class Lifetimes(RuleBasedStateMachine):
         return Job.fetch(job_id, connection=self.redis, serializer=JSONSerializer)
 
     def _part(self, job_id: str) -> None:
-        leases = {member.decode() for member in self.redis.zrange(LEASES, 0, -1)}
-        self.parted |= {member for member in leases if job_of(member) == job_id}
+        members = map(bytes.decode, self.redis.zrange(LEASES, 0, -1))
+        self.parted |= {member for member in members if job_of(member) == job_id}
 
     def _delete(self, job: Job) -> None:
         self._part(job.id)
