@@ -2,8 +2,8 @@
 
     python -m benchmarks.sharing [--rates 14 100 400] [--partitions 1 4] [--seconds 20]
 
-A worker of four processes, each of 8 threads, and a stand-in for SES that keeps to the rate: on one queue, whose
-claims ask the account's gate in their own step, and on partitions, to whose workers it grants tokens.
+A worker of four processes, each of 8 threads, and a stand-in for SES that keeps to the rate: on one queue,
+whose claims ask the account's gate in their own step, and on partitions, to whose workers it grants tokens.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ class Use(NamedTuple):
     requests: int
 
     def __str__(self) -> str:
-        return f"{self.share:6.1%} of the rate used, {self.too_fast:6.2%} of {self.requests:,} requests too fast"
+        return (
+            f"{self.share:6.1%} of the rate used, {self.too_fast:6.2%} of {self.requests:,} requests too fast"
+        )
 
 
 def measure_use(redis: Store, directory: Path, rate: float, partitions: int, seconds: float) -> Use:

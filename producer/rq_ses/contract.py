@@ -66,7 +66,7 @@ RECIPIENTS_FIELD: Final = "rq_ses_recipients"
 """Field of the job's hash: how many recipients the mail has, which is what SES's limits count; absent: 1."""
 
 EXECUTION_FIELD: Final = "rq_ses_execution"
-"""Field of the job's hash: the execution of ours that it is started by; with a "-" before it once that is over."""
+"""Field of the job's hash: the execution of ours that it is started by; behind a "-" once that is over."""
 
 RESENT_FIELD: Final = "rq_ses_resent_at"
 """Field of the job's hash: when it was resent last (epoch seconds of the server)."""
@@ -114,7 +114,7 @@ def queue_names(queue: str, priorities: Sequence[Priority] = PRIORITIES) -> tupl
 
 
 def random_name(size: int) -> str:
-    """Return random ASCII letters and digits, six bits in each: so many bytes of chance, in a third more characters."""
+    """Return random ASCII letters and digits: so many bytes of chance, in a third more characters."""
     return b64encode(os.urandom(size), b"Az").rstrip(b"=").decode()
 
 

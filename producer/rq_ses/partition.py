@@ -54,7 +54,7 @@ def read_partitions(given: str | Sequence[str], own: str) -> tuple[str, ...]:
 
 
 def partition_keys(given: str | Sequence[str], own: Keys) -> list[Keys]:
-    """Return the keys of a queue's partitions as `read_partitions` takes them; else its own. Raises ValueError."""
+    """Return the keys of each partition, as `read_partitions` takes them; else `own`. Raises ValueError."""
     try:
         return [Keys(prefix) for prefix in read_partitions(given, own.prefix)] or [own]
     except ValueError as exc:

@@ -7,8 +7,8 @@ from typing import Any, Self
 
 from redis import Redis
 
-from rq_ses.keys import Keys, keys_of
-from rq_ses.partition import partition_of
+from rq_ses.keys import keys_of
+from rq_ses.partition import partition_keys, partition_of
 from rq_ses.server.location import Location
 
 
@@ -27,29 +27,31 @@ class Partitions:
     def __init__(self, clients: Sequence[Redis], own: Redis) -> None:
         self.clients = tuple(clients)
         self.own = own
+        self._by_prefix = {keys_of(client).prefix: client for client in clients}
 
     @classmethod
     def at(
-        cls, server: Location, prefixes: Sequence[str], *, socket_timeout: float, connect_timeout: float
+        cls, server: Location, given: str | Sequence[str], *, socket_timeout: float, connect_timeout: float
     ) -> Self:
         """Return those of some prefixes, none of which connects yet.
 
         Args:
             server: where they are; in a cluster, each where its slot is.
-            prefixes: as `read_partitions` returns them; none is a queue without partitions.
+            given: their prefixes (rq_ses.partition.read_partitions); none is a queue without partitions.
             socket_timeout: seconds for a command.
             connect_timeout: seconds for a connection.
 
         Raises:
-            ValueError: the URL can't be read, or the client is one of Sentinels' replicas.
+            ValueError: the URL or the prefixes can't be used, or the client is one of Sentinels' replicas.
             TypeError: the client isn't a redis.Redis of one server.
         """
 
-        def client(keys: Keys | None) -> Redis:
-            return server.client(socket_timeout=socket_timeout, connect_timeout=connect_timeout, keys=keys)
-
-        own = client(None)
-        return cls([client(Keys(prefix)) for prefix in prefixes] or [own], own)
+        own, *others = dict.fromkeys((server.keys, *partition_keys(given, server.keys)))
+        clients = [
+            server.client(socket_timeout=socket_timeout, connect_timeout=connect_timeout, keys=keys)
+            for keys in (own, *others)
+        ]
+        return cls(clients[1:] or clients, clients[0])
 
     def of(self, job_id: str) -> Redis:
         """Return the client of the partition that a job belongs to, whether it is there or not."""
@@ -57,14 +59,14 @@ class Partitions:
 
     def under(self, prefix: str) -> Redis:
         """Return the client of a partition by its prefix. Raises KeyError if there is none."""
-        return {keys_of(client).prefix: client for client in self.clients}[prefix]
+        return self._by_prefix[prefix]
 
     @property
     def prefixes(self) -> tuple[str, ...]:
         """Their prefixes; none if the queue has no partitions."""
         if len(self.clients) == 1:
             return ()
-        return tuple(keys_of(client).prefix for client in self.clients)
+        return tuple(self._by_prefix)
 
     def close(self) -> None:
         """Close all connections."""

@@ -73,7 +73,7 @@ def test_each_partition_is_served_and_each_mail_sent_once(
     assert not any(pids(redis, keys) for keys in PARTITIONS)
     assert set(accepted(ses).values()) == {1}
     assert len(accepted(ses)) == 60
-    # All of RQ's keys, and the mails', stand under the partitions' prefixes; what is one for all under their own.
+    # All of RQ's keys, and the mails', stand under the partitions' prefixes; the gate under its own.
     assert {key.decode() for key in redis.keys(f"{KEYS.root}*")} == {KEYS.account("default", "us-east-1")}
 
 

@@ -51,7 +51,7 @@ def test_a_claim(redis: Redis) -> None:
                 world.check(dict.fromkeys(ids, "finished"))
                 assert world.sent == Counter(ids), "a mail went out twice, or never"
 
-    assert each_break(redis, act) > 20
+    assert each_break(redis, act) > 16
 
 
 def test_a_promotion(redis: Redis) -> None:
@@ -179,7 +179,7 @@ def test_an_enqueueing(redis: Redis) -> None:
         world.check({job_id: "scheduled" if job_id in later else "finished" for job_id in ids.values()})
         assert world.sent == Counter(ids[key] for key in keys), sent_before
 
-    assert each_break(redis, act) > 20
+    assert each_break(redis, act) > 16
 
 
 def test_an_enqueueing_without_keys_whose_ids_have_no_job_is_dropped(redis: Redis) -> None:
@@ -254,7 +254,7 @@ def without_payload(redis: Redis, job_id: str) -> None:
 
 
 def started_nowhere(redis: Redis, job_id: str) -> None:
-    Lifecycle(redis, [QUEUE], "dead", "c" * 16, 30.0).claim(1)
+    Lifecycle(redis, [QUEUE], "dead", "c" * 8, 30.0).claim(1)
     redis.delete(LEASES)
 
 

@@ -91,7 +91,7 @@ def test_a_worker_without_one_right_strands_and_doubles_nothing(
     redis: Redis, restricted: Redis, command: str
 ) -> None:
     world = World(redis)
-    ours = Lifecycle(restricted, ["mail"], "ours", "a" * 16, 30.0)
+    ours = Lifecycle(restricted, ["mail"], "ours", "a" * 8, 30.0)
     ids = [receipt.job_id for receipt in world.outbox.send_many([mail() for _ in range(6)])]
     ids += [world.outbox.send(mail(), delay=0).job_id for _ in range(3)]
     claims, _ = ours.claim(3)
@@ -125,7 +125,7 @@ def test_what_is_only_entered_or_shown_keeps_no_accepted_mail_from_being_recorde
 ) -> None:
     world = World(redis)
     ids = [receipt.job_id for receipt in world.outbox.send_many([mail() for _ in range(5)])]
-    ours = Lifecycle(restricted, ["mail"], "ours", "a" * 16, 30.0)
+    ours = Lifecycle(restricted, ["mail"], "ours", "a" * 8, 30.0)
     claims, _ = ours.claim(5)
     let(redis, "~rq:*", "&rq:*", "+@all", f"-{command.lower()}")
     with suppress(RedisError):

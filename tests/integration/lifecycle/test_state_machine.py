@@ -279,10 +279,7 @@ class Lifetimes(RuleBasedStateMachine):
     def _check_places(self, seen: Seen) -> None:
         assert set(seen.status) == self.alive
         for job_id, status in seen.status.items():
-            places = list(seen.places.get(job_id, []))
-            for member in seen.wip & self.parted:
-                if job_of(member) == job_id:
-                    places.remove("started")
+            places = self._places_of(job_id, seen)
             if job_id in self.strayed:
                 # Strays are dropped when their turn comes; what matters is where the job can be found.
                 assert status in places or job_id in self.stolen
@@ -293,13 +290,18 @@ class Lifetimes(RuleBasedStateMachine):
             else:
                 assert places == [status], f"{job_id}: {status} in {places}"
 
+    def _places_of(self, job_id: str, seen: Seen) -> list[str]:
+        """Return a job's places, but for those of executions that it has been parted from."""
+        parted = [job_of(member) for member in seen.wip & self.parted].count(job_id)
+        return [
+            place for place in seen.places.get(job_id, []) if place != "started" or (parted := parted - 1) < 0
+        ]
+
     def _check_leases(self, seen: Seen) -> None:
         started = {job_id for job_id, status in seen.status.items() if status == "started"}
-        # RQ's cancel and delete leave our lease, and what stands in the started registry without having been
-        # renewed, until the attempt ends.
+        # RQ's cancel and delete leave these until the attempt ends: they know of none that wasn't renewed.
         assert sorted(job_of(member) for member in seen.wip - self.parted) == sorted(started)
-        assert seen.wip & self.parted <= seen.leases
-        assert seen.wip - self.parted <= seen.leases
+        assert seen.wip <= seen.leases
         assert seen.executions <= seen.leases & self.renewed
         assert seen.indexes == {job_of(member) for member in seen.executions}
         assert seen.leases <= {f"{a.claim.lease.job_id}:{a.claim.lease.execution}" for a in self.attempts}
@@ -318,7 +320,7 @@ class Lifetimes(RuleBasedStateMachine):
             return
         for name, registry in REGISTRIES.items():
             assert registry(queue=self.queue).count == counts[name]
-        away = {job_id for job_id in self.stolen if not seen.places.get(job_id)}
+        away = {job_id for job_id in self.stolen if not self._places_of(job_id, seen)}
         assert self.queue.count == counts["queued"] - len(away)
 
     # Helpers
@@ -339,8 +341,8 @@ class Lifetimes(RuleBasedStateMachine):
         return Job.fetch(job_id, connection=self.redis, serializer=JSONSerializer)
 
     def _part(self, job_id: str) -> None:
-        leases = {member.decode() for member in self.redis.zrange(LEASES, 0, -1)}
-        self.parted |= {member for member in leases if job_of(member) == job_id}
+        members = map(bytes.decode, self.redis.zrange(LEASES, 0, -1))
+        self.parted |= {member for member in members if job_of(member) == job_id}
 
     def _delete(self, job: Job) -> None:
         self._part(job.id)

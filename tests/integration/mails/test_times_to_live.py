@@ -65,7 +65,7 @@ def test_a_sweep_looks_at_every_entry_of_a_long_queue_and_takes_nothing_else_off
     outbox = Outbox(redis)
     ids = [receipt.job_id for receipt in outbox.send_many([mail() for _ in range(40)])]
     later = [outbox.send(mail(), delay=60 + n).job_id for n in range(20)]
-    worker = Lifecycle(redis, ["mail"], "w", "e" * 16, 30.0)
+    worker = Lifecycle(redis, ["mail"], "w", "e" * 8, 30.0)
     claims, _ = worker.claim(2)
     worker.settle([Settlement(claims[0].lease, "sent", datetime.now(UTC), {}, sent_fields({}))], clock=0)
     for job_id in (*ids[1:], *later):

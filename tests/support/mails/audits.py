@@ -19,7 +19,7 @@ LIST, WIP, LEASES = (
     KEYS.leases("mail"),
 )
 INTERMEDIATE = f"{LIST}:intermediate"
-PREFIX = "a" * 16
+PREFIX = "a" * 8
 
 
 def look(redis: Redis, *, repair: bool = False, on_unknown: Any = "resend") -> list[Report]:

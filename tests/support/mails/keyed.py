@@ -33,7 +33,7 @@ class Keyed:
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
         self.outbox = Outbox(redis)
-        self.worker = Lifecycle(redis, ["mail"], "w", "e" * 16, 30.0)
+        self.worker = Lifecycle(redis, ["mail"], "w", "e" * 8, 30.0)
 
     def send(self, subject: str = "Hi", **options: Any) -> Receipt:
         return self.outbox.send(mail(subject=subject), key="k", **options)

@@ -45,8 +45,8 @@ class World:
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
         self.outbox = Outbox(connection=redis)
-        self.ours = Lifecycle(redis, [QUEUE], "ours", "a" * 16, 30.0)
-        self.other = Lifecycle(redis, [QUEUE], "other", "b" * 16, 30.0)
+        self.ours = Lifecycle(redis, [QUEUE], "ours", "a" * 8, 30.0)
+        self.other = Lifecycle(redis, [QUEUE], "other", "b" * 8, 30.0)
         self.scripts: dict[str, Breakable] = {}
         for scripts in (self.ours._scripts, self.ours._gate._scripts):
             for name, script in scripts.items():

@@ -2,9 +2,10 @@
 
 Its parts are the breaker, the send rate and the day's quota; they stand in one hash (gate.lua). Three scripts
 touch it: lifecycle/claim.lua asks it in the same step that takes the mails, so that what is refused stays
-queued, untouched; observe.lua and limits.lua tell it how attempts ended, and what SES allows. Where mails stand
-in partitions it can't be asked in that step: grant.lua gives tokens before (rq_ses_worker.account.grants), and
-probing.lua learns which mail became the probe. People read it and move its breaker by rq_ses.gate.
+queued, untouched; observe.lua and limits.lua tell it how attempts ended, and what SES allows. Where mails
+stand in partitions it can't be asked in that step: grant.lua gives tokens before, and probing.lua learns
+which mail became the probe (rq_ses_worker.account.grants). People read it and move its breaker by
+rq_ses.gate.
 """
 
 from __future__ import annotations

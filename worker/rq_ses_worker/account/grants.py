@@ -18,8 +18,8 @@ KEEP: Final = 0.5
 """Seconds after which tokens are given back: others may wait for them, and the breaker may have opened."""
 
 LOOK: Final = 1.0
-"""Seconds after which the gate is looked at, though nothing waits: its breaker may have moved, SES may have to
-be asked for the account's limits."""
+"""Seconds after which the gate is looked at, though nothing waits: its breaker may have moved, and SES may
+have to be asked for the account's limits."""
 
 
 class Grants:

@@ -92,7 +92,7 @@ class Dispatcher:
         self._senders = senders
         self._ask = ask
         self._tally = tally
-        self._demand = Demand(senders, shared.leases, shared.brake)
+        self._demand = Demand(senders, shared.leases, shared.brake, policy.on_unknown)
         self._lost_replies = LostReplies(lifecycle, shared.leases)
         self._reclaim = Reclaim(lifecycle, shared, settler, policy)
         self._gate = GateWatch(lifecycle)

@@ -14,8 +14,8 @@ from zlib import compress
 from rq_ses_worker.ses.outcome import Outcome
 
 _EXECUTION: Final = re.compile(r"[0-9A-Za-z]{8}[0-9a-f]{1,8}[01]|[0-9a-f]{24}[01]")
-"""An execution's id as claim.lua makes it: the process's prefix, the claim's number, and 1 where the job is fresh;
-and as builds before made it. RQ's own ids are uuids."""
+"""An execution's id as claim.lua makes it: the process's prefix, the claim's number, and 1 where the job is
+fresh; and as builds before made it. RQ's own ids are uuids."""
 
 Action = Literal["sent", "retry", "failed", "back"]
 """What settle does with a mail: a receipt, a later try, the failed registry, or the front of its queue."""

@@ -110,7 +110,7 @@ local receipt, receipt_key, receipt_ttl = {}, nil, nil
 
 local function make_receipt(ttl, ended, meta, old)
   local created, enqueued, started, origin, key = old[1] or ended, old[2] or '', old[3] or '', old[4] or '', old[7]
-  local changed, n = { 'HSET', RECEIPT, 'ended_at', ended, 'description', short(old[5] or ''), 'meta', meta }, 8
+  local changed, n = {}, 0
   if receipt.created ~= created then changed[n + 1], changed[n + 2], n = 'created_at', created, n + 2 end
   if receipt.enqueued ~= enqueued then changed[n + 1], changed[n + 2], n = 'enqueued_at', enqueued, n + 2 end
   if receipt.started ~= started then changed[n + 1], changed[n + 2], n = 'started_at', started, n + 2 end
@@ -121,7 +121,7 @@ local function make_receipt(ttl, ended, meta, old)
       'result_ttl', ttl)
     keep(RECEIPT, ttl)
   end
-  redis.call(unpack(changed))
+  redis.call('HSET', RECEIPT, 'ended_at', ended, 'description', short(old[5] or ''), 'meta', meta, unpack(changed))
   if receipt_key and not key then redis.call('HDEL', RECEIPT, key_field) end
   receipt.created, receipt.enqueued, receipt.started, receipt.origin = created, enqueued, started, origin
   receipt_key, receipt_ttl = key, ttl

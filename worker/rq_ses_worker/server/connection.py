@@ -8,6 +8,8 @@ from redis import Redis
 
 from rq_ses.keys import Keys
 from rq_ses.server import connection
+from rq_ses.server.location import Location
+from rq_ses.server.partitions import Partitions
 from rq_ses_worker.server.descriptors import connects_without_files
 
 SOCKET_TIMEOUT: Final = 5.0
@@ -24,3 +26,12 @@ def connect(redis_url: str, keys: Keys | None = None) -> Redis:
             redis_url, socket_timeout=SOCKET_TIMEOUT, connect_timeout=SOCKET_TIMEOUT, keys=keys
         )
     )
+
+
+def connect_partitions(redis_url: str, prefixes: str) -> Partitions:
+    """Return such clients for the partitions of a queue; "" is a queue without partitions."""
+    server = Location(redis_url, None)
+    found = Partitions.at(server, prefixes, socket_timeout=SOCKET_TIMEOUT, connect_timeout=SOCKET_TIMEOUT)
+    for client in (found.own, *found):
+        connects_without_files(client)
+    return found

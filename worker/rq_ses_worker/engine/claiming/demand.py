@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Final
 
+from rq_ses.contract import OnUnknown
 from rq_ses_worker.account.brake import Brake
 from rq_ses_worker.engine.senders import Senders
 from rq_ses_worker.lifecycle.leases import Leases
 
-SPARE: Final = 1.0
+SPARE: Final[Mapping[OnUnknown, float]] = {"resend": 1.0, "hold": 0.25}
 """Mails held beyond one a thread, as a share of the threads: outcomes to be settled, and mails held ready.
 
-All of them are in doubt if the worker is killed. With few of them each claim and each settlement is small, and small
-ones cost Redis several times as much a mail."""
+With few of them each claim and each settlement is small, and costs Redis several times as much a mail. All of
+them are in doubt if the worker is killed: there are few where somebody would have to look at each."""
 
 LASTING: Final = 0.1
 """Seconds of a backlog before mails are held ready: in these each idle worker has looked for some, too."""
@@ -25,9 +27,9 @@ GATHER: Final = 0.001
 """Seconds for which a claim of few mails soon after another waits: more threads may become idle meanwhile."""
 
 
-def several(threads: int) -> int:
+def several(threads: int, on_unknown: OnUnknown) -> int:
     """Return how many mails are worth a round trip of a busy worker: half of what it holds to spare."""
-    return max(1, int(threads * SPARE) // 2)
+    return max(1, int(threads * SPARE[on_unknown]) // 2)
 
 
 class Demand:
@@ -37,15 +39,16 @@ class Demand:
         senders: the threads that send.
         leases: what the worker holds.
         brake: how many may be begun after failures.
+        on_unknown: what becomes of mails in doubt.
     """
 
-    def __init__(self, senders: Senders, leases: Leases, brake: Brake) -> None:
+    def __init__(self, senders: Senders, leases: Leases, brake: Brake, on_unknown: OnUnknown) -> None:
         self._senders = senders
         self._leases = leases
         self._brake = brake
-        self._ready = int(senders.count * SPARE)
+        self._ready = int(senders.count * SPARE[on_unknown])
         self._most = senders.count + max(1, self._ready)
-        self._several = several(senders.count)
+        self._several = several(senders.count, on_unknown)
         self._backlog_since = math.inf
         self._claimed_at = 0.0
 

@@ -136,6 +136,14 @@ def needed_commands() -> tuple[str, ...]:
     return tuple(sorted(_BESIDE | set(_CALL.findall(scripts))))
 
 
+def calls(keys: Keys) -> dict[str, tuple[str, ...]]:
+    """Return COMMANDS with arguments as they are called with: they tell which keys a command is about."""
+    meant = {_KEY: keys.scratch, _CHANNEL: keys.wake(contract.DEFAULT_QUEUE)}
+    return {
+        command: tuple(meant.get(part, part) for part in arguments) for command, arguments in COMMANDS.items()
+    }
+
+
 def missing_rights(connection: Redis) -> Missing | None:
     """Return what the user of `connection` is not allowed, or None if the server can't tell (before Redis 7).
 
@@ -145,12 +153,8 @@ def missing_rights(connection: Redis) -> Missing | None:
     keys = keys_of(connection)
     patterns = [f"{keys.root}{kind}:*" for kind in (*_REGISTRIES, *_OTHERS)]
     channels = [keys.wake("x"), f"{keys.root}pubsub:x"]
-    # With all arguments, as when it is called: they tell which keys it is about.
-    meant = {_KEY: keys.scratch, _CHANNEL: keys.wake(contract.DEFAULT_QUEUE)}
-    asked = {
-        (command, ""): [*command.split(), *(meant.get(part, part) for part in COMMANDS[command])]
-        for command in needed_commands()
-    }
+    called = calls(keys)
+    asked = {(command, ""): [*command.split(), *called[command]] for command in needed_commands()}
     for pattern in patterns:
         key = f"{pattern[:-1]}x"
         asked |= {(verb, pattern): [verb, key, *COMMANDS[verb][1:]] for verb in _VERBS}

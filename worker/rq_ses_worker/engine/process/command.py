@@ -144,7 +144,8 @@ def monitor_of(settings: WorkerSettings, board: Board, queues: Sequence[str]) ->
     from rq_ses_worker.monitoring.server import Monitor
     from rq_ses_worker.monitoring.shared import SharedReader
 
-    shared = SharedReader(settings.redis_url, queues, settings.account, settings.aws_region)
+    account = settings.account, settings.aws_region
+    shared = SharedReader(settings.redis_url, queues, *account, partitions=settings.partitions)
     monitor = Monitor(read_listening(settings.metrics or ""), board, shared)
     events.MONITOR_LISTENS.log(log, url=monitor.url)
     return monitor

@@ -10,8 +10,8 @@ from typing import Final
 from rq_ses_worker.lifecycle.records import Settlement
 
 GATHER: Final = 0.02
-"""Seconds for which the first outcome of a batch waits for others, if more are to come: that long, too, a mail that was
-sent is in doubt, should its worker be killed."""
+"""Seconds for which the first outcome of a batch waits for others, if more are to come. A mail that was sent
+is in doubt that much longer, should its worker be killed."""
 BATCH: Final = 256
 """Outcomes in a batch at most."""
 
