@@ -13,7 +13,7 @@ from rq_ses import Outbox
 from rq_ses.gate import _FLOW, _FLOW_NAMES, GateState, read_gate
 from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.account.grants import Grants
-from rq_ses_worker.lifecycle.partition import PartitionLifecycle
+from rq_ses_worker.engine.claiming.partition import PartitionLifecycle
 from rq_ses_worker.lifecycle.records import Claim, Settlement, Word, failed_fields, sent_fields
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.ses.account import Account

@@ -28,6 +28,7 @@ from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.account.grants import Grants
 from rq_ses_worker.engine.attempt import Client
 from rq_ses_worker.engine.claiming.demand import several
+from rq_ses_worker.engine.claiming.partition import PartitionLifecycle
 from rq_ses_worker.engine.dispatcher import Burst, Dispatcher
 from rq_ses_worker.engine.heartbeat import Heartbeat
 from rq_ses_worker.engine.limits import AccountClient, LimitsReader
@@ -39,7 +40,6 @@ from rq_ses_worker.engine.threads.outage import Outage
 from rq_ses_worker.engine.threads.shared import Shared
 from rq_ses_worker.engine.threads.vital import ThreadDied
 from rq_ses_worker.lifecycle.leases import Leases
-from rq_ses_worker.lifecycle.partition import PartitionLifecycle
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.logging import events

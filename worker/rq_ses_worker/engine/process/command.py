@@ -111,19 +111,29 @@ def worker(
     if max_wait is not None and not burst:
         raise click.UsageError("--max-wait is for --burst")
     settings = load_worker_settings(**options)
-    priorities = priorities or PRIORITIES
+    sys.exit(_run(settings, priorities or PRIORITIES, processes, name, burst=burst, max_wait=max_wait))
+
+
+def _run(
+    settings: WorkerSettings,
+    priorities: Sequence[Priority],
+    processes: int | None,
+    name: str | None,
+    *,
+    burst: bool,
+    max_wait: float | None,
+) -> int:
     partitions = [Keys(prefix) for prefix in read_partitions(settings.partitions, Keys.default().prefix)]
-    processes = _processes(processes, len(partitions))
+    count = _processes(processes, len(partitions))
     credentials = _introduce(settings)
     names = contract.queue_names(settings.queue, priorities)
-    board = Board(processes) if settings.metrics or burst else None
+    board = Board(count) if settings.metrics or burst else None
     monitor = monitor_of(settings, board, names) if board and settings.metrics else None
     build = partial(_build, settings, priorities=priorities, credentials=credentials)
-    run = Run(build, processes, name, burst, max_wait, board, monitor, partitions)
-    code = run.code()
+    code = Run(build, count, name, burst, max_wait, board, monitor, partitions).code()
     if burst and board and not tell_burst(board, settings.redis_url, names, partitions):
         code = code or INCOMPLETE
-    sys.exit(code)
+    return code
 
 
 def _processes(wanted: int | None, partitions: int) -> int:
