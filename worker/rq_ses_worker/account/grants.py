@@ -64,7 +64,7 @@ class Grants:
         return self.tokens < max(need, min(1, self._tokens)) or since > LOOK
 
     def ask(self, wanted: int, need: int, name: str) -> bool:
-        """Give back what is held, and get up to `wanted` tokens, `need` together; tell whether it got that.
+        """Give back what is held, and get up to `wanted` tokens, `need` together; tell whether it got any.
 
         Args:
             wanted: 0 only looks at the gate, and gives back.
@@ -87,7 +87,7 @@ class Grants:
         self.view = View(word.decode(), wait / 1e6, False, False, failures, openings)
         self._duty = self._duty or bool(ask)
         self.probing, self.last_probe, self._name = word == b"probe", last_probe.decode(), name
-        return self.probing or bool(granted and granted >= need)
+        return bool(granted)
 
     def spent(self, tokens: int, mails: int) -> None:
         """Note what a claim of so many mails took."""
