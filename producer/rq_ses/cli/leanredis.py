@@ -1,8 +1,8 @@
 """Loads redis-py for a command: without its asyncio half, unless somebody asks for that.
 
-`import redis` loads `redis.asyncio`, too, which takes as long as all of click, and 1.5 MB of each worker. Here
-it stands as a module that loads itself when it is first asked for a name. Only in processes that are commands
-of rq-ses: an app's redis-py is the app's business.
+`import redis` loads `redis.asyncio`, too, which takes as long as all of click, and 1.5 MB of each worker.
+Here it stands as a module that loads itself when it is first asked for a name. Only in processes that are
+commands of rq-ses: an app's redis-py is the app's business.
 """
 
 from __future__ import annotations
