@@ -162,7 +162,7 @@ def test_delete_takes_a_mail_away_whatever_its_state(
 ) -> None:
     for state in ("queued", "scheduled", "finished", "failed"):
         assert dashboard.post(f"/job/{world[state]}/delete") == {"status": "OK"}
-        assert not redis.exists(KEYS.job(world)[state])
+        assert not redis.exists(KEYS.job(world[state]))
         assert dashboard.data(f"jobs/mail/{state}/8/asc/1")["jobs"] == []
     assert status(redis, world["started"]) == "started"
     assert world.worker.running

@@ -243,7 +243,7 @@ def test_the_account_is_read_from_redis_and_the_simulator(
     assert run(["worker", "--burst"], worker_env).returncode == 1  # one is refused
     seen = verdicts.simulator_requests(ses.url)
     assert [verdict.problems for verdict in verdicts.verdicts(redis, mails, seen)] == [[], []]
-    redis.delete(KEYS.job(mails)[0].job_id)
+    redis.delete(KEYS.job(mails[0].job_id))
     [retried, denied] = verdicts.verdicts(redis, mails, seen)
     assert retried.problems == [f"{mails[0].recipient}: gone, not finished"]
     assert denied.problems == []

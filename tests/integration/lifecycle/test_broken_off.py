@@ -39,7 +39,7 @@ def test_a_claim(redis: Redis) -> None:
                 world = World(redis)
                 ids = [receipt.job_id for receipt in world.outbox.send_many([mail() for _ in range(3)])]
                 redis.rpush(LIST, "gone")
-                redis.expire(KEYS.job(ids)[1], 1000)
+                redis.expire(KEYS.job(ids[1]), 1000)
                 claims: list[Claim] = []
                 if not world.broken_off(world.scripts["claim"], number, lambda: claims.extend(world.claim())):  # noqa: B023
                     assert len(claims) == 3

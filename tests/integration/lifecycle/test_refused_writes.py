@@ -162,7 +162,7 @@ def test_a_spoilt_key_of_one_mail_lets_no_other_lease_run_out(redis: Redis) -> N
     world = World(redis)
     ids = [receipt.job_id for receipt in world.outbox.send_many([mail() for _ in range(3)])]
     leases = [claim.lease for claim in world.claim()]
-    redis.set(KEYS.job(ids)[0], "of another type")
+    redis.set(KEYS.job(ids[0]), "of another type")
     before = redis.zscore(LEASES, f"{ids[2]}:{leases[2].execution}")
     assert world.ours.renew(leases) == leases
     assert redis.zscore(LEASES, f"{ids[2]}:{leases[2].execution}") > before

@@ -72,7 +72,7 @@ def test_a_sweep_looks_at_every_entry_of_a_long_queue_and_takes_nothing_else_off
         redis.expire(KEYS.job(job_id), 1000)
     assert Sweep(redis, "mail").run() == 38 + 20
     assert [redis.ttl(KEYS.job(job_id)) for job_id in (*ids[2:], *later)] == [-1] * 58
-    assert redis.ttl(KEYS.job(ids)[0]) > 0
+    assert redis.ttl(KEYS.job(ids[0])) > 0
 
 
 def test_of_a_long_queue_each_sweep_looks_at_the_end_and_at_another_part(
@@ -87,7 +87,7 @@ def test_of_a_long_queue_each_sweep_looks_at_the_end_and_at_another_part(
     for minute in range(4):
         monkeypatch.setattr(redis, "time", lambda: (60 * minute, 0))  # noqa: B023
         kept.append(sweep.run())
-        assert redis.ttl(KEYS.job(ids)[-1]) == -1
+        assert redis.ttl(KEYS.job(ids[-1])) == -1
     assert kept == [20, 10, 10, 5]
 
 
