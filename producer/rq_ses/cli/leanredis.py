@@ -35,7 +35,8 @@ class _Deferred(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         # Names like __wrapped__ are asked for by whoever looks at all modules there are.
-        if name.startswith("__") or self._busy:
+        # And a module of this package that is being imported may ask for another one, which is found then.
+        if name.startswith("__") or self._busy or _is_imported_from():
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         with _loading:
             if isinstance(self, _Deferred) and self.__spec__ and self.__spec__.loader:
@@ -43,6 +44,12 @@ class _Deferred(ModuleType):
                 self.__spec__.loader.exec_module(self)
                 self.__class__ = ModuleType  # type: ignore[assignment]
         return getattr(self, name)
+
+
+def _is_imported_from() -> bool:
+    """Tell whether a module of the package is just being executed."""
+    inside = [module for name, module in list(sys.modules.items()) if name.startswith(f"{_ASYNCIO}.")]
+    return any(getattr(module.__spec__, "_initializing", False) for module in inside)
 
 
 def load_redis() -> None:
