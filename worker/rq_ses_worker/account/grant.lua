@@ -20,13 +20,13 @@ redis.call('DEL', KEYS[2])
 local account = typed('HMGET', KEYS[1], 'flow', 'state', 'fails', 'opened')
 if not account then return no_hash(KEYS[1]) end
 unpack_flow(account[1])
-local wanted, need, back = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local wanted, need, back, beyond = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 fixed = tonumber(ARGV[5]) or 0
 
 local mails_before, recipients_before = mails, recipients
-mails, recipients = math.max(0, mails - back + tonumber(ARGV[4])), math.max(0, recipients - back)
+mails, recipients = math.max(0, mails - back + beyond), math.max(0, recipients - back)
 local allowed = allowance(now)
 if allowed then
   tokens, filled_at = math.max(-50, math.min(burst_of(allowed), fill(allowed, now) + back)), now
@@ -61,7 +61,9 @@ if word == '' and wanted > 0 then
     if bounded == 1 then word, wait = 'quota', DAY_LOOK end
   end
 end
-if word == 'quota' and ARGV[6] == '1' then ask_of_day() end
+-- A look that has changed nothing leaves nothing in the server's file.
+local changed = granted > 0 or ask == 1 or back ~= 0 or beyond ~= 0
+if word == 'quota' and ARGV[6] == '1' and ask_of_day() then changed = true end
 
 if granted > 0 then
   if allowed then
@@ -71,6 +73,6 @@ if granted > 0 then
   mails, recipients = mails + granted, recipients + granted
   keep_pace(now, mails_before, recipients_before)
 end
-redis.call('HSET', KEYS[1], 'flow', packed_flow())
+if changed then redis.call('HSET', KEYS[1], 'flow', packed_flow()) end
 return { granted, word, math.ceil(math.min(LONGEST_WAIT, math.max(0, wait)) * 1000000), ask, tonumber(account[3]) or 0,
   tonumber(account[4]) or 0, bounded, detail and says == 'probe' and detail or '' }

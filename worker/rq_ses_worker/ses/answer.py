@@ -10,6 +10,7 @@ https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html#operation-error-
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -44,7 +45,7 @@ class Answer:
     @property
     def first_words(self) -> str:
         """Return what answered, as far as it says: the content type, and the text without its markup."""
-        words = _unescaped(_MARKUP.sub(" ", self.beginning))
+        words = html.unescape(_MARKUP.sub(" ", self.beginning))
         return ": ".join(filter(None, [self.content_type, " ".join(words.split())]))
 
 
@@ -132,13 +133,7 @@ def _xml_members(text: str) -> dict[str, object]:
         found = re.search(rf"<(?:\w+:)?{tag}\s*>([^<]*|\s*<!\[CDATA\[.*?\]\]>\s*)</", text, re.DOTALL)
         if found:
             value = re.sub(r"^\s*<!\[CDATA\[|\]\]>\s*$", "", found[1])
-            members[tag] = _unescaped(value).strip()
+            members[tag] = html.unescape(value).strip()
     if "Code" not in members and (root := _ROOT.match(text)):
         members["Code"] = root[1]
     return members
-
-
-def _unescaped(text: str) -> str:
-    from html import unescape  # here, for its table takes a third of a megabyte, and SES answers in JSON
-
-    return unescape(text)

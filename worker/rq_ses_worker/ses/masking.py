@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -167,9 +168,7 @@ def _meant(found: re.Match[str]) -> str | None:
     if digits := groups.get("decimal"):
         return chr(int(digits)) if int(digits) <= 0x10FFFF else None
     if entity := groups.get("name"):
-        from html import unescape  # here, for its table takes a third of a megabyte
-
-        char = unescape(f"&{entity};")
+        char = html.unescape(f"&{entity};")
         return char if len(char) == 1 else None
     return groups.get("itself") or ""
 

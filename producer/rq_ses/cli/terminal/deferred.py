@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 
 class DeferredOption(click.Option):
     """An option of one of a producer's settings that is a text; its help is read when somebody asks for it.
 
-    Args:
-        param_decls: its flag, and the setting's name.
-        attrs: none: all is declared with the setting.
+    It is made of its flag and the setting's name alone.
     """
 
-    def __init__(self, param_decls: Any = None, **attrs: Any) -> None:
-        super().__init__(param_decls, **attrs)
-        self.help = None
+    @property
+    def help(self) -> str | None:
+        """What the setting is for."""
+        return self.declared().help
+
+    @help.setter  # noqa: A003 - click's name
+    def help(self, text: str | None) -> None:
+        """Click sets it, to nothing."""
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         return self.declared().get_help_record(ctx)

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from rq_ses.cli import leanredis  # noqa: F401 - before anything else imports redis-py
 from rq_ses.settings.base import Settings
 from rq_ses.settings.loading import CONFIG
 from rq_ses.settings.producer import ProducerSettings
