@@ -34,7 +34,10 @@ end
 local left, granted, word, wait, bounded = left_of_day(now), 0, '', 0, 0
 
 -- A probe's worker says itself for how long its lease stands (probing.lua).
-local says, detail = breaker_says(KEYS[1], account[2], now, function() return 0 end)
+local says, detail
+if account[2] == 'open' or account[2] == 'half-open' then
+  says, detail = breaker_says(KEYS[1], account[2], now, function() return 0 end)
+end
 if says == 'probe' then
   if wanted > 0 then
     granted, word = 1, 'probe'
@@ -47,14 +50,16 @@ elseif says then
   word, wait = says, detail
 end
 
-local ask = ARGV[6] == '1' and ask_duty(now) or 0
+local ask, first = 0, false
+if ARGV[6] == '1' then ask, first = ask_duty(now) end
 if word == '' and wanted > 0 then
-  if ARGV[6] == '1' and is_first_asked(now) then
+  local seconds = allowed and until_token(wanted, allowed)
+  if first then
     word, wait = 'asking', 0.02
   elseif left and left < 1 then
     word, wait, bounded = 'quota', DAY_LOOK, 1
-  elseif allowed and not has_token() then
-    word, wait = 'rate', until_tokens(wanted, allowed)
+  elseif seconds then
+    word, wait = 'rate', seconds
   else
     granted = math.max(need, allowed and math.min(wanted, math.floor(tokens + 1e-6)) or wanted)
     if left and left <= granted then granted, bounded = math.floor(left), 1 end
@@ -68,7 +73,8 @@ if word == 'quota' and ARGV[6] == '1' and ask_of_day() then changed = true end
 if granted > 0 then
   if allowed then
     tokens = tokens - granted
-    if word == '' and not has_token() then word, wait = 'rate', until_tokens(wanted, allowed) end
+    local seconds = until_token(wanted, allowed)
+    if word == '' and seconds then word, wait = 'rate', seconds end
   end
   mails, recipients = mails + granted, recipients + granted
   keep_pace(now, mails_before, recipients_before)

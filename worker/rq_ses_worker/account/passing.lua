@@ -8,10 +8,9 @@ local function left_of_day(now)
   return quota > 0 and now - answered < DAY and quota - used - (recipients - counted) or nil
 end
 
--- What a breaker that isn't closed says: a word and for how long, or "probe" and the job that was probed with last.
+-- What a breaker says that is open or half-open: a word and for how long, or "probe" and the job that was probed with last.
 -- standing: tells for how many seconds the lease of a probe still stands.
 local function breaker_says(key, state, now, standing)
-  if state ~= 'open' and state ~= 'half-open' then return nil end
   local breaker = redis.call('HMGET', key, 'manual', 'next_probe', 'probe_until', 'last_probe', 'probe', 'spacing')
   if breaker[1] == '1' then return 'manual', 1 end
   if state == 'half-open' then
@@ -24,16 +23,12 @@ local function breaker_says(key, state, now, standing)
   return 'probe', breaker[4]
 end
 
--- 1 if the worker that calls shall ask SES for the account's limits.
+-- 1 if the worker that calls shall ask SES for the account's limits; and whether mails shall wait for the answer: the
+-- first is worth a moment, for without it the first mails would go out as fast as they can.
 local function ask_duty(now)
-  if ahead(ask_at, now, 3600) > 0 then return 0 end
-  ask_at, mark = now + ASK_AGAIN, recipients
-  return 1
-end
-
--- The first answer is worth a moment: without it the first mails would go out as fast as they can.
-local function is_first_asked(now)
-  return answered + refused + fixed == 0 and ask_at - now > ASK_AGAIN - ASKING
+  local duty = 0
+  if ahead(ask_at, now, 3600) == 0 then duty, ask_at, mark = 1, now + ASK_AGAIN, recipients end
+  return duty, answered + refused + fixed == 0 and ask_at - now > ASK_AGAIN - ASKING
 end
 
 -- The day is a rolling window: SES may have more to give in a minute. True if it is asked earlier for that.
@@ -45,10 +40,10 @@ end
 
 -- Any mail passes for a single token, and a heavy one leaves a debt: were it to wait for all it weighs, workers
 -- of other queues would take the tokens of light mails away from under it.
--- A fraction lost in arithmetic must not cost a round trip.
-local function has_token() return tokens + 1e-6 >= 1 end
-
-local function until_tokens(wanted, allowed)
+-- Seconds until one may pass; nil if it may now.
+local function until_token(wanted, allowed)
+  -- A fraction lost in arithmetic must not cost a round trip.
+  if tokens + 1e-6 >= 1 then return nil end
   return (math.max(1, math.min(wanted, burst_of(allowed) / 2)) - tokens) / allowed
 end
 

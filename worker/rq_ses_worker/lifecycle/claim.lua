@@ -77,35 +77,30 @@ local function close(reason, seconds)
   word, wait, wanted = reason, seconds, 0
 end
 
--- Seconds for which the lease of a probe stands: one that is renewed goes on beyond what the account's hash says,
--- as far as its queue is one of ours.
-local function standing(probe)
-  local seconds = 0
-  for place = 0, places - 1 do
-    local ends = typed('ZSCORE', queues[place].leases, probe)
-    seconds = math.max(seconds, ends and tonumber(ends) - now or 0)
-  end
-  return seconds
-end
-
-local function follow_breaker()
-  local says, detail = breaker_says(KEYS[2], account[2], now, standing)
+if granted then
+  if ARGV[16] == '1' then probing, last_probe, wanted = true, ARGV[17], math.min(1, wanted) end
+elseif account[2] == 'open' or account[2] == 'half-open' then
+  -- The lease of a probe that is renewed goes on beyond what the account's hash says, as far as its queue is ours.
+  local says, detail = breaker_says(KEYS[2], account[2], now, function(probe)
+    local seconds = 0
+    for place = 0, places - 1 do
+      local ends = typed('ZSCORE', queues[place].leases, probe)
+      seconds = math.max(seconds, ends and tonumber(ends) - now or 0)
+    end
+    return seconds
+  end)
   if says == 'probe' then
     probing, last_probe, wanted = true, detail, math.min(1, wanted)
-  elseif says then
+  else
     close(says, detail)
   end
 end
 
-if granted then
-  if ARGV[16] == '1' then probing, last_probe, wanted = true, ARGV[17], math.min(1, wanted) end
-else
-  follow_breaker()
-  if ARGV[13] == '1' then
-    ask = ask_duty(now)
-    changed = ask == 1
-    if is_first_asked(now) and not probing and wanted > 0 then close('asking', 0.02) end
-  end
+if ARGV[13] == '1' and not granted then
+  local first
+  ask, first = ask_duty(now)
+  changed = ask == 1
+  if first and not probing and wanted > 0 then close('asking', 0.02) end
 end
 
 -- The order of the queues: the first that has jobs, but after seven preferred to others one of those, by turns.
@@ -157,8 +152,8 @@ local function refusal(weight)
     need = weight
     return 'rate', 0
   end
-  if not allowed or has_token() then return nil end
-  return 'rate', until_tokens(wanted, allowed)
+  local seconds = allowed and until_token(wanted, allowed)
+  if seconds then return 'rate', seconds end
 end
 
 -- Were one of these of another type, the script would break off with a job in its hands.
