@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections import Counter
@@ -12,7 +13,7 @@ from redis import Redis
 
 from rq_ses import Outbox, Submission, contract
 from rq_ses.contract import PRIORITIES
-from rq_ses.gate import close_breaker, open_breaker, read_gate
+from rq_ses.gate import open_breaker
 from rq_ses.keys import Keys
 from rq_ses.server.stored import line
 from rq_ses.states import FAILED, FINISHED
@@ -109,13 +110,20 @@ def test_a_breaker_holds_all_partitions(
 ) -> None:
     account = ("default", "us-east-1")
     open_breaker(redis, *account, "wrong prices")
-    with running(["worker", "--metrics", "127.0.0.1:0"], env, tmp_path / "log") as supervisor:
+    with running(["worker"], env, tmp_path / "log") as supervisor:
         fill(outbox, 20)
         wait_for(lambda: supervisor.output.count("wrong prices") == 2)
         assert len(ses.mails) == 0
-        close_breaker(redis, *account)
+        assert run(["health"], env).returncode == 0
+        closed = run(["breaker", "close"], env)
+        assert (closed.returncode, closed.stderr) == (0, "the breaker of default in us-east-1 is closed\n")
         wait_for(lambda: sum(settled(redis, FINISHED)) == 20)
-    assert read_gate(redis, *account).claimed == 20
+        shown = json.loads(run(["breaker", "show", "--json"], env).stdout)
+        assert (shown["breaker"], shown["claimed"]) == ("closed", 20)
+        # As if the process of one partition were no more.
+        redis.delete(*redis.smembers(PARTITIONS[1].workers))
+        sick = run(["health"], env)
+        assert (sick.returncode, sick.stderr.partition(": no worker")[0]) == (1, "Error: partition {mail1}")
 
 
 def test_fewer_processes_than_partitions_are_refused(env: dict[str, str]) -> None:
