@@ -43,6 +43,7 @@ from rq_ses_worker.lifecycle.records import Claim, Lease, Settlement, failed_fie
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from support.mails.keys import KEYS
 from support.mails.mail import mail
+from support.mails.picking import latest, some
 from support.mails.seen import Seen, job_of, look
 
 QUEUE = "mail"
@@ -292,10 +293,11 @@ class Lifetimes(RuleBasedStateMachine):
 
     def _places_of(self, job_id: str, seen: Seen) -> list[str]:
         """Return a job's places, but for those of executions that it has been parted from."""
-        parted = [job_of(member) for member in seen.wip & self.parted].count(job_id)
-        return [
-            place for place in seen.places.get(job_id, []) if place != "started" or (parted := parted - 1) < 0
-        ]
+        places = list(seen.places.get(job_id, []))
+        for member in seen.wip & self.parted:
+            if job_of(member) == job_id:
+                places.remove("started")
+        return places
 
     def _check_leases(self, seen: Seen) -> None:
         started = {job_id for job_id, status in seen.status.items() if status == "started"}
@@ -353,16 +355,6 @@ class Lifetimes(RuleBasedStateMachine):
         self.redis.zrem(SCHEDULED, job.id)
         self.redis.lrem(self.queue.key, 0, job.id)
         self.strayed.discard(job.id)
-
-
-def latest(attempts: list[Attempt], number: int) -> list[Attempt]:
-    """Return one of them, counted from the end, or none where there is none."""
-    return [attempts[-1 - number % len(attempts)]] if attempts else []
-
-
-def some(job_ids: set[str], number: int) -> list[str]:
-    """Return one of them, or none where there is none."""
-    return sorted(job_ids)[number % len(job_ids) :][:1] if job_ids else []
 
 
 def settlement(lease: Lease, ending: str, delay: float = 0.0, *, overdue: bool = False) -> Settlement:
