@@ -50,7 +50,7 @@ def test_a_mail_is_sent_found_and_canceled_where_it_belongs(
     env: dict[str, str], clients: list[Redis]
 ) -> None:
     one = ("--from", "a@example.com", "--to", "b@example.com", "--subject", "Hi", "--text", "Hi")
-    for key in ("order-1", "order-3"):
+    for key in ("order-1", "order-4"):
         job_id = run(["send", *one, "--key", key], env).stdout.strip()
         assert job_id == contract.keyed_job_id("mail", key)
         assert job_id in standing(clients)[TWO[partition_of(job_id, 2)]]
