@@ -59,6 +59,8 @@ def driver(of: Build, store: Store) -> Iterator[Driver]:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
     try:
+        if process.stdout:
+            process.stdout.readline()  # it is ready
         yield Driver(process, store)
     finally:
         process.communicate()
