@@ -84,10 +84,15 @@ def waiting(run: Run) -> Results:
 
 
 def processes(run: Run) -> Results:
-    """Measure one process of 64 threads and two, against answers after 50 ms."""
-    one = Setting(stacks.OURS, run.mails(8_000), 64, ANSWER_AFTER)
-    two = Setting(Ours(processes=2), run.mails(12_000), 64, ANSWER_AFTER, processes=2)
-    return _repeated(run, {"1 × 64 threads": one, "2 × 64 threads": two}, repeats=run.fewer)
+    """Measure one process and two, against answers after 50 ms."""
+    settings = {}
+    for threads in (64, 128):
+        count = run.mails(125 * threads)
+        settings[f"1 × {threads} threads"] = Setting(stacks.OURS, count, threads, ANSWER_AFTER)
+        settings[f"2 × {threads} threads"] = Setting(
+            Ours(processes=2), count * 3 // 2, threads, ANSWER_AFTER, processes=2
+        )
+    return _repeated(run, settings, repeats=run.repeats)
 
 
 def tls(run: Run) -> Results:
