@@ -16,9 +16,9 @@ from __future__ import annotations
 import os
 import sys
 import time
+import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from redis import Redis
 
@@ -116,11 +116,7 @@ def live(outbox: Outbox, lifecycle: Lifecycle, seconds: float, batch: int) -> fl
 
 def _sent(claim: Claim) -> Settlement:
     """Return what a worker settles after the answer of SES."""
-    result: dict[str, Any] = {
-        "message_id": f"0100018f{os.urandom(4).hex()}-{os.urandom(16).hex()}-000000",
-        "request_id": os.urandom(18).hex(),
-        "http_status": 200,
-    }
+    result = {"message_id": f"0100018f{os.urandom(4).hex()}-{uuid.uuid4()}-000000"}
     return Settlement(
         lease=claim.lease,
         action="sent",
