@@ -131,7 +131,7 @@ def retries(run: Run) -> Results:
 def growth(run: Run) -> Results:
     """Measure drain and enqueueing as the queue grows to a million mails."""
     lengths = (1_000, 20_000, 100_000) if run.quick else (1_000, 100_000, 1_000_000)
-    measured = measure_growth(run.directory, lengths, run.mails(5_000), 2 if run.quick else 6)
+    measured = measure_growth(run.directory, lengths, run.mails(10_000), 2 if run.quick else 6)
     for length in measured.lengths:
         rates = ", ".join(f"{rate:,.0f}" for rate in length.rates)
         run.say(f"  {length.queued:,} queued: {rates} mails/s; {length.memory:,.0f} bytes a queued mail")
