@@ -29,6 +29,7 @@ from redis.sentinel import (
     SentinelManagedSSLConnection,
 )
 
+from rq_ses.keys import Keys, carry, keys_of
 from rq_ses.server.redisurl import check_redis_url
 from rq_ses.server.timeouts import BoundedConnection
 
@@ -86,7 +87,9 @@ def read_sentinel_url(url: str) -> SentinelUrl:
     return SentinelUrl(_hosts(match["hosts"]), unquote(match["service"]), sentinel_options, options)
 
 
-def connect(redis_url: str, *, socket_timeout: float, connect_timeout: float) -> Redis:
+def connect(
+    redis_url: str, *, socket_timeout: float, connect_timeout: float, keys: Keys | None = None
+) -> Redis:
     """Return a client that neither connects yet nor tries again by itself: trying again is its user's.
 
     A connection is given up when it is lost, and when its server has become a replica; the next one asks the
@@ -97,10 +100,18 @@ def connect(redis_url: str, *, socket_timeout: float, connect_timeout: float) ->
         redis_url: as described above.
         socket_timeout: seconds for a command.
         connect_timeout: seconds for a connection.
+        keys: under which it works (keys_of); None: the process's own.
 
     Raises:
         ValueError: the URL can't be read.
     """
+    client = _connect(redis_url, socket_timeout, connect_timeout)
+    if keys:
+        carry(client, keys)
+    return client
+
+
+def _connect(redis_url: str, socket_timeout: float, connect_timeout: float) -> Redis:
     check_redis_url(redis_url)
     options: dict[str, Any] = {
         "socket_timeout": socket_timeout,
@@ -123,7 +134,7 @@ def connect(redis_url: str, *, socket_timeout: float, connect_timeout: float) ->
 def own_client(connection: Redis, *, socket_timeout: float, connect_timeout: float) -> Redis:
     """Return a client like that of `connect` to where a client that was handed over leads.
 
-    Address, credentials, TLS, database and Sentinels are its own; it is left as it is. Its retries and
+    Address, credentials, TLS, database, Sentinels and keys are its own; it is left as it is. Its retries and
     time-outs aren't taken over (redis-py 8 repeats each command ten times, 5 s each), nor that it decodes.
 
     Raises:
@@ -149,11 +160,14 @@ def own_client(connection: Redis, *, socket_timeout: float, connect_timeout: flo
     if isinstance(pool, SentinelConnectionPool):
         if not pool.is_master:
             raise ValueError("connection: its server is a replica: give Sentinel(...).master_for(SERVICE)")
-        own = SentinelConnectionPool(pool.service_name, _bounded(pool.sentinel_manager), **options)
-        return Redis.from_pool(own)
-    if isinstance(pool, BlockingConnectionPool):
-        return Redis.from_pool(BlockingConnectionPool(timeout=socket_timeout, **options))
-    return Redis.from_pool(ConnectionPool(**options))
+        own: Any = SentinelConnectionPool(pool.service_name, _bounded(pool.sentinel_manager), **options)
+    elif isinstance(pool, BlockingConnectionPool):
+        own = BlockingConnectionPool(timeout=socket_timeout, **options)
+    else:
+        own = ConnectionPool(**options)
+    client = Redis.from_pool(own)
+    carry(client, keys_of(connection))
+    return client
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Final
 from redis import exceptions as redis_errors
 from redis.sentinel import MasterNotFoundError
 
-from rq_ses import contract
+from rq_ses.keys import Keys
 from rq_ses.text.plaintext import one_line
 
 _PASSING: Final = (
@@ -42,13 +42,11 @@ _REMEDIES: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
         ),
         (
             r"permissions? to access a channel",
-            f"Redis's ACL withholds a right: ACL SETUSER ... &{contract.PREFIX}* "
-            "(docs/how-to/production-redis.md)",
+            "Redis's ACL withholds a right: ACL SETUSER ... &PREFIX* (docs/how-to/production-redis.md)",
         ),
         (
             r"permissions? to access a key|NOPERM|NoPermission|ACL failure|executing the script can't",
-            f"Redis's ACL withholds a right: ACL SETUSER ... ~{contract.PREFIX}* "
-            "(docs/how-to/production-redis.md)",
+            "Redis's ACL withholds a right: ACL SETUSER ... ~PREFIX* (docs/how-to/production-redis.md)",
         ),
         (
             r"DB index|invalid DB",
@@ -61,7 +59,7 @@ _REMEDIES: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
         ),
         (
             r"WRONGTYPE",
-            f"a key under {contract.PREFIX} is of another program's making: "
+            "a key under PREFIX is of another program's making: "
             "give rq-ses a database or a server of its own",
         ),
         (r"MISCONF", "Redis can't write to its disk: see its log, and free space or mend the rights there"),
@@ -122,7 +120,8 @@ def read_refusal(exc: redis_errors.RedisError | OSError) -> Refusal:
     for pattern, remedy in () if isinstance(exc, MasterNotFoundError) else _REMEDIES:
         if found := pattern.search(words):
             command = found.groupdict().get("command", "")
-            return Refusal(False, reason, remedy.replace("COMMAND", command))
+            remedy = remedy.replace("PREFIX", Keys.default().root).replace("COMMAND", command)
+            return Refusal(False, reason, remedy)
     return Refusal(True, reason) if is_passing(exc) else Refusal(False, reason, _ELSE)
 
 
