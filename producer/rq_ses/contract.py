@@ -107,7 +107,11 @@ SUSPENDED_KEY: Final = f"{PREFIX}suspended"
 """Is there while `rq suspend` holds all workers."""
 SCRATCH_KEY: Final = f"{PREFIX}ses:scratch"
 """Scratch key: scripts delete it first, which a server that takes no writes refuses, and build there what
-they then rename."""
+they then rename.
+
+Between two scripts it never stands, and each declares it: so a cluster that is moving our slot elsewhere
+refuses a script as a whole (TRYAGAIN, ASK), whatever has gone ahead, and breaks none off half-way.
+"""
 
 DURABLE_KEY: Final = f"{PREFIX}ses:durable"
 """String that every durable call writes last, so that WAIT and WAITAOF have a write to speak of."""

@@ -68,7 +68,7 @@ class Discarding:
         args: list[Any] = [contract.JOB_PREFIX, contract.RESULTS_PREFIX]
         for letter in letters:
             args += [raw_id(letter.job_id), letter.stamp]
-        words = self._script(keys=[contract.registry_key(FAILED, queue)], args=args)
+        words = self._script(keys=[contract.registry_key(FAILED, queue), contract.SCRATCH_KEY], args=args)
         for letter, word in zip(letters, words, strict=True):
             if word == b"discarded":
                 result.discarded += 1

@@ -162,7 +162,8 @@ class Resending:
 
     def _move(self, batch: Sequence[_Move], result: Resent) -> None:
         queue = batch[0].letter.queue
-        keys = [contract.registry_key(FAILED, queue), contract.queue_key(queue), contract.QUEUES_KEY]
+        places = contract.registry_key(FAILED, queue), contract.queue_key(queue)
+        keys = [*places, contract.QUEUES_KEY, contract.SCRATCH_KEY]
         args: list[Any] = [contract.JOB_PREFIX, queue, contract.wake_channel(queue)]
         args += [utcformat(datetime.now(UTC)), contract.RESENT_FIELD, contract.RECIPIENTS_FIELD]
         for letter, edited in batch:

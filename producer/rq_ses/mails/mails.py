@@ -81,7 +81,8 @@ class Mails:
         """
         name = self.named(job_id, key)
         before = self._read(name)
-        keys: list[str | bytes] = [job_key(name), contract.registry_key(CANCELED, before.queue)]
+        canceled_key = contract.registry_key(CANCELED, before.queue)
+        keys: list[str | bytes] = [job_key(name), canceled_key, contract.SCRATCH_KEY]
         for queue in self._queues:
             keys += [contract.queue_key(queue), contract.registry_key(SCHEDULED, queue)]
         args = [raw_id(name), utcformat(datetime.now(UTC)), contract.CANCELED_TTL]

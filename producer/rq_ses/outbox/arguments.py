@@ -26,7 +26,7 @@ class EnqueueArguments:
     def __init__(self, queue: str, result_ttl: int, failure_ttl: int) -> None:
         names = contract.queue_names(queue)
         places = ((contract.queue_key(name), contract.registry_key(SCHEDULED, name)) for name in names)
-        self.keys = (contract.QUEUES_KEY, *chain.from_iterable(places))
+        self.keys = (contract.QUEUES_KEY, *chain.from_iterable(places), contract.SCRATCH_KEY)
         queues = chain.from_iterable((name, contract.wake_channel(name)) for name in names)
         self._terms = (contract.JOB_TIMEOUT, result_ttl, failure_ttl, *queues)
 

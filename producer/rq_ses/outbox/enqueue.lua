@@ -2,6 +2,7 @@
 -- (FAILED_GRACE: contract.LUA_CONSTANTS)
 --
 -- KEYS  1 the set of queues   then for each queue, by priority: its list, its scheduled registry
+--       last: a scratch key, which never stands (contract.SCRATCH_KEY)
 -- ARGV  1 prefix of job keys   2 "strict": a conflict refuses the whole batch, else ""   3 name of the key field
 --       4 name of the recipients field   5 now, in RQ's date form   6 timeout   7 result_ttl   8 failure_ttl
 --       then for each queue: its name, its wake channel
@@ -15,7 +16,7 @@
 -- Places are written first, hashes after: an id without a job is dropped by claim and promote, a job without a place
 -- would be lost. The first write is one that a server without memory refuses.
 
-local QUEUES = (#KEYS - 1) / 2
+local QUEUES = (#KEYS - 2) / 2
 local FIRST, WIDTH = 9 + 2 * QUEUES, 7
 local SEARCHED = 1000000
 local job_prefix, key_field, recipients_field, today = ARGV[1], ARGV[3], ARGV[4], ARGV[5]

@@ -162,10 +162,9 @@ class _OwnerConnection:
         parent: Any = super()
         parent.__init__(**options)
         self._owner = owner
-        self._options = {
-            **{name: value for name, value in options.items() if not name.startswith(("maint", "orig", "oss"))},
-            "db": 0,
-        }
+        pools = ("maint", "orig_", "oss_")
+        self._options = {name: value for name, value in options.items() if not name.startswith(pools)}
+        self._options["db"] = 0
 
     def _connect(self) -> Any:
         self.host, self.port = self._owner.find(self._ask)

@@ -1,4 +1,4 @@
-"""Connections to the server by URL: one Redis or Valkey, or whichever is primary as Sentinels or a cluster see it.
+"""Connections to the server by URL: one Redis or Valkey, or the primary that Sentinels or a cluster name.
 
     redis://[USER:PASSWORD@]HOST:PORT/DB      rediss:// with TLS      unix:///PATH
     redis+sentinel://[USER:PASSWORD@]HOST:PORT,HOST:PORT,.../SERVICE[/DB]      rediss+sentinel:// with TLS
@@ -87,15 +87,16 @@ def read_sentinel_url(url: str) -> SentinelUrl:
         tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
         sentinel_options.update(tls)
     return SentinelUrl(
-        read_hosts(match["hosts"], SENTINEL_PORT), unquote(match["service"]), sentinel_options, options)
+        read_hosts(match["hosts"], SENTINEL_PORT), unquote(match["service"]), sentinel_options, options
+    )
 
 
 def connect(redis_url: str, *, socket_timeout: float, connect_timeout: float) -> Redis:
     """Return a client that neither connects yet nor tries again by itself: trying again is its user's.
 
     A connection is given up when it is lost, and when its server has become a replica; the next one asks the
-    Sentinels (the cluster's nodes, the name service) anew. So a client finds the new primary after a failover; until there is
-    one its commands raise redis.exceptions.ConnectionError.
+    Sentinels (the cluster, the name service) anew. So a client finds the new primary after a failover;
+    until there is one its commands raise redis.exceptions.ConnectionError.
 
     Args:
         redis_url: as described above; that of a cluster leads to the owner of the slot of RQ's prefix.
@@ -130,7 +131,7 @@ def _cluster_client(redis_url: str, options: dict[str, Any]) -> Redis:
     found = read_cluster_url(redis_url)
     pool = ConnectionPool.from_url(found.node_url, **options, retry=_never())
     host, port = found.nodes[0]  # for who looks at the client: connections go where the owner is
-    owner = ClusterOwner(found.nodes, contract.PREFIX.removesuffix(":"))
+    owner = ClusterOwner(found.nodes, contract.PREFIX)
     pool.connection_kwargs.update(host=host, port=port, owner=owner)
     pool.connection_class = owner_connection(pool.connection_class)
     return Redis.from_pool(pool)

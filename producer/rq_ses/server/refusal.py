@@ -22,13 +22,15 @@ _PASSING: Final = (
     redis_errors.TryAgainError,
 )
 _PASSING_WORDS: Final = re.compile(
-    r"\b(?:ASK|BUSY|CLUSTERDOWN|LOADING|MASTERDOWN|MOVED|NOREPLICAS|READONLY|TRYAGAIN)\b|max number of clients"
-    r"|access a non local key"
+    r"\b(?:ASK|BUSY|CLUSTERDOWN|LOADING|MASTERDOWN|MOVED|NOREPLICAS|READONLY|TRYAGAIN)\b"
+    r"|max number of clients|access a non local key"
 )
 """Codes of errors that redis-py has no class for, or that a script of an old server wraps in its own."""
 
-_ONE_NODE: Final = "this node of the cluster isn't the owner of the keys (any more): give RQ_SES_REDIS_URL "\
+_ONE_NODE: Final = (
+    "this node of the cluster isn't the owner of the keys (any more): give RQ_SES_REDIS_URL "
     "redis+cluster://host:port,host:port, which follows it (docs/how-to/cluster.md)"
+)
 
 _ELSEWHERE: Final = r"\b(?:MOVED|ASK)\b|MovedError|AskError|access a non local key"
 _SCATTERED: Final = re.compile(

@@ -7,8 +7,8 @@ from typing import Final
 from redis.crc import key_slot
 
 TAG_REMEDY: Final = (
-    "set RQ_KEY_PREFIX='{mail}' for apps, workers, rq and rq-dashboard alike: its hash tag puts all keys into "
-    "one slot (docs/how-to/cluster.md)"
+    "set RQ_KEY_PREFIX='{mail}' for apps, workers, rq and rq-dashboard alike: its hash tag puts all keys "
+    "into one slot (docs/how-to/cluster.md)"
 )
 """What to do about keys that lie in several slots."""
 
@@ -21,5 +21,5 @@ def is_tagged(prefix: str) -> bool:
 
 
 def slot_of(prefix: str) -> int:
-    """Return the slot (0 to 16383) of the keys under a prefix; of one without a tag, that of a key so named."""
+    """Return the slot (0 to 16383) of the keys under a prefix; without a tag, of a key so named."""
     return key_slot(prefix.encode())

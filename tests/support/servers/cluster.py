@@ -1,4 +1,4 @@
-"""A Valkey cluster of three primaries and three replicas, as processes of their own: `kill -9` one and see."""
+"""A Valkey cluster of three primaries and three replicas, each a process: `kill -9` one and see."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Cluster:
         return any(self._owns(node) for node in self.living)
 
     def whole(self) -> bool:
-        """Tell whether all nodes see all slots served, each primary has its replica, and that is up to date."""
+        """Tell whether all nodes see all slots served, and each primary has a replica that is up to date."""
         try:
             for node in self.nodes:
                 info: Any = self.client(node).execute_command("CLUSTER INFO")
@@ -98,7 +98,7 @@ class Cluster:
         node.start()
 
     def fail_over(self, seconds: float = 30) -> float:
-        """Kill the owner; return the seconds until another node takes its writes, as a plain probe sees it."""
+        """Kill the owner; return the seconds until another node takes writes, as a plain probe sees it."""
         self.kill(self.owner())
         killed = time.monotonic()
         wait_for(self.owned, within=seconds, every=0.01)
@@ -174,9 +174,7 @@ def _form(found: Cluster) -> None:
         client = found.client(node)
         client.execute_command("CLUSTER SET-CONFIG-EPOCH", place + 1)
         if place < 3:
-            client.execute_command(
-                "CLUSTER ADDSLOTSRANGE", SLOTS * place // 3, SLOTS * (place + 1) // 3 - 1
-            )
+            client.execute_command("CLUSTER ADDSLOTSRANGE", SLOTS * place // 3, SLOTS * (place + 1) // 3 - 1)
     for node in others:
         found.client(node).execute_command(
             "CLUSTER MEET", "127.0.0.1", first.port, first._config["cluster-port"]

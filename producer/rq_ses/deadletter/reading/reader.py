@@ -196,7 +196,7 @@ class Reader:
             contract.RESULTS_PREFIX,
             *where,
         ]
-        return list(entries(self._script(keys=[key], args=args)))
+        return list(entries(self._script(keys=[key, contract.SCRATCH_KEY], args=args)))
 
 
 def _failed(page: list[Entry], passed: Passed, *, named: bool, since: float) -> Iterator[Entry]:
