@@ -87,9 +87,7 @@ class Cluster:
 
     def kill(self, node: ValkeyServer) -> None:
         """End a node as `kill -9` does."""
-        assert node._process
-        node._process.kill()
-        node._process.wait()
+        node.terminate()
 
     def restart(self, node: ValkeyServer) -> None:
         """Start a node again on its data and port."""
@@ -132,6 +130,12 @@ class Cluster:
         """Let the slot be the target's, as all nodes see it."""
         for node in (target, *(node for node in self.primaries() if node is not target)):
             self.client(node).execute_command("CLUSTER SETSLOT", SLOT, "NODE", self.node_id(target))
+
+    def migrate(self, source: ValkeyServer, target: ValkeyServer) -> None:
+        """Move the slot as Valkey 9 does it by itself."""
+        client: Any = self.client(source)
+        client.execute_command("CLUSTER MIGRATESLOTS", "SLOTSRANGE", SLOT, SLOT, "NODE", self.node_id(target))
+        wait_for(lambda: self._owns(target) and not self._owns(source), within=30, every=0.02)
 
     def close(self) -> None:
         for client in self._clients.values():
