@@ -1,8 +1,8 @@
 """A producer as a process of its own: `python -m support.programs.producer URL [durable]`, until SIGTERM.
 
-It prints a line of JSON for each mail: its job id, its address, the moment (time.monotonic(), one clock for all
-processes) at which it was acknowledged, the seconds that took, and whether a durable call was confirmed; or an
-error.
+It prints a line of JSON for each mail: its job id, its address, the moment (time.monotonic(), one clock for
+all processes) at which it was acknowledged, the seconds that took, and whether a durable call was confirmed;
+or an error.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from support.mails.mail import mail
 from support.programs.processes import Process
 
 THREADS = 2
-PAUSE = 0.004
+PAUSE = 0.01
+DURABLE_TIMEOUT = 0.5
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def producing(url: str, env: Mapping[str, str], log: Path, *, durable: bool = Fa
 
 
 def _main(url: str, *, durable: bool) -> None:
-    options: dict[str, Any] = {"durable_replicas": 1, "durable_timeout": 0.5} if durable else {}
+    options: dict[str, Any] = {"durable_replicas": 1, "durable_timeout": DURABLE_TIMEOUT} if durable else {}
     outbox = Outbox(url, enqueue_timeout=30, **options)
     over, printing = threading.Event(), threading.Lock()
     numbers = itertools.count()

@@ -131,6 +131,11 @@ class Cluster:
         for node in (target, *(node for node in self.primaries() if node is not target)):
             self.client(node).execute_command("CLUSTER SETSLOT", SLOT, "NODE", self.node_id(target))
 
+    def stay(self, source: ValkeyServer, target: ValkeyServer) -> None:
+        """Call off a move that was begun."""
+        for node in (source, target):
+            self.client(node).execute_command("CLUSTER SETSLOT", SLOT, "STABLE")
+
     def migrate(self, source: ValkeyServer, target: ValkeyServer) -> None:
         """Move the slot as Valkey 9 does it by itself."""
         client: Any = self.client(source)
