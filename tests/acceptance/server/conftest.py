@@ -22,6 +22,7 @@ def module_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def nodes(module_nodes: Cluster) -> Cluster:
     """A whole cluster without data."""
     wait_for(module_nodes.whole, within=30, every=0.05)
+    module_nodes.stay()
     for node in module_nodes.primaries():
         module_nodes.client(node).flushall()
     return module_nodes

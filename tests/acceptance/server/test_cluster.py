@@ -144,7 +144,7 @@ def test_a_slot_that_is_moved_key_by_key_and_back_strands_nothing(
         for here, there in ((source, target), (target, source)):
             nodes.begin_move(here, there)
             # For a moment part of the keys is there: the time in which scripts could be broken off.
-            assert nodes.move_keys(here, there, most=100) == 100
+            assert nodes.move_keys(here, there, most=40) == 40
             time.sleep(0.3)
             nodes.move_keys(here, there)
             nodes.end_move(there)

@@ -71,7 +71,7 @@ def test_every_script_keeps_to_one_slot_and_is_refused_as_a_whole_while_that_mov
                 here.evalsha(call["sha"], len(call["keys"]), *words)
         assert {key: here.dump(key) for key in here.scan_iter("*")} == before
     finally:
-        nodes.stay(source, target)
+        nodes.stay()
 
 
 def test_a_durable_mail_is_confirmed_on_the_connection_that_has_written_it(

@@ -131,9 +131,9 @@ class Cluster:
         for node in (target, *(node for node in self.primaries() if node is not target)):
             self.client(node).execute_command("CLUSTER SETSLOT", SLOT, "NODE", self.node_id(target))
 
-    def stay(self, source: ValkeyServer, target: ValkeyServer) -> None:
+    def stay(self) -> None:
         """Call off a move that was begun."""
-        for node in (source, target):
+        for node in self.primaries():
             self.client(node).execute_command("CLUSTER SETSLOT", SLOT, "STABLE")
 
     def migrate(self, source: ValkeyServer, target: ValkeyServer) -> None:
