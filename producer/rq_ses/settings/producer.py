@@ -40,8 +40,7 @@ class ProducerSettings(Settings):
     TOML file, too, refuse what is no setting, and put problems into words. Raises pydantic.ValidationError.
 
     Attributes:
-        redis_url (str): Redis server: redis://, rediss://, unix://, redis+sentinel://, or
-            redis+cluster://.
+        redis_url (str): Redis server: redis://, rediss://, unix://, redis+sentinel://, or redis+cluster://.
         queue (str): RQ queue of the mails.
         result_ttl (int): Seconds for which the receipt of a sent mail is kept.
         failure_ttl (int): Seconds for which a failed mail is kept.

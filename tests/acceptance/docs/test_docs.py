@@ -41,6 +41,8 @@ STORIES = ["quickstart.md", "messages.md", *(name for name in PAGES if name.star
 """Pages whose code is run from top to bottom; that of the others is read by what it is written for."""
 
 PRODUCTION = "how-to/production-redis.md"
+CLUSTER = "how-to/cluster.md"
+"""Its code needs a cluster: acceptance/server/test_cluster_use.py runs it."""
 
 NOT_RUN = 10
 """Blocks of the stories that say why they aren't run: one more is to be thought about."""
@@ -82,7 +84,7 @@ AFTER: dict[str, Callable[[Redis, SimulatorServer], None]] = {
 }
 
 
-@pytest.mark.parametrize("name", [name for name in STORIES if name != PRODUCTION])
+@pytest.mark.parametrize("name", [name for name in STORIES if name not in (PRODUCTION, CLUSTER)])
 def test_the_code_of_a_page_does_what_the_page_says(
     name: str, redis: Redis, redis_url: str, ses: SimulatorServer, worker_env: dict[str, str], tmp_path: Path
 ) -> None:

@@ -13,9 +13,11 @@ from redis import exceptions as redis_errors
 from redis.crc import key_slot
 
 from rq_ses import Outbox, OutboxUnavailable
-from rq_ses.cli.terminal.exits import UNFIT
+from rq_ses.cli.terminal.exits import DENIED, UNFIT
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.mails.mail import mail
+from support.pages.documents import DOCS, blocks
+from support.pages.story import story
 from support.programs import every_script
 from support.programs.dashboard import rq_dashboard
 from support.programs.processes import run
@@ -151,3 +153,43 @@ def test_a_client_of_one_node_waits_and_is_told_of_the_url_that_follows_the_owne
         if one["id"] == "redis.mode" and one["severity"] == "warning"
     ]
     assert "redis+cluster://" in finding["remedy"]
+
+
+def test_the_how_to_of_a_cluster_does_what_it_says(
+    nodes: Cluster, env: dict[str, str], ses: SimulatorServer, tmp_path: Path
+) -> None:
+    page = (DOCS / "how-to" / "cluster.md").read_text()
+    owner = nodes.owner()
+    others = [node for node in nodes.nodes if node is not owner]
+    ports = {"7001": owner.port, "7002": others[0].port, "7003": others[1].port, "6379": owner.port}
+    with story(tmp_path, env, ports) as told:
+        for block in blocks(page, "console"):
+            if "pytest" not in block.text:
+                told.run(block)
+    assert len(ses.mails) == 1
+    [users] = blocks(page, "conf")
+    for node in nodes.nodes:
+        for line in users.text.splitlines():
+            nodes.client(node).execute_command("ACL SETUSER", *line.split()[1:])
+    app, worker = (nodes.url.replace("://", f"://{user}:change-me-{user}@") for user in ("app", "worker"))
+    sent = run([*SEND, "--durable"], {**env, "RQ_SES_REDIS_URL": app})
+    assert sent.returncode == 0, sent.stderr
+    worked = run(["worker", "--burst"], {**env, "RQ_SES_REDIS_URL": worker})
+    assert worked.returncode == 0, worked.stderr
+    assert "may not" not in worked.stderr
+    assert len(ses.mails) == 2
+
+
+def test_a_user_that_may_not_ask_for_the_slots_is_told_of_the_right(
+    nodes: Cluster, env: dict[str, str]
+) -> None:
+    for node in nodes.nodes:
+        nodes.client(node).execute_command(
+            "ACL SETUSER", "blind", "on", ">pw", "~*", "&*", "+@all", "-cluster|slots"
+        )
+    blind = {**env, "RQ_SES_REDIS_URL": nodes.url.replace("://", "://blind:pw@")}
+    sent = run(SEND, blind)
+    assert "ACL SETUSER ... +cluster|slots" in sent.stderr
+    worked = run(["worker", "--burst"], {**blind, "RQ_SES_PREFLIGHT": "off"})
+    assert worked.returncode == DENIED
+    assert "+cluster|slots" in worked.stderr
