@@ -9,7 +9,7 @@ tells where the one primary is. Scripts, transactions, WAIT and pub/sub then sta
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -83,8 +83,10 @@ class ClusterOwner:
         self._nodes = self._given
         """In the order in which they are asked; replaced as a whole."""
 
-    def find(self, ask: Callable[[Address], Any]) -> Address:
-        """Return the owner's address.
+    def owners(self, ask: Callable[[Address], Any]) -> Iterator[Address]:
+        """Yield the owner's address as the first node tells it; where that is of no use, as others tell it.
+
+        During a failover some name the dead owner longer than others.
 
         Args:
             ask: returns a node's answer to CLUSTER SLOTS, or raises RedisError.
@@ -93,25 +95,25 @@ class ClusterOwner:
             ConnectionError: redis-py's: no node tells it now.
             RedisError: those that answer refuse to tell.
         """
+        told: set[Address] = set()
         refusal: RedisError | None = None
         failures = []
         for node in self._nodes:
             try:
                 owner, others = self._read(ask(node), node)
-            except ConnectionLost as exc:
-                failures.append(f"{node[0]}:{node[1]}: {exc}")
-                # Wrong credentials are a ConnectionError, too, which doesn't pass.
-                refusal = exc if isinstance(exc, redis_errors.AuthenticationError) else refusal
             except RedisError as exc:
                 failures.append(f"{node[0]}:{node[1]}: {exc}")
-                refusal = refusal if isinstance(exc, redis_errors.TimeoutError) else exc
-            else:
+                refusal = refusal if _passes(exc) else exc
+                continue
+            if owner not in told:
+                told.add(owner)
                 self._nodes = tuple(dict.fromkeys((node, *others, *self._given)))
-                return owner
-        self.pass_over()
-        if refusal:
-            raise refusal
-        raise ConnectionLost(f"no node tells who owns slot {self.slot} ({'; '.join(failures)})")
+                yield owner
+        if not told:
+            self.pass_over()
+            raise refusal or ConnectionLost(
+                f"no node tells who owns slot {self.slot} ({'; '.join(failures)})"
+            )
 
     def ask_first(self, node: Address) -> None:
         """Ask this node before others: it is said to be the owner."""
@@ -133,6 +135,12 @@ class ClusterOwner:
         if owner is None:
             raise ConnectionLost(f"no node owns slot {self.slot}")
         return owner, nodes
+
+
+def _passes(exc: RedisError) -> bool:
+    # Wrong credentials are a ConnectionError, too.
+    lost = isinstance(exc, ConnectionLost | redis_errors.TimeoutError)
+    return lost and not isinstance(exc, redis_errors.AuthenticationError)
 
 
 def _address(node: Sequence[Any], asked: Address) -> Address:
@@ -167,14 +175,15 @@ class _OwnerConnection:
         self._options["db"] = 0
 
     def _connect(self) -> Any:
-        self.host, self.port = self._owner.find(self._ask)
         parent: Any = super()
-        try:
-            return parent._connect()
-        except BaseException:
-            # Until there is a successor each node names the dead one, and some longer than others.
-            self._owner.pass_over()
-            raise
+        failure: OSError | None = None
+        for address in self._owner.owners(self._ask):
+            self.host, self.port = address
+            try:
+                return parent._connect()
+            except OSError as exc:
+                failure = exc
+        raise failure or ConnectionLost("no owner")
 
     def _ask(self, node: Address) -> Any:
         host, port = node

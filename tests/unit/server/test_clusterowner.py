@@ -63,43 +63,50 @@ def test_the_slot_is_redis_own() -> None:
 def test_the_owner_is_found_and_all_nodes_that_are_told_of_are_asked_later() -> None:
     owner = ClusterOwner([ONE], "{mail}:")
     nodes = Nodes({ONE: WHOLE})
-    assert owner.find(nodes) == TWO
+    assert next(owner.owners(nodes)) == TWO
     nodes.answers = {THREE: [shard(0, 16383, (b"three", 7003))]}
-    assert owner.find(nodes) == THREE
+    assert next(owner.owners(nodes)) == THREE
     assert nodes.asked == [ONE, ONE, TWO, THREE]
     # Who has answered last is asked first.
-    assert owner.find(nodes) == THREE
+    assert next(owner.owners(nodes)) == THREE
     assert nodes.asked[4:] == [THREE]
 
 
 @pytest.mark.parametrize("host", [None, b"", b"?", "", "?"])
 def test_a_node_that_does_not_know_its_host_is_where_it_was_asked(host: Any) -> None:
-    assert ClusterOwner([("seed", 1)], "{mail}").find(
-        Nodes({("seed", 1): [shard(0, 16383, (host, 7001))]})
-    ) == ("seed", 7001)
+    owner = ClusterOwner([("seed", 1)], "{mail}")
+    assert next(owner.owners(Nodes({("seed", 1): [shard(0, 16383, (host, 7001))]}))) == ("seed", 7001)
 
 
 def test_what_a_node_told_in_vain_is_asked_of_another_and_who_is_said_to_own_it_first() -> None:
     owner = ClusterOwner([ONE, TWO, THREE], "{mail}")
     nodes = Nodes(dict.fromkeys((ONE, TWO, THREE), WHOLE))
     owner.pass_over()
-    owner.find(nodes)
+    next(owner.owners(nodes))
     owner.ask_first(THREE)
-    owner.find(nodes)
+    next(owner.owners(nodes))
     assert nodes.asked == [TWO, THREE]
+
+
+def test_during_a_failover_all_nodes_are_asked_for_they_learn_of_it_one_by_one() -> None:
+    owner = ClusterOwner([ONE, TWO, THREE], "{mail}")
+    dead = ("dead", 7000)
+    answers = {ONE: dead, TWO: dead, THREE: THREE}
+    nodes = Nodes({node: [shard(0, 16383, told)] for node, told in answers.items()})
+    assert list(owner.owners(nodes)) == [dead, THREE]
 
 
 def test_a_cluster_that_does_not_answer_is_an_outage_and_one_that_refuses_is_not() -> None:
     owner = ClusterOwner([ONE, TWO], "{mail}")
     with pytest.raises(errors.ConnectionError, match=r"who owns slot 4247 \(one:7001: refused; two:7002"):
-        owner.find(Nodes({}))
+        next(owner.owners(Nodes({})))
     with pytest.raises(errors.ConnectionError, match="no node owns slot 4247"):
-        owner.find(Nodes({TWO: [shard(0, 100, (b"one", 7001))]}))
+        next(owner.owners(Nodes({TWO: [shard(0, 100, (b"one", 7001))]})))
     for refusal in (errors.NoPermissionError("no"), errors.AuthenticationError("no")):
         with pytest.raises(type(refusal)):
-            owner.find(Nodes({ONE: refusal}))
+            next(owner.owners(Nodes({ONE: refusal})))
     with pytest.raises(errors.ConnectionError, match="who owns slot"):
-        owner.find(Nodes({ONE: errors.TimeoutError("slow")}))
+        next(owner.owners(Nodes({ONE: errors.TimeoutError("slow")})))
 
 
 def test_a_cluster_url_names_nodes_and_how_each_is_spoken_to() -> None:
