@@ -44,7 +44,7 @@ class Mails:
     Every method raises redis.exceptions.RedisError when the server is away. Threads may share an object.
 
     Args:
-        redis_url: URL of the server, or of its Sentinels (see rq_ses.server.connection).
+        redis_url: URL of the server, its Sentinels or its cluster (see rq_ses.server.connection).
         connection: a redis-py client to use in place of `redis_url`; its address is used, and not itself.
         queue: the queue's name, as the Outbox has it.
     """

@@ -142,6 +142,8 @@ def test_a_rolling_restart_of_all_nodes_loses_and_doubles_nothing(
     nodes: Cluster, ses: SimulatorServer, env: dict[str, str], tmp_path: Path
 ) -> None:
     with load(nodes, ses, env, tmp_path) as at_work:
+        nodes.hand_over()
+        at_work.goes_on()
         primaries = nodes.primaries()
         replicas = [node for node in nodes.nodes if node not in primaries]
         for together in (replicas, *([node] for node in primaries)):

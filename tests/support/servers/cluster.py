@@ -102,6 +102,17 @@ class Cluster:
         wait_for(self.owned, within=seconds, every=0.01)
         return time.monotonic() - killed
 
+    def hand_over(self) -> None:
+        """Let a replica of the owner take its place, as before an upgrade; the owner becomes its replica."""
+        owner = self.owner()
+        [replica] = [node for node in self.living if self._follows(node, owner)]
+        self.client(replica).execute_command("CLUSTER FAILOVER")
+        wait_for(lambda: self._owns(replica), within=30, every=0.02)
+
+    def _follows(self, node: ValkeyServer, owner: ValkeyServer) -> bool:
+        role: Any = self.client(node).role()
+        return role[0] in (b"slave", "slave") and role[2] == owner.port
+
     def node_id(self, node: ValkeyServer) -> str:
         answer: Any = self.client(node).execute_command("CLUSTER MYID")
         return answer.decode() if isinstance(answer, bytes) else str(answer)
