@@ -28,8 +28,10 @@ from benchmarks.harness.services import Store, store
 from rq_ses import Outbox, contract
 from rq_ses.deadletter import DeadLetters, Filter
 from rq_ses.hints import hint_for
+from rq_ses.keys import Keys
 from rq_ses.message.message import Message
 
+KEYS = Keys.default()
 COUNTS = (10_000, 100_000)
 REPEATS = 3
 _TEXT = "Email address is not verified. The following identities failed the check in region EU-WEST-1: "
@@ -104,7 +106,7 @@ def _fill(redis: Redis, count: int) -> None:
             for receipt in receipts:
                 _fail(pipeline, receipt.job_id, number)
                 number += 1
-            pipeline.delete(contract.queue_key(contract.DEFAULT_QUEUE))
+            pipeline.delete(KEYS.queue(contract.DEFAULT_QUEUE))
             pipeline.execute()
 
 
@@ -128,10 +130,10 @@ def _fail(pipeline: Redis, job_id: str, number: int) -> None:
         "meta": json.dumps(meta),
         "exc_info": line,
     }
-    pipeline.hset(contract.JOB_PREFIX + job_id, mapping=fields)
-    pipeline.expire(contract.JOB_PREFIX + job_id, contract.FAILURE_TTL)
+    pipeline.hset(KEYS.job(job_id), mapping=fields)
+    pipeline.expire(KEYS.job(job_id), contract.FAILURE_TTL)
     expiry = time.time() + contract.FAILURE_TTL
-    pipeline.zadd(contract.registry_key("failed", contract.DEFAULT_QUEUE), {job_id: expiry})
+    pipeline.zadd(KEYS.registry("failed", contract.DEFAULT_QUEUE), {job_id: expiry})
 
 
 if __name__ == "__main__":

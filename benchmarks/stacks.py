@@ -12,7 +12,9 @@ from rq import Queue
 
 from benchmarks.harness.mails import message, request
 from rq_ses import Outbox, contract
+from rq_ses.keys import Keys
 
+_KEYS: Final = Keys.default()
 _BATCH: Final = 1000
 
 
@@ -48,7 +50,7 @@ class Ours:
     """rq-ses; `processes` are started by its own supervisor if there are several."""
 
     name: str = "rq-ses"
-    queue_key: str = contract.queue_key(contract.DEFAULT_QUEUE)
+    queue_key: str = _KEYS.queue(contract.DEFAULT_QUEUE)
     processes: int = 1
 
     def fill(self, url: str, count: int, refused: Sequence[int] = ()) -> None:
@@ -73,7 +75,7 @@ class StockRq:
 
     name: str
     kind: str
-    queue_key: str = contract.queue_key("stock")
+    queue_key: str = _KEYS.queue("stock")
 
     def fill(self, url: str, count: int, refused: Sequence[int] = ()) -> None:
         """Enqueue mails by enqueue_many."""
@@ -205,7 +207,7 @@ BARE_URLLIB3: Final = NoQueue("no queue, urllib3", "urllib3")
 
 
 def _finished(redis: Redis, queue: str) -> int:
-    return _size(redis.zcard(contract.registry_key("finished", queue)))
+    return _size(redis.zcard(_KEYS.registry("finished", queue)))
 
 
 def _size(reply: Any) -> int:

@@ -1,7 +1,6 @@
-"""What producer and worker agree on, written once: names, keys, the form of a job.
+"""What producer and worker agree on, written once: names, numbers, the form of a job.
 
-Everything RQ reads is in RQ's form (RQ 3.0: Job.restore, Queue, the registries); what is ours alone lives
-under `rq:ses:`. RQ's own prefix (RQ_KEY_PREFIX) is honoured.
+Everything RQ reads is in RQ's form (RQ 3.0: Job.restore, Queue, the registries). The keys: rq_ses.keys.
 """
 
 from __future__ import annotations
@@ -13,9 +12,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, get_args
 
-from rq.defaults import RQ_KEY_PREFIX
-from rq.serializers import JSONSerializer
-
 from rq_ses.text.invalid import shown
 from rq_ses.text.plaintext import one_line
 
@@ -26,8 +22,8 @@ except ImportError:
 
 DEFAULT_QUEUE: Final = "mail"
 JOB_FUNCTION: Final = "rq_ses_worker.job.send"
-SERIALIZER: Final = JSONSerializer
-"""Never pickle: whoever can write to Redis could run code in the worker."""
+SERIALIZER: Final = "json"
+"""RQ's name of its JSONSerializer. Never pickle: whoever can write to Redis could run code in the worker."""
 
 JOB_TIMEOUT: Final = 3600
 """Seconds a stock `rq worker` lets the job run: more than two exchanges with SES (the second with a corrected
@@ -89,33 +85,6 @@ DEFAULT_ACCOUNT: Final = "default"
 DESCRIPTION_LIMIT: Final = 120
 """Characters."""
 
-PREFIX: Final = f"{RQ_KEY_PREFIX}:"
-JOB_PREFIX: Final = f"{PREFIX}job:"
-EXECUTION_PREFIX: Final = f"{PREFIX}execution:"
-"""Hash of an execution, by `JOB:EXECUTION`."""
-EXECUTIONS_PREFIX: Final = f"{PREFIX}executions:"
-"""Sorted set of a job's executions, by the job's id."""
-RESULTS_PREFIX: Final = f"{PREFIX}results:"
-"""Stream of RQ's Results of a job, by the job's id."""
-WORKER_PREFIX: Final = f"{PREFIX}worker:"
-"""Hash of a worker, by its name."""
-WORKERS_KEY: Final = f"{PREFIX}workers"
-"""Set of the keys of all workers that are, or were, registered."""
-QUEUES_KEY: Final = f"{PREFIX}queues"
-"""Set of the keys of all queues; RQ's."""
-SUSPENDED_KEY: Final = f"{PREFIX}suspended"
-"""Is there while `rq suspend` holds all workers."""
-SCRATCH_KEY: Final = f"{PREFIX}ses:scratch"
-"""Scratch key: scripts delete it first, which a server that takes no writes refuses, and build there what
-they then rename.
-
-Between two scripts it never stands, and each declares it: so a cluster that is moving our slot elsewhere
-refuses a script as a whole (TRYAGAIN, ASK), whatever has gone ahead, and breaks none off half-way.
-"""
-
-DURABLE_KEY: Final = f"{PREFIX}ses:durable"
-"""String that every durable call writes last, so that WAIT and WAITAOF have a write to speak of."""
-
 _QUEUE: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.:-]{0,98}[A-Za-z0-9_])?")
 """rq-dashboard prints the names of queues unescaped, so none may hold markup."""
 
@@ -138,41 +107,6 @@ def queue_name(queue: str, priority: Priority) -> str:
 def queue_names(queue: str, priorities: Sequence[Priority] = PRIORITIES) -> tuple[str, ...]:
     """Return the RQ queues of the priorities, the most urgent first."""
     return tuple(queue_name(queue, priority) for priority in PRIORITIES if priority in priorities)
-
-
-def queue_key(queue: str) -> str:
-    """List of the ids of a queue's jobs."""
-    return f"{PREFIX}queue:{queue}"
-
-
-def intermediate_key(queue: str) -> str:
-    """List in which a stock worker keeps a job it has taken and not yet started."""
-    return f"{queue_key(queue)}:intermediate"
-
-
-def workers_key(queue: str) -> str:
-    """Set of the keys of the workers that are, or were, at a queue."""
-    return f"{WORKERS_KEY}:{queue}"
-
-
-def registry_key(kind: str, queue: str) -> str:
-    """Return the key of one of RQ's registries: wip, scheduled, finished, failed, canceled, deferred."""
-    return f"{PREFIX}{kind}:{queue}"
-
-
-def leases_key(queue: str) -> str:
-    """Sorted set of `JOB:EXECUTION` by the time (epoch seconds) at which the lease runs out."""
-    return f"{PREFIX}ses:leases:{queue}"
-
-
-def account_key(account: str, region: str) -> str:
-    """Hash of an SES account's gate: its breaker, its bucket, its quota."""
-    return f"{PREFIX}ses:account:{account}:{region}"
-
-
-def wake_channel(queue: str) -> str:
-    """Pub/sub channel that tells idle workers that an empty queue has a job again."""
-    return f"{PREFIX}ses:wake:{queue}"
 
 
 def new_job_id() -> str:

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 from redis import Redis
 
 from rq_ses import contract
+from rq_ses.keys import keys_of
 from rq_ses.server.serverclock import epoch
 from rq_ses.text.plaintext import one_line
 
@@ -118,7 +119,7 @@ def read_gate(connection: Redis, account: str, region: str) -> GateState:
     """
     client: Any = connection
     with client.pipeline(transaction=True) as pipeline:
-        told, stored = pipeline.time().hgetall(contract.account_key(account, region)).execute()
+        told, stored = pipeline.time().hgetall(keys_of(connection).account(account, region)).execute()
     return _state(account, region, epoch(told), stored)
 
 
@@ -130,9 +131,8 @@ def gate_name(text: str) -> tuple[str, str] | None:
 
 def is_there(connection: Redis, account: str, region: str) -> bool:
     """Tell whether there is a gate of that name. Raises redis.exceptions.RedisError."""
-    return bool(connection.exists(contract.account_key(account, region))) or (account, region) in gates(
-        connection
-    )
+    key = keys_of(connection).account(account, region)
+    return bool(connection.exists(key)) or (account, region) in gates(connection)
 
 
 def gates(connection: Redis) -> list[tuple[str, str]]:
@@ -141,12 +141,13 @@ def gates(connection: Redis) -> list[tuple[str, str]]:
     It scans all keys: call it for a command, never in a loop. Raises redis.exceptions.RedisError.
     """
     client: Any = connection
-    prefix = contract.account_key("", "").removesuffix(":")
+    keys = keys_of(connection)
+    prefix = keys.account("", "").removesuffix(":")
     found = {
         key.decode("utf-8", "replace").removeprefix(prefix) for key in client.scan_iter(f"{prefix}*", 1000)
     }
     with client.pipeline(transaction=False) as pipeline:
-        for key in client.smembers(contract.WORKERS_KEY):
+        for key in client.smembers(keys.workers):
             pipeline.hget(key, contract.ACCOUNT_FIELD)
         named = pipeline.execute(raise_on_error=False)
     found |= {name.decode("utf-8", "replace") for name in named if isinstance(name, bytes)}
@@ -158,7 +159,7 @@ def open_breaker(connection: Redis, account: str, region: str, reason: str) -> N
 
     Raises redis.exceptions.RedisError.
     """
-    key = contract.account_key(account, region)
+    key = keys_of(connection).account(account, region)
     client: Any = connection
     seconds, microseconds = client.time()
     now = f"{seconds}.{microseconds:06d}"
@@ -174,7 +175,7 @@ def close_breaker(connection: Redis, account: str, region: str) -> bool:
 
     Workers notice within a second. Raises redis.exceptions.RedisError.
     """
-    key = contract.account_key(account, region)
+    key = keys_of(connection).account(account, region)
     client: Any = connection
     seconds, microseconds = client.time()
     with client.pipeline(transaction=True) as pipeline:

@@ -1,6 +1,6 @@
 """RQ's statuses of a job, as RQ spells them, and the registry in which a job of each stands.
 
-A registry is named as its key is (`contract.registry_key`): that of started jobs is `wip`. What each status
+A registry is named as its key is (`Keys.registry`): that of started jobs is `wip`. What each status
 means for a mail stands in docs/concepts.md.
 """
 

@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from rq_ses import Outbox, contract
+from rq_ses import Outbox
 from rq_ses.deadletter import DeadLetters
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.mails.deadletters import fail, in_doubt, rejected
+from support.mails.keys import KEYS
 from support.mails.mail import mail, status
 from support.programs.processes import PATIENCE, environment, run, running
 from support.programs.terminal import run_on_terminal
@@ -126,7 +127,7 @@ def test_mails_are_discarded_by_the_filters_of_resend(redis: Redis, env: Any) ->
     done = run(["discard", "--code", "MessageRejected", "--older-than", "1h", "--yes", "--json"], env)
     assert json.loads(done.stdout)["discarded"] == 2
     assert done.stderr == "2 mails deleted\n"
-    assert [redis.exists(contract.JOB_PREFIX + job_id) for job_id in (*old, *new, *doubt)] == [0, 0, 1, 1]
+    assert [redis.exists(KEYS.job(job_id)) for job_id in (*old, *new, *doubt)] == [0, 0, 1, 1]
     done = run(["discard", *new, *doubt, "nope", "--yes"], env)
     assert done.returncode == 1
     assert "2 mails deleted; 1 of them SES may have accepted" in done.stderr

@@ -2,22 +2,11 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from redis import Redis
-from rq import Queue
-from rq.job import Job, validate_job_id
-from rq.registry import (
-    CanceledJobRegistry,
-    FailedJobRegistry,
-    FinishedJobRegistry,
-    ScheduledJobRegistry,
-    StartedJobRegistry,
-)
-from rq.suspension import WORKERS_SUSPENDED
+from rq.job import validate_job_id
+from rq.serializers import JSONSerializer, resolve_serializer
 
 import rq_ses
 from rq_ses import contract
-
-UNCONNECTED = Redis(port=1)
 
 
 def test_the_public_names_are_these() -> None:
@@ -42,18 +31,8 @@ def test_the_queue_names_a_function_that_exists() -> None:
     assert callable(getattr(import_module(module), name))
 
 
-def test_keys_are_rqs_own() -> None:
-    queue = Queue("mail", connection=UNCONNECTED)
-    assert contract.queue_key("mail") == queue.key
-    assert Queue.redis_queues_keys == contract.QUEUES_KEY
-    assert Job.redis_job_namespace_prefix == contract.JOB_PREFIX
-    assert contract.SUSPENDED_KEY == WORKERS_SUSPENDED
-    registries = {
-        "wip": StartedJobRegistry, "scheduled": ScheduledJobRegistry, "finished": FinishedJobRegistry,
-        "failed": FailedJobRegistry, "canceled": CanceledJobRegistry,
-    }  # fmt: skip
-    for kind, registry in registries.items():
-        assert contract.registry_key(kind, "mail") == registry(queue=queue).key
+def test_what_is_written_as_json_is_what_rqs_serializer_of_that_name_reads() -> None:
+    assert resolve_serializer(contract.SERIALIZER) is JSONSerializer
 
 
 def test_job_ids_are_ones_that_rq_takes() -> None:

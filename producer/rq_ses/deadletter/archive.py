@@ -10,6 +10,7 @@ from redis import Redis
 
 from rq_ses import contract
 from rq_ses.deadletter.reading.record import Row, read_record
+from rq_ses.keys import keys_of
 from rq_ses.outbox.batching import batches
 from rq_ses.server.script import registered
 from rq_ses.states import FAILED, QUEUED
@@ -58,6 +59,7 @@ class Archive:
     """
 
     def __init__(self, connection: Redis) -> None:
+        self._keys = keys_of(connection)
         self._script = registered(connection, "deadletter/restore")
 
     def restore(
@@ -98,13 +100,9 @@ class Archive:
                     on_problem(number, one_line(str(exc), 1000))
 
     def _write(self, queue: str, batch: list[Row], result: Restored) -> None:
-        keys = [
-            contract.registry_key(FAILED, queue),
-            contract.queue_key(queue),
-            contract.QUEUES_KEY,
-            contract.SCRATCH_KEY,
-        ]
-        args: list[Any] = [contract.JOB_PREFIX, contract.RESULTS_PREFIX, queue, contract.wake_channel(queue)]
+        names = self._keys
+        keys = [names.registry(FAILED, queue), names.queue(queue), names.queues, names.scratch]
+        args: list[Any] = [names.job_prefix, names.results_prefix, queue, names.wake(queue)]
         args += [contract.KEY_FIELD, contract.RECIPIENTS_FIELD]
         for entry in batch:
             args += entry.fields

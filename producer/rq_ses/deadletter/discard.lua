@@ -1,6 +1,6 @@
 -- discard: delete failed mails, each only if it still is the failed mail that was read.
 --
--- KEYS  1 the failed registry   2 a scratch key, which never stands (contract.SCRATCH_KEY)
+-- KEYS  1 the failed registry   2 a scratch key, which never stands (rq_ses.keys)
 -- ARGV  1 prefix of job keys   2 prefix of result keys
 --       then for each mail: id, the ended_at that was read
 -- Reply one word a mail: "discarded"; "gone" (no failed mail any more); "changed" (it failed anew since it was read)

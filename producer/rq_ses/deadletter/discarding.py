@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from redis import Redis
 
-from rq_ses import contract
 from rq_ses.deadletter.reading.deadletter import DeadLetter
 from rq_ses.deadletter.reading.filter import Filter
 from rq_ses.deadletter.reading.reader import Passed, Reader, raw_id
 from rq_ses.interrupts import interrupts_held
+from rq_ses.keys import keys_of
 from rq_ses.outbox.ranges import checked_limit
 from rq_ses.server.script import registered
 from rq_ses.states import FAILED
@@ -46,6 +46,7 @@ class Discarding:
 
     def __init__(self, connection: Redis, reader: Reader) -> None:
         self._reader = reader
+        self._keys = keys_of(connection)
         self._script = registered(connection, "deadletter/discard")
 
     def run(
@@ -65,10 +66,11 @@ class Discarding:
         return result
 
     def _delete(self, queue: str, letters: Sequence[DeadLetter], result: Discarded) -> None:
-        args: list[Any] = [contract.JOB_PREFIX, contract.RESULTS_PREFIX]
+        args: list[Any] = [self._keys.job_prefix, self._keys.results_prefix]
         for letter in letters:
             args += [raw_id(letter.job_id), letter.stamp]
-        words = self._script(keys=[contract.registry_key(FAILED, queue), contract.SCRATCH_KEY], args=args)
+        keys = [self._keys.registry(FAILED, queue), self._keys.scratch]
+        words = self._script(keys=keys, args=args)
         for letter, word in zip(letters, words, strict=True):
             if word == b"discarded":
                 result.discarded += 1

@@ -17,6 +17,7 @@ from rq_ses.deadletter.reading.deadletter import DeadLetter
 from rq_ses.deadletter.reading.filter import Filter
 from rq_ses.deadletter.reading.reader import Passed, Reader, raw_id
 from rq_ses.interrupts import interrupts_held
+from rq_ses.keys import keys_of
 from rq_ses.outbox.batching import batches
 from rq_ses.outbox.ranges import checked_limit
 from rq_ses.server.script import registered
@@ -96,6 +97,7 @@ class Resending:
     def __init__(self, connection: Redis, reader: Reader) -> None:
         self._connection: Any = connection
         self._reader = reader
+        self._keys = keys_of(connection)
         self._script = registered(connection, "deadletter/resend")
 
     def run(
@@ -162,9 +164,9 @@ class Resending:
 
     def _move(self, batch: Sequence[_Move], result: Resent) -> None:
         queue = batch[0].letter.queue
-        places = contract.registry_key(FAILED, queue), contract.queue_key(queue)
-        keys = [*places, contract.QUEUES_KEY, contract.SCRATCH_KEY]
-        args: list[Any] = [contract.JOB_PREFIX, queue, contract.wake_channel(queue)]
+        names = self._keys
+        keys = [names.registry(FAILED, queue), names.queue(queue), names.queues, names.scratch]
+        args: list[Any] = [names.job_prefix, queue, names.wake(queue)]
         args += [utcformat(datetime.now(UTC)), contract.RESENT_FIELD, contract.RECIPIENTS_FIELD]
         for letter, edited in batch:
             meta = letter.fresh_meta() if letter.meta or letter.unknown else b""

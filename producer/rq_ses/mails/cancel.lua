@@ -1,7 +1,7 @@
 -- cancel: take a mail that waits out of its queue or registry, so that nobody will send it.
 --
 -- KEYS  1 the job's hash   2 the canceled registry of its queue   3 a scratch key, which never stands
---       (contract.SCRATCH_KEY)   then for each of our queues: its list, its scheduled registry
+--       (rq_ses.keys)   then for each of our queues: its list, its scheduled registry
 -- ARGV  1 its id   2 now, in RQ's date form   3 seconds for which it is kept, canceled
 -- Reply 1 or 0: whether it was canceled   2 the status it had ("": no such job)
 

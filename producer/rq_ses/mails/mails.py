@@ -11,7 +11,8 @@ from redis import Redis
 from rq.utils import utcformat
 
 from rq_ses import contract
-from rq_ses.deadletter.reading.reader import job_key, raw_id
+from rq_ses.deadletter.reading.reader import raw_id
+from rq_ses.keys import keys_of
 from rq_ses.mails.mail import Mail, read_mail
 from rq_ses.mails.stored import find_mail
 from rq_ses.outbox.submission import checked_key
@@ -60,6 +61,7 @@ class Mails:
         self.connection: Any = server.client(socket_timeout=_SOCKET_TIMEOUT, connect_timeout=_CONNECT_TIMEOUT)
         self.queue = contract.checked_queue(queue)
         self._queues = contract.queue_names(queue)
+        self._keys = keys_of(self.connection)
         self._cancel = registered(self.connection, "mails/cancel")
 
     def show(self, job_id: str | None = None, *, key: str | None = None) -> Mail:
@@ -81,10 +83,11 @@ class Mails:
         """
         name = self.named(job_id, key)
         before = self._read(name)
-        canceled_key = contract.registry_key(CANCELED, before.queue)
-        keys: list[str | bytes] = [job_key(name), canceled_key, contract.SCRATCH_KEY]
+        names = self._keys
+        canceled_key = names.registry(CANCELED, before.queue)
+        keys: list[str | bytes] = [names.job(raw_id(name)), canceled_key, names.scratch]
         for queue in self._queues:
-            keys += [contract.queue_key(queue), contract.registry_key(SCHEDULED, queue)]
+            keys += [names.queue(queue), names.registry(SCHEDULED, queue)]
         args = [raw_id(name), utcformat(datetime.now(UTC)), contract.CANCELED_TTL]
         canceled, status = self._cancel(keys=keys, args=args)
         if not canceled and status.decode("utf-8", "replace") != before.status:

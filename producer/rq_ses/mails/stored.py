@@ -11,8 +11,9 @@ from redis.exceptions import RedisError, ResponseError
 from rq_ses import contract, states
 from rq_ses.contract import PRIORITIES, Priority
 from rq_ses.deadletter.reading.payload import is_ours
-from rq_ses.deadletter.reading.reader import job_key, raw_id
+from rq_ses.deadletter.reading.reader import raw_id
 from rq_ses.errors import RqSesError
+from rq_ses.keys import keys_of
 from rq_ses.server.jobdata import DATA_LIMIT
 from rq_ses.server.serverclock import epoch
 from rq_ses.text.plaintext import one_line
@@ -103,18 +104,19 @@ def find_mail(connection: Any, queues: Sequence[str], job_id: str) -> StoredMail
 
 def _ask(connection: Any, queues: Sequence[str], job_id: str) -> Iterator[Any]:
     """Return the server's time, what is kept of a job, and for each queue its position and its scores."""
-    job, name = job_key(job_id), raw_id(job_id)
+    keys, name = keys_of(connection), raw_id(job_id)
+    job = keys.job(name)
     with connection.pipeline(transaction=True) as pipeline:
         pipeline.time()
         pipeline.hmget(job, *_FIELDS)
         pipeline.hstrlen(job, "data")
         pipeline.ttl(job)
-        pipeline.xrevrange(contract.RESULTS_PREFIX.encode() + name, count=1)
-        pipeline.exists(contract.EXECUTIONS_PREFIX.encode() + name)
+        pipeline.xrevrange(keys.results(name), count=1)
+        pipeline.exists(keys.executions(name))
         for queue in queues:
-            pipeline.lpos(contract.queue_key(queue), name)
+            pipeline.lpos(keys.queue(queue), name)
             for kind in _REGISTRIES:
-                pipeline.zscore(contract.registry_key(kind, queue), name)
+                pipeline.zscore(keys.registry(kind, queue), name)
         return map(_checked, pipeline.execute(raise_on_error=False))
 
 
@@ -130,7 +132,7 @@ def _checked(answer: Any) -> Any:
 def _data(connection: Any, job_id: str, size: int) -> bytes:
     if not 0 < size <= DATA_LIMIT:
         return b""
-    data = connection.hget(job_key(job_id), "data")
+    data = connection.hget(keys_of(connection).job(raw_id(job_id)), "data")
     return data if isinstance(data, bytes) else b""
 
 

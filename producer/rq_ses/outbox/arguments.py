@@ -10,6 +10,7 @@ from typing import Any
 from rq.utils import utcformat
 
 from rq_ses import contract
+from rq_ses.keys import Keys
 from rq_ses.outbox.entry import Entry
 from rq_ses.states import SCHEDULED
 
@@ -18,21 +19,23 @@ class EnqueueArguments:
     """KEYS and ARGV of enqueue.lua for one queue and its priorities.
 
     Args:
+        keys: of the server, or of a part of it.
         queue: name of the RQ queue of normal mails.
         result_ttl: seconds for which the receipt of a sent mail is kept; -1 for ever.
         failure_ttl: seconds for which a failed mail is kept; -1 for ever.
     """
 
-    def __init__(self, queue: str, result_ttl: int, failure_ttl: int) -> None:
+    def __init__(self, keys: Keys, queue: str, result_ttl: int, failure_ttl: int) -> None:
         names = contract.queue_names(queue)
-        places = ((contract.queue_key(name), contract.registry_key(SCHEDULED, name)) for name in names)
-        self.keys = (contract.QUEUES_KEY, *chain.from_iterable(places), contract.SCRATCH_KEY)
-        queues = chain.from_iterable((name, contract.wake_channel(name)) for name in names)
+        places = ((keys.queue(name), keys.registry(SCHEDULED, name)) for name in names)
+        self.keys = (keys.queues, *chain.from_iterable(places), keys.scratch)
+        queues = chain.from_iterable((name, keys.wake(name)) for name in names)
+        self._job_prefix = keys.job_prefix
         self._terms = (contract.JOB_TIMEOUT, result_ttl, failure_ttl, *queues)
 
     def of(self, batch: Sequence[Entry], *, strict: bool) -> list[Any]:
         """Return the arguments of a batch; `strict`: a conflict refuses all of it."""
-        args: list[Any] = [contract.JOB_PREFIX, "strict" if strict else ""]
+        args: list[Any] = [self._job_prefix, "strict" if strict else ""]
         args += (contract.KEY_FIELD, contract.RECIPIENTS_FIELD, utcformat(datetime.now(UTC)))
         args += self._terms
         for entry in batch:

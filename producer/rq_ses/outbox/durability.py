@@ -11,8 +11,8 @@ from redis import Redis
 from redis import exceptions as redis_errors
 from redis.commands.core import Script
 
-from rq_ses import contract
 from rq_ses.errors import DurabilityUnconfirmed
+from rq_ses.keys import keys_of
 from rq_ses.outbox.ranges import checked_wait
 from rq_ses.text.plaintext import one_line
 
@@ -73,6 +73,7 @@ class Durability:
 
     def __init__(self, connection: Redis, script: Script, confirmation: Confirmation) -> None:
         self._connection = connection
+        self._mark = keys_of(connection).durable
         self._script = script
         self._replicas = confirmation.replicas
         self._timeout = confirmation.timeout
@@ -112,7 +113,7 @@ class Durability:
         milliseconds = max(1, int(self._timeout * 1000))
         with self._connection.pipeline(transaction=False) as pipeline:
             pipeline.evalsha(self._script.sha, len(keys), *keys, *args)
-            pipeline.set(contract.DURABLE_KEY, "", ex=_MARK_SECONDS)
+            pipeline.set(self._mark, "", ex=_MARK_SECONDS)
             if self._replicas:
                 pipeline.execute_command("WAIT", self._replicas, milliseconds)
             if self._disk:

@@ -2,7 +2,7 @@
 -- (FAILED_GRACE: contract.LUA_CONSTANTS)
 --
 -- KEYS  1 the set of queues   then for each queue, by priority: its list, its scheduled registry
---       last: a scratch key, which never stands (contract.SCRATCH_KEY)
+--       last: a scratch key, which never stands (rq_ses.keys)
 -- ARGV  1 prefix of job keys   2 "strict": a conflict refuses the whole batch, else ""   3 name of the key field
 --       4 name of the recipients field   5 now, in RQ's date form   6 timeout   7 result_ttl   8 failure_ttl
 --       then for each queue: its name, its wake channel

@@ -11,6 +11,7 @@ from redis import Redis
 
 from rq_ses import contract
 from rq_ses.errors import RqSesError, UnusableMessage
+from rq_ses.keys import keys_of
 from rq_ses.message.message import Message
 from rq_ses.outbox.arguments import EnqueueArguments
 from rq_ses.outbox.call import Call, OnConflict, Result, Results, receipts_of
@@ -77,9 +78,10 @@ class Outbox:
         checked_wait("enqueue_timeout", enqueue_timeout)
         least = math.ceil(enqueue_timeout) + _TTL_BEYOND
         given = checked_ttl("result_ttl", result_ttl), checked_ttl("failure_ttl", failure_ttl)
+        ttls = (ttl if ttl < 0 else max(ttl, least) for ttl in given)
         self._enqueueing = Enqueueing(
             server,
-            EnqueueArguments(queue, *(ttl if ttl < 0 else max(ttl, least) for ttl in given)),
+            EnqueueArguments(keys_of(server.connection), queue, *ttls),
             timeout=enqueue_timeout,
             confirmation=Confirmation(durable_replicas, durable_timeout),
         )

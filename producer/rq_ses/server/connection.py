@@ -30,7 +30,7 @@ from redis.sentinel import (
     SentinelManagedSSLConnection,
 )
 
-from rq_ses import contract
+from rq_ses.keys import Keys, carry, keys_of
 from rq_ses.server.clusterowner import ClusterOwner, is_cluster_url, owner_connection, read_cluster_url
 from rq_ses.server.hosts import read_hosts
 from rq_ses.server.redisurl import check_redis_url
@@ -91,7 +91,9 @@ def read_sentinel_url(url: str) -> SentinelUrl:
     )
 
 
-def connect(redis_url: str, *, socket_timeout: float, connect_timeout: float) -> Redis:
+def connect(
+    redis_url: str, *, socket_timeout: float, connect_timeout: float, keys: Keys | None = None
+) -> Redis:
     """Return a client that neither connects yet nor tries again by itself: trying again is its user's.
 
     A connection is given up when it is lost, and when its server has become a replica; the next one asks the
@@ -99,13 +101,21 @@ def connect(redis_url: str, *, socket_timeout: float, connect_timeout: float) ->
     until there is one its commands raise redis.exceptions.ConnectionError.
 
     Args:
-        redis_url: as described above; that of a cluster leads to the owner of the slot of RQ's prefix.
+        redis_url: as described above; that of a cluster leads to the owner of the slot of the keys' prefix.
         socket_timeout: seconds for a command.
         connect_timeout: seconds for a connection.
+        keys: under which it works (keys_of); None: the process's own.
 
     Raises:
         ValueError: the URL can't be read.
     """
+    client = _connect(redis_url, socket_timeout, connect_timeout, keys or Keys.default())
+    if keys:
+        carry(client, keys)
+    return client
+
+
+def _connect(redis_url: str, socket_timeout: float, connect_timeout: float, keys: Keys) -> Redis:
     check_redis_url(redis_url)
     options: dict[str, Any] = {
         "socket_timeout": socket_timeout,
@@ -114,7 +124,7 @@ def connect(redis_url: str, *, socket_timeout: float, connect_timeout: float) ->
     if not redis_url.startswith("unix:"):
         options["socket_keepalive"] = True
     if is_cluster_url(redis_url):
-        return _cluster_client(redis_url, options)
+        return _cluster_client(redis_url, options, keys)
     if not is_sentinel_url(redis_url):
         pool = ConnectionPool.from_url(redis_url, **options, retry=_never())
         pool.connection_class = _ours(pool.connection_class)
@@ -127,11 +137,11 @@ def connect(redis_url: str, *, socket_timeout: float, connect_timeout: float) ->
     return primary
 
 
-def _cluster_client(redis_url: str, options: dict[str, Any]) -> Redis:
+def _cluster_client(redis_url: str, options: dict[str, Any], keys: Keys) -> Redis:
     found = read_cluster_url(redis_url)
     pool = ConnectionPool.from_url(found.node_url, **options, retry=_never())
     host, port = found.nodes[0]  # for who looks at the client: connections go where the owner is
-    owner = ClusterOwner(found.nodes, contract.PREFIX)
+    owner = ClusterOwner(found.nodes, keys.prefix)
     pool.connection_kwargs.update(host=host, port=port, owner=owner)
     pool.connection_class = owner_connection(pool.connection_class)
     return Redis.from_pool(pool)
@@ -140,7 +150,7 @@ def _cluster_client(redis_url: str, options: dict[str, Any]) -> Redis:
 def own_client(connection: Redis, *, socket_timeout: float, connect_timeout: float) -> Redis:
     """Return a client like that of `connect` to where a client that was handed over leads.
 
-    Address, credentials, TLS, database and Sentinels are its own; it is left as it is. Its retries and
+    Address, credentials, TLS, database, Sentinels and keys are its own; it is left as it is. Its retries and
     time-outs aren't taken over (redis-py 8 repeats each command ten times, 5 s each), nor that it decodes.
 
     Raises:
@@ -166,11 +176,14 @@ def own_client(connection: Redis, *, socket_timeout: float, connect_timeout: flo
     if isinstance(pool, SentinelConnectionPool):
         if not pool.is_master:
             raise ValueError("connection: its server is a replica: give Sentinel(...).master_for(SERVICE)")
-        own = SentinelConnectionPool(pool.service_name, _bounded(pool.sentinel_manager), **options)
-        return Redis.from_pool(own)
-    if isinstance(pool, BlockingConnectionPool):
-        return Redis.from_pool(BlockingConnectionPool(timeout=socket_timeout, **options))
-    return Redis.from_pool(ConnectionPool(**options))
+        own: Any = SentinelConnectionPool(pool.service_name, _bounded(pool.sentinel_manager), **options)
+    elif isinstance(pool, BlockingConnectionPool):
+        own = BlockingConnectionPool(timeout=socket_timeout, **options)
+    else:
+        own = ConnectionPool(**options)
+    client = Redis.from_pool(own)
+    carry(client, keys_of(connection))
+    return client
 
 
 @contextmanager

@@ -52,5 +52,6 @@ class Location:
             ValueError: the URL can't be read, or the client is one of Sentinels' replicas.
             TypeError: the client isn't a redis.Redis of one server.
         """
-        waits = {"socket_timeout": socket_timeout, "connect_timeout": connect_timeout}
-        return connect(self.url, **waits) if self.connection is None else own_client(self.connection, **waits)
+        if self.connection is None:
+            return connect(self.url, socket_timeout=socket_timeout, connect_timeout=connect_timeout)
+        return own_client(self.connection, socket_timeout=socket_timeout, connect_timeout=connect_timeout)

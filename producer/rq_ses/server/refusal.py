@@ -9,7 +9,7 @@ from typing import Final
 from redis import exceptions as redis_errors
 from redis.sentinel import MasterNotFoundError
 
-from rq_ses import contract
+from rq_ses.keys import Keys
 from rq_ses.server.slot import TAG_REMEDY, is_tagged
 from rq_ses.text.plaintext import one_line
 
@@ -33,16 +33,11 @@ _ONE_NODE: Final = (
 )
 
 _ELSEWHERE: Final = r"\b(?:MOVED|ASK)\b|MovedError|AskError|access a non local key"
-_SCATTERED: Final = re.compile(
-    r"\bCROSSSLOT\b|CrossSlot|hash to the same slot"
-    # With a hash tag a slot is moving, or has another owner now, which passes.
-    + ("" if is_tagged(contract.PREFIX) else f"|{_ELSEWHERE}")
-)
+_SCATTERED: Final = r"\bCROSSSLOT\b|CrossSlot|hash to the same slot"
 
 _REMEDIES: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
     (re.compile(pattern), remedy)
     for pattern, remedy in (
-        (_SCATTERED.pattern, f"this is a cluster: {TAG_REMEDY}"),
         (
             r"cluster support disabled",
             "the server isn't one of a cluster: write redis:// in RQ_SES_REDIS_URL, with a single host",
@@ -57,13 +52,11 @@ _REMEDIES: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
         ),
         (
             r"permissions? to access a channel",
-            f"Redis's ACL withholds a right: ACL SETUSER ... &{contract.PREFIX}* "
-            "(docs/how-to/production-redis.md)",
+            "Redis's ACL withholds a right: ACL SETUSER ... &PREFIX* (docs/how-to/production-redis.md)",
         ),
         (
             r"permissions? to access a key|NOPERM|NoPermission|ACL failure|executing the script can't",
-            f"Redis's ACL withholds a right: ACL SETUSER ... ~{contract.PREFIX}* "
-            "(docs/how-to/production-redis.md)",
+            "Redis's ACL withholds a right: ACL SETUSER ... ~PREFIX* (docs/how-to/production-redis.md)",
         ),
         (
             r"DB index|invalid DB|in cluster mode",
@@ -76,7 +69,7 @@ _REMEDIES: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
         ),
         (
             r"WRONGTYPE",
-            f"a key under {contract.PREFIX} is of another program's making: "
+            "a key under PREFIX is of another program's making: "
             "give rq-ses a database or a server of its own",
         ),
         (r"MISCONF", "Redis can't write to its disk: see its log, and free space or mend the rights there"),
@@ -134,10 +127,14 @@ def read_refusal(exc: redis_errors.RedisError | OSError) -> Refusal:
     words = _words(exc)
     # A refusal of access is a ConnectionError to redis-py; it doesn't pass.
     # What Sentinels said is several servers' words: one that refuses says nothing of the others.
+    if is_scattered(exc):
+        return Refusal(False, reason, f"this is a cluster: {TAG_REMEDY}")
     for pattern, remedy in () if isinstance(exc, MasterNotFoundError) else _REMEDIES:
         if found := pattern.search(words):
             command = found.groupdict().get("command", "")
-            return Refusal(False, reason, remedy.replace("COMMAND", command))
+            # Not the end of RQ_KEY_PREFIX.
+            remedy = re.sub(r"\bPREFIX\b", Keys.default().root, remedy).replace("COMMAND", command)
+            return Refusal(False, reason, remedy)
     if not is_passing(exc):
         return Refusal(False, reason, _ELSE)
     return Refusal(True, reason, _ONE_NODE if re.search(_ELSEWHERE, words) else "")
@@ -145,7 +142,9 @@ def read_refusal(exc: redis_errors.RedisError | OSError) -> Refusal:
 
 def is_scattered(exc: BaseException) -> bool:
     """Tell whether a cluster refuses, for our keys lie in several slots of it: that lasts."""
-    return isinstance(exc, redis_errors.ResponseError) and _SCATTERED.search(_words(exc)) is not None
+    # With a hash tag a slot is moving, or has another owner now, which passes.
+    pattern = _SCATTERED if is_tagged(Keys.default().prefix) else f"{_SCATTERED}|{_ELSEWHERE}"
+    return isinstance(exc, redis_errors.ResponseError) and re.search(pattern, _words(exc)) is not None
 
 
 def in_words(exc: redis_errors.RedisError) -> str:

@@ -18,6 +18,7 @@ from redis.exceptions import ResponseError
 
 from rq_ses import contract
 from rq_ses.gate import GateState, read_gate
+from rq_ses.keys import Keys, keys_of
 from rq_ses.server.connection import borrowed
 from rq_ses.server.serverclock import epoch
 from rq_ses.server.stored import line
@@ -79,7 +80,8 @@ def _snapshot(
     current = list(_current(queues, overview.leases, details.executions, now))
     current.sort(key=lambda mail: mail.seconds or 0.0, reverse=True)
     held_by = Counter(mail.worker for mail in current)
-    found = list(map(worker_state, overview.workers, details.workers, repeat(held_by), repeat(now)))
+    keys, told = keys_of(client), zip(overview.workers, details.workers, strict=True)
+    found = [worker_state(keys, key, answer, held_by, now) for key, answer in told]
     ours = tuple(worker for worker in found if worker and set(worker.queues) & set(queues))
     return Snapshot(
         now=now,
@@ -128,11 +130,12 @@ class _Overview:
 
 
 def _overview(client: Any, queues: Sequence[str], *, workers: bool) -> _Overview:
+    keys = keys_of(client)
     with client.pipeline(transaction=False) as pipeline:
-        pipeline.time().exists(contract.SUSPENDED_KEY).smembers(contract.WORKERS_KEY)
+        pipeline.time().exists(keys.suspended).smembers(keys.workers)
         for queue in queues:
-            _ask_about_queue(pipeline, queue)
-        clock, suspended, keys, *about_queues = pipeline.execute(raise_on_error=False)
+            _ask_about_queue(pipeline, keys, queue)
+        clock, suspended, names, *about_queues = pipeline.execute(raise_on_error=False)
     if isinstance(clock, Exception):
         raise clock
     parts = [
@@ -144,19 +147,19 @@ def _overview(client: Any, queues: Sequence[str], *, workers: bool) -> _Overview
         parts,
         fronts=[_listed(part.front) for part in parts],
         leases=[_listed(part.leases) if workers else [] for part in parts],
-        workers=sorted(keys)[:MOST_WORKERS] if workers and isinstance(keys, set) else [],
-        refused=_refused(suspended, keys, about_queues, queues),
+        workers=sorted(names)[:MOST_WORKERS] if workers and isinstance(names, set) else [],
+        refused=_refused(suspended, names, about_queues, queues),
     )
 
 
-def _ask_about_queue(pipeline: Any, queue: str) -> None:
+def _ask_about_queue(pipeline: Any, keys: Keys, queue: str) -> None:
     """Ask what _QueueAnswers has, in its order."""
-    pipeline.llen(contract.queue_key(queue))
+    pipeline.llen(keys.queue(queue))
     for kind in (WIP, SCHEDULED, FAILED, CANCELED):
-        pipeline.zcard(contract.registry_key(kind, queue))
-    pipeline.lrange(contract.queue_key(queue), 0, FRONT - 1)
-    pipeline.zrange(contract.registry_key(SCHEDULED, queue), 0, 0, withscores=True)
-    pipeline.zrange(contract.leases_key(queue), 0, LEASES - 1)
+        pipeline.zcard(keys.registry(kind, queue))
+    pipeline.lrange(keys.queue(queue), 0, FRONT - 1)
+    pipeline.zrange(keys.registry(SCHEDULED, queue), 0, 0, withscores=True)
+    pipeline.zrange(keys.leases(queue), 0, LEASES - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +172,12 @@ class _Details:
 
 
 def _details(client: Any, overview: _Overview) -> _Details:
+    keys = keys_of(client)
     with client.pipeline(transaction=False) as pipeline:
         for job_id in chain.from_iterable(overview.fronts):
-            pipeline.hget(contract.JOB_PREFIX.encode() + job_id, "enqueued_at")
+            pipeline.hget(keys.job(job_id), "enqueued_at")
         for member in chain.from_iterable(overview.leases):
-            pipeline.hmget(contract.EXECUTION_PREFIX.encode() + member, "worker_name", "created_at")
+            pipeline.hmget(keys.execution(member), "worker_name", "created_at")
         for key in overview.workers:
             pipeline.hmget(key, *WORKER_FIELDS)
         answers = iter(pipeline.execute(raise_on_error=False))
@@ -237,9 +241,10 @@ def _current(
 
 
 def _described(client: Any, mails: Sequence[CurrentMail]) -> tuple[CurrentMail, ...]:
+    keys = keys_of(client)
     with client.pipeline(transaction=False) as pipeline:
         for mail in mails:
-            pipeline.hget(contract.JOB_PREFIX + mail.job_id, "description")
+            pipeline.hget(keys.job(mail.job_id), "description")
         answers = pipeline.execute(raise_on_error=False) if mails else []
     return tuple(
         CurrentMail(

@@ -10,6 +10,7 @@ from typing import Any, Final
 from redis import Redis
 
 from rq_ses import contract
+from rq_ses.keys import keys_of
 from rq_ses.states import SCHEDULED
 from rq_ses.text.plaintext import one_line
 
@@ -49,14 +50,15 @@ def unserved(connection: Redis, *, besides: Collection[str] = ()) -> tuple[Unser
     Raises redis.exceptions.RedisError: Redis is away, or refuses everything.
     """
     client: Any = connection
-    prefix = contract.queue_key("").encode()
-    keys = sorted(client.smembers(contract.QUEUES_KEY))[:QUEUES]
-    names = [key.removeprefix(prefix).decode("utf-8", "replace") for key in keys]
+    keys = keys_of(connection)
+    prefix = keys.queue("").encode()
+    there = sorted(client.smembers(keys.queues))[:QUEUES]
+    names = [key.removeprefix(prefix).decode("utf-8", "replace") for key in there]
     names = [name for name in names if name not in besides]
     with client.pipeline(transaction=False) as pipeline:
         for name in names:
-            queue, scheduled = contract.queue_key(name), contract.registry_key(SCHEDULED, name)
-            pipeline.llen(queue).zcard(scheduled).smembers(contract.workers_key(name))
+            queue, scheduled = keys.queue(name), keys.registry(SCHEDULED, name)
+            pipeline.llen(queue).zcard(scheduled).smembers(keys.workers_at(name))
             pipeline.lrange(queue, 0, _LOOKED_AT - 1).zrange(scheduled, 0, _LOOKED_AT - 1)
         answers = iter(pipeline.execute(raise_on_error=False))
     held: dict[str, tuple[int, list[bytes], list[bytes]]] = {}
@@ -72,7 +74,7 @@ def unserved(connection: Redis, *, besides: Collection[str] = ()) -> tuple[Unser
             if workers:
                 pipeline.exists(*workers)
             for job in ids:
-                pipeline.hget(contract.JOB_PREFIX.encode() + job, "description")
+                pipeline.hget(keys.job(job), "description")
         answers = iter(pipeline.execute(raise_on_error=False) if held else ())
     found = []
     for name, (mails, ids, workers) in held.items():

@@ -10,6 +10,7 @@ from redis import Redis
 
 from rq_ses import contract
 from rq_ses.gate import gate_name
+from rq_ses.keys import Keys, keys_of
 from rq_ses.server.stored import date, line
 from rq_ses.status.snapshot import WorkerState
 
@@ -27,7 +28,9 @@ WORKER_FIELDS: Final = (
 NAME_LIMIT: Final = 80
 
 
-def worker_state(key: bytes, answer: Any, held_by: Mapping[str, int], now: float) -> WorkerState | None:
+def worker_state(
+    keys: Keys, key: bytes, answer: Any, held_by: Mapping[str, int], now: float
+) -> WorkerState | None:
     """Return a worker by its key and its WORKER_FIELDS; None for one that is dead, or isn't there.
 
     `held_by` has the number of mails that each worker holds, by its name.
@@ -36,7 +39,7 @@ def worker_state(key: bytes, answer: Any, held_by: Mapping[str, int], now: float
     beat, born = epoch_of(values.get("last_heartbeat")), epoch_of(values.get("birth"))
     if (beat is None and born is None) or values.get("death"):
         return None  # RQ forgets it with its next maintenance
-    name = line(key.removeprefix(contract.WORKER_PREFIX.encode()), NAME_LIMIT)
+    name = line(key.removeprefix(keys.worker_prefix.encode()), NAME_LIMIT)
     pid, threads = number(values["pid"]), number(values[contract.THREADS_FIELD])
     state = line(values["state"], 20)
     account, region = gate_name(line(values[contract.ACCOUNT_FIELD], 200)) or ("", "")
@@ -66,12 +69,13 @@ def served_accounts(connection: Redis) -> frozenset[tuple[str, str]]:
     Raises redis.exceptions.RedisError.
     """
     client: Any = connection
-    names = sorted(client.smembers(contract.WORKERS_KEY))[:MOST_WORKERS]
+    keys = keys_of(connection)
+    names = sorted(client.smembers(keys.workers))[:MOST_WORKERS]
     with client.pipeline(transaction=False) as pipeline:
         for name in names:
             pipeline.hmget(name, *WORKER_FIELDS)
         answers = pipeline.execute(raise_on_error=False) if names else []
-    found = [worker_state(name, answer, {}, 0.0) for name, answer in zip(names, answers, strict=True)]
+    found = [worker_state(keys, name, answer, {}, 0.0) for name, answer in zip(names, answers, strict=True)]
     return frozenset((worker.account, worker.region) for worker in found if worker and worker.account)
 
 

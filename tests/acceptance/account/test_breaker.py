@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from rq_ses import Outbox, contract
+from rq_ses import Outbox
 from rq_ses.gate import read_gate
 from rq_ses.text.figures import figure
 from rq_ses_worker.simulator.server import SimulatorServer
+from support.mails.keys import KEYS
 from support.mails.mail import mail
 from support.programs.processes import KEY_ID, SECRET, TOKEN, run, running, worker_environment
 from support.servers.outage import FickleSes, unavailable
@@ -32,11 +33,11 @@ CONCURRENCY = 16
 
 
 def queued(redis: Redis) -> int:
-    return int(redis.llen(contract.queue_key("mail")))
+    return int(redis.llen(KEYS.queue("mail")))
 
 
 def count(redis: Redis, registry: str) -> int:
-    return int(redis.zcard(contract.registry_key(registry, "mail")))
+    return int(redis.zcard(KEYS.registry(registry, "mail")))
 
 
 @pytest.mark.timeout(OUTAGE * 3 + 120)
@@ -85,7 +86,7 @@ RATES = [(50, 16), (300, 16), (1000, 16), (1000, 50)]
 
 def attempts_ever(redis: Redis) -> int:
     """Return how many attempts the mails remember that are not sent yet."""
-    metas = [redis.hget(key, "meta") for key in redis.scan_iter(f"{contract.JOB_PREFIX}*", count=1000)]
+    metas = [redis.hget(key, "meta") for key in redis.scan_iter(f"{KEYS.job_prefix}*", count=1000)]
     kept = [json.loads(meta) for meta in metas if meta]
     return sum(meta["attempts"] for meta in kept if "transient" in meta)
 
@@ -158,11 +159,11 @@ def test_a_breaker_opened_by_hand_stays_open_until_a_hand_closes_it(
         assert ses.attempts == []
         assert queued(redis) == 1
         assert run(["breaker", "close"], worker_env).returncode == 0
-        wait_for(lambda: redis.hget(contract.JOB_PREFIX + job_id, "status") == b"finished")
+        wait_for(lambda: redis.hget(KEYS.job(job_id), "status") == b"finished")
 
 
 def gate(redis: Redis, account: str, region: str) -> None:
-    redis.hset(contract.account_key(account, region), "state", "closed")
+    redis.hset(KEYS.account(account, region), "state", "closed")
 
 
 def test_the_breakers_command_says_how_the_gate_stands(
@@ -191,7 +192,7 @@ def test_the_breakers_command_says_how_the_gate_stands(
     assert "is not the name of a region" in done.stderr
     done = run(["breaker", "show", "--region", "x", "--redis-url", "redis://127.0.0.1:1"], env)
     assert (done.returncode, done.stdout) == (4, "")
-    redis.set(contract.account_key("default", "us-east-1"), "text")
+    redis.set(KEYS.account("default", "us-east-1"), "text")
     done = run(["breaker", "show"], worker_env)
     assert (done.returncode, done.stdout) == (4, "")
     assert "WRONGTYPE" in done.stderr
@@ -257,7 +258,7 @@ def test_a_gate_that_a_worker_names_is_there_before_any_mail(
 ) -> None:
     with running(["worker", "--account", "fresh"], worker_env, tmp_path / "log") as worker:
         wait_for(lambda: "sending mails of" in worker.output)
-        redis.delete(contract.account_key("fresh", "us-east-1"))
+        redis.delete(KEYS.account("fresh", "us-east-1"))
         done = run(["breaker", "open", "--account", "fresh"], worker_env)
         assert (done.returncode, done.stdout) == (0, "")
         wait_for(lambda: "breaker open: " in worker.output)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from rq_ses import Outbox, contract
+from rq_ses import Outbox
 from rq_ses_worker.simulator.server import SimulatorServer
+from support.mails.keys import KEYS
 from support.mails.mail import mail
 from support.programs.processes import KEY_ID, SECRET, TOKEN, running, worker_environment
 from support.waiting import wait_for
@@ -30,7 +31,7 @@ def test_the_daily_quota_is_kept_to_and_what_is_over_it_waits(
             wait_for(lambda: not worker.running)
         assert [request.status for request in ses.attempts] == [200] * 20
     assert "daily quota used up (20 in 24 hours): mails wait in the queue" in worker.output
-    assert redis.llen(contract.queue_key("mail")) == 10
+    assert redis.llen(KEYS.queue("mail")) == 10
 
 
 @pytest.fixture

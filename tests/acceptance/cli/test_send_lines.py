@@ -14,7 +14,8 @@ from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from rq_ses import Outbox, contract
+from rq_ses import Outbox
+from support.mails.keys import KEYS
 from support.mails.mail import mail, status
 from support.programs.processes import PATIENCE, environment, run
 from support.programs.send_command import COMMAND, jobs, row, sent, task
@@ -34,7 +35,7 @@ def test_thousands_of_lines_give_as_many_ids_in_their_order(
     assert ids == Queue("mail", connection=redis, serializer=JSONSerializer).get_job_ids()
     with redis.pipeline() as pipeline:
         for job_id in ids:
-            pipeline.hget(contract.JOB_PREFIX + job_id, "description")
+            pipeline.hget(KEYS.job(job_id), "description")
         shown = [description.decode() for description in pipeline.execute()]
     assert shown == [f"user{n}@example.com → Hi" for n in range(count)]
 

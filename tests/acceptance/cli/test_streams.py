@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from rq_ses import contract
 from rq_ses.deadletter import DeadLetters
 from support.mails.deadletters import fail
+from support.mails.keys import KEYS
 from support.mails.mail import mail
 from support.programs.processes import PATIENCE, environment
 from support.programs.terminal import run_on_terminal
@@ -31,7 +31,7 @@ LOOKING = (
 
 @pytest.fixture
 def env(redis: Redis, redis_url: str) -> dict[str, str]:
-    redis.hset(contract.account_key("default", "us-east-1"), "state", "closed")
+    redis.hset(KEYS.account("default", "us-east-1"), "state", "closed")
     return environment(RQ_SES_REDIS_URL=redis_url, AWS_REGION="us-east-1")
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 from redis import Redis
 
-from rq_ses import Outbox, contract
+from rq_ses import Outbox
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.mails.deadletters import fail
+from support.mails.keys import KEYS
 from support.mails.mail import fetch, mail, status
 from support.programs.dashboard import Dashboard
 from support.programs.dashboard_page import (
@@ -120,11 +121,11 @@ def test_compact_drops_what_is_gone_and_leaves_mails_where_they_are(
     redis: Redis, redis_url: str, dashboard: Dashboard, page: Page
 ) -> None:
     jobs = [Outbox(redis_url).send(mail(to)).job_id for to in ADDRESSES]
-    redis.delete(contract.JOB_PREFIX + jobs[1])
+    redis.delete(KEYS.job(jobs[1]))
     page.goto(jobs_page(dashboard, "queued"))
     press_and_answer(page, page.get_by_role("link", name="Compact"), "Yes", about="compact")
     left = [job_id.encode() for job_id in (jobs[0], *jobs[2:])]
-    wait_for(lambda: redis.lrange(contract.queue_key("mail"), 0, -1) == left)
+    wait_for(lambda: redis.lrange(KEYS.queue("mail"), 0, -1) == left)
 
 
 def test_a_canceled_mail_stands_on_its_page_and_is_not_sent(

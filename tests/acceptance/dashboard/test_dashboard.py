@@ -13,8 +13,9 @@ from redis import Redis
 from rq import Worker
 from rq.registry import FailedJobRegistry
 
-from rq_ses import Outbox, contract
+from rq_ses import Outbox
 from rq_ses_worker.simulator.server import SimulatorServer
+from support.mails.keys import KEYS
 from support.mails.mail import fetch, mail, status
 from support.programs.dashboard import Dashboard
 from support.programs.processes import Process, running
@@ -161,7 +162,7 @@ def test_delete_takes_a_mail_away_whatever_its_state(
 ) -> None:
     for state in ("queued", "scheduled", "finished", "failed"):
         assert dashboard.post(f"/job/{world[state]}/delete") == {"status": "OK"}
-        assert not redis.exists(contract.JOB_PREFIX + world[state])
+        assert not redis.exists(KEYS.job(world[state]))
         assert dashboard.data(f"jobs/mail/{state}/8/asc/1")["jobs"] == []
     assert status(redis, world["started"]) == "started"
     assert world.worker.running
@@ -180,7 +181,7 @@ def test_a_mail_deleted_while_it_is_sent_stays_deleted_and_the_worker_goes_on(
         assert dashboard.post(f"/job/{deleted}/delete") == {"status": "OK"}
         wait_for(lambda: status(redis, next_one) == "finished")
         assert worker.stop() == 0
-    assert not redis.exists(contract.JOB_PREFIX + deleted)
+    assert not redis.exists(KEYS.job(deleted))
     [queue] = dashboard.data("queues")["queues"]
     assert queue["count"] == queue["started_job_registry_count"] == queue["failed_job_registry_count"] == 0
     assert queue["finished_job_registry_count"] == 1

@@ -12,6 +12,7 @@ from rq.serializers import JSONSerializer
 
 from rq_ses import Outbox, contract
 from rq_ses_worker.simulator.server import SimulatorServer
+from support.mails.keys import KEYS
 from support.mails.mail import mail, status
 from support.programs.dashboard import Dashboard
 from support.programs.dashboard_page import drain, jobs_page
@@ -75,9 +76,9 @@ def test_a_job_whose_id_is_markup_is_not_taken_to_where_it_would_run(
 ) -> None:
     """RQ makes no such ids, and our API makes its own: a stranger has written it into Redis by hand."""
     good = Outbox(redis_url).send(mail()).job_id
-    redis.rename(contract.JOB_PREFIX + good, contract.JOB_PREFIX + SCRIPT)
-    redis.delete(contract.queue_key("mail"))
-    redis.rpush(contract.queue_key("mail"), SCRIPT)
+    redis.rename(KEYS.job(good), KEYS.job(SCRIPT))
+    redis.delete(KEYS.queue("mail"))
+    redis.rpush(KEYS.queue("mail"), SCRIPT)
     sent = Outbox(redis_url).send(mail("ben@example.com")).job_id
     drain(redis_url, ses.url)
     assert status(redis, sent) == "finished"

@@ -6,13 +6,13 @@ import json
 
 from redis import Redis
 
-from rq_ses import contract
 from support.mails.failed_mails import some
+from support.mails.keys import KEYS
 from support.programs.processes import run
 
 
 def failed(redis: Redis) -> int:
-    return int(redis.zcard(contract.registry_key("failed", "mail")))
+    return int(redis.zcard(KEYS.registry("failed", "mail")))
 
 
 def test_a_discard_shows_what_it_would_delete_and_asks(redis: Redis, env: dict[str, str]) -> None:
@@ -34,7 +34,7 @@ def test_discarded_mails_are_gone_and_those_in_doubt_are_counted(redis: Redis, e
     assert (done.returncode, done.stderr) == (0, "4 mails deleted; 1 of them SES may have accepted\n")
     assert json.loads(done.stdout) == {"discarded": 4, "unknown": 1, "again": 0, "gone": 0, "foreign": 0}
     assert failed(redis) == 0
-    assert not redis.exists(*(contract.JOB_PREFIX + job_id for job_id in ids))
+    assert not redis.exists(*(KEYS.job(job_id) for job_id in ids))
 
 
 def test_job_ids_that_are_no_failed_mails_are_told(redis: Redis, env: dict[str, str]) -> None:

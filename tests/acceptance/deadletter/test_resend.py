@@ -16,12 +16,12 @@ import pytest
 from click.testing import CliRunner
 from redis import Redis
 
-from rq_ses import contract
 from rq_ses.cli import main
 from rq_ses_worker.lifecycle.task import read_job
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.mails.deadletters import fail
 from support.mails.failed_mails import queued, some
+from support.mails.keys import KEYS
 from support.mails.mail import mail, status
 from support.programs.processes import PATIENCE, run, running
 from support.programs.terminal import run_on_terminal
@@ -81,7 +81,7 @@ def test_resent_mails_are_sent(
     assert run(["resend", "--yes", "--set", "sender=new@shop.example"], worker_env).returncode == 0
     with running(["worker", "--burst"], worker_env, tmp_path / "log") as worker:
         wait_for(lambda: not worker.running)
-    assert redis.zcard(contract.registry_key("finished", "mail")) == 3, worker.output
+    assert redis.zcard(KEYS.registry("finished", "mail")) == 3, worker.output
 
 
 def test_named_mails_are_resent_with_changes(redis: Redis, env: dict[str, str], tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_an_interrupted_resend_is_run_again_and_each_mail_moves_once(
     done = run(["resend", "--yes"], env)
     assert (done.returncode, done.stderr) == (0, f"{300 - moved} mails resent\n")
     assert sorted(queued(redis)) == sorted(ids)
-    assert redis.zcard(contract.registry_key("failed", "mail")) == 0
+    assert redis.zcard(KEYS.registry("failed", "mail")) == 0
 
 
 def test_the_progress_stands_on_the_terminal_and_json_on_stdout(

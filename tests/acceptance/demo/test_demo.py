@@ -16,11 +16,12 @@ import psutil
 import pytest
 from redis import Redis
 
-from rq_ses import Outbox, contract
+from rq_ses import Outbox
 from rq_ses_worker.demo import verdicts
 from rq_ses_worker.demo.stories import STORIES, Story, message
 from rq_ses_worker.demo.verdicts import Enqueued, Verdict
 from rq_ses_worker.simulator.server import SimulatorServer
+from support.mails.keys import KEYS
 from support.programs.processes import environment, run
 from support.programs.terminal import run_on_terminal
 
@@ -242,7 +243,7 @@ def test_the_account_is_read_from_redis_and_the_simulator(
     assert run(["worker", "--burst"], worker_env).returncode == 1  # one is refused
     seen = verdicts.simulator_requests(ses.url)
     assert [verdict.problems for verdict in verdicts.verdicts(redis, mails, seen)] == [[], []]
-    redis.delete(contract.JOB_PREFIX + mails[0].job_id)
+    redis.delete(KEYS.job(mails[0].job_id))
     [retried, denied] = verdicts.verdicts(redis, mails, seen)
     assert retried.problems == [f"{mails[0].recipient}: gone, not finished"]
     assert denied.problems == []

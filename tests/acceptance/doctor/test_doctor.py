@@ -12,10 +12,11 @@ import pytest
 from redis import Redis
 
 from rq_ses.cli.terminal.exits import INCOMPLETE, OK, SETTINGS, UNFIT, USAGE
-from rq_ses.contract import DEFAULT_ACCOUNT, SUSPENDED_KEY, account_key
+from rq_ses.contract import DEFAULT_ACCOUNT
 from rq_ses.gate import open_breaker
 from rq_ses_worker.simulator.api.identity import tokens
 from rq_ses_worker.simulator.server import SimulatorServer
+from support.mails.keys import KEYS
 from support.programs.processes import KEY_ID, SECRET, TOKEN, environment, run, running, worker_environment
 from support.servers.nameserver import nameserver
 from support.servers.valkey import client, url, valkey
@@ -85,7 +86,7 @@ def test_reading_leaves_redis_as_it_was(redis: Redis, worker_env: dict[str, str]
 
 
 def test_without_a_worker_or_with_suspended_ones_mails_wait(redis: Redis, worker_env: dict[str, str]) -> None:
-    redis.set(SUSPENDED_KEY, 1)
+    redis.set(KEYS.suspended, 1)
     code, findings = diagnosed(worker_env, "--no-dns")
     assert code == INCOMPLETE
     assert having(findings, "warning") == {"workers.seen", "workers.suspended"}
@@ -196,7 +197,7 @@ def test_what_is_away_does_not_keep_the_doctor_from_the_rest(ses: SimulatorServe
 def test_a_key_of_the_wrong_type_is_not_taken_for_a_server_that_is_away(
     redis: Redis, worker_env: dict[str, str]
 ) -> None:
-    redis.set(account_key("default", "us-east-1"), "text")
+    redis.set(KEYS.account("default", "us-east-1"), "text")
     _, findings = diagnosed(worker_env, "--no-dns")
     assert having(findings, "error") == {"redis.reached"}
     assert "answers, but refuses" in findings["redis.reached"]["text"]

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from rq_ses import Outbox, contract
+from rq_ses import Outbox
 from rq_ses.cli.terminal import exits
 from rq_ses_worker.simulator.server import SimulatorServer
+from support.mails.keys import KEYS
 from support.mails.mail import fetch, mail
 from support.programs.processes import run
 
@@ -48,7 +49,7 @@ def test_a_burst_waits_no_longer_than_it_is_told_for_what_is_scheduled(
     done = run(["worker", "--burst", "--max-wait", "5"], worker_env)
     assert done.returncode == exits.OK
     assert "burst over: 2 sent, 0 failed; 1 scheduled, 0 left in the queue" in done.stderr
-    assert redis.zcard(contract.registry_key("scheduled", "mail")) == 1
+    assert redis.zcard(KEYS.registry("scheduled", "mail")) == 1
 
 
 def test_a_burst_that_waits_for_nothing_leaves_retries_to_the_next(

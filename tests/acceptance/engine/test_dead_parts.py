@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from rq_ses import Outbox, contract
+from rq_ses import Outbox
 from rq_ses.cli.terminal import exits
 from rq_ses_worker.simulator.server import SimulatorServer
+from support.mails.keys import KEYS
 from support.mails.mail import mail, status
 from support.programs.fleet import DYING
 from support.programs.processes import running, running_module
@@ -58,7 +59,7 @@ def test_an_outcome_that_the_dead_settler_leaves_is_written_at_the_end(
     assert [line for line in told if line["event"] == "mail.unsettled"] == []
     assert status(redis, job_id) == "finished"
     assert len(ses.mails) == 1
-    assert redis.zcard(contract.leases_key("mail")) == 0
+    assert redis.zcard(KEYS.leases("mail")) == 0
 
 
 def test_the_supervisor_starts_a_worker_anew_whose_part_has_died(

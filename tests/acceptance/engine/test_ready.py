@@ -6,14 +6,15 @@ from pathlib import Path
 
 from redis import Redis
 
-from rq_ses import Outbox, contract
+from rq_ses import Outbox
 from rq_ses_worker.simulator.server import SimulatorServer
+from support.mails.keys import KEYS
 from support.mails.mail import mail
 from support.programs.processes import running
 from support.waiting import wait_for
 
 CONCURRENCY = 8
-FINISHED = contract.registry_key("finished", "mail")
+FINISHED = KEYS.registry("finished", "mail")
 
 
 def test_no_mail_waits_at_a_busy_worker_while_another_is_idle(

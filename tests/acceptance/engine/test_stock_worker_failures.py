@@ -11,6 +11,7 @@ import pytest
 from redis import Redis
 
 from rq_ses import Outbox, contract
+from support.mails.keys import KEYS
 from support.mails.mail import mail, status
 from support.programs.processes import PATIENCE, environment, run
 
@@ -72,7 +73,7 @@ def test_a_reason_that_rq_wrote_last_is_read_in_place_of_an_older_one(redis: Red
     job_id = Outbox(redis_url).send(mail()).job_id
     stock_worker(redis_url)
     # As RQ's Job.save leaves the reason of an older failure there.
-    redis.hset(contract.JOB_PREFIX + job_id, "exc_info", b"x\x9c" + b"\xff" * 40)
+    redis.hset(KEYS.job(job_id), "exc_info", b"x\x9c" + b"\xff" * 40)
     [group] = run(["failed", "--json"], environment(RQ_SES_REDIS_URL=redis_url)).stdout.splitlines()
     assert json.loads(group)["code"] == "DeserializationError"
 

@@ -18,6 +18,7 @@ from rq.suspension import resume, suspend
 
 from rq_ses import Outbox, contract
 from rq_ses_worker.simulator.server import SimulatorServer
+from support.mails.keys import KEYS
 from support.mails.mail import fetch, mail, status
 from support.programs.processes import KEY_ID, SECRET, TOKEN, running
 from support.waiting import wait_for
@@ -179,8 +180,8 @@ def test_sigterm_under_load_finishes_what_is_being_sent_and_leaves_nothing_start
         assert worker.stop(signal.SIGTERM) == 0
     states = [status(redis, job_id) for job_id in jobs]
     assert set(states) == {"finished", "queued"}
-    assert redis.zcard(contract.registry_key("wip", "mail")) == 0
-    assert redis.zcard(contract.leases_key("mail")) == 0
+    assert redis.zcard(KEYS.registry("wip", "mail")) == 0
+    assert redis.zcard(KEYS.leases("mail")) == 0
     assert redis.keys("rq:execution*") == []
     sent = [recipient for accepted in ses.mails for recipient in accepted.recipients]
     assert len(sent) == len(set(sent)) == states.count("finished")

@@ -18,11 +18,12 @@ from rq.serializers import JSONSerializer
 from rq_ses import Outbox, contract
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.mails.accounting import Accounting
+from support.mails.keys import KEYS
 from support.mails.mail import mail, status
 from support.programs.fleet import Fleet
 from support.waiting import wait_for
 
-LIST = contract.queue_key("mail")
+LIST = KEYS.queue("mail")
 VALID = mail().model_dump(mode="json", exclude_defaults=True)
 
 
@@ -71,8 +72,8 @@ def poison_registries(redis: Redis) -> None:
     """Members that no registry has."""
     strangers = {b"\xff\xfe": 1.0, "": 2.0, "no-colon": 3.0, "a:b:c": 4.0, "vanished:0123": 5.0}
     for key in ("scheduled", "finished", "failed", "canceled"):
-        redis.zadd(contract.registry_key(key, "mail"), strangers)
-    redis.zadd(contract.leases_key("mail"), strangers)
+        redis.zadd(KEYS.registry(key, "mail"), strangers)
+    redis.zadd(KEYS.leases("mail"), strangers)
     redis.sadd("rq:workers", b"rq:worker:\xff", "nonsense")
     redis.sadd("rq:workers:mail", b"\xff\xfe")
 

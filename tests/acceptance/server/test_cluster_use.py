@@ -14,6 +14,8 @@ from redis.crc import key_slot
 
 from rq_ses import Outbox, OutboxUnavailable
 from rq_ses.cli.terminal.exits import DENIED, UNFIT
+from rq_ses.keys import Keys
+from rq_ses.server.connection import connect
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.mails.mail import mail
 from support.pages.documents import DOCS, blocks
@@ -74,6 +76,16 @@ def test_every_script_keeps_to_one_slot_and_is_refused_as_a_whole_while_that_mov
         assert {key: here.dump(key) for key in here.scan_iter("*")} == before
     finally:
         nodes.stay()
+
+
+def test_a_client_goes_to_the_owner_of_its_own_keys(nodes: Cluster) -> None:
+    owners = set()
+    for prefix in ("{mail0}", "{mail1}", "{mail2}", "{mail3}"):
+        keys = Keys(prefix)
+        with connect(nodes.url, socket_timeout=5, connect_timeout=5, keys=keys) as connection:
+            assert connection.set(keys.durable, "", ex=60)
+            owners.add(connection.client_info()["laddr"])  # type: ignore[index]
+    assert len(owners) > 1
 
 
 def test_a_durable_mail_is_confirmed_on_the_connection_that_has_written_it(

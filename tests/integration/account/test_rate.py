@@ -8,6 +8,7 @@ from rq_ses import contract
 from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from support.mails.gate import LIMITED, PAUSED, Story, learn
+from support.mails.keys import KEYS
 
 # The bucket
 
@@ -29,20 +30,20 @@ def test_the_bucket_is_shared_and_holds_a_tenth_of_a_second(account: Story) -> N
     assert (account.other.view.refusal, account.other.view.waiting) == ("rate", True)
     assert 0 < account.other.view.wait <= 0.06
     assert view.refusal == "rate"
-    left = int(account.redis.llen(contract.queue_key("mail")))
+    left = int(account.redis.llen(KEYS.queue("mail")))
     account.passes(10)
     assert 10 <= len(account.other.claim(50)[0]) <= 12
-    assert int(account.redis.llen(contract.queue_key("mail"))) < left
+    assert int(account.redis.llen(KEYS.queue("mail"))) < left
 
 
 def test_what_the_gate_refuses_stays_queued_and_untouched(account: Story) -> None:
     learn(account.ours, 1.0)
     first, second = account.enqueue(2)
-    before = account.redis.hgetall(contract.JOB_PREFIX + second)
+    before = account.redis.hgetall(KEYS.job(second))
     claims, dropped = account.ours.claim(2)
     assert ([claim.lease.job_id for claim in claims], dropped) == ([first], 0)
-    assert account.redis.hgetall(contract.JOB_PREFIX + second) == before
-    assert account.redis.lrange(contract.queue_key("mail"), 0, -1) == [second.encode()]
+    assert account.redis.hgetall(KEYS.job(second)) == before
+    assert account.redis.lrange(KEYS.queue("mail"), 0, -1) == [second.encode()]
     assert 0.9 < account.ours.view.wait <= 1.0
 
 
@@ -69,7 +70,7 @@ def test_a_number_of_recipients_that_is_none_counts_within_reason(account: Story
     learn(account.ours, 1.0)
     ids = account.enqueue(4)
     for job_id, recipients in zip(ids, ("-5", "many", "1e300", "nan"), strict=True):
-        account.redis.hset(contract.JOB_PREFIX + job_id, contract.RECIPIENTS_FIELD, recipients)
+        account.redis.hset(KEYS.job(job_id), contract.RECIPIENTS_FIELD, recipients)
     for _ in ids:
         assert len(account.ours.claim(1)[0]) == 1
         account.passes(60)
@@ -116,7 +117,7 @@ def test_workers_of_other_queues_take_no_tokens_away_from_under_a_heavy_mail(acc
     bulk.claim(16)
     while not high.claim(1)[0]:
         bulk.claim(16)
-        assert account.redis.llen(contract.queue_key("mail-bulk")) > 40, "it waits for a full bucket"
+        assert account.redis.llen(KEYS.queue("mail-bulk")) > 40, "it waits for a full bucket"
 
 
 # 429

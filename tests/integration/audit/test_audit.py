@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from rq_ses import Outbox, contract
+from rq_ses import Outbox
 from rq_ses_worker.audit import audit as audit_module
 from rq_ses_worker.audit import scan as scan_module
 from rq_ses_worker.audit.audit import Audit, Report
@@ -19,6 +19,7 @@ from rq_ses_worker.lifecycle.records import Settlement, failed_fields, sent_fiel
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from support.mails.audits import LEASES, LIST, WIP, look, mended, places, settle
+from support.mails.keys import KEYS
 from support.mails.mail import fetch, mail, status
 
 
@@ -66,12 +67,12 @@ def test_a_started_entry_of_ours_without_a_lease_is_in_doubt_once_its_worker_is_
 def test_a_job_that_is_being_sent_is_never_touched(redis: Redis, job_id: str, lifecycle: Lifecycle) -> None:
     lifecycle.claim(1)
     fetch(redis, job_id).cancel()
-    before = redis.hgetall(contract.JOB_PREFIX + job_id)
+    before = redis.hgetall(KEYS.job(job_id))
     assert look(redis, repair=True) == []
-    redis.delete(contract.JOB_PREFIX + job_id)
+    redis.delete(KEYS.job(job_id))
     assert look(redis, repair=True) == []
-    redis.hset(contract.JOB_PREFIX + job_id, mapping=before)
-    redis.hset(contract.JOB_PREFIX + job_id, "status", "queued")
+    redis.hset(KEYS.job(job_id), mapping=before)
+    redis.hset(KEYS.job(job_id), "status", "queued")
     assert look(redis, repair=True) == []
     assert places(redis, job_id) == ["canceled", "leases"]
 
@@ -80,7 +81,7 @@ def test_a_job_for_later_whose_time_is_lost_is_failed_and_not_sent_early(
     redis: Redis, outbox: Outbox
 ) -> None:
     job_id = outbox.send(mail(), delay=3600).job_id
-    redis.zrem(contract.registry_key("scheduled", "mail"), job_id)
+    redis.zrem(KEYS.registry("scheduled", "mail"), job_id)
     assert mended(redis).done.startswith("failed: ScheduleLost: ")
     assert places(redis, job_id) == ["failed"]
     assert fetch(redis, job_id).latest_result().exc_string.startswith("ScheduleLost: ")
@@ -88,14 +89,14 @@ def test_a_job_for_later_whose_time_is_lost_is_failed_and_not_sent_early(
 
 def test_what_claim_or_promote_would_drop_is_set_right(redis: Redis, outbox: Outbox) -> None:
     queued, scheduled = outbox.send(mail()).job_id, outbox.send(mail(), delay=60).job_id
-    score = redis.zscore(contract.registry_key("scheduled", "mail"), scheduled)
-    redis.hset(contract.JOB_PREFIX + queued, "status", "scheduled")
-    redis.hset(contract.JOB_PREFIX + scheduled, "status", "queued")
+    score = redis.zscore(KEYS.registry("scheduled", "mail"), scheduled)
+    redis.hset(KEYS.job(queued), "status", "scheduled")
+    redis.hset(KEYS.job(scheduled), "status", "queued")
     assert {report.done for report in look(redis, repair=True)} == {"marked as queued", "marked as scheduled"}
     assert look(redis) == []
     assert (places(redis, queued), status(redis, queued)) == (["queue"], "queued")
     assert (places(redis, scheduled), status(redis, scheduled)) == (["scheduled"], "scheduled")
-    assert redis.zscore(contract.registry_key("scheduled", "mail"), scheduled) == score
+    assert redis.zscore(KEYS.registry("scheduled", "mail"), scheduled) == score
 
 
 @pytest.mark.parametrize("kind", ["finished", "failed", "canceled"])
@@ -109,14 +110,14 @@ def test_a_settled_job_is_entered_in_its_registry_again_and_never_queued(
         fields = sent_fields({}) if kind == "finished" else failed_fields("No: no")
         action: Any = "sent" if kind == "finished" else "failed"
         settle(lifecycle, Settlement(claim.lease, action, datetime.now(UTC), {}, fields))
-    ttl = redis.ttl(contract.JOB_PREFIX + job_id)
-    redis.zrem(contract.registry_key(kind, "mail"), job_id)
+    ttl = redis.ttl(KEYS.job(job_id))
+    redis.zrem(KEYS.registry(kind, "mail"), job_id)
     assert mended(redis).done == f"entered in the {kind} registry"
     assert places(redis, job_id) == [kind]
-    assert abs(redis.ttl(contract.JOB_PREFIX + job_id) - ttl) <= 1
+    assert abs(redis.ttl(KEYS.job(job_id)) - ttl) <= 1
     redis.rpush(LIST, job_id)
     assert mended(redis).done == f"left in the {kind} registry alone"
-    redis.hset(contract.JOB_PREFIX + job_id, "status", "queued")
+    redis.hset(KEYS.job(job_id), "status", "queued")
     assert mended(redis).done == f"marked as {kind}"
     assert (places(redis, job_id), status(redis, job_id)) == ([kind], kind)
 
@@ -126,8 +127,8 @@ def test_entries_whose_jobs_are_gone_are_removed(redis: Redis, outbox: Outbox, l
     lifecycle.claim(1)
     for name, job_id in zip(("scheduled", "finished", "failed", "canceled"), ids[1:], strict=False):
         redis.lrem(LIST, 0, job_id)
-        redis.zadd(contract.registry_key(name, "mail"), {job_id: time.time() + 600})
-    redis.delete(*(contract.JOB_PREFIX + job_id for job_id in ids))
+        redis.zadd(KEYS.registry(name, "mail"), {job_id: time.time() + 600})
+    redis.delete(*(KEYS.job(job_id) for job_id in ids))
     [lease] = redis.zrange(LEASES, 0, -1)
     redis.zadd(LEASES, {lease: 1.0})
     reports = look(redis, repair=True)
@@ -137,7 +138,7 @@ def test_entries_whose_jobs_are_gone_are_removed(redis: Redis, outbox: Outbox, l
 
 
 def test_entries_that_have_had_their_time_are_rqs_to_drop(redis: Redis) -> None:
-    redis.zadd(contract.registry_key("finished", "mail"), {"old": time.time() - 1})
+    redis.zadd(KEYS.registry("finished", "mail"), {"old": time.time() - 1})
     assert look(redis) == []
 
 
@@ -145,15 +146,15 @@ def test_an_id_twice_in_the_list_and_in_the_scheduled_registry_is_left_once(
     redis: Redis, job_id: str
 ) -> None:
     redis.rpush(LIST, job_id)
-    redis.zadd(contract.registry_key("scheduled", "mail"), {job_id: 1.0})
+    redis.zadd(KEYS.registry("scheduled", "mail"), {job_id: 1.0})
     assert mended(redis).done == "left in the queue alone"
     assert places(redis, job_id) == ["queue"]
 
 
 def test_a_job_without_payload_or_status_is_failed_with_a_clear_line(redis: Redis, outbox: Outbox) -> None:
     empty, blank = outbox.send(mail()).job_id, outbox.send(mail()).job_id
-    redis.hdel(contract.JOB_PREFIX + empty, "data")
-    redis.hdel(contract.JOB_PREFIX + blank, "status")
+    redis.hdel(KEYS.job(empty), "data")
+    redis.hdel(KEYS.job(blank), "status")
     look(redis, repair=True)
     assert look(redis) == []
     assert fetch(redis, empty).latest_result().exc_string.startswith("PayloadLost: ")
@@ -162,20 +163,20 @@ def test_a_job_without_payload_or_status_is_failed_with_a_clear_line(redis: Redi
 
 def test_odd_ids_and_keys_of_other_types_do_not_stop_the_audit(redis: Redis, job_id: str) -> None:
     redis.rpush(LIST, b"\xff\xfe", "a:b", "text", "")
-    redis.set(contract.JOB_PREFIX + "text", "not a hash")
+    redis.set(KEYS.job_prefix + "text", "not a hash")
     redis.zadd(WIP, {b"\xff:\xff": 1.0, "no-colon": 2.0})
-    redis.hset(contract.JOB_PREFIX + "else", mapping={"origin": "another", "status": "queued"})
-    redis.hset(contract.JOB_PREFIX + "else:dependents", "x", "y")
-    redis.hset(contract.JOB_PREFIX + "nameless", mapping={"last_heartbeat": "x"})
+    redis.hset(KEYS.job_prefix + "else", mapping={"origin": "another", "status": "queued"})
+    redis.hset(KEYS.job_prefix + "else:dependents", "x", "y")
+    redis.hset(KEYS.job_prefix + "nameless", mapping={"last_heartbeat": "x"})
     reports = look(redis, repair=True)
     assert {report.done for report in reports} == {"removed"}
     assert redis.lrange(LIST, 0, -1) == [job_id.encode()]
     assert look(redis) == []
-    assert redis.exists(contract.JOB_PREFIX + "text")
+    assert redis.exists(KEYS.job_prefix + "text")
 
 
 def test_a_job_of_ours_without_an_origin_is_found_by_its_function(redis: Redis, job_id: str) -> None:
-    redis.hdel(contract.JOB_PREFIX + job_id, "origin")
+    redis.hdel(KEYS.job(job_id), "origin")
     redis.delete(LIST)
     assert mended(redis).done == "put back into the queue"
     assert fetch(redis, job_id).origin == "mail"

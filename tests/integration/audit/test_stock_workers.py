@@ -20,6 +20,7 @@ from rq_ses_worker.audit.audit import Report
 from rq_ses_worker.engine.sweeper import Sweeper
 from rq_ses_worker.lifecycle.retry import History, RetryPolicy, lost_worker
 from support.mails.audits import INTERMEDIATE, LIST, WIP, look, mended, places
+from support.mails.keys import KEYS
 from support.mails.mail import fetch, mail
 
 # What stock RQ loses
@@ -55,7 +56,7 @@ def test_a_job_in_the_intermediate_list_of_a_living_worker_has_a_minute(redis: R
     worker = SimpleWorker([stock_queue(redis)], connection=redis, serializer=JSONSerializer)
     worker.register_birth()
     assert look(redis) == []
-    redis.hset(contract.JOB_PREFIX + job_id, "enqueued_at", "2026-01-01T00:00:00.000000Z")
+    redis.hset(KEYS.job(job_id), "enqueued_at", "2026-01-01T00:00:00.000000Z")
     assert mended(redis).found == "left in RQ's intermediate list"
 
 
@@ -174,7 +175,7 @@ def test_a_worker_ends_what_a_stock_worker_that_is_lost_began_and_counts_its_dou
     started_by_stock(redis, job_id)
     lost = lost_worker("")
     noted = History().after(lost, time.time()).to_meta(lost)
-    redis.hset(contract.JOB_PREFIX + job_id, "meta", json.dumps(noted))
+    redis.hset(KEYS.job(job_id), "meta", json.dumps(noted))
     sweeper = Sweeper(redis, ["mail"], threading.Event(), policy=RetryPolicy(max_doubtful=max_doubtful))
     sweeper.sweep()
     assert places(redis, job_id) == ["wip"]

@@ -17,6 +17,7 @@ from rq_ses_worker.audit.audit import Audit
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from support.mails.breaking import Breakable, each_break
 from support.mails.deadletters import fail, fail_queued, in_doubt, rejected
+from support.mails.keys import KEYS
 from support.mails.mail import mail, status
 from support.mails.world import World, ending
 
@@ -68,7 +69,7 @@ def test_a_limit_takes_the_oldest_failures_and_every_queue_is_gone_through(
     assert (done.discarded, done.unknown) == (503, 3)
     assert seen == sorted(seen)
     assert letters.groups().count == 0
-    assert redis.keys(f"{contract.JOB_PREFIX}*") == []
+    assert redis.keys(f"{KEYS.job_prefix}*") == []
 
 
 def test_a_full_server_takes_a_discard(redis: Redis, redis_url: str) -> None:

@@ -15,7 +15,7 @@ from redis.commands.core import Script
 from rq import Queue
 from rq.results import Result
 
-from rq_ses import Outbox, contract
+from rq_ses import Outbox
 from rq_ses.deadletter import DeadLetters, Resent
 from rq_ses.deadletter.reading import reader as reading
 from rq_ses_worker.lifecycle.transitions import Lifecycle
@@ -28,6 +28,7 @@ from support.mails.deadletters import (
     rejected,
     standing_failed,
 )
+from support.mails.keys import KEYS
 from support.mails.mail import fetch, mail
 from support.waiting import wait_for
 
@@ -58,7 +59,7 @@ def test_mails_go_back_to_their_own_queues_and_wake_idle_workers(redis: Redis, l
     high = fail(redis, mails(3), queue="mail-high")
     bulk = fail(redis, mails(3), queue="mail-bulk")
     with redis.pubsub() as listening:
-        listening.subscribe(contract.wake_channel("mail-high"))
+        listening.subscribe(KEYS.wake("mail-high"))
         wait_for(lambda: listening.get_message(timeout=1))
         assert letters.resend().resent == 6
         assert wait_for(lambda: listening.get_message(timeout=1))["type"] == "message"

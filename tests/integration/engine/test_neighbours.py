@@ -10,10 +10,11 @@ import sys
 from redis import Redis
 from rq.registry import FailedJobRegistry
 
-from rq_ses import Outbox, contract
+from rq_ses import Outbox
 from rq_ses.deadletter import DeadLetters
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.mails.deadletters import fail
+from support.mails.keys import KEYS
 from support.mails.mail import mail, status
 from support.programs.processes import PATIENCE, environment, run
 
@@ -44,7 +45,7 @@ def test_a_mail_that_rq_requeued_is_sent_and_forgotten_no_earlier_than_any_other
     redis: Redis, redis_url: str, worker_env: dict[str, str]
 ) -> None:
     ids = fail(redis, [mail("anna@example.com"), mail("ben@example.com")])
-    key = contract.JOB_PREFIX + ids[0]
+    key = KEYS.job(ids[0])
     redis.expire(key, 100)
     assert rq("requeue", ids[0], "--queue", "mail", "--url", redis_url).returncode == 0
     assert 0 < redis.ttl(key) <= 100
@@ -55,7 +56,7 @@ def test_a_mail_that_rq_requeued_is_sent_and_forgotten_no_earlier_than_any_other
 
 def test_a_resend_goes_on_over_a_mail_that_is_gone(redis: Redis) -> None:
     ids = fail(redis, [mail(f"user{number}@example.com") for number in range(5)])
-    redis.delete(contract.JOB_PREFIX + ids[2])
+    redis.delete(KEYS.job(ids[2]))
     assert DeadLetters(redis).resend().resent == 4
     assert sorted(job.decode() for job in redis.lrange("rq:queue:mail", 0, -1)) == sorted(
         job for job in ids if job != ids[2]

@@ -26,6 +26,7 @@ from rq_ses_worker.lifecycle.records import Claim, Settlement
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from support.mails.breaking import Breakable, each_break
+from support.mails.keys import KEYS
 from support.mails.mail import fetch, mail
 from support.mails.world import LEASES, LIST, QUEUE, SCHEDULED, World, ending
 
@@ -38,7 +39,7 @@ def test_a_claim(redis: Redis) -> None:
                 world = World(redis)
                 ids = [receipt.job_id for receipt in world.outbox.send_many([mail() for _ in range(3)])]
                 redis.rpush(LIST, "gone")
-                redis.expire(contract.JOB_PREFIX + ids[1], 1000)
+                redis.expire(KEYS.job(ids[1]), 1000)
                 claims: list[Claim] = []
                 if not world.broken_off(world.scripts["claim"], number, lambda: claims.extend(world.claim())):  # noqa: B023
                     assert len(claims) == 3
@@ -249,7 +250,7 @@ def twice(redis: Redis, job_id: str) -> None:
 
 
 def without_payload(redis: Redis, job_id: str) -> None:
-    redis.hdel(contract.JOB_PREFIX + job_id, "data")
+    redis.hdel(KEYS.job(job_id), "data")
 
 
 def started_nowhere(redis: Redis, job_id: str) -> None:
@@ -289,7 +290,7 @@ def test_a_sweep(redis: Redis) -> None:
         canceled = world.outbox.send(mail()).job_id
         fetch(redis, canceled).cancel()
         for expiring in (job_id, later):
-            redis.expire(contract.JOB_PREFIX + expiring, 1000)
+            redis.expire(KEYS.job(expiring), 1000)
         sweep, calls = Sweep(redis, QUEUE), 0
         whole = sweep._script
 
@@ -306,7 +307,7 @@ def test_a_sweep(redis: Redis) -> None:
             sweep.run()
         redis.set("breaking:calls", calls + int(redis.get("breaking:calls") or 0))
         world.put_right()
-        redis.delete(contract.registry_key("canceled", QUEUE), contract.JOB_PREFIX + canceled)
+        redis.delete(KEYS.registry("canceled", QUEUE), KEYS.job(canceled))
         world.check({job_id: "finished", later: "scheduled"})
 
     assert each_break(redis, act) > 10

@@ -20,6 +20,7 @@ from rq_ses_worker.lifecycle.records import (
     Suspended,
 )
 from rq_ses_worker.lifecycle.transitions import Lifecycle
+from support.mails.keys import KEYS
 from support.mails.transitions import PAYLOAD, Story, failed
 
 
@@ -64,13 +65,13 @@ def test_queues_are_claimed_from_in_their_order(redis: Redis) -> None:
 
 def test_a_canceled_a_doubled_and_a_vanished_job_are_dropped(story: Story) -> None:
     story.enqueue("gone").delete(remove_from_queue=False)
-    story.redis.rpush(contract.queue_key("mail"), "gone")
+    story.redis.rpush(KEYS.queue("mail"), "gone")
     story.enqueue("twice")
-    story.redis.rpush(contract.queue_key("mail"), "twice", "no:job", b"\xff\xfe")
+    story.redis.rpush(KEYS.queue("mail"), "twice", "no:job", b"\xff\xfe")
     story.enqueue("stopped")
     story.redis.hset("rq:job:stopped", "status", "canceled")
     story.redis.set("rq:job:text", "not a hash")
-    story.redis.rpush(contract.queue_key("mail"), "text")
+    story.redis.rpush(KEYS.queue("mail"), "text")
     claims, dropped = story.ours.claim(10)
     assert [c.lease.job_id for c in claims] == ["twice"]
     assert dropped == 7

@@ -16,7 +16,6 @@ from rq.serializers import JSONSerializer
 from rq_ses import Message, Outbox, contract
 from rq_ses.deadletter import DeadLetters, Filter
 from rq_ses_worker import job as job_module
-from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.audit.audit import Audit
 from rq_ses_worker.engine.attempt import Attempts, unsent
 from rq_ses_worker.engine.claiming.reclaim import Reclaim
@@ -28,7 +27,9 @@ from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.ses.outcome import Outcome, RateLimited, Sent, Terminal, Transient
 from support.mails.accounting import PLACES
+from support.mails.keys import KEYS
 from support.mails.mail import fetch, mail, status
+from support.mails.transitions import GATE
 
 BOUND = 3
 OUTCOMES: dict[str, Outcome | Exception] = {
@@ -104,8 +105,8 @@ class World:
         }[name]()
 
     def claim(self) -> Claim | None:
-        self.redis.zadd(contract.registry_key("scheduled", "mail"), {self.job_id: 1.0}, xx=True)
-        self.redis.delete(GatePolicy().key)  # no breaker shall cut a script short
+        self.redis.zadd(KEYS.registry("scheduled", "mail"), {self.job_id: 1.0}, xx=True)
+        self.redis.delete(GATE)  # no breaker shall cut a script short
         self.lifecycle.promote()
         claims, _ = self.lifecycle.claim(1)
         for claim in claims:
@@ -126,7 +127,7 @@ class World:
             self.lifecycle.settle([settled], clock=time.monotonic())
 
     def reclaim(self) -> None:
-        key = contract.leases_key("mail")
+        key = KEYS.leases("mail")
         self.redis.zadd(key, dict.fromkeys(self.redis.zrange(key, 0, -1), 1.0), xx=True)
         self.reclaim_of_another.run(answered=time.monotonic())
         self.other.settle(self.settler.given, clock=time.monotonic())
@@ -134,7 +135,7 @@ class World:
 
     def strand(self) -> None:
         """A power cut takes the last second of the append-only file; an audit finds the mail."""
-        for key in (contract.leases_key("mail"), contract.registry_key("wip", "mail")):
+        for key in (KEYS.leases("mail"), KEYS.registry("wip", "mail")):
             self.redis.delete(key)
         for _ in Audit(self.redis, "mail", self.policy, wait=0.0).run(repair=True):
             pass
@@ -254,7 +255,7 @@ def stock(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]
     def attempt(answer: str) -> str:
         client.answer = answer
         if status(redis, job_id) == "scheduled":
-            redis.zrem(contract.registry_key("scheduled", "mail"), job_id)
+            redis.zrem(KEYS.registry("scheduled", "mail"), job_id)
             Queue("mail", connection=redis, serializer=JSONSerializer)._enqueue_job(fetch(redis, job_id))
         worker = SimpleWorker(["mail"], connection=redis, serializer=JSONSerializer)
         worker.work(burst=True, max_jobs=1)

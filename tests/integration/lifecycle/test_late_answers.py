@@ -10,13 +10,14 @@ import pytest
 from redis import Redis
 from rq.job import JobStatus
 
-from rq_ses import Outbox, OutboxUnavailable, contract
+from rq_ses import Outbox, OutboxUnavailable
 from rq_ses_worker.engine.attempt import unsent
 from rq_ses_worker.lifecycle.records import Claim, Lease, Settlement, Word, failed_fields, sent_fields
 from rq_ses_worker.lifecycle.transitions import Lifecycle
+from support.mails.keys import KEYS
 from support.mails.mail import fetch, mail, status
 
-LEASES = contract.leases_key("mail")
+LEASES = KEYS.leases("mail")
 
 
 class Two:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from rq.job import JobStatus
 
-from rq_ses import contract
 from rq_ses_worker.lifecycle.transitions import Lifecycle
+from support.mails.keys import KEYS
 from support.mails.transitions import GATE, Story, back, failed, retry, sent
 from support.waiting import wait_for
 
@@ -57,7 +57,7 @@ def test_a_mail_canceled_while_it_is_sent_is_finished_if_ses_accepted_it(story: 
     assert job.return_value() == {"message_id": "m-1"}
     assert job.get_meta()["note"] == "SES accepted it: it was canceled while it was being sent"
     assert story.places() == ["finished"]
-    assert story.redis.zcard(contract.leases_key("mail")) == 0
+    assert story.redis.zcard(KEYS.leases("mail")) == 0
 
 
 def test_a_mail_canceled_while_it_is_sent_stays_canceled_if_ses_refused_it(story: Story) -> None:
@@ -67,7 +67,7 @@ def test_a_mail_canceled_while_it_is_sent_stays_canceled_if_ses_refused_it(story
         story.job().cancel()
         assert story.settle([ending(claim.lease)]) == ["canceled"]
         assert story.places() == ["canceled"]
-        assert story.redis.zcard(contract.leases_key("mail")) == 0
+        assert story.redis.zcard(KEYS.leases("mail")) == 0
         story.job().delete()
 
 

@@ -14,6 +14,7 @@ from rq_ses import contract
 from rq_ses_worker.lifecycle.records import (
     Settlement,
 )
+from support.mails.keys import KEYS
 from support.mails.transitions import PAYLOAD, Story, retry
 from support.waiting import wait_for
 
@@ -40,7 +41,7 @@ def test_a_retry_is_scheduled_from_the_end_of_the_attempt_and_promoted_no_earlie
 
 
 def test_a_score_without_end_does_not_stop_promotion(story: Story) -> None:
-    story.redis.zadd(contract.registry_key("scheduled", "mail"), {"never": "+inf"})
+    story.redis.zadd(KEYS.registry("scheduled", "mail"), {"never": "+inf"})
     moved, pause = story.ours.promote()
     assert (moved, pause) == (0, 1e9)
 

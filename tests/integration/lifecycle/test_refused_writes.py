@@ -11,13 +11,14 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from rq_ses import OutboxUnavailable, contract
+from rq_ses import OutboxUnavailable
 from rq_ses.deadletter import DeadLetters
 from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.audit.audit import Audit
 from rq_ses_worker.audit.sweep import Sweep
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
+from support.mails.keys import KEYS
 from support.mails.mail import mail
 from support.mails.world import LEASES, LIST, World, ending
 
@@ -151,7 +152,7 @@ def test_a_list_of_another_type_strands_nothing_that_falls_due_in_it(redis: Redi
     other = world.outbox.__class__(connection=redis, queue="other").send(mail(), delay=0).job_id
     lifecycle = Lifecycle(redis, ["mail", "other"], "w", "e" * 16, 30.0)
     assert lifecycle.promote()[0] == 1
-    assert redis.lrange(contract.queue_key("other"), 0, -1) == [other.encode()]
+    assert redis.lrange(KEYS.queue("other"), 0, -1) == [other.encode()]
     redis.delete(LIST)
     assert lifecycle.promote()[0] == 20
     assert {job_id.decode() for job_id in redis.lrange(LIST, 0, -1)} == ids
@@ -161,7 +162,7 @@ def test_a_spoilt_key_of_one_mail_lets_no_other_lease_run_out(redis: Redis) -> N
     world = World(redis)
     ids = [receipt.job_id for receipt in world.outbox.send_many([mail() for _ in range(3)])]
     leases = [claim.lease for claim in world.claim()]
-    redis.set(contract.JOB_PREFIX + ids[0], "of another type")
+    redis.set(KEYS.job(ids[0]), "of another type")
     before = redis.zscore(LEASES, f"{ids[2]}:{leases[2].execution}")
     assert world.ours.renew(leases) == leases
     assert redis.zscore(LEASES, f"{ids[2]}:{leases[2].execution}") > before

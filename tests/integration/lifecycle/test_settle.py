@@ -10,6 +10,7 @@ from rq.registry import (
 from rq.results import Result
 
 from rq_ses import contract
+from support.mails.keys import KEYS
 from support.mails.transitions import PAYLOAD, Story, failed, retry, sent
 
 
@@ -31,7 +32,7 @@ def test_a_sent_mail_leaves_a_small_receipt_that_rq_reads(story: Story) -> None:
     assert 86_000 < story.redis.ttl("rq:job:j1") <= 86_400
     assert 86_000 < story.redis.ttl("rq:results:j1") <= 86_400
     assert story.redis.object("encoding", "rq:job:j1") == b"listpack"
-    assert story.redis.zcard(contract.leases_key("mail")) == 0
+    assert story.redis.zcard(KEYS.leases("mail")) == 0
 
 
 def test_a_receipts_description_is_cut_between_characters(story: Story) -> None:

@@ -41,11 +41,12 @@ from rq_ses import Outbox, contract
 from rq_ses.errors import IdempotencyConflict
 from rq_ses_worker.lifecycle.records import Claim, Lease, Settlement, failed_fields, sent_fields
 from rq_ses_worker.lifecycle.transitions import Lifecycle
+from support.mails.keys import KEYS
 from support.mails.mail import mail
 from support.mails.seen import Seen, job_of, look
 
 QUEUE = "mail"
-SCHEDULED, LEASES = contract.registry_key("scheduled", QUEUE), contract.leases_key(QUEUE)
+SCHEDULED, LEASES = KEYS.registry("scheduled", QUEUE), KEYS.leases(QUEUE)
 KEYED = {contract.keyed_job_id(QUEUE, key): key for key in ("k1", "k2")}
 UNSENT = {"queued", "scheduled", "started"}
 REGISTRIES = {
@@ -106,7 +107,7 @@ class Lifetimes(RuleBasedStateMachine):
     @rule(key=st.sampled_from(sorted(KEYED.values())), text=st.sampled_from(["x", "x", "y"]))
     def send_with_a_key(self, key: str, text: str) -> None:
         job_id = contract.keyed_job_id(QUEUE, key)
-        status = self.redis.hget(contract.JOB_PREFIX + job_id, "status")
+        status = self.redis.hget(KEYS.job(job_id), "status")
         leases = self.redis.zrange(LEASES, 0, -1)
         under_way = any(job_of(member.decode()) == job_id for member in leases)
         there = status is not None and (status != b"canceled" or under_way)
@@ -240,7 +241,7 @@ class Lifetimes(RuleBasedStateMachine):
     def what_a_stock_worker_took_is_put_back(self) -> None:
         for job_id in sorted(self.stolen):
             self.redis.lrem(IntermediateQueue(self.queue.key, self.redis).key, 0, job_id)
-            if self.redis.hget(contract.JOB_PREFIX + job_id, "status") == b"queued":
+            if self.redis.hget(KEYS.job(job_id), "status") == b"queued":
                 self.redis.rpush(self.queue.key, job_id)
         self.stolen.clear()
 
@@ -319,9 +320,7 @@ class Lifetimes(RuleBasedStateMachine):
 
     def _having(self, state: str) -> set[str]:
         return {
-            job_id
-            for job_id in self.alive
-            if self.redis.hget(contract.JOB_PREFIX + job_id, "status") == state.encode()
+            job_id for job_id in self.alive if self.redis.hget(KEYS.job(job_id), "status") == state.encode()
         }
 
     def _job(self, job_id: str) -> Job:

@@ -22,6 +22,7 @@ from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.ses.outcome import Sent
 from support.mails.breaking import Breakable, each_break
 from support.mails.deadletters import POLICY, fail, in_doubt, rejected
+from support.mails.keys import KEYS
 from support.mails.mail import mail, status
 from support.mails.world import World
 
@@ -150,8 +151,8 @@ def test_a_mail_that_waits_is_canceled_and_stands_nowhere_else(
     assert job.is_canceled
     queue = Queue(job.origin, connection=redis)
     assert job_id in queue.canceled_job_registry.get_job_ids(cleanup=False)
-    assert redis.llen(contract.queue_key(job.origin)) == 0
-    assert redis.zcard(contract.registry_key("scheduled", job.origin)) == 0
+    assert redis.llen(KEYS.queue(job.origin)) == 0
+    assert redis.zcard(KEYS.registry("scheduled", job.origin)) == 0
     assert 86_300 < redis.ttl(f"rq:job:{job_id}") <= contract.CANCELED_TTL
     claims, _ = Lifecycle(redis, ["mail-high", "mail"], "w", "aaaaaaaa", 30.0).claim(10)
     assert claims == []
@@ -264,7 +265,7 @@ def test_a_cancel_that_breaks_off_at_any_of_its_calls_strands_nothing(
         assert mails.cancel(job_id).canceled or status(redis, job_id) == "canceled"
         world.put_right()
         assert world.places() == {job_id: ["canceled"]}
-        assert redis.ttl(contract.JOB_PREFIX + job_id) > 0
+        assert redis.ttl(KEYS.job(job_id)) > 0
         assert not world.sent
 
     assert each_break(redis, act) > 8

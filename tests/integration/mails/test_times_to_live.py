@@ -20,6 +20,7 @@ from rq_ses_worker.engine.sweeper import Sweeper
 from rq_ses_worker.lifecycle.records import Settlement, sent_fields
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from support.mails.keyed import JOB, JOB_ID, Keyed, registry
+from support.mails.keys import KEYS
 from support.mails.mail import fetch, mail
 
 
@@ -68,10 +69,10 @@ def test_a_sweep_looks_at_every_entry_of_a_long_queue_and_takes_nothing_else_off
     claims, _ = worker.claim(2)
     worker.settle([Settlement(claims[0].lease, "sent", datetime.now(UTC), {}, sent_fields({}))], clock=0)
     for job_id in (*ids[1:], *later):
-        redis.expire(contract.JOB_PREFIX + job_id, 1000)
+        redis.expire(KEYS.job(job_id), 1000)
     assert Sweep(redis, "mail").run() == 38 + 20
-    assert [redis.ttl(contract.JOB_PREFIX + job_id) for job_id in (*ids[2:], *later)] == [-1] * 58
-    assert redis.ttl(contract.JOB_PREFIX + ids[0]) > 0
+    assert [redis.ttl(KEYS.job(job_id)) for job_id in (*ids[2:], *later)] == [-1] * 58
+    assert redis.ttl(KEYS.job(ids[0])) > 0
 
 
 def test_of_a_long_queue_each_sweep_looks_at_the_end_and_at_another_part(
@@ -81,12 +82,12 @@ def test_of_a_long_queue_each_sweep_looks_at_the_end_and_at_another_part(
     monkeypatch.setattr("rq_ses_worker.audit.sweep.SLICE", 10)
     ids = [receipt.job_id for receipt in Outbox(redis).send_many([mail() for _ in range(45)])]
     for job_id in ids:
-        redis.expire(contract.JOB_PREFIX + job_id, 1000)
+        redis.expire(KEYS.job(job_id), 1000)
     sweep, kept = Sweep(redis, "mail"), []
     for minute in range(4):
         monkeypatch.setattr(redis, "time", lambda: (60 * minute, 0))  # noqa: B023
         kept.append(sweep.run())
-        assert redis.ttl(contract.JOB_PREFIX + ids[-1]) == -1
+        assert redis.ttl(KEYS.job(ids[-1])) == -1
     assert kept == [20, 10, 10, 5]
 
 
@@ -152,11 +153,11 @@ def test_one_worker_at_a_time_sweeps(redis: Redis) -> None:
     job_id = Outbox(redis).send(mail()).job_id
     first, second = (Sweeper(redis, ["mail"], threading.Event()) for _ in range(2))
     first.sweep()
-    redis.expire(contract.JOB_PREFIX + job_id, 1000)
+    redis.expire(KEYS.job(job_id), 1000)
     second.sweep()
-    assert redis.ttl(contract.JOB_PREFIX + job_id) > 0
+    assert redis.ttl(KEYS.job(job_id)) > 0
     [lock] = redis.keys("rq:ses:sweep*")
     assert 0 < redis.pttl(lock) <= 60_000
     redis.delete(lock)
     second.sweep()
-    assert redis.ttl(contract.JOB_PREFIX + job_id) == -1
+    assert redis.ttl(KEYS.job(job_id)) == -1

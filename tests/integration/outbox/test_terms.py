@@ -11,9 +11,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from redis import Redis
 
-from rq_ses import Outbox, OutboxUnavailable, Submission, contract
+from rq_ses import Outbox, OutboxUnavailable, Submission
 from rq_ses.server.serverclock import server_time
 from rq_ses_worker.lifecycle.task import read_job
+from support.mails.keys import KEYS
 from support.mails.mail import mail
 
 
@@ -31,7 +32,7 @@ def wrong_clock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 
 def expiry(redis: Redis, job_id: str) -> float:
-    data = redis.hget(contract.JOB_PREFIX + job_id, "data")
+    data = redis.hget(KEYS.job(job_id), "data")
     expires = read_job(data).expires
     assert expires is not None
     return expires
@@ -114,7 +115,7 @@ def test_a_mail_that_would_expire_before_it_is_due_is_refused_with_both_moments(
     assert redis.keys("*") == []
     good, bad = outbox.try_send_many([mail(), Submission(mail(), **terms)])
     assert isinstance(bad, ValueError)
-    assert redis.exists(contract.JOB_PREFIX + good.job_id)  # type: ignore[union-attr]
+    assert redis.exists(KEYS.job(good.job_id))  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from rq_ses.status.view import status_object
 from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.lifecycle.records import Lease, Settlement, failed_fields, sent_fields
 from rq_ses_worker.lifecycle.transitions import Lifecycle
+from support.mails.keys import KEYS
 from support.mails.mail import mail
 
 QUEUES = contract.queue_names("mail")
@@ -221,7 +222,7 @@ def test_a_mail_that_was_settled_meanwhile_is_not_listed(redis: Redis) -> None:
 
 
 def test_numbers_that_json_does_not_have_are_null(redis: Redis) -> None:
-    key = contract.account_key("default", "us-east-1")
+    key = KEYS.account("default", "us-east-1")
     values = dict.fromkeys(_FLOW_NAMES, 1e308) | {"used": -1e308, "a_recipients": -1e308}
     redis.hset(key, mapping={"flow": _FLOW.pack(*values.values()), "since": "1e308", "state": "open"})
     found = read_snapshot(redis, QUEUES, account=("default", "us-east-1"))

@@ -13,15 +13,16 @@ from redis import Redis
 
 from rq_ses import Outbox, contract
 from rq_ses_worker.simulator.server import SimulatorServer
+from support.mails.keys import KEYS
 from support.mails.mail import mail
 
 PLACES = {
-    "queued": contract.queue_key,
-    "scheduled": lambda queue: contract.registry_key("scheduled", queue),
-    "started": lambda queue: contract.registry_key("wip", queue),
-    "finished": lambda queue: contract.registry_key("finished", queue),
-    "failed": lambda queue: contract.registry_key("failed", queue),
-    "canceled": lambda queue: contract.registry_key("canceled", queue),
+    "queued": KEYS.queue,
+    "scheduled": lambda queue: KEYS.registry("scheduled", queue),
+    "started": lambda queue: KEYS.registry("wip", queue),
+    "finished": lambda queue: KEYS.registry("finished", queue),
+    "failed": lambda queue: KEYS.registry("failed", queue),
+    "canceled": lambda queue: KEYS.registry("canceled", queue),
 }
 """The key in which a job of a status has its place."""
 
@@ -90,7 +91,7 @@ class Accounting:
         ids = list(self.addresses if job_ids is None else job_ids)
         with self._redis.pipeline() as pipe:
             for job_id in ids:
-                pipe.hget(contract.JOB_PREFIX + job_id, "status")
+                pipe.hget(KEYS.job(job_id), "status")
             return set(pipe.execute()) <= {b"finished", b"failed"}
 
     def held_by(self, worker: str) -> set[str]:
@@ -103,16 +104,16 @@ class Accounting:
         ids = list(self.addresses)
         with self._redis.pipeline(transaction=True) as pipe:
             for job_id in ids:
-                key = contract.JOB_PREFIX + job_id
+                key = KEYS.job(job_id)
                 pipe.hmget(key, "status", "worker_name", "exc_info").ttl(key)
-                pipe.xrevrange(f"{contract.PREFIX}results:{job_id}", count=1)
+                pipe.xrevrange(f"{KEYS.root}results:{job_id}", count=1)
             for status, key_of in PLACES.items():
                 key = key_of(self._queue)
                 if status == "queued":
                     pipe.lrange(key, 0, -1)
                 else:
                     pipe.zrange(key, 0, -1)
-            pipe.zrange(contract.leases_key(self._queue), 0, -1)
+            pipe.zrange(KEYS.leases(self._queue), 0, -1)
             replies = pipe.execute()
         jobs, (*members, leases) = replies[: 3 * len(ids)], replies[3 * len(ids) :]
         places: dict[str, list[str]] = defaultdict(list)

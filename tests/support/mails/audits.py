@@ -7,16 +7,16 @@ from typing import Any
 
 from redis import Redis
 
-from rq_ses import contract
 from rq_ses_worker.audit.audit import Audit, Report
 from rq_ses_worker.lifecycle.records import Settlement
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
+from support.mails.keys import KEYS
 
 LIST, WIP, LEASES = (
-    contract.queue_key("mail"),
-    contract.registry_key("wip", "mail"),
-    contract.leases_key("mail"),
+    KEYS.queue("mail"),
+    KEYS.registry("wip", "mail"),
+    KEYS.leases("mail"),
 )
 INTERMEDIATE = f"{LIST}:intermediate"
 PREFIX = "a" * 16
@@ -41,7 +41,7 @@ def places(redis: Redis, job_id: str) -> list[str]:
     found = ["queue"] * redis.lrange(LIST, 0, -1).count(job_id.encode())
     found += ["intermediate"] * redis.lrange(INTERMEDIATE, 0, -1).count(job_id.encode())
     for name in ("scheduled", "finished", "failed", "canceled", "deferred"):
-        if redis.zscore(contract.registry_key(name, "mail"), job_id) is not None:
+        if redis.zscore(KEYS.registry(name, "mail"), job_id) is not None:
             found.append(name)
     for name, key in (("wip", WIP), ("leases", LEASES)):
         found += [name for member in redis.zrange(key, 0, -1) if member.startswith(job_id.encode() + b":")]

@@ -8,15 +8,16 @@ from typing import Any, Final
 
 from redis import Redis
 
-from rq_ses import Message, Outbox, Submission, contract
+from rq_ses import Message, Outbox, Submission
 from rq_ses_worker.engine.attempt import Attempt, judge, settlement
 from rq_ses_worker.lifecycle.retry import History, RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.ses.outcome import Outcome, RateLimited, Terminal, Transient
+from support.mails.keys import KEYS
 from support.mails.mail import mail
 
-FAILED: Final = contract.registry_key("failed", "mail")
-QUEUE: Final = contract.queue_key("mail")
+FAILED: Final = KEYS.registry("failed", "mail")
+QUEUE: Final = KEYS.queue("mail")
 
 UNVERIFIED: Final = (
     "Email address is not verified. The following identities failed the check in region EU-WEST-1: "
@@ -62,7 +63,7 @@ def fail_queued(
     lifecycle = Lifecycle(redis, [queue], "tests", "aaaaaaaa", 30.0)
     ended = datetime.now(UTC) - timedelta(seconds=age)
     place = 0
-    while redis.llen(contract.queue_key(queue)):
+    while redis.llen(KEYS.queue(queue)):
         claims, _ = lifecycle.claim(500)
         settlements = []
         for claim in claims:
@@ -85,9 +86,9 @@ def mails(count: int, **fields: Any) -> list[Message]:
 
 def queued(redis: Redis, queue: str = "mail") -> list[str]:
     """Return the ids of the mails that wait in a queue."""
-    return [one.decode() for one in redis.lrange(contract.queue_key(queue), 0, -1)]
+    return [one.decode() for one in redis.lrange(KEYS.queue(queue), 0, -1)]
 
 
 def standing_failed(redis: Redis, queue: str = "mail") -> set[str]:
     """Return the ids in a queue's failed registry."""
-    return {one.decode() for one in redis.zrange(contract.registry_key("failed", queue), 0, -1)}
+    return {one.decode() for one in redis.zrange(KEYS.registry("failed", queue), 0, -1)}

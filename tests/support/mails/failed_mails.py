@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from redis import Redis
 
-from rq_ses import contract
 from support.mails.deadletters import fail, in_doubt, rejected
+from support.mails.keys import KEYS
 from support.mails.mail import mail
 
 
 def queued(redis: Redis, queue: str = "mail") -> list[str]:
-    return [one.decode() for one in redis.lrange(contract.queue_key(queue), 0, -1)]
+    return [one.decode() for one in redis.lrange(KEYS.queue(queue), 0, -1)]
 
 
 def some(redis: Redis) -> list[str]:

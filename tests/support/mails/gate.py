@@ -9,13 +9,14 @@ from typing import Any
 
 from redis import Redis
 
-from rq_ses import Outbox, contract
+from rq_ses import Outbox
 from rq_ses.gate import _FLOW, _FLOW_NAMES, GateState, read_gate
 from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.lifecycle.records import Claim, Settlement, Word, failed_fields, sent_fields
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.ses.account import Account
 from rq_ses_worker.ses.outcome import Outcome, RateLimited, Sent, Terminal, Transient
+from support.mails.keys import KEYS
 from support.mails.mail import mail
 
 QUEUES = ["mail-high", "mail", "mail-bulk"]
@@ -23,7 +24,7 @@ SENT, BUSY = Sent(200, message_id="m"), Transient(503, "ServiceUnavailable", "Bu
 PAUSED = Terminal(400, "SendingPausedException", "The account is paused.")
 LIMITED = RateLimited(429, "TooManyRequestsException", "Maximum sending rate exceeded.")
 REJECTED = Terminal(400, "MessageRejected", "No.")
-KEY = contract.account_key("default", "eu-west-1")
+KEY = KEYS.account("default", "eu-west-1")
 
 
 class Story:
@@ -94,7 +95,7 @@ class Story:
 
     def lease_ends(self, claim: Claim) -> None:
         member = f"{claim.lease.job_id}:{claim.lease.execution}"
-        self.redis.zadd(contract.leases_key(QUEUES[claim.lease.queue]), {member: 1}, xx=True)
+        self.redis.zadd(KEYS.leases(QUEUES[claim.lease.queue]), {member: 1}, xx=True)
 
     def probing(self) -> Claim:
         self.opened()

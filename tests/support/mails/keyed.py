@@ -15,15 +15,16 @@ from rq_ses_worker.audit.sweep import Sweep
 from rq_ses_worker.lifecycle.records import Settlement, failed_fields, sent_fields
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
+from support.mails.keys import KEYS
 from support.mails.mail import fetch, mail
 
 JOB_ID = contract.keyed_job_id("mail", "k")
-JOB = contract.JOB_PREFIX + JOB_ID
-LIST = contract.queue_key("mail")
+JOB = KEYS.job(JOB_ID)
+LIST = KEYS.queue("mail")
 
 
 def registry(kind: str) -> str:
-    return contract.registry_key(kind, "mail")
+    return KEYS.registry(kind, "mail")
 
 
 class Keyed:

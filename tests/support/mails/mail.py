@@ -8,6 +8,7 @@ from redis import Redis
 from rq.job import Job
 
 from rq_ses import Message, contract
+from support.mails.keys import KEYS
 
 
 def mail(to: str = "anna@example.com", **fields: Any) -> Message:
@@ -22,4 +23,4 @@ def fetch(redis: Redis, job_id: str) -> Job:
 
 
 def status(redis: Redis, job_id: str) -> str:
-    return (redis.hget(contract.JOB_PREFIX + job_id, "status") or b"gone").decode()
+    return (redis.hget(KEYS.job(job_id), "status") or b"gone").decode()

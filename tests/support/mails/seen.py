@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from redis import Redis
 
-from rq_ses import contract
 from support.mails.accounting import PLACES
+from support.mails.keys import KEYS
 
 
 @dataclass
@@ -34,15 +34,15 @@ def job_of(member: str) -> str:
 def look(redis: Redis, queue: str) -> Seen:
     """Return what stands in Redis now."""
     with redis.pipeline() as first:
-        for pattern in (contract.JOB_PREFIX, "rq:execution:", "rq:executions:"):
+        for pattern in (KEYS.job_prefix, "rq:execution:", "rq:executions:"):
             first.keys(pattern + "*")
         jobs, executions, indexes = [names(keys, 2) for keys in first.execute()]
     with redis.pipeline() as pipe:
         for job_id in jobs:
-            pipe.hget(contract.JOB_PREFIX + job_id, "status").ttl(contract.JOB_PREFIX + job_id)
+            pipe.hget(KEYS.job(job_id), "status").ttl(KEYS.job(job_id))
         for place, key_of in PLACES.items():
             (pipe.lrange if place == "queued" else pipe.zrange)(key_of(queue), 0, -1)
-        replies = pipe.zrange(contract.leases_key(queue), 0, -1).execute()
+        replies = pipe.zrange(KEYS.leases(queue), 0, -1).execute()
     at = 2 * len(jobs)
     places: dict[str, list[str]] = {}
     for place, members in zip(PLACES, replies[at:-1], strict=True):

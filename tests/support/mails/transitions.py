@@ -22,8 +22,9 @@ from rq_ses_worker.lifecycle.records import (
     sent_fields,
 )
 from rq_ses_worker.lifecycle.transitions import Lifecycle
+from support.mails.keys import KEYS
 
-GATE = contract.account_key("default", "unknown").encode()
+GATE = KEYS.account("default", "unknown").encode()
 PAYLOAD = {"sender": "a@example.com", "to": ["b@example.com"], "subject": "Hi", "text": "x"}
 
 
@@ -49,14 +50,12 @@ class Story:
     def places(self, job_id: str = "j1") -> list[str]:
         """Where the job stands, without RQ's clean-ups."""
         places = [name for name in ("scheduled", "finished", "failed", "canceled") if self._in(name, job_id)]
-        wip = self.redis.zrange(contract.registry_key("wip", "mail"), 0, -1)
+        wip = self.redis.zrange(KEYS.registry("wip", "mail"), 0, -1)
         places += ["wip" for member in wip if member.decode().startswith(f"{job_id}:")]
-        return places + ["queue"] * self.redis.lrange(contract.queue_key("mail"), 0, -1).count(
-            job_id.encode()
-        )
+        return places + ["queue"] * self.redis.lrange(KEYS.queue("mail"), 0, -1).count(job_id.encode())
 
     def _in(self, registry: str, job_id: str) -> bool:
-        return self.redis.zscore(contract.registry_key(registry, "mail"), job_id) is not None
+        return self.redis.zscore(KEYS.registry(registry, "mail"), job_id) is not None
 
     def settle(self, settlements: Sequence[Settlement], lifecycle: Lifecycle | None = None) -> list[Word]:
         return (lifecycle or self.ours).settle(settlements, clock=time.monotonic())

@@ -11,7 +11,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from rq_ses import Outbox, contract
+from rq_ses import Outbox
 from rq_ses.server.refusal import is_denied
 from rq_ses_worker.audit.audit import Audit
 from rq_ses_worker.audit.sweep import Sweep
@@ -20,10 +20,11 @@ from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from support.mails.accounting import PLACES
 from support.mails.breaking import Breakable
+from support.mails.keys import KEYS
 
 QUEUE = "mail"
-LIST, LEASES = contract.queue_key(QUEUE), contract.leases_key(QUEUE)
-SCHEDULED = contract.registry_key("scheduled", QUEUE)
+LIST, LEASES = KEYS.queue(QUEUE), KEYS.leases(QUEUE)
+SCHEDULED = KEYS.registry("scheduled", QUEUE)
 
 
 def ending(lease: Lease, action: Any, **options: Any) -> Settlement:
@@ -91,8 +92,8 @@ class World:
     def places(self) -> dict[str, list[str]]:
         """Return the places of every job."""
         found: dict[str, list[str]] = {
-            key.decode().removeprefix(contract.JOB_PREFIX): []
-            for key in self.redis.scan_iter(f"{contract.JOB_PREFIX}*")
+            key.decode().removeprefix(KEYS.job_prefix): []
+            for key in self.redis.scan_iter(f"{KEYS.job_prefix}*")
         }
         for place, key_of in PLACES.items():
             read = self.redis.lrange if place == "queued" else self.redis.zrange
@@ -104,8 +105,8 @@ class World:
         """Assert where each mail stands, and that nothing else is left."""
         assert self.places() == {job_id: [place] for job_id, place in expected.items()}
         for job_id, place in expected.items():
-            assert self.redis.hget(contract.JOB_PREFIX + job_id, "status") == place.encode()
-            expires = self.redis.ttl(contract.JOB_PREFIX + job_id) >= 0
+            assert self.redis.hget(KEYS.job(job_id), "status") == place.encode()
+            expires = self.redis.ttl(KEYS.job(job_id)) >= 0
             assert expires == (place in ("finished", "failed")), f"{job_id}: {place}"
         assert self.redis.zcard(LEASES) == 0
         assert self.redis.keys("rq:execution*") == []

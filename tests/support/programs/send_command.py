@@ -9,8 +9,8 @@ from typing import Any
 
 from redis import Redis
 
-from rq_ses import contract
 from rq_ses_worker.lifecycle.task import Task, read_job
+from support.mails.keys import KEYS
 from support.programs.processes import PATIENCE
 
 MAIL = ("--from", "Shop <shop@example.com>", "--to", "anna@example.com", "--subject", "Hi", "--text", "Hello")
@@ -19,7 +19,7 @@ COMMAND = (sys.executable, "-m", "rq_ses", "send")
 
 def task(redis: Redis, job_id: str) -> Task:
     """What a worker would make of the job."""
-    return read_job(redis.hget(contract.JOB_PREFIX + job_id, "data"))
+    return read_job(redis.hget(KEYS.job(job_id), "data"))
 
 
 def row(to: str = "anna@example.com", **fields: Any) -> str:
@@ -38,4 +38,4 @@ def sent(
 
 
 def jobs(redis: Redis) -> int:
-    return len(redis.keys(f"{contract.JOB_PREFIX}*"))
+    return len(redis.keys(f"{KEYS.job_prefix}*"))

@@ -15,6 +15,7 @@ from redis import Redis
 
 from rq_ses import contract
 from rq_ses.gate import GateState, read_gate
+from rq_ses.keys import keys_of
 from rq_ses_worker.server.scripts import TYPED, Call, Parts, registered
 from rq_ses_worker.ses.account import Account
 
@@ -61,11 +62,6 @@ class GatePolicy:
     def streak(self) -> int:
         """Failed attempts in a row that open the breaker, whatever their share of the latest."""
         return max(STREAK, self.breaker_failures)
-
-    @property
-    def key(self) -> str:
-        """The account's key in Redis."""
-        return contract.account_key(self.account, self.region)
 
     @property
     def rate_text(self) -> str:
@@ -134,7 +130,9 @@ class Gate:
     """
 
     def __init__(self, connection: Redis, policy: GatePolicy) -> None:
-        self.key: Final = policy.key
+        keys = keys_of(connection)
+        self.key: Final = keys.account(policy.account, policy.region)
+        self._keys = [self.key, keys.scratch]
         self.rate_text: Final = policy.rate_text
         self._policy = policy
         self._connection: Any = connection
@@ -149,7 +147,7 @@ class Gate:
             *(policy.breaker_failures, policy.breaker_share, policy.first_probe, policy.longest_probe),
             *(self.rate_text, policy.streak),
         ]
-        return Call(self._scripts["observe"], [self.key, contract.SCRATCH_KEY], args)
+        return Call(self._scripts["observe"], self._keys, args)
 
     def learn(self, account: Account | None, *, ask_again: float) -> None:
         """Keep the account's limits as SES told them, or None if it didn't; ask again after these seconds.
@@ -159,7 +157,7 @@ class Gate:
         limits: list[Any] = ["", -1, 0]
         if account is not None:
             limits = [account.max_send_rate, account.max_24_hour_send, account.sent_last_24_hours]
-        self._scripts["limits"](keys=[self.key, contract.SCRATCH_KEY], args=[*limits, ask_again])
+        self._scripts["limits"](keys=self._keys, args=[*limits, ask_again])
 
     def state(self) -> GateState:
         """Return the gate as it stands, for people. Raises RedisError."""

@@ -9,10 +9,10 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from rq_ses import contract
+from rq_ses.keys import keys_of
 from rq_ses.server.jobdata import inflated_head
 from rq_ses_worker.lifecycle.task import JobRefused, Task, read_job
 
-_PREFIX: Final = contract.JOB_PREFIX.encode()
 _FUNCTION: Final = b'["' + contract.JOB_FUNCTION.encode() + b'"'
 
 
@@ -26,13 +26,14 @@ class Jobs:
 
     def __init__(self, connection: Redis, queue: str) -> None:
         self._connection: Any = connection
+        self._keys = keys_of(connection)
         self._queue = queue.encode()
 
     def fields(self, ids: Sequence[bytes], *names: str) -> list[list[bytes | None]]:
         """Return these fields of each job; None is one that isn't there."""
         with self._connection.pipeline(transaction=False) as pipeline:
             for job_id in ids:
-                pipeline.hmget(_PREFIX + job_id, names)
+                pipeline.hmget(self._keys.job(job_id), names)
             answers = pipeline.execute(raise_on_error=False)
         return [[None] * len(names) if _is_no_job(answer) else answer for answer in answers]
 
@@ -40,7 +41,7 @@ class Jobs:
         """Tell of each job whether its payload is there."""
         with self._connection.pipeline(transaction=False) as pipeline:
             for job_id in ids:
-                pipeline.hexists(_PREFIX + job_id, "data")
+                pipeline.hexists(self._keys.job(job_id), "data")
             answers = pipeline.execute(raise_on_error=False)
         return [not _is_no_job(answer) and bool(answer) for answer in answers]
 
@@ -48,7 +49,7 @@ class Jobs:
         """Return milliseconds; -1 where a job doesn't expire, -2 where there is none."""
         with self._connection.pipeline(transaction=False) as pipeline:
             for job_id in ids:
-                pipeline.pttl(_PREFIX + job_id)
+                pipeline.pttl(self._keys.job(job_id))
             ttls: list[int] = pipeline.execute()
         return ttls
 
@@ -56,12 +57,12 @@ class Jobs:
         """Tell whether a job is one of our queue: by its origin, or where it has none by its function."""
         if origin:
             return origin == self._queue
-        data = self._connection.hget(_PREFIX + job_id, "data")
+        data = self._connection.hget(self._keys.job(job_id), "data")
         return data is not None and inflated_head(data, 256).startswith(_FUNCTION)
 
     def task(self, job_id: bytes) -> Task | None:
         """Return what a job asks for; None if that can't be read: the worker that claims it will say so."""
-        data = self._connection.hget(_PREFIX + job_id, "data")
+        data = self._connection.hget(self._keys.job(job_id), "data")
         try:
             return read_job(data) if data else None
         except JobRefused:

@@ -8,21 +8,14 @@ from typing import Any, Final
 
 from redis import Redis
 
-from rq_ses import contract, states
+from rq_ses import states
+from rq_ses.keys import keys_of
 from rq_ses_worker.server.scripts import TYPED, Parts, lua
 
 SCRIPT: Final[Parts] = (TYPED, "audit/audit")
 
 REGISTRIES: Final = (states.SCHEDULED, *states.SETTLED, states.DEFERRED)
 """The registries in which a job may rest, in the order of audit.lua's KEYS."""
-
-_PREFIXES: Final = (
-    contract.JOB_PREFIX,
-    contract.EXECUTION_PREFIX,
-    contract.EXECUTIONS_PREFIX,
-    contract.RESULTS_PREFIX,
-    contract.WORKER_PREFIX,
-)
 
 
 class Places:
@@ -34,21 +27,26 @@ class Places:
     """
 
     def __init__(self, connection: Redis, queue: str) -> None:
-        self.list: Final = contract.queue_key(queue)
-        self.intermediate: Final = contract.intermediate_key(queue)
-        self.started: Final = contract.registry_key(states.WIP, queue)
-        self.leases: Final = contract.leases_key(queue)
-        self.registries: Final = {name: contract.registry_key(name, queue) for name in REGISTRIES}
+        keys = keys_of(connection)
+        self.list: Final = keys.queue(queue)
+        self.intermediate: Final = keys.intermediate(queue)
+        self.started: Final = keys.registry(states.WIP, queue)
+        self.leases: Final = keys.leases(queue)
+        self.registries: Final = {name: keys.registry(name, queue) for name in REGISTRIES}
         self._keys = [
             *(self.list, self.intermediate, self.started, self.leases),
             *self.registries.values(),
-            *(contract.workers_key(queue), contract.SCRATCH_KEY),
+            *(keys.workers_at(queue), keys.scratch),
         ]
+        self._prefixes = (
+            *(keys.job_prefix, keys.execution_prefix, keys.executions_prefix),
+            *(keys.results_prefix, keys.worker_prefix),
+        )
         self._script: Any = connection.register_script(lua(*SCRIPT))
 
     def look(self, job_id: bytes) -> bytes:
         """Return where a job stands, for placement.read_placement. Raises RedisError."""
-        seen: bytes = self._script(keys=self._keys, args=[job_id, *_PREFIXES, "", ""])[0]
+        seen: bytes = self._script(keys=self._keys, args=[job_id, *self._prefixes, "", ""])[0]
         return seen
 
     def mend(self, job_id: bytes, seen: bytes, repair: Mapping[str, Any]) -> bool:
@@ -61,5 +59,5 @@ class Places:
             seen: what `look` returned.
             repair: what audit.lua writes (its ARGV 8).
         """
-        args = [job_id, *_PREFIXES, seen, json.dumps(repair)]
+        args = [job_id, *self._prefixes, seen, json.dumps(repair)]
         return bool(self._script(keys=self._keys, args=args)[1] == b"repaired")

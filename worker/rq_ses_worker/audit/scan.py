@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple
 
 from redis import Redis
 
-from rq_ses import contract, states
+from rq_ses import states
+from rq_ses.keys import keys_of
 from rq_ses_worker.audit.idset import IdSet
 from rq_ses_worker.audit.jobs import Jobs
 from rq_ses_worker.audit.placement import HOME
@@ -55,6 +56,7 @@ class Scan:
         tell: Callable[[int], None],
     ) -> None:
         self._connection: Any = connection
+        self._prefix = keys_of(connection).job_prefix
         self._places = places
         self._jobs = jobs
         self._now = now
@@ -73,8 +75,8 @@ class Scan:
             for members in _chunks(self._connection.zscan_iter(key, count=BATCH)):
                 yield from map(Suspect, self._in_registry(name, members))
         read = 0
-        for keys in _chunks(self._connection.scan_iter(f"{contract.JOB_PREFIX}*", count=BATCH, _type="HASH")):
-            yield from self._misplaced([key[len(contract.JOB_PREFIX) :] for key in keys])
+        for keys in _chunks(self._connection.scan_iter(f"{self._prefix}*", count=BATCH, _type="HASH")):
+            yield from self._misplaced([key[len(self._prefix) :] for key in keys])
             read += len(keys)
             self._tell(read)
 

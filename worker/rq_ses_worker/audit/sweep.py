@@ -13,6 +13,7 @@ from typing import Any, Final
 from redis import Redis
 
 from rq_ses import contract, states
+from rq_ses.keys import keys_of
 from rq_ses_worker.server.scripts import TYPED, Parts, lua
 
 SCRIPT: Final[Parts] = (TYPED, "audit/sweep")
@@ -39,8 +40,10 @@ class Sweep:
     """
 
     def __init__(self, connection: Redis, queue: str) -> None:
-        registries = [contract.registry_key(kind, queue) for kind in (states.SCHEDULED, *states.SETTLED)]
-        self._keys = [contract.SCRATCH_KEY, contract.queue_key(queue), *registries]
+        keys = keys_of(connection)
+        registries = [keys.registry(kind, queue) for kind in (states.SCHEDULED, *states.SETTLED)]
+        self._keys = [keys.scratch, keys.queue(queue), *registries]
+        self._prefixes = (keys.job_prefix, keys.results_prefix)
         self._connection: Any = connection
         self._script: Any = connection.register_script(lua(*SCRIPT))
 
@@ -81,7 +84,6 @@ class Sweep:
             self._look(0, "jobs", *job_ids[at : at + CHUNK])
 
     def _look(self, at: int, place: str, *job_ids: bytes) -> tuple[int, int, int, int]:
-        prefixes = [contract.JOB_PREFIX, contract.RESULTS_PREFIX]
-        args = [*prefixes, contract.CANCELED_TTL, CHUNK, at, place, *job_ids]
+        args = [*self._prefixes, contract.CANCELED_TTL, CHUNK, at, place, *job_ids]
         read, at, kept, length = self._script(keys=self._keys, args=args)
         return read, at, kept, length

@@ -16,7 +16,8 @@ from typing import IO, Final
 import click
 from redis import Redis
 from redis.exceptions import RedisError
-from rq.defaults import RQ_KEY_PREFIX
+
+from rq_ses.keys import VARIABLE, Keys
 
 _PATIENCE: Final = 20.0
 _COMMAND: Final = (sys.executable, "-P", "-m", "rq_ses")
@@ -73,8 +74,8 @@ def worker(
 def clean_environment(**variables: str) -> dict[str, str]:
     """Return this process's environment without its own AWS, RQ and rq-ses settings, and with `variables`."""
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(("AWS_", "RQ_"))}
-    # RQ took its prefix from the environment when it was imported; all must use the same one.
-    return {**kept, "RQ_KEY_PREFIX": RQ_KEY_PREFIX, **variables}
+    # All must use the same keys.
+    return {**kept, VARIABLE: Keys.default().prefix, **variables}
 
 
 def log_tail(log: Path) -> str:

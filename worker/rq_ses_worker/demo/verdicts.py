@@ -14,6 +14,7 @@ from rq.exceptions import NoSuchJobError
 from rq.job import Job
 
 from rq_ses import contract
+from rq_ses.keys import keys_of
 from rq_ses.states import FAILED, FINISHED, QUEUED, SCHEDULED, STARTED
 from rq_ses_worker.demo.stories import Story
 
@@ -44,9 +45,10 @@ class Verdict:
 
 def states(redis: Redis, mails: Sequence[Enqueued]) -> dict[str, Counter[str]]:
     """Count the mails of each story by their state."""
+    keys = keys_of(redis)
     with redis.pipeline(transaction=False) as pipeline:
         for mail in mails:
-            pipeline.hget(contract.JOB_PREFIX + mail.job_id, "status")
+            pipeline.hget(keys.job(mail.job_id), "status")
         found = pipeline.execute()
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for mail, status in zip(mails, found, strict=True):

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from redis import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
-from rq_ses import contract
+from rq_ses.keys import Keys, keys_of
 from rq_ses.server.clusterowner import is_cluster_url
 from rq_ses.server.slot import slot_of
 from rq_ses_worker.doctor.finding import Finding, Severity, ok, variable
@@ -40,7 +40,7 @@ _ASK: Final = "look at it on the server, or let the user ask (ACL: +info +config
 def check_server(connection: Redis, redis_url: str) -> Iterator[Finding]:
     """Yield what is found about the server. Raises RedisError if it can't be asked."""
     state = read_state(connection)
-    yield from judged(state)
+    yield from judged(state, keys_of(connection).prefix)
     if state.is_cluster and not is_cluster_url(redis_url):
         yield _one_node()
     yield from _role(connection)
@@ -49,24 +49,25 @@ def check_server(connection: Redis, redis_url: str) -> Iterator[Finding]:
     yield _latency(connection)
 
 
-def judged(state: ServerState) -> Iterator[Finding]:
+def judged(state: ServerState, prefix: str | None = None) -> Iterator[Finding]:
     """Yield the start-up checks' judgement of a server, a finding for each topic."""
+    prefix = prefix or Keys.default().prefix
     for topic, fields in _TOPICS.items():
-        findings = judge(replace(_FINE, **{name: getattr(state, name) for name in fields}))
+        findings = judge(replace(_FINE, **{name: getattr(state, name) for name in fields}), prefix)
         if not findings:
-            yield ok(f"redis.{topic}", _text_if_ok(topic, state))
+            yield ok(f"redis.{topic}", _text_if_ok(topic, state, prefix))
         for finding in findings:
             text, *remedy = _REMEDY.split(finding.text, maxsplit=1)
             severity: Severity = "error" if finding.level == "refuse" else "warning"
             yield Finding(f"redis.{topic}", severity, text, remedy[0] if remedy else _ASK)
 
 
-def _text_if_ok(topic: str, state: ServerState) -> str:
+def _text_if_ok(topic: str, state: ServerState, prefix: str) -> str:
     match topic:
         case "version":
             return f"speaks Redis {state.version}"
         case "mode" if state.is_cluster:
-            return f"cluster mode, all keys in slot {slot_of(contract.PREFIX)}"
+            return f"cluster mode, all keys in slot {slot_of(prefix)}"
         case "mode":
             return "a single server, or a primary with replicas"
         case "eviction":
@@ -131,7 +132,7 @@ def _whole(value: Any) -> int:
 
 
 def _access(connection: Redis, redis_url: str) -> Iterator[Finding]:
-    names = f"{contract.PREFIX}*"
+    names = f"{keys_of(connection).root}*"
     remedy = (
         f"let the user write keys and channels {names}, with these commands (ACL SETUSER … ~{names} &{names})"
     )

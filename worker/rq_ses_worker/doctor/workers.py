@@ -8,7 +8,7 @@ from typing import Final
 
 from redis import Redis
 
-from rq_ses import contract
+from rq_ses.keys import keys_of
 from rq_ses.status import unserved
 from rq_ses.text.plaintext import one_line
 from rq_ses_worker.doctor.finding import Finding, ok, variable
@@ -42,7 +42,7 @@ def check_workers(
     yield from _judged(living, silent)
     for one in unserved(connection, besides=queues):
         yield Finding("workers.unserved", "warning", str(one), f"start one: {one.remedy}")
-    if connection.exists(contract.SUSPENDED_KEY):
+    if connection.exists(keys_of(connection).suspended):
         yield Finding(
             "workers.suspended",
             "warning",

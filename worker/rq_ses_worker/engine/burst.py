@@ -9,6 +9,7 @@ from redis import ConnectionPool, Redis
 from redis.exceptions import ResponseError
 
 from rq_ses import contract
+from rq_ses.keys import carry, keys_of
 from rq_ses.message.message import Message
 from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.engine.worker import Capacity, MailWorker, Sending
@@ -96,7 +97,8 @@ def deliver(
 
 def _drain(connection: Redis, queue: str, client: SesClient, max_attempts: int, timeout: float) -> None:
     gate = GatePolicy("burst", client.region, max_send_rate=UNLIMITED)
-    connection.delete(gate.key)  # an earlier test may have left its breaker open
+    key = keys_of(connection).account(gate.account, gate.region)
+    connection.delete(key)  # an earlier test may have left its breaker open
     policy = RetryPolicy(
         rate_limited_delay=RETRY_DELAY, transient_delay=RETRY_DELAY, max_attempts=max_attempts
     )
@@ -138,7 +140,9 @@ def _connection(redis: Redis | str) -> Redis:
         return connect(redis)
     pool = redis.connection_pool
     options = {**pool.connection_kwargs, "decode_responses": False}
-    return Redis.from_pool(ConnectionPool(connection_class=pool.connection_class, **options))
+    own = Redis.from_pool(ConnectionPool(connection_class=pool.connection_class, **options))
+    carry(own, keys_of(redis))
+    return own
 
 
 def _check(connection: Redis) -> None:

@@ -17,6 +17,7 @@ from rq.utils import now, utcformat
 from rq.worker import BaseWorker, WorkerStatus
 
 from rq_ses import contract
+from rq_ses.keys import keys_of
 from rq_ses.text.plaintext import one_line
 from rq_ses_worker.engine.rqcommands import obey
 from rq_ses_worker.engine.threads.outage import out_of_memory, passes
@@ -152,7 +153,8 @@ class RegisteredWorker(BaseWorker):  # type: ignore[misc]
     def subscribe(self) -> None:
         """Listen for RQ's commands, and for queues that were empty and no longer are."""
         self.pubsub = self.connection.pubsub()
-        wake = {contract.wake_channel(q): lambda _: self._shared.wake.set() for q in self.queue_names()}
+        keys = keys_of(self.connection)
+        wake = {keys.wake(q): lambda _: self._shared.wake.set() for q in self.queue_names()}
         self.pubsub.subscribe(**{self.pubsub_channel_name: self.handle_payload}, **wake)
         self.pubsub_thread = self.pubsub.run_in_thread(
             sleep_time=0.5, daemon=True, exception_handler=self._keep_listening

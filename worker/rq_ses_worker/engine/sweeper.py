@@ -10,7 +10,7 @@ from typing import Any, Final
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from rq_ses import contract
+from rq_ses.keys import keys_of
 from rq_ses.text.plaintext import one_line
 from rq_ses_worker.audit.audit import Audit
 from rq_ses_worker.audit.sweep import Sweep
@@ -23,9 +23,6 @@ log = logging.getLogger(__name__)
 
 PERIOD: Final = 60.0
 """Seconds between two sweeps."""
-
-LOCK: Final = f"{contract.PREFIX}ses:sweep"
-"""Key of the one worker that sweeps this minute; it expires by itself."""
 
 
 class Sweeper:
@@ -49,7 +46,7 @@ class Sweeper:
     ) -> None:
         self._connection: Any = connection
         self._sweeps = {queue: Sweep(connection, queue) for queue in queues}
-        self._lock = f"{LOCK}:{','.join(queues)}"
+        self._lock = keys_of(connection).sweep(queues)
         self._closing = closing
         self._policy = policy or RetryPolicy()
         self._thread = (threads or VitalThreads()).thread("sweeper", self._work)

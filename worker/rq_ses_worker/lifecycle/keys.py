@@ -5,41 +5,44 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from rq_ses import contract, states
-from rq_ses.contract import SCRATCH_KEY, registry_key
+from rq_ses import states
+from rq_ses.keys import Keys
 
 
 class ScriptKeys:
     """KEYS of claim, settle, promote, reclaim and renew, made once for all calls.
 
     Args:
+        keys: of the client that runs them.
         queues: names, the most urgent first.
         worker_name: RQ's name of the worker.
         account: key of the account's gate.
     """
 
-    def __init__(self, queues: Sequence[str], worker_name: str, account: str) -> None:
-        self.leases: Final = [contract.leases_key(queue) for queue in queues]
-        lists = [contract.queue_key(queue) for queue in queues]
+    def __init__(self, keys: Keys, queues: Sequence[str], worker_name: str, account: str) -> None:
+        self.names: Final = keys
+        self.prefixes: Final = (keys.job_prefix, keys.execution_prefix, keys.executions_prefix)
+        self.leases: Final = [keys.leases(queue) for queue in queues]
+        lists = [keys.queue(queue) for queue in queues]
         started, scheduled, finished, failed, canceled = (
-            [registry_key(kind, queue) for queue in queues]
+            [keys.registry(kind, queue) for queue in queues]
             for kind in (states.WIP, states.SCHEDULED, states.FINISHED, states.FAILED, states.CANCELED)
         )
         self.claim: Final = [
-            contract.SUSPENDED_KEY,
+            keys.suspended,
             account,
-            SCRATCH_KEY,
+            keys.scratch,
             *_rows(lists, started, self.leases),
         ]
         places = _rows(lists, started, self.leases, scheduled, finished, failed, canceled)
-        self.settle: Final = [contract.WORKER_PREFIX + worker_name, SCRATCH_KEY, *places]
-        self.promote: Final = [SCRATCH_KEY, *_rows(scheduled, lists)]
-        self.reclaim: Final = [SCRATCH_KEY, *self.leases]
-        self.renew: Final = [SCRATCH_KEY, *_rows(started, self.leases)]
+        self.settle: Final = [keys.worker(worker_name), keys.scratch, *places]
+        self.promote: Final = [keys.scratch, *_rows(scheduled, lists)]
+        self.reclaim: Final = [keys.scratch, *self.leases]
+        self.renew: Final = [keys.scratch, *_rows(started, self.leases)]
 
     def rename(self, worker_name: str) -> None:
         """Take another worker's name from here on."""
-        self.settle[0] = contract.WORKER_PREFIX + worker_name
+        self.settle[0] = self.names.worker(worker_name)
 
 
 def _rows(*columns: Sequence[str]) -> list[str]:

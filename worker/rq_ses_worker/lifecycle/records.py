@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from base64 import b64encode
 from collections.abc import Sequence
@@ -10,7 +11,6 @@ from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple
 from zlib import compress
 
-from rq_ses import contract
 from rq_ses_worker.ses.outcome import Outcome
 
 _EXECUTION: Final = re.compile(r"[0-9a-f]{24}[01]")
@@ -114,7 +114,7 @@ class Settlement:
 
 def sent_fields(result: object) -> dict[str, Any]:
     """Return settle.lua's fields for a mail that was sent: RQ's Result with `result` as return value."""
-    return {"result": b64encode(contract.SERIALIZER.dumps(result)).decode()}
+    return {"result": b64encode(json.dumps(result).encode()).decode()}
 
 
 def failed_fields(line: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from rq.utils import utcformat
 
 from rq_ses import contract
 from rq_ses.gate import GateState
+from rq_ses.keys import keys_of
 from rq_ses.server.serverclock import ServerClock, epoch
 from rq_ses_worker.account.gate import GATE, Gate, GatePolicy, View
 from rq_ses_worker.lifecycle.codec import encode_settlements, read_claimed, read_lease, read_overdue
@@ -47,9 +48,6 @@ SCRIPTS: Final[dict[str, Parts]] = {
     "renew": (TYPED, "lifecycle/renew"),
 }
 """The parts of each transition's script."""
-
-_PREFIXES: Final = (contract.JOB_PREFIX, contract.EXECUTION_PREFIX, contract.EXECUTIONS_PREFIX)
-"""Of the keys of jobs, executions, and a job's index of executions."""
 
 _ADOPTED: Final = (
     *("data", "meta", "success_callback_name", "failure_callback_name", "stopped_callback_name"),
@@ -103,7 +101,7 @@ class Lifecycle:
         self.clock: Final = ServerClock()
         """The server's time, as each claim and promotion tells it."""
         self._count = 0
-        self._keys = ScriptKeys(queues, worker_name, self._gate.key)
+        self._keys = ScriptKeys(keys_of(connection), queues, worker_name, self._gate.key)
         self._scripts = registered(connection, SCRIPTS)
 
     def rename(self, worker_name: str) -> None:
@@ -123,7 +121,8 @@ class Lifecycle:
         # Numbers are used up even if no answer comes: what was taken under them is found by `held`.
         self._count += wanted
         args = [wanted, CLAIM_BYTES, self._worker_name, self._now(), self._lease, CLEANUP_GRACE]
-        args += [self._prefix, first, *_PREFIXES, contract.RECIPIENTS_FIELD, self._gate.rate_text, self._asks]
+        args += [self._prefix, first, *self._keys.prefixes]
+        args += [contract.RECIPIENTS_FIELD, self._gate.rate_text, self._asks]
         began = time.monotonic()
         reply = self._scripts["claim"](keys=self._keys.claim, args=args)
         if isinstance(reply, bytes):
@@ -144,14 +143,14 @@ class Lifecycle:
         for queue, key in enumerate(self._keys.leases):
             for member in self._connection.zrange(key, 0, -1):
                 lease = read_lease(queue, member.decode("utf-8", "replace"))
-                begun = contract.EXECUTION_PREFIX + lease.member
+                begun = self._keys.names.execution(lease.member)
                 if lease.execution.startswith(self._prefix) and self._connection.exists(begun):
                     found.append(lease)
         return found
 
     def adopt(self, lease: Lease) -> Claim | None:
         """Read a job that `held` found, as `claim` would have returned it; None if it is gone."""
-        data, meta, *hooks, queued_at = self._connection.hmget(contract.JOB_PREFIX + lease.job_id, _ADOPTED)
+        data, meta, *hooks, queued_at = self._connection.hmget(self._keys.names.job(lease.job_id), _ADOPTED)
         if data is None:
             return None
         return Claim(
@@ -171,7 +170,7 @@ class Lifecycle:
         learns in the same round trip.
         """
         worked = sum(settlement.seconds for settlement in settlements)
-        args = [*_PREFIXES, contract.RESULTS_PREFIX, self._worker_name, *_RECEIPT]
+        args = [*self._keys.prefixes, self._keys.names.results_prefix, self._worker_name, *_RECEIPT]
         args += [f"{worked:.6f}", encode_settlements(settlements, clock)]
         settle, keys = self._scripts["settle"], self._keys.settle
         seen = observed(settlements)
@@ -197,7 +196,7 @@ class Lifecycle:
     def promote(self, most: int = 1000) -> tuple[int, float | None]:
         """Queue what is due; return how many, and the seconds until the next (None: nothing is scheduled)."""
         began = time.monotonic()
-        args = [most, self._now(), contract.JOB_PREFIX]
+        args = [most, self._now(), self._keys.names.job_prefix]
         moved, pause, *moment = self._scripts["promote"](keys=self._keys.promote, args=args)
         self._note_time(moment, began, time.monotonic())
         return moved, int(pause) / 1e6 if pause else None
@@ -211,12 +210,12 @@ class Lifecycle:
 
     def reclaim(self, most: int = 100) -> list[Overdue]:
         """Return executions whose lease ran out; end each by `settle` with `overdue`."""
-        reply = self._scripts["reclaim"](keys=self._keys.reclaim, args=[most, contract.JOB_PREFIX])
+        reply = self._scripts["reclaim"](keys=self._keys.reclaim, args=[most, self._keys.names.job_prefix])
         return read_overdue(reply)
 
     def renew(self, leases: Sequence[Lease]) -> list[Lease]:
         """Extend the leases that still stand, and return them."""
-        args: list[Any] = [self._lease, CLEANUP_GRACE, self._now(), *_PREFIXES]
+        args: list[Any] = [self._lease, CLEANUP_GRACE, self._now(), *self._keys.prefixes]
         for lease in leases:
             args += (lease.queue, lease.job_id, lease.execution)
         lost = set(self._scripts["renew"](keys=self._keys.renew, args=args))

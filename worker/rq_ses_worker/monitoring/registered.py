@@ -8,7 +8,7 @@ from typing import Any
 
 from redis import Redis
 
-from rq_ses import contract
+from rq_ses.keys import keys_of
 
 
 def registered(
@@ -19,15 +19,16 @@ def registered(
     Others aren't workers any more: only RQ's clean-up takes out the name of one whose hash has expired.
     Of more than `most` the first by name are looked at. Raises RedisError.
     """
-    keys: Any = connection.smembers(contract.WORKERS_KEY)
-    chosen = sorted(keys)[:most]
+    keys = keys_of(connection)
+    there: Any = connection.smembers(keys.workers)
+    chosen = sorted(there)[:most]
     with connection.pipeline(transaction=False) as pipeline:
         for key in chosen:
             pipeline.hmget(key, *fields)
         replies = pipeline.execute(raise_on_error=False)
     for key, reply in zip(chosen, replies, strict=True):
         if isinstance(reply, list) and reply[0] is not None:
-            name = _text(key).removeprefix(contract.WORKER_PREFIX)
+            name = _text(key).removeprefix(keys.worker_prefix)
             yield name, {field: _text(value) for field, value in zip(fields, reply, strict=True)}
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from redis import Redis
 
 from rq_ses import contract
+from rq_ses.keys import keys_of
 from rq_ses.outbox.submission import Submission
 
 
@@ -20,6 +21,7 @@ class Keys:
 
     def __init__(self, connection: Redis, queue: str) -> None:
         self._connection = connection
+        self._keys = keys_of(connection)
         self._queue = queue
         self._seen = sqlite3.connect("")
         self._seen.execute(
@@ -39,7 +41,7 @@ class Keys:
         ]
         with self._connection.pipeline(transaction=False) as pipeline:
             for _, _, job_id, _ in keyed:
-                pipeline.hget(contract.JOB_PREFIX + job_id, contract.KEY_FIELD)
+                pipeline.hget(self._keys.job(job_id), contract.KEY_FIELD)
             known = pipeline.execute()
         for (number, key, job_id, digest), mark in zip(keyed, known, strict=True):
             if mark is not None and mark.decode().partition(":")[0] != digest:

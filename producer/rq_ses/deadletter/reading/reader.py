@@ -16,6 +16,7 @@ from rq_ses import contract
 from rq_ses.deadletter.reading.deadletter import DeadLetter, Entry, entries, read_letter
 from rq_ses.deadletter.reading.filter import Filter
 from rq_ses.deadletter.reading.payload import Payload, Unreadable, is_ours, read_payload
+from rq_ses.keys import keys_of
 from rq_ses.outbox.batching import batches
 from rq_ses.server.jobdata import DATA_LIMIT
 from rq_ses.server.script import registered
@@ -67,6 +68,7 @@ class Reader:
     def __init__(self, connection: Redis, queues: Sequence[str]) -> None:
         self._connection: Any = connection
         self._queues = tuple(queues)
+        self._keys = keys_of(connection)
         self._script = registered(connection, "deadletter/reading/read")
 
     def letters(
@@ -147,7 +149,7 @@ class Reader:
             return []
         with self._connection.pipeline(transaction=False) as pipeline:
             for letter in letters:
-                pipeline.hget(job_key(letter.job_id), "data")
+                pipeline.hget(self._keys.job(raw_id(letter.job_id)), "data")
             fetched = pipeline.execute(raise_on_error=False)
         for data in fetched:
             # A key that has become another type meanwhile is no job any more.
@@ -157,7 +159,7 @@ class Reader:
 
     def _pages(self, wanted: Filter, *, along: int) -> Iterator[tuple[str, list[Entry]]]:
         for queue in self._queues:
-            key = contract.registry_key(FAILED, queue)
+            key = self._keys.registry(FAILED, queue)
             if wanted.ids is not None:
                 pages = self._named(key, iter(dict.fromkeys(wanted.ids)), along)
             else:
@@ -188,15 +190,15 @@ class Reader:
 
     def _read(self, key: str, along: int, *where: str | bytes) -> list[Entry]:
         args = [
-            contract.JOB_PREFIX,
+            self._keys.job_prefix,
             contract.RESENT_FIELD,
             PAGE_BYTES,
             PAGE,
             along,
-            contract.RESULTS_PREFIX,
+            self._keys.results_prefix,
             *where,
         ]
-        return list(entries(self._script(keys=[key, contract.SCRATCH_KEY], args=args)))
+        return list(entries(self._script(keys=[key, self._keys.scratch], args=args)))
 
 
 def _failed(page: list[Entry], passed: Passed, *, named: bool, since: float) -> Iterator[Entry]:
@@ -224,11 +226,6 @@ def _ahead(pages: Iterator[list[Entry]]) -> Iterator[list[Entry]]:
 def raw_id(job_id: str) -> bytes:
     """Return a job id as it stands in Redis: whatever bytes somebody wrote there."""
     return job_id.encode("utf-8", "surrogateescape")
-
-
-def job_key(job_id: str) -> bytes:
-    """Return the key of a job's hash."""
-    return contract.JOB_PREFIX.encode() + raw_id(job_id)
 
 
 def _seconds(raw: bytes) -> float:

@@ -17,7 +17,8 @@ from rq_ses import contract
 from rq_ses.contract import YEARS, OnUnknown
 from rq_ses.deadletter.reading.deadletter import DeadLetter, error_text, fresh_meta
 from rq_ses.deadletter.reading.payload import Payload, Unreadable
-from rq_ses.deadletter.reading.reader import job_key
+from rq_ses.deadletter.reading.reader import raw_id
+from rq_ses.keys import keys_of
 from rq_ses.message.message import Message, explain
 from rq_ses.states import FAILED, QUEUED
 from rq_ses.text.plaintext import one_line
@@ -79,7 +80,7 @@ class Row(NamedTuple):
 
 def record(connection: Any, letter: DeadLetter, payload: Payload) -> dict[str, Any]:
     """Return a dead letter as a line of an export holds it."""
-    *texts, error = connection.hmget(job_key(letter.job_id), _KEPT)
+    *texts, error = connection.hmget(keys_of(connection).job(raw_id(letter.job_id)), _KEPT)
     created, enqueued, *numbers, key = (
         None if text is None else text.decode("utf-8", "replace") for text in texts
     )

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from redis import Redis
 from redis.exceptions import ResponseError
 
 from rq_ses import contract, states
+from rq_ses.keys import Keys, keys_of
 from rq_ses.server.refusal import is_denied
 from rq_ses_worker.account import gate
 from rq_ses_worker.audit import sweep
@@ -28,8 +29,9 @@ _BESIDE: Final = frozenset(
 )
 """Called without a script: by RQ to register a worker, and by ours."""
 
-_KEY: Final = contract.SCRATCH_KEY
-_CHANNEL: Final = contract.wake_channel(contract.DEFAULT_QUEUE)
+_KEY: Final = "KEY"
+"""Stands for any key, as does _CHANNEL for a channel."""
+_CHANNEL: Final = "CHANNEL"
 COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "COPY": (_KEY, _KEY),
     "DEL": (_KEY,),
@@ -104,13 +106,15 @@ class Missing:
     keys: tuple[str, ...] = ()
     """Patterns that it may not read and write."""
     channels: tuple[str, ...] = ()
+    root: str = field(default_factory=lambda: Keys.default().root)
+    """What all keys begin with."""
 
     def __str__(self) -> str:
         """Say what, and the words for ACL SETUSER; "" if nothing is missing."""
         if not self.lacks:
             return ""
         grants = [f"+{command.lower().replace(' ', '|')}" for command in self.commands]
-        grants += [f"~{contract.PREFIX}*"] * bool(self.keys) + [f"&{contract.PREFIX}*"] * bool(self.channels)
+        grants += [f"~{self.root}*"] * bool(self.keys) + [f"&{self.root}*"] * bool(self.channels)
         return f"this user may not {self.lacks}; set: ACL SETUSER … {' '.join(grants)}"
 
     @property
@@ -137,10 +141,15 @@ def missing_rights(connection: Redis) -> Missing | None:
     Raises:
         RedisError: the server could not be asked.
     """
-    patterns = [f"{contract.PREFIX}{kind}:*" for kind in (*_REGISTRIES, *_OTHERS)]
-    channels = [contract.wake_channel("x"), f"{contract.PREFIX}pubsub:x"]
+    keys = keys_of(connection)
+    patterns = [f"{keys.root}{kind}:*" for kind in (*_REGISTRIES, *_OTHERS)]
+    channels = [keys.wake("x"), f"{keys.root}pubsub:x"]
     # With all arguments, as when it is called: they tell which keys it is about.
-    asked = {(command, ""): [*command.split(), *COMMANDS[command]] for command in needed_commands()}
+    meant = {_KEY: keys.scratch, _CHANNEL: keys.wake(contract.DEFAULT_QUEUE)}
+    asked = {
+        (command, ""): [*command.split(), *(meant.get(part, part) for part in COMMANDS[command])]
+        for command in needed_commands()
+    }
     for pattern in patterns:
         key = f"{pattern[:-1]}x"
         asked |= {(verb, pattern): [verb, key, *COMMANDS[verb][1:]] for verb in _VERBS}
@@ -154,15 +163,15 @@ def missing_rights(connection: Redis) -> Missing | None:
         numbers = script(args=[json.dumps(list(asked.values()))])
     except ResponseError as exc:
         if is_denied(exc):
-            return Missing(("EVALSHA", "SCRIPT LOAD"))
+            return Missing(("EVALSHA", "SCRIPT LOAD"), root=keys.root)
         raise
     if numbers is None:
         return None
     names = list(asked)
-    return _missing({names[number - 1] for number in numbers}, patterns, channels)
+    return _missing({names[number - 1] for number in numbers}, patterns, channels, keys.root)
 
 
-def _missing(refused: set[tuple[str, str]], patterns: list[str], channels: list[str]) -> Missing:
+def _missing(refused: set[tuple[str, str]], patterns: list[str], channels: list[str], root: str) -> Missing:
     commands = {command for command, on in refused if not on}
     if commands.issuperset(_WRITES):
         # It is the keys that are refused, not each command.
@@ -175,4 +184,5 @@ def _missing(refused: set[tuple[str, str]], patterns: list[str], channels: list[
         tuple(sorted(commands)),
         tuple(pattern for pattern in patterns if any((verb, pattern) in refused for verb in verbs)),
         unheard,
+        root,
     )

@@ -15,8 +15,8 @@ from typing import Any, Final, Literal
 from redis import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
-from rq_ses import contract
 from rq_ses.errors import RqSesError
+from rq_ses.keys import Keys, keys_of
 from rq_ses.server.refusal import is_denied, is_passing
 from rq_ses.server.slot import TAG_REMEDY, is_tagged
 from rq_ses.text.invalid import shown
@@ -87,7 +87,7 @@ def preflight(connection: Redis, mode: Mode) -> None:
     """
     if mode == "off":
         return
-    findings = judge(read_state(connection))
+    findings = judge(read_state(connection), keys_of(connection).prefix)
     if all(finding.level == "warn" for finding in findings):
         # What is no server for us at all (a Sentinel) knows no scripts either.
         findings = (*judge_rights(missing_rights(connection)), *findings)
@@ -151,9 +151,9 @@ def state_of(info: Mapping[str, Any], config: Mapping[str, str]) -> ServerState:
     )
 
 
-def judge(state: ServerState, prefix: str = contract.PREFIX) -> tuple[Finding, ...]:
-    """Return what is wrong with a server, the gravest first; `prefix` is what all keys begin with."""
-    findings = [*_unfit(state, prefix), *_eviction(state), *_log_file(state)]
+def judge(state: ServerState, prefix: str | None = None) -> tuple[Finding, ...]:
+    """Return what is wrong with a server, the gravest first, for keys under `prefix` (the process's own)."""
+    findings = [*_unfit(state, prefix or Keys.default().prefix), *_eviction(state), *_log_file(state)]
     unknown = [
         name
         for name, value in {
@@ -191,7 +191,7 @@ def _unfit(state: ServerState, prefix: str) -> list[Finding]:
             Finding(
                 "refuse",
                 "it runs in cluster mode, where one step changes only keys of one slot, and the prefix "
-                f"{shown(prefix.removesuffix(':'))} has no hash tag; {TAG_REMEDY}",
+                f"{shown(prefix)} has no hash tag; {TAG_REMEDY}",
             )
         )
     if state.script_error:

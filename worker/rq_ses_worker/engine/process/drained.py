@@ -8,7 +8,8 @@ from contextlib import suppress
 
 from redis.exceptions import RedisError
 
-from rq_ses import contract, states
+from rq_ses import states
+from rq_ses.keys import keys_of
 from rq_ses_worker.logging import events
 from rq_ses_worker.monitoring.tally import Board
 from rq_ses_worker.server.connection import connect
@@ -29,8 +30,7 @@ def tell_burst(board: Board, redis_url: str, queues: Sequence[str]) -> bool:
 def _left(redis_url: str, queues: Sequence[str]) -> tuple[int | str, int | str]:
     """Return how many mails are scheduled, and queued; "?" if Redis is away."""
     with suppress(RedisError), connect(redis_url) as connection:
-        scheduled = [
-            int(connection.zcard(contract.registry_key(states.SCHEDULED, queue))) for queue in queues
-        ]
-        return sum(scheduled), sum(int(connection.llen(contract.queue_key(queue))) for queue in queues)
+        keys = keys_of(connection)
+        scheduled = [int(connection.zcard(keys.registry(states.SCHEDULED, queue))) for queue in queues]
+        return sum(scheduled), sum(int(connection.llen(keys.queue(queue))) for queue in queues)
     return "?", "?"
