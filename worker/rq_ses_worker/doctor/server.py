@@ -17,7 +17,7 @@ from rq_ses.keys import Keys, keys_of
 from rq_ses.server.clusterowner import is_cluster_url
 from rq_ses.server.slot import slot_of
 from rq_ses_worker.doctor.finding import Finding, Severity, ok, variable
-from rq_ses_worker.engine.preflight.rights import COMMANDS, missing_rights
+from rq_ses_worker.engine.preflight.rights import commands_under, missing_rights
 from rq_ses_worker.engine.preflight.server import ServerState, judge, read_state
 from rq_ses_worker.ses.wire.url import is_loopback
 
@@ -139,7 +139,7 @@ def _access(connection: Redis, redis_url: str) -> Iterator[Finding]:
     try:
         user: Any = connection.execute_command("ACL WHOAMI")
         name = user.decode("utf-8", "replace") if isinstance(user, bytes) else str(user)
-        refused = list(_refused(connection, name, COMMANDS))
+        refused = list(_refused(connection, name, commands_under(keys_of(connection))))
         # What a worker asks at its start: of each kind of key, where the dry run asks of one key alone.
         missing = None if refused else missing_rights(connection)
     except (NoPermissionError, ResponseError):

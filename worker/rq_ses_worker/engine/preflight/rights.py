@@ -128,6 +128,12 @@ class Missing:
         return ", nor ".join(f"{verb}{between.join(names)}" for verb, between, names in parts if names)
 
 
+def commands_under(keys: Keys) -> dict[str, tuple[str, ...]]:
+    """Return COMMANDS with keys and channels of this prefix in their arguments."""
+    meant = {_KEY: keys.scratch, _CHANNEL: keys.wake(contract.DEFAULT_QUEUE)}
+    return {name: tuple(meant.get(part, part) for part in args) for name, args in COMMANDS.items()}
+
+
 def needed_commands() -> tuple[str, ...]:
     """Return the names of all commands a worker calls, in its scripts and beside them."""
     parts = (*transitions.SCRIPTS.values(), *gate.SCRIPTS.values(), sweep.SCRIPT)
@@ -145,11 +151,8 @@ def missing_rights(connection: Redis) -> Missing | None:
     patterns = [f"{keys.root}{kind}:*" for kind in (*_REGISTRIES, *_OTHERS)]
     channels = [keys.wake("x"), f"{keys.root}pubsub:x"]
     # With all arguments, as when it is called: they tell which keys it is about.
-    meant = {_KEY: keys.scratch, _CHANNEL: keys.wake(contract.DEFAULT_QUEUE)}
-    asked = {
-        (command, ""): [*command.split(), *(meant.get(part, part) for part in COMMANDS[command])]
-        for command in needed_commands()
-    }
+    commands = commands_under(keys)
+    asked = {(command, ""): [*command.split(), *commands[command]] for command in needed_commands()}
     for pattern in patterns:
         key = f"{pattern[:-1]}x"
         asked |= {(verb, pattern): [verb, key, *COMMANDS[verb][1:]] for verb in _VERBS}
