@@ -12,6 +12,7 @@ import pytest
 import rq_ses
 import rq_ses_worker
 from rq_ses_worker.doctor.server import judged
+from rq_ses_worker.engine.preflight.rights import COMMANDS
 from rq_ses_worker.engine.preflight.server import ServerState
 from support.findings import severities
 
