@@ -29,7 +29,7 @@ _BETWEEN_MARKS = re.compile(
     r"(?<=<!-- settings: written by `make tables` -->\n)(.*?)(?=<!-- /settings -->)", re.DOTALL
 )
 _ATTRIBUTES = re.compile(r'(?<=    Attributes:\n)(.*?)(?=    """)', re.DOTALL)
-_LINK = re.compile(r"(?<=\]\()(?=[a-z-]+\.md)")
+_LINK = re.compile(r"(?<=\]\()(?=[a-z/-]+\.md)")
 
 
 def readme_table() -> Iterator[str]:

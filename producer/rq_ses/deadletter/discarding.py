@@ -69,7 +69,8 @@ class Discarding:
         args: list[Any] = [self._keys.job_prefix, self._keys.results_prefix]
         for letter in letters:
             args += [raw_id(letter.job_id), letter.stamp]
-        words = self._script(keys=[self._keys.registry(FAILED, queue)], args=args)
+        keys = [self._keys.registry(FAILED, queue), self._keys.scratch]
+        words = self._script(keys=keys, args=args)
         for letter, word in zip(letters, words, strict=True):
             if word == b"discarded":
                 result.discarded += 1
