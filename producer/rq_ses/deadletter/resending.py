@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from redis import Redis
-from rq.utils import utcformat
 
 from rq_ses import contract
 from rq_ses.deadletter.edits import Check, Edited, EditRefused, Edits
@@ -20,6 +19,7 @@ from rq_ses.interrupts import interrupts_held
 from rq_ses.keys import keys_of
 from rq_ses.outbox.batching import batches
 from rq_ses.outbox.ranges import checked_limit
+from rq_ses.rqdate import utcformat
 from rq_ses.server.script import registered
 from rq_ses.server.serverclock import server_time
 from rq_ses.states import FAILED

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from redis import Redis
-from rq.utils import utcformat
 
 from rq_ses import contract
 from rq_ses.deadletter.reading.reader import raw_id
@@ -16,6 +15,7 @@ from rq_ses.keys import keys_of
 from rq_ses.mails.mail import Mail, read_mail
 from rq_ses.mails.stored import find_mail
 from rq_ses.outbox.submission import checked_key
+from rq_ses.rqdate import utcformat
 from rq_ses.server.location import Location
 from rq_ses.server.script import registered
 from rq_ses.states import CANCELED, FAILED, FINISHED, SCHEDULED, STARTED, STOPPED
@@ -88,7 +88,7 @@ class Mails:
         keys: list[str | bytes] = [names.job(raw_id(name)), canceled_key, names.scratch]
         for queue in self._queues:
             keys += [names.queue(queue), names.registry(SCHEDULED, queue)]
-        args = [raw_id(name), utcformat(datetime.now(UTC)), contract.CANCELED_TTL]
+        args: list[Any] = [raw_id(name), utcformat(datetime.now(UTC)), contract.CANCELED_TTL]
         canceled, status = self._cancel(keys=keys, args=args)
         if not canceled and status.decode("utf-8", "replace") != before.status:
             before = self._read(name)  # it has moved in between

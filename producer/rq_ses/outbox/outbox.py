@@ -23,7 +23,6 @@ from rq_ses.outbox.ranges import checked_ttl, checked_wait
 from rq_ses.outbox.submission import OnUnknown, Priority, Seconds, Submission
 from rq_ses.receipt import Receipt
 from rq_ses.server.location import Location
-from rq_ses.settings.producer import load_producer_settings
 
 ENQUEUE_TIMEOUT: Final = 2.0
 """Seconds for which a call tries again while Redis is away."""
@@ -100,6 +99,9 @@ class Outbox:
         Raises:
             SettingsError: with a line for each that is missing, wrong, or no setting at all.
         """
+        # Here, for an Outbox that is given its arguments reads no settings.
+        from rq_ses.settings.producer import load_producer_settings
+
         return cls(**load_producer_settings(config=config, **overrides).model_dump())
 
     def send(

@@ -11,7 +11,6 @@ import math
 import re
 import ssl
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -19,6 +18,7 @@ from urllib.parse import parse_qsl
 from redis.connection import FALSE_STRINGS, URL_QUERY_ARGUMENT_PARSERS
 
 from rq_ses.text.invalid import shown
+from rq_ses.text.spelling import close_matches
 
 SCHEMES: Final = (
     *("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel"),
@@ -96,7 +96,7 @@ def _problem(url: str) -> str:
         return f"it has no scheme: use {FORMS}"
     scheme = match["scheme"]
     if scheme not in SCHEMES:
-        near = get_close_matches(scheme.lower(), SCHEMES, 1)
+        near = close_matches(scheme.lower(), SCHEMES, 1)
         meant = f"did you mean {near[0]}://? " if near else ""
         return f"the scheme {shown(scheme)} is not known: {meant}use {FORMS}"
     return (
@@ -217,7 +217,7 @@ def _option_problem(name: str, value: str, scheme: str) -> str:
     if name == "decode_responses":
         return "its option decode_responses can't be used, for RQ needs bytes: remove it"
     if name not in known:
-        near = get_close_matches(name.lower(), known, 1)
+        near = close_matches(name.lower(), known, 1)
         meant = f"did you mean {near[0]}?" if near else "remove it, or use one of docs/redis.md"
         return f"its option {shown(name, 30)} is not known: {meant}"
     if not value:

@@ -14,6 +14,7 @@ from rq_ses.server.connection import connect, is_sentinel_url
 from rq_ses.server.redisurl import FORMS, check_redis_url, masked
 from rq_ses.settings.base import Settings
 from rq_ses.settings.loading import load_settings
+from rq_ses.settings.onlyurl import DEFAULT_URL
 from rq_ses.settings.setting import Count, Real, setting
 from rq_ses.text.invalid import shown
 
@@ -53,7 +54,7 @@ class ProducerSettings(Settings):
     readers: ClassVar[str] = "all"
 
     redis_url: Annotated[str, AfterValidator(_redis_url)] = setting(
-        "redis://127.0.0.1:6379/0",
+        DEFAULT_URL,
         "Redis server: redis://, rediss://, unix://, [redis+sentinel://](redis.md#failover-with-sentinels), "
         "or [redis+cluster://](how-to/cluster.md).",
         option="--redis-url URL",
