@@ -1,4 +1,4 @@
-"""Write the tables of settings into README.md and docs/settings.md, and ProducerSettings's docstring.
+"""Write the tables of settings into README.md, docs/settings.md and the sources: a docstring, and all names.
 
 They are made of the declarations (rq_ses.settings.setting). `make tables` writes them. With --check nothing
 is written, and the exit code is 1 if a file is not as the declarations have it; a test asks for that.
@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from rq_ses.settings.declared import describe
+from rq_ses.settings.declared import all_variables, describe
+from rq_ses.settings.environment import PREFIX
 from rq_ses.settings.gate import GateSettings
 from rq_ses.settings.producer import ProducerSettings
 from rq_ses.settings.setting import Setting
@@ -29,7 +30,8 @@ _BETWEEN_MARKS = re.compile(
     r"(?<=<!-- settings: written by `make tables` -->\n)(.*?)(?=<!-- /settings -->)", re.DOTALL
 )
 _ATTRIBUTES = re.compile(r'(?<=    Attributes:\n)(.*?)(?=    """)', re.DOTALL)
-_LINK = re.compile(r"(?<=\]\()(?=[a-z-]+\.md)")
+_NAMES = re.compile(r"(?<=# fmt: off\n)(.*?)(?=\"\"\"Those of)", re.DOTALL)
+_LINK = re.compile(r"(?<=\]\()(?=[a-z/-]+\.md)")
 
 
 def readme_table() -> Iterator[str]:
@@ -54,6 +56,19 @@ def attributes() -> Iterator[str]:
         yield from textwrap.wrap(line, 110, initial_indent=" " * 8, subsequent_indent=" " * 12)
 
 
+def names() -> Iterator[str]:
+    """Yield the lines of the sets in rq_ses.settings.known."""
+    producers = [variable for setting in describe(ProducerSettings) for variable in setting.variables]
+    yield from _set("KNOWN", all_variables())
+    yield from ("", *_set("PRODUCERS", producers))
+
+
+def _set(name: str, variables: Iterable[str]) -> Iterator[str]:
+    yield f"{name}: Final = frozenset({{"
+    yield from (f'    "{one}",' for one in sorted(set(variables)) if one.startswith(PREFIX))
+    yield "})"
+
+
 def readers(setting: Setting) -> str:
     """Return what reads a setting: that whose class of settings has it."""
     # The file counts for all of them, whether its name is a field of their class or not.
@@ -66,6 +81,7 @@ FILES: dict[str, tuple[re.Pattern[str], Callable[[], Iterator[str]]]] = {
     "README.md": (_BETWEEN_MARKS, readme_table),
     "docs/settings.md": (_BETWEEN_MARKS, reference_table),
     "producer/rq_ses/settings/producer.py": (_ATTRIBUTES, attributes),
+    "producer/rq_ses/settings/known.py": (_NAMES, names),
 }
 """What is written where."""
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import errno
 import os
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from typing import Any
 
 import click
 
+from rq_ses.cli.summaries import NEEDS, SUMMARIES
 from rq_ses.cli.terminal import output, streams
 from rq_ses.cli.terminal.exits import INCOMPLETE, OK, SETTINGS, UNAVAILABLE
 from rq_ses.cli.terminal.helptext import WholeGroup
 from rq_ses.errors import OutboxUnavailable, SettingsError
-from rq_ses.settings.declared import check_environment
+from rq_ses.settings.environment import check_environment
 
 _GROUP = "rq_ses.commands"
 _FULL = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
+_OURS = ("rq_ses", "rq_ses_worker")
 _EXTRAS = {"worker": "worker", "audit": "worker", "doctor": "worker", "simulator": "simulator"}
 """The extra that brings a command's needs; any other command wants all of them."""
 
@@ -42,6 +45,13 @@ class Commands(WholeGroup):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         return next((_load(point) for point in _points() if point.name == cmd_name), None)
+
+    def summary(self, ctx: click.Context, name: str) -> str | None:
+        point = next(point for point in _points() if point.name == name)
+        if name not in SUMMARIES or point.module.partition(".")[0] not in _OURS:
+            return super().summary(ctx, name)
+        lacking = any(find_spec(module) is None for module in NEEDS.get(name, ()))
+        return _remedy(name) if lacking else SUMMARIES[name]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -94,15 +104,21 @@ def _load(point: EntryPoint) -> click.Command:
 
 def _missing(name: str, exc: ModuleNotFoundError) -> click.Command:
     """Return a command that says which extra brings the one that can't be loaded."""
-    extra = _EXTRAS.get(name, "all")
-    help_text = f"(needs: pip install 'rq-ses[{extra}]')"
 
-    @click.command(name, help=help_text, context_settings={"ignore_unknown_options": True})
+    @click.command(name, help=_remedy(name), context_settings={"ignore_unknown_options": True})
     @click.argument("args", nargs=-1, type=click.UNPROCESSED)
     def missing(args: tuple[str, ...]) -> None:  # noqa: ARG001
-        raise click.ClickException(f"{name} needs {exc.name}: pip install 'rq-ses[{extra}]'")
+        raise click.ClickException(f"{name} needs {exc.name}: {_install(name)}")
 
     return missing
+
+
+def _remedy(name: str) -> str:
+    return f"(needs: {_install(name)})"
+
+
+def _install(name: str) -> str:
+    return f"pip install 'rq-ses[{_EXTRAS.get(name, 'all')}]'"
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

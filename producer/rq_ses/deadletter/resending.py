@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
-from rq.utils import utcformat
-
 from rq_ses import contract
 from rq_ses.deadletter.edits import Check, Edited, EditRefused, Edits
 from rq_ses.deadletter.reading.deadletter import DeadLetter
@@ -21,6 +19,7 @@ from rq_ses.interrupts import interrupts_held
 from rq_ses.keys import keys_of
 from rq_ses.outbox.batching import batches
 from rq_ses.outbox.ranges import checked_limit
+from rq_ses.rqdate import utcformat
 from rq_ses.server.partitions import Partitions
 from rq_ses.server.script import registered
 from rq_ses.states import FAILED
@@ -166,7 +165,7 @@ class Resending:
         queue = batch[0].letter.queue
         client = self._partitions.under(batch[0].letter.prefix)
         names = keys_of(client)
-        keys = [names.registry(FAILED, queue), names.queue(queue), names.queues]
+        keys = [names.registry(FAILED, queue), names.queue(queue), names.queues, names.scratch]
         args: list[Any] = [names.job_prefix, queue, names.wake(queue)]
         args += [utcformat(datetime.now(UTC)), contract.RESENT_FIELD, contract.RECIPIENTS_FIELD]
         for letter, edited in batch:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from redis import Redis
-from rq.utils import utcformat
 
 from rq_ses import contract
 from rq_ses.deadletter.reading.reader import raw_id
@@ -16,6 +15,7 @@ from rq_ses.keys import keys_of
 from rq_ses.mails.mail import Mail, read_mail
 from rq_ses.mails.stored import find_mail
 from rq_ses.outbox.submission import checked_key
+from rq_ses.rqdate import utcformat
 from rq_ses.server.location import Location
 from rq_ses.server.partitions import Partitions
 from rq_ses.server.script import registered
@@ -46,7 +46,7 @@ class Mails:
     Every method raises redis.exceptions.RedisError when the server is away. Threads may share an object.
 
     Args:
-        redis_url: URL of the server, or of its Sentinels (see rq_ses.server.connection).
+        redis_url: URL of the server, its Sentinels or its cluster (see rq_ses.server.connection).
         connection: a redis-py client to use in place of `redis_url`; its address is used, and not itself.
         queue: the queue's name, as the Outbox has it.
         partitions: prefixes of its partitions, as the Outbox has them; none by default.
@@ -89,10 +89,11 @@ class Mails:
         before = self._read(name)
         client = self.partitions.of(name)
         names = keys_of(client)
-        keys: list[str | bytes] = [names.job(raw_id(name)), names.registry(CANCELED, before.queue)]
+        canceled_key = names.registry(CANCELED, before.queue)
+        keys: list[str | bytes] = [names.job(raw_id(name)), canceled_key, names.scratch]
         for queue in self._queues:
             keys += [names.queue(queue), names.registry(SCHEDULED, queue)]
-        args = [raw_id(name), utcformat(datetime.now(UTC)), contract.CANCELED_TTL]
+        args: list[Any] = [raw_id(name), utcformat(datetime.now(UTC)), contract.CANCELED_TTL]
         canceled, status = self._cancel(keys=keys, args=args, client=client)
         if not canceled and status.decode("utf-8", "replace") != before.status:
             before = self._read(name)  # it has moved in between

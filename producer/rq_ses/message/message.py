@@ -28,6 +28,7 @@ from rq_ses.message import address, headertext
 from rq_ses.message.attachment import FROM_JSON, Attachment
 from rq_ses.message.frozen import EMPTY, FROZEN, FrozenMapping, changed
 from rq_ses.message.limits import HEADERS, MESSAGE_SIZE, RECIPIENTS
+from rq_ses.text import suggestion  # noqa: F401 - for explain, even where no descriptor is left by then
 from rq_ses.text.invalid import explain, shown
 
 __all__ = ["Attachment", "Message", "explain"]

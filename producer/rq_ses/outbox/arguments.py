@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import Any, NamedTuple
 
-from rq.utils import utcformat
-
 from rq_ses import contract
 from rq_ses.keys import Keys
 from rq_ses.outbox.entry import Entry
+from rq_ses.rqdate import utcformat
 from rq_ses.states import SCHEDULED
 
 

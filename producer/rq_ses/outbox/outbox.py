@@ -24,7 +24,6 @@ from rq_ses.outbox.submission import OnUnknown, Priority, Seconds, Submission
 from rq_ses.partition import partition_keys
 from rq_ses.receipt import Receipt
 from rq_ses.server.location import Location
-from rq_ses.settings.producer import load_producer_settings
 
 ENQUEUE_TIMEOUT: Final = 2.0
 """Seconds for which a call tries again while Redis is away."""
@@ -42,7 +41,7 @@ class Outbox:
     share an Outbox; after a fork the connection pool renews itself.
 
     Args:
-        redis_url: URL of the server, or of its Sentinels (see rq_ses.server.connection).
+        redis_url: URL of the server, its Sentinels or its cluster (see rq_ses.server.connection).
         queue: name of the RQ queue of normal mails; QUEUE-high and QUEUE-bulk hold those of other priority.
         partitions: prefixes of the queue's partitions; none by default (docs/how-to/partitions.md).
         connection: a redis-py client (redis.Redis) in place of `redis_url`. It is left as it is: the Outbox
@@ -101,6 +100,9 @@ class Outbox:
         Raises:
             SettingsError: with a line for each that is missing, wrong, or no setting at all.
         """
+        # Here, for an Outbox that is given its arguments reads no settings.
+        from rq_ses.settings.producer import load_producer_settings
+
         return cls(**load_producer_settings(config=config, **overrides).model_dump())
 
     def send(

@@ -9,14 +9,15 @@ file: it may hold a secret.
 
 from __future__ import annotations
 
-import configparser
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rq_ses.text.textfile import NotText, read_text
+
+if TYPE_CHECKING:
+    import configparser
 
 DEFAULT: Final = "default"
 
@@ -116,6 +117,8 @@ def _named(kind: str, section: str) -> str | None:
     """Return the name in a section `[KIND NAME]`."""
     if not section.startswith(kind):
         return None
+    import shlex
+
     try:
         words = shlex.split(section)
     except ValueError:
@@ -124,9 +127,8 @@ def _named(kind: str, section: str) -> str | None:
 
 
 def _sections(path: Path) -> dict[str, Section]:
-    parser = configparser.RawConfigParser()
     try:
-        parser.read_string(read_text(path), source=path.name)
+        text = read_text(path)
     except OSError as exc:
         # In a container the home may well be another user's: what can't even be seen isn't there.
         if not is_there(path):
@@ -134,6 +136,11 @@ def _sections(path: Path) -> dict[str, Section]:
         raise FilesUnreadable(f"{path} cannot be read: {exc.strerror}") from exc
     except NotText as exc:
         raise FilesUnreadable(f"{path} is no UTF-8 text: {exc}") from None
+    import configparser  # here, for most workers have no such file
+
+    parser = configparser.RawConfigParser()
+    try:
+        parser.read_string(text, source=path.name)
     except configparser.Error as exc:
         # Not chained: the cause repeats the line.
         raise FilesUnreadable(f"{path}, {_fault(exc)}") from None
@@ -141,6 +148,8 @@ def _sections(path: Path) -> dict[str, Section]:
 
 
 def _fault(exc: configparser.Error) -> str:
+    import configparser
+
     if isinstance(exc, configparser.MissingSectionHeaderError):
         return f"line {exc.lineno}: it stands before the first [section]: write [default] above it"
     if isinstance(exc, configparser.DuplicateSectionError):

@@ -10,14 +10,14 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from pydantic import SecretStr, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, EnvSettingsSource
 
 from rq_ses.errors import SettingsError
 from rq_ses.settings import declared
-from rq_ses.settings.base import Settings
+from rq_ses.settings.base import Settings, in_environment
 from rq_ses.settings.config import Config, read_config
+from rq_ses.settings.environment import check_environment
 from rq_ses.settings.setting import PREFIX, setting, variables
 from rq_ses.settings.together import ENVIRONMENT, OPTIONS, Judgement, judge
 from rq_ses.text.invalid import shown
@@ -57,7 +57,7 @@ def load_settings(
     Raises:
         SettingsError: with a line for each problem, those of the file included.
     """
-    declared.check_environment(os.environ)
+    check_environment(os.environ)
     given = _given(kind, overrides, path=path, whole_file=whole_file, more=more or {})
     groups = given.judged(kind)
     origins = given.origins() | groups.places
@@ -131,8 +131,7 @@ def _given(
     others = None if whole_file else declared.fields
     config = read_config(file, os.environ, kind.model_fields, others=others) if file else Config()
     config.values |= _but_none(more)
-    environment = {declared.field_of(kind, name): value for name, value in EnvSettingsSource(kind)().items()}
-    return _Given(_but_none(overrides), environment, file, config)
+    return _Given(_but_none(overrides), in_environment(kind, os.environ), file, config)
 
 
 def _but_none(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,7 +164,7 @@ def _in_order(kind: type[Settings], problems: Iterable[tuple[str, str]]) -> list
     return [one_line(line, _LINE) for _, line in named]
 
 
-def _problem(kind: type[BaseSettings], name: str, error: ErrorDetails) -> str:
+def _problem(kind: type[BaseModel], name: str, error: ErrorDetails) -> str:
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
     field = kind.model_fields.get(name)

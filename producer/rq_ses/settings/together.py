@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pydantic_settings import BaseSettings
+from pydantic import BaseModel
 
 from rq_ses.settings import declared
 from rq_ses.settings.config import place_of
@@ -44,7 +44,7 @@ class Judgement:
 
 
 def judge(
-    kind: type[BaseSettings],
+    kind: type[BaseModel],
     groups: Iterable[Together],
     given: Mapping[str, Collection[str]],
     *,
@@ -89,7 +89,7 @@ def named(kind: Any, place: str, name: str) -> str:
 
 
 def _part(
-    kind: type[BaseSettings], group: Together, parts: Mapping[str, list[str]], place: str
+    kind: type[BaseModel], group: Together, parts: Mapping[str, list[str]], place: str
 ) -> dict[str, str]:
     """Return the problem if a place gives only a part of what is needed, by its field."""
     missing = _missing(group, parts[place])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
-
-from rq_ses.text import suggestion
 from rq_ses.text.plaintext import one_line
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
 
 _PROBLEMS_LIMIT: Final = 50
 _LINE_LIMIT: Final = 400
@@ -93,6 +93,8 @@ def _problem(problem: ErrorDetails, model: str) -> str:
 
 
 def _remedy(location: Sequence[int | str], model: str) -> str:
+    from rq_ses.text import suggestion  # here, for most errors are of other kinds
+
     name = str(location[-1])
     if model == "Attachment" or (model == "Message" and location[0] == "attachments"):
         return suggestion.remedy(name, attachment=True)

@@ -70,7 +70,7 @@ WORKER = (
     FILLING
     + """
 import sys, threading
-from rq_ses_worker.engine.process.command import build_worker
+from rq_ses_worker.engine.process.building import build_worker
 from rq_ses_worker.settings.worker import load_worker_settings
 def hog():
     sys.stdin.readline()

@@ -51,7 +51,7 @@ message = Message(sender="a@shop.example", to=["b@shop.example"], subject="s", t
 outbox = Outbox(sys.argv[1])
 ids = [outbox.send(message).job_id for _ in range(5)]
 ids += [receipt.job_id for receipt in outbox.send_many([message] * 15)]
-from rq_ses_worker.engine.process.command import build_worker
+from rq_ses_worker.engine.process.building import build_worker
 from rq_ses_worker.settings.worker import load_worker_settings
 build_worker(load_worker_settings()).work(burst=True)
 print(json.dumps(ids))

@@ -7,7 +7,7 @@ import time
 from datetime import datetime, timedelta, tzinfo
 from typing import Self
 
-import rq_ses_worker.engine.process.command  # noqa: F401 - loads what is to be set wrong
+import rq_ses_worker.engine.process.building  # noqa: F401 - loads what is to be set wrong
 from rq_ses.cli import main
 
 OFF = timedelta(seconds=float(sys.argv[1]) if __name__ == "__main__" else 0.0)

@@ -11,7 +11,8 @@ import pytest
 
 from rq_ses import Outbox
 from rq_ses.errors import SettingsError
-from rq_ses.settings.declared import check_environment, describe, fields
+from rq_ses.settings.declared import describe, fields
+from rq_ses.settings.environment import check_environment
 from rq_ses.settings.gate import load_gate_settings
 from rq_ses.settings.producer import load_producer_settings
 from rq_ses_worker.settings.worker import WorkerSettings, load_worker_settings
@@ -112,8 +113,8 @@ def test_a_file_that_windows_wrote_is_read(tmp_path: Path) -> None:
 def test_the_workers_names_are_known_without_what_a_worker_needs() -> None:
     program = """\
 import os, sys
-sys.modules.update(dict.fromkeys(("requests", "urllib3", "dns", "structlog", "prometheus_client", "aiohttp")))
-from rq_ses.settings.declared import check_environment
+sys.modules.update(dict.fromkeys(("requests", "urllib3", "dns", "prometheus_client", "aiohttp")))
+from rq_ses.settings.environment import check_environment
 check_environment({"RQ_SES_QUEUE": "mail"})
 print("rq_ses_worker.settings.worker" in sys.modules)
 check_environment({"RQ_SES_CONCURRENCY": "32", "RQ_SES_SIMULATOR_PORT": "1"})

@@ -16,9 +16,9 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from redis import Redis
-from rq.utils import utcformat
 
 from rq_ses import contract, states
+from rq_ses.rqdate import utcformat
 from rq_ses.server.serverclock import ServerClock
 from rq_ses.text.plaintext import one_line
 from rq_ses_worker.audit.jobs import Jobs

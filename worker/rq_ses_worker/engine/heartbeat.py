@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Final
 
 from redis.exceptions import RedisError
-from rq.worker import WorkerStatus
 
 from rq_ses_worker.engine.registration import RegisteredWorker
+from rq_ses_worker.engine.rqworkers import BUSY, IDLE, SUSPENDED
 from rq_ses_worker.engine.senders import Senders
 from rq_ses_worker.engine.settler import Settler
 from rq_ses_worker.engine.threads.outage import Outage, out_of_memory
@@ -100,5 +100,5 @@ class Heartbeat:
             self._leases.extend(self._lifecycle.renew(held), clock)
 
     def _show(self) -> None:
-        state = WorkerStatus.BUSY if self._leases.held() else WorkerStatus.IDLE
-        self._worker.show(WorkerStatus.SUSPENDED if self._shared.suspended else state)
+        state = BUSY if self._leases.held() else IDLE
+        self._worker.show(SUSPENDED if self._shared.suspended else state)

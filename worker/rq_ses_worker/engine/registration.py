@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import logging
-import os
 import secrets
-import socket
+import signal
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from types import FrameType
+from typing import Any, Final
 
 from redis import Redis
 from redis import exceptions as redis_errors
 from redis.exceptions import RedisError, ResponseError
-from rq import worker_registration
-from rq.utils import now, utcformat
-from rq.worker import BaseWorker, WorkerStatus
 
-from rq_ses import contract
 from rq_ses.keys import keys_of
 from rq_ses.text.plaintext import one_line
 from rq_ses_worker.engine.rqcommands import obey
+from rq_ses_worker.engine.rqworkers import STARTED, RqEntry
 from rq_ses_worker.engine.threads.outage import out_of_memory, passes
 from rq_ses_worker.engine.threads.shared import Shared
 from rq_ses_worker.logging import events
@@ -30,7 +28,14 @@ from rq_ses_worker.server.descriptors import exhausted
 log = logging.getLogger(__name__)
 
 
-class RegisteredWorker(BaseWorker):  # type: ignore[misc]
+CLEANED_EVERY: Final = timedelta(minutes=10)
+"""How often names of workers that are gone are dropped: as often as RQ does it."""
+
+_TWICE: Final = timedelta(seconds=1)
+"""A signal that comes again within this is the same one: a terminal's, handed on by a supervisor."""
+
+
+class RegisteredWorker:
     """A worker of RQ's that runs no jobs: what `work` does is left to others.
 
     Args:
@@ -42,8 +47,6 @@ class RegisteredWorker(BaseWorker):  # type: ignore[misc]
         close_idle: closes idle connections to others than Redis.
     """
 
-    name: str
-
     def __init__(
         self,
         queues: Sequence[str],
@@ -53,23 +56,47 @@ class RegisteredWorker(BaseWorker):  # type: ignore[misc]
         shared: Shared,
         close_idle: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__(
-            list(queues),
-            name=name,
-            connection=connection,
-            serializer=contract.SERIALIZER,
-            worker_ttl=60,
-            prepare_for_work=False,  # it would ask Redis, which may be away
-        )
-        self.hostname, self.pid = socket.gethostname(), os.getpid()
-        self._traits = traits
+        self.connection = connection
+        _bound(connection)
+        self._queues = tuple(queues)
+        self._entry = RqEntry(connection, name, queues, traits)
         self._shared = shared
         self._close_idle = close_idle
+        self._pubsub: Any = None
+        self._listening: Any = None
+        self._cleaned_at: datetime | None = None
+        self._stop_requested = False
+        self._stopping_since: datetime | None = None
 
     @property
-    def connection_timeout(self) -> int:
-        """RQ would raise the socket time-out to minutes, for its blocking pops; there are none here."""
-        return int(SOCKET_TIMEOUT)
+    def name(self) -> str:
+        """RQ's name of the worker."""
+        return self._entry.name
+
+    def queue_names(self) -> list[str]:
+        """Return the names of its queues, the most urgent first."""
+        return list(self._queues)
+
+    # Told to stop
+
+    def request_stop(self, _signum: int, _frame: FrameType | None) -> None:
+        """Stop claiming, and end once what is being sent is settled. A second signal ends at once."""
+        # A handler runs between any two bytecodes of the main thread, also inside an Event whose lock that
+        # holds: it may only set flags. The dispatcher looks at them at least every POLL seconds.
+        self._stopping_since = datetime.now(UTC)
+        self._stop_requested = True
+        signal.signal(signal.SIGINT, self.request_force_stop)
+        signal.signal(signal.SIGTERM, self.request_force_stop)
+
+    def request_force_stop(self, _signum: int, _frame: FrameType | None) -> None:
+        """End at once, if the first signal came at least a second ago. Raises SystemExit."""
+        if self._stopping_since and datetime.now(UTC) - self._stopping_since < _TWICE:
+            return
+        raise SystemExit
+
+    def _install_signal_handlers(self) -> None:
+        signal.signal(signal.SIGINT, self.request_stop)
+        signal.signal(signal.SIGTERM, self.request_stop)
 
     # Among RQ's workers
 
@@ -84,60 +111,35 @@ class RegisteredWorker(BaseWorker):  # type: ignore[misc]
             RedisError: the server is away, or takes no writes.
         """
         try:
-            self.register_birth()
-            self.set_state(WorkerStatus.STARTED)
+            self._be_born()
+            self._entry.set_state(STARTED)
         except ResponseError as exc:
             raise_if_denied(exc)
             if passes(exc) and not out_of_memory(exc):
                 raise
             events.WORKER_UNSEEN.log(log, error=one_line(str(exc), 300))
-        if not self.pubsub_thread:
+        if not self._listening:
             self.subscribe()
 
-    def register_birth(self) -> None:
+    def _be_born(self) -> None:
         """Register, unless an earlier try got as far as that; the heartbeat mends what is missing."""
-        if self.birth_date is None:
-            self._find_free_name()
-            self._set_ip_address(self.connection)
-            super().register_birth()
-
-    def _find_free_name(self) -> None:
+        if self._entry.written:
+            return
         # RQ would refuse a name whose last bearer was killed for as long as its registration lasts: minutes.
-        taken = self.connection.exists(self.key) and not self.connection.hexists(self.key, "death")
-        if taken:
+        if self._entry.taken():
             free = f"{self.name}.{secrets.token_hex(3)}"
             events.WORKER_RENAMED.log(log, taken=self.name, worker=free)
-            self.name = free
+            self._entry.name = free
+        self._entry.write()
 
-    def serialize(self) -> dict[str, Any]:
-        """Return what RQ registers of a worker, and what `rq-ses status` shows beyond that."""
-        return {**super().serialize(), **self._traits}
-
-    def show(self, state: WorkerStatus) -> None:
+    def show(self, state: str) -> None:
         """Stay registered, in this state. Raises RedisError."""
-        with self.connection.pipeline() as pipeline:
-            self.heartbeat(pipeline=pipeline)
-            self.set_state(state, pipeline=pipeline)
-            if self._shutdown_requested_date:
-                pipeline.hset(self.key, "shutdown_requested_date", utcformat(self._shutdown_requested_date))
-            pipeline.hexists(self.key, "birth")
-            known = pipeline.execute()[-1]
-            if not known:  # the server has lost it: expired while we were paused, or flushed
-                pipeline.hset(self.key, mapping=self.serialize())
-                worker_registration.register(self, pipeline)
-                pipeline.execute()
-        if self.should_run_maintenance_tasks:
-            self.last_cleaned_at = now()
-            self._clean()
-
-    def _clean(self) -> None:
-        """Drop names of workers that are gone; the queues' registries are swept by the server's clock."""
-        for queue in self.queues:
-            if queue.acquire_maintenance_lock():
-                try:
-                    worker_registration.clean_worker_registry(queue)
-                finally:
-                    queue.release_maintenance_lock()
+        self._entry.beat(state, self._stopping_since)
+        now = datetime.now(UTC)
+        if self._cleaned_at is None or now - self._cleaned_at > CLEANED_EVERY:
+            self._cleaned_at = now
+            # The queues' registries are swept by the server's clock (sweeper.py).
+            self._entry.clean()
 
     def leave(self) -> None:
         """Disappear from among RQ's workers, and stop listening; never raises."""
@@ -148,23 +150,28 @@ class RegisteredWorker(BaseWorker):  # type: ignore[misc]
         except Exception as exc:  # noqa: BLE001 - all mails are settled: how it leaves changes nothing for them
             events.WORKER_LEAVING_FAILED.log(log, error=type(exc).__name__, trace=True)
 
+    def teardown(self) -> None:
+        """Take the entry out, and stop listening."""
+        self._entry.end()
+        self.unsubscribe()
+
     # Given commands
 
     def subscribe(self) -> None:
         """Listen for RQ's commands, and for queues that were empty and no longer are."""
-        self.pubsub = self.connection.pubsub()
+        self._pubsub = self.connection.pubsub()
         keys = keys_of(self.connection)
         wake = {keys.wake(q): lambda _: self._shared.wake.set() for q in self.queue_names()}
-        self.pubsub.subscribe(**{self.pubsub_channel_name: self.handle_payload}, **wake)
-        self.pubsub_thread = self.pubsub.run_in_thread(
+        self._pubsub.subscribe(**{self._entry.channel: self.handle_payload}, **wake)
+        self._listening = self._pubsub.run_in_thread(
             sleep_time=0.5, daemon=True, exception_handler=self._keep_listening
         )
 
     def unsubscribe(self) -> None:
         """Stop listening; the thread closes its connection itself, which nobody else may touch before."""
-        if self.pubsub_thread:
-            self.pubsub_thread.stop()
-            self.pubsub_thread.join(timeout=1)
+        if self._listening:
+            self._listening.stop()
+            self._listening.join(timeout=1)
 
     def handle_payload(self, message: Any) -> None:
         """Obey one of RQ's commands, or say why that can't be done."""
@@ -182,3 +189,11 @@ class RegisteredWorker(BaseWorker):  # type: ignore[misc]
         """Give descriptors of idle connections to SES to Redis, if none is left for it."""
         if exhausted():
             self._close_idle()
+
+
+def _bound(connection: Redis) -> None:
+    """Give a client of a caller's a time-out: without one, a server that hangs would hang the worker."""
+    options = connection.connection_pool.connection_kwargs
+    least = int(SOCKET_TIMEOUT)
+    if (options.get("socket_timeout") or 0) < least:
+        options["socket_timeout"] = least

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import signal
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from typing import Final, cast
 
 from redis import Redis
 from redis.exceptions import RedisError
-from rq.utils import now
 
 from rq_ses import contract
 from rq_ses_worker.account.brake import Brake
@@ -128,15 +126,10 @@ class MailWorker(RegisteredWorker):
         self._heartbeat = Heartbeat(self, lifecycle, shared, self._senders, self._settler, tally)
         self._sweeper = Sweeper(connection, queues, shared.closing, shared.threads, policy)
 
-    def request_stop(self, _signum: int, _frame: FrameType | None) -> None:
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """Stop claiming, and end once what is being sent is settled. A second signal ends at once."""
-        # A handler runs between any two bytecodes of the main thread, also inside an Event whose lock that
-        # holds: it may only set flags. The dispatcher looks at them at least every POLL seconds.
-        self._shutdown_requested_date = now()
-        self._stop_requested = True
+        super().request_stop(signum, frame)
         self._dispatcher.stop()
-        signal.signal(signal.SIGINT, self.request_force_stop)
-        signal.signal(signal.SIGTERM, self.request_force_stop)
 
     def work(self, burst: bool = False, *, max_wait: float | None = None) -> bool:
         """Send until told to stop, or in `burst` until nothing is queued, being sent, or scheduled.

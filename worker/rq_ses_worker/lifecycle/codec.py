@@ -7,8 +7,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from rq.utils import utcformat
-
+from rq_ses.rqdate import utcformat
 from rq_ses_worker.account.gate import View
 from rq_ses_worker.lifecycle.records import Claim, Lease, Overdue, Settlement
 

@@ -17,11 +17,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from redis import Redis
-from rq.utils import utcformat
 
 from rq_ses import contract
 from rq_ses.gate import GateState
 from rq_ses.keys import keys_of
+from rq_ses.rqdate import utcformat
 from rq_ses.server.serverclock import ServerClock, epoch
 from rq_ses_worker.account.gate import GATE, Gate, GatePolicy, View
 from rq_ses_worker.lifecycle.codec import encode_settlements, read_claimed, read_lease, read_overdue

@@ -1,19 +1,18 @@
 """The form of a worker's log: a line an event on stderr, for people or as JSON, addresses masked.
 
-structlog renders the records of the standard library's logging, our own events and those of libraries alike.
+Records of the standard library's logging are rendered, our own events and those of libraries alike.
 Nothing is configured before `configure` is called.
 """
 
 from __future__ import annotations
 
-import importlib
+import json
 import logging
 import re
 import sys
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from types import ModuleType
 from typing import Any, Final, Literal, TextIO
 
 from rq_ses_worker.logging.events import CATALOGUE, LIBRARY, Event
@@ -31,8 +30,21 @@ _ADDRESS: Final = re.compile(
 )
 _HIDDEN: Final = "(address)"
 
-_Fields = MutableMapping[str, Any]
-_Processor = Callable[[Any, str, _Fields], Any]
+_Told = dict[str, Any]
+"""What is told of a record, by name."""
+
+_LEVELS: Final = {
+    "critical": "\x1b[31m",
+    "error": "\x1b[31m",
+    "warning": "\x1b[33m",
+    "info": "\x1b[32m",
+    "debug": "\x1b[32m",
+}
+"""A terminal's colour of each."""
+
+_DIM: Final = "\x1b[2m"
+_RESET: Final = "\x1b[0m"
+_LEVEL_COLUMNS: Final = 9
 
 
 def configure(
@@ -52,57 +64,58 @@ def configure(
 
 def log_handler(form: Form, addresses: Addresses, stream: TextIO) -> logging.Handler:
     """Return a handler that writes records to `stream` in that form."""
-    structlog = _structlog()
-    steps: list[_Processor] = [structlog.processors.format_exc_info, _described, _made_inert]
+    steps: list[Callable[[_Told], None]] = [_make_inert]
     if addresses != "full":
-        steps.append(partial(_without_addresses, _masked if addresses == "masked" else _hidden))
-    if form == "json":
-        steps.append(structlog.processors.JSONRenderer())
-    else:
-        steps += [_without_what_is_said, _console(structlog, colors=stream.isatty())]
+        steps.append(partial(_hide_addresses, _masked if addresses == "masked" else _hidden))
+    if form == "console":
+        steps.append(_leave_out_what_is_said)
+    render = _object if form == "json" else partial(_line, colors=stream.isatty())
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=steps))
+    handler.setFormatter(_Formatter(steps, render))
     return handler
 
 
-def _structlog() -> ModuleType:
-    # It would load rich for tracebacks that aren't wanted here (they show local variables, keys among them):
-    # 3 MB and a tenth of a second for each worker.
-    absent = sys.modules.setdefault("rich", None) is None  # type: ignore[arg-type]
-    try:
-        return importlib.import_module("structlog")
-    finally:
-        if absent:
-            del sys.modules["rich"]
+class _Formatter(logging.Formatter):
+    """Renders what is told of a record when all steps have been made with it."""
+
+    def __init__(self, steps: Sequence[Callable[[_Told], None]], render: Callable[[_Told], str]) -> None:
+        super().__init__()
+        self._steps = steps
+        self._render = render
+
+    def format(self, record: logging.LogRecord) -> str:
+        told = _described(record)
+        if record.exc_info:
+            # Not kept in the record, where another handler's form of it would be taken for ours.
+            told["exception"] = self.formatException(record.exc_info)
+        for step in self._steps:
+            step(told)
+        return self._render(told)
 
 
-def _described(_logger: Any, level: str, found: _Fields) -> _Fields:
+def _described(record: logging.LogRecord) -> _Told:
     """Return what is told of a record, whoever logged it."""
-    record: logging.LogRecord = found["_record"]
     event: Event | None = getattr(record, "rq_ses_event", None)
-    told: dict[str, Any] = {
+    told: _Told = {
         "timestamp": datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
-        "level": level,
+        "level": record.levelname.lower(),
         "event": event.name if event else LIBRARY,
-        "message": found["event"],
+        "message": record.getMessage(),
     }
     if event:
         fields = getattr(record, "rq_ses_fields", {})
         told |= {name: value for name, value in fields.items() if value is not None and value != ""}
     told |= {"logger": record.name, "pid": record.process}
-    if "exception" in found:
-        told["exception"] = found["exception"]
     return told
 
 
-def _made_inert(_logger: Any, _level: str, told: _Fields) -> _Fields:
+def _make_inert(told: _Told) -> None:
     """Keep a record to its line: what strangers wrote may neither break it nor steer a terminal."""
     for name, value in told.items():
         if name == "exception":
             told[name] = "\n".join(_printable(line) for line in value.splitlines())
         elif isinstance(value, str):
             told[name] = _printable(value)
-    return told
 
 
 def _printable(text: str) -> str:
@@ -111,13 +124,10 @@ def _printable(text: str) -> str:
     return _UNPRINTABLE.sub(lambda found: "" if found[0].startswith("\x1b[") else " ", text)
 
 
-def _without_addresses(
-    replaced: Callable[[re.Match[str]], str], _logger: Any, _level: str, told: _Fields
-) -> _Fields:
+def _hide_addresses(replaced: Callable[[re.Match[str]], str], told: _Told) -> None:
     for name, value in told.items():
         if isinstance(value, str) and "@" in value:
             told[name] = _ADDRESS.sub(replaced, value)
-    return told
 
 
 def _masked(found: re.Match[str]) -> str:
@@ -128,34 +138,32 @@ def _hidden(_: re.Match[str]) -> str:
     return _HIDDEN
 
 
-def _without_what_is_said(_logger: Any, _level: str, told: _Fields) -> _Fields:
+def _leave_out_what_is_said(told: _Told) -> None:
     """Leave out, where people read, what the sentence says or nobody looks for."""
     event = _BY_NAME.get(told["event"])
     for name in ("pid", *(("logger", *event.said) if event else ())):
         told.pop(name, None)
-    return told
 
 
-def _console(structlog: ModuleType, *, colors: bool) -> _Processor:
-    dev = structlog.dev
-    styles = dev.ConsoleRenderer.get_default_level_styles(colors)
-    dim, reset = ("\x1b[2m", "\x1b[0m") if colors else ("", "")
+def _object(told: _Told) -> str:
+    return json.dumps(told, default=repr)
 
-    def plain(key_style: str | None = None, style: str = "") -> Any:
-        return dev.KeyValueColumnFormatter(key_style, style, reset, _shown)
 
-    def bracketed(style: str) -> Any:
-        return dev.KeyValueColumnFormatter(None, style, reset, str, prefix=f"{style}[", postfix=f"{style}]")
-
-    columns = [
-        dev.Column("timestamp", plain(style=dim)),
-        dev.Column("level", dev.LogLevelColumnFormatter(styles, reset)),
-        dev.Column("message", dev.KeyValueColumnFormatter(None, "", "", str)),
-        dev.Column("event", bracketed(dim)),
-        dev.Column("", plain(dim)),
+def _line(told: _Told, *, colors: bool) -> str:
+    """Return a line for people, and under it a traceback if there is one."""
+    dim, reset = (_DIM, _RESET) if colors else ("", "")
+    level = str(told.pop("level"))
+    style = _LEVELS.get(level, "") if colors else ""
+    parts = [
+        f"{dim}{told.pop('timestamp')}{reset}",
+        f"[{style}{level:<{_LEVEL_COLUMNS}}{reset}]",
+        told.pop("message"),
+        f"{dim}[{reset}{dim}{told.pop('event')}{reset}{dim}]{reset}",
     ]
-    renderer: _Processor = dev.ConsoleRenderer(columns=columns, sort_keys=False)
-    return renderer
+    exception = told.pop("exception", None)
+    parts += (f"{dim}{name}{reset}={_shown(value)}{reset}" for name, value in told.items())
+    line = " ".join(filter(None, parts))
+    return line if exception is None else f"{line}\n{exception}"
 
 
 def _shown(value: object) -> str:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
-
-from redis import Redis
+from typing import TYPE_CHECKING, Any
 
 from rq_ses.keys import keys_of
 
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from rq_ses_worker.monitoring.plainredis import PlainRedis
+
 
 def registered(
-    connection: Redis, fields: Sequence[str], *, most: int | None = None
+    connection: Redis | PlainRedis, fields: Sequence[str], *, most: int | None = None
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield the name and some fields of each worker that has the first of them.
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Final
+
+from rq_ses.text.spelling import close_matches
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,8 @@ def nearest(region: str, among: Collection[str] = SES_REGIONS) -> tuple[str, ...
     """Return at most four regions: those of the same area and those spelled alike, the likest first."""
     area = region.partition("-")[0] + "-"
     near = [one for one in among if one.startswith(area)]
-    alike = get_close_matches(region, sorted(near), _MOST, 0.0) if near else []
+    alike = close_matches(region, sorted(near), _MOST, 0.0) if near else []
     if len(alike) < _MOST:
         # A misspelling may be in the area itself.
-        alike += [one for one in get_close_matches(region, sorted(among), _MOST, 0.75) if one not in alike]
+        alike += [one for one in close_matches(region, sorted(among), _MOST, 0.75) if one not in alike]
     return tuple(alike[:_MOST]) or ("us-east-1",)

@@ -57,9 +57,7 @@ class SesSettings(KeySettings, EndpointSettings):
 
         It is the key of the settings, else what is found as AWS's SDKs find it, from the environment on.
         """
-        from rq_ses_worker.identity.chain import Chain
         from rq_ses_worker.identity.source import CredentialSource
-        from rq_ses_worker.identity.sts import sts_of
 
         if self.aws_access_key_id is not None and self.aws_secret_access_key is not None:
             token = self.aws_session_token
@@ -70,6 +68,9 @@ class SesSettings(KeySettings, EndpointSettings):
             )
             place = self.origin("aws_access_key_id") or "settings"
             return CredentialSource.of(credentials, place, self.aws_credential_expiration)
+        from rq_ses_worker.identity.chain import Chain
+        from rq_ses_worker.identity.sts import sts_of
+
         environment = dict(os.environ)
         sts = partial(
             sts_of,

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from rq_ses.cli import leanredis  # noqa: F401 - before anything else imports redis-py
 from rq_ses.settings.base import Settings
 from rq_ses.settings.loading import CONFIG
 from rq_ses.settings.producer import ProducerSettings
@@ -37,17 +38,16 @@ def setting_option(
         meaning: what it is for in this command, if that is more than the declaration says.
         multiple: the parameter's name if the option may be repeated.
     """
+    flag, described = option_of(kind, name, meaning)
+    return click.option(flag, multiple or name, multiple=bool(multiple), **described)
+
+
+def option_of(kind: type[Settings], name: str, meaning: str = "") -> tuple[str, dict[str, Any]]:
+    """Return the flag of a setting, and what click is to know of that option."""
     # Whatever the class, its loader takes the file's name.
     setting = Setting.of(name, CONFIG if name == "config" else kind.model_fields[name])
     flag, _, metavar = setting.option.partition(" ")
-    return click.option(
-        flag,
-        multiple or name,
-        help=_help(setting, meaning),
-        metavar=metavar or None,
-        multiple=bool(multiple),
-        **_values(setting),
-    )
+    return flag, {"help": _help(setting, meaning), "metavar": metavar or None, **_values(setting)}
 
 
 def _help(setting: Setting, meaning: str) -> str:

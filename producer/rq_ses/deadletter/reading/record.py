@@ -11,7 +11,6 @@ from typing import Annotated, Any, Final, NamedTuple
 from zlib import compress
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from rq.utils import utcformat
 
 from rq_ses import contract
 from rq_ses.contract import YEARS, OnUnknown
@@ -20,6 +19,7 @@ from rq_ses.deadletter.reading.payload import Payload, Unreadable
 from rq_ses.deadletter.reading.reader import raw_id
 from rq_ses.keys import keys_of
 from rq_ses.message.message import Message, explain
+from rq_ses.rqdate import utcformat
 from rq_ses.states import FAILED, QUEUED
 from rq_ses.text.plaintext import one_line
 

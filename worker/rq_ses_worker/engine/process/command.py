@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import sys
 from collections.abc import Sequence
@@ -11,30 +10,26 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import click
-from redis import Redis
-from redis.exceptions import ResponseError
 
 from rq_ses import contract
 from rq_ses.cli.terminal.exits import DENIED, INCOMPLETE, OK, UNFIT, ends_with
 from rq_ses.cli.terminal.options import setting_options
 from rq_ses.contract import PRIORITIES, Priority
 from rq_ses.errors import SettingsError
-from rq_ses.status import unserved
-from rq_ses_worker.engine.preflight.server import Mode, preflight
+from rq_ses_worker.engine.process import httpclient  # noqa: F401 - before anything else imports requests
 from rq_ses_worker.engine.process.drained import tell_burst
 from rq_ses_worker.engine.process.run import Run
-from rq_ses_worker.engine.worker import Capacity, MailWorker, Sending
 from rq_ses_worker.identity.source import CredentialSource
 from rq_ses_worker.logging import events, rendering
 from rq_ses_worker.monitoring.listening import read_listening
-from rq_ses_worker.monitoring.tally import Board, Tally
+from rq_ses_worker.monitoring.tally import Board
 from rq_ses_worker.server import descriptors
-from rq_ses_worker.server.connection import connect
 from rq_ses_worker.ses.client import SesClient
 from rq_ses_worker.ses.credentials import CredentialsUnavailable
 from rq_ses_worker.settings.worker import WorkerSettings, load_worker_settings
 
 if TYPE_CHECKING:
+    from rq_ses_worker.engine.worker import MailWorker
     from rq_ses_worker.monitoring.server import Monitor
 
 log = logging.getLogger(__name__)
@@ -119,7 +114,7 @@ def worker(
     names = contract.queue_names(settings.queue, priorities)
     board = Board(processes) if settings.metrics or burst else None
     monitor = monitor_of(settings, board, names) if board and settings.metrics else None
-    build = partial(build_worker, settings, priorities=priorities, credentials=credentials)
+    build = partial(_build, settings, priorities=priorities, credentials=credentials)
     code = Run(build, processes, name, burst=burst, max_wait=max_wait, board=board, monitor=monitor).code()
     if burst and board and not tell_burst(board, settings.redis_url, names):
         code = code or INCOMPLETE
@@ -136,6 +131,15 @@ def monitor_of(settings: WorkerSettings, board: Board, queues: Sequence[str]) ->
     monitor = Monitor(read_listening(settings.metrics or ""), board, shared)
     events.MONITOR_LISTENS.log(log, url=monitor.url)
     return monitor
+
+
+def _build(settings: WorkerSettings, **given: Any) -> MailWorker:
+    """Return the worker of this process."""
+    # Here, for RQ is to be loaded by the processes that send, and not by the one that starts them: what it
+    # reads of its environment when it is loaded may be another one's there.
+    from rq_ses_worker.engine.process.building import build_worker
+
+    return build_worker(settings, **given)
 
 
 def _introduce(settings: WorkerSettings) -> CredentialSource:
@@ -185,36 +189,3 @@ def identify(credentials: CredentialSource) -> None:
         remedy = "AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or one of these places up"
         raise SettingsError([*looked, remedy] if len(looked) > 1 else looked) from exc
     events.CREDENTIALS_FOUND.log(log, source=str(credentials))
-
-
-def build_worker(
-    settings: WorkerSettings,
-    *,
-    name: str | None = None,
-    priorities: Sequence[Priority] = PRIORITIES,
-    credentials: CredentialSource | None = None,
-    tally: Tally | None = None,
-) -> MailWorker:
-    """Return the worker that `settings` describe; nothing is connected yet."""
-    queues = contract.queue_names(settings.queue, priorities)
-    return MailWorker(
-        queues,
-        connect(settings.redis_url),
-        Sending(settings.client(credentials), settings.policy(), settings.gate()),
-        Capacity(settings.concurrency, settings.lease),
-        name=name,
-        check=partial(_first_look, mode=settings.preflight, queues=queues, told=set()),
-        tally=tally,
-    )
-
-
-def _first_look(connection: Redis, *, mode: Mode, queues: Sequence[str], told: set[str]) -> None:
-    """Look at Redis before the first mail: whether it keeps them, and whether some wait for nobody."""
-    preflight(connection, mode=mode)
-    with contextlib.suppress(ResponseError):
-        for one in unserved(connection, besides={*queues, *told}):
-            # It may take many tries to start.
-            told.add(one.queue)
-            events.QUEUE_UNSERVED.log(
-                log, finding=str(one), remedy=one.remedy, queue=one.queue, mails=one.mails
-            )

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 from rq_ses.cli.terminal.exits import DENIED, INCOMPLETE, OK, UNFIT
-from rq_ses_worker.engine.preflight.server import ServerUnfit
 from rq_ses_worker.engine.process.supervisor import Supervisor
 from rq_ses_worker.engine.threads.vital import ThreadDied
 from rq_ses_worker.logging import events
 from rq_ses_worker.monitoring.tally import Board, Tally
-from rq_ses_worker.server.denial import Denied
+from rq_ses_worker.server.denial import Denied, Scattered
 
 if TYPE_CHECKING:
+    from rq_ses_worker.engine.preflight.server import ServerUnfit
     from rq_ses_worker.engine.worker import MailWorker
     from rq_ses_worker.monitoring.server import Monitor
 
@@ -67,6 +67,8 @@ class Run:
 
     def _work(self, number: int) -> int:
         """Run the worker of process `number`, from 1 on, in this process; return its exit code."""
+        from rq_ses_worker.engine.preflight.server import ServerUnfit  # it knows the scripts, and they RQ
+
         several = self.processes > 1
         if self.monitor and several:
             self.monitor.detach()
@@ -79,7 +81,7 @@ class Run:
             return _refused(exc)
         except Denied as exc:
             events.WORKER_DENIED.log(log, error=str(exc))
-            return DENIED
+            return UNFIT if isinstance(exc, Scattered) else DENIED
         except ThreadDied:
             return INCOMPLETE
         return OK

@@ -1,0 +1,57 @@
+"""The worker of one process, put together as its settings say."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Sequence
+from functools import partial
+
+from redis import Redis
+from redis.exceptions import ResponseError
+
+from rq_ses import contract
+from rq_ses.contract import PRIORITIES, Priority
+from rq_ses.status import unserved
+from rq_ses_worker.engine.preflight.server import Mode, preflight
+from rq_ses_worker.engine.worker import Capacity, MailWorker, Sending
+from rq_ses_worker.identity.source import CredentialSource
+from rq_ses_worker.logging import events
+from rq_ses_worker.monitoring.tally import Tally
+from rq_ses_worker.server.connection import connect
+from rq_ses_worker.settings.worker import WorkerSettings
+
+log = logging.getLogger(__name__)
+
+
+def build_worker(
+    settings: WorkerSettings,
+    *,
+    name: str | None = None,
+    priorities: Sequence[Priority] = PRIORITIES,
+    credentials: CredentialSource | None = None,
+    tally: Tally | None = None,
+) -> MailWorker:
+    """Return the worker that `settings` describe; nothing is connected yet."""
+    queues = contract.queue_names(settings.queue, priorities)
+    return MailWorker(
+        queues,
+        connect(settings.redis_url),
+        Sending(settings.client(credentials), settings.policy(), settings.gate()),
+        Capacity(settings.concurrency, settings.lease),
+        name=name,
+        check=partial(_first_look, mode=settings.preflight, queues=queues, told=set()),
+        tally=tally,
+    )
+
+
+def _first_look(connection: Redis, *, mode: Mode, queues: Sequence[str], told: set[str]) -> None:
+    """Look at Redis before the first mail: whether it keeps them, and whether some wait for nobody."""
+    preflight(connection, mode=mode)
+    with contextlib.suppress(ResponseError):
+        for one in unserved(connection, besides={*queues, *told}):
+            # It may take many tries to start.
+            told.add(one.queue)
+            events.QUEUE_UNSERVED.log(
+                log, finding=str(one), remedy=one.remedy, queue=one.queue, mails=one.mails
+            )
