@@ -30,6 +30,9 @@ $(VENV)/.docs: pyproject.toml | $(VENV)/bin/python
 demo: $(VENV)/.demo
 	$(BIN)/rq-ses demo
 
+# Over all cores, files in the order of tests/conftest.py: the long ones first.
+SPREAD := -n auto --dist loadfile --no-loadscope-reorder
+
 # make test ROOM=lifecycle: those of one room, of every tier.
 ROOM :=
 ROOM_TESTS := $(if $(ROOM),$(wildcard tests/*/$(ROOM)))
@@ -41,7 +44,7 @@ endif
 
 test: $(VENV)/.dev
 	@scripts/chromium.sh
-	$(BIN)/pytest -n auto --dist loadfile $(ROOM_TESTS)
+	$(BIN)/pytest $(SPREAD) $(ROOM_TESTS)
 
 # What signals reach and terminals show, in the surroundings that a script's background job has.
 BACKGROUND := tests/unit/test_interrupts.py tests/integration/deadletter tests/integration/simulator \
@@ -49,14 +52,14 @@ BACKGROUND := tests/unit/test_interrupts.py tests/integration/deadletter tests/i
 	tests/acceptance/cli/test_send*.py tests/acceptance/docs/test_surroundings.py
 
 test-background: $(VENV)/.dev
-	scripts/in_background.sh -n auto --dist loadfile $(BACKGROUND)
+	scripts/in_background.sh $(SPREAD) $(BACKGROUND)
 
 # What meets scripts and the server, once more on the oldest server that is promised: Redis 7.0.
 REDIS7_ROOMS := lifecycle account audit deadletter outbox mails status server
 
 test-redis7: $(VENV)/.dev
 	@scripts/redis7.sh
-	$(BIN)/pytest -n auto --dist loadfile --server build/redis7/redis-server -m 'not waitaof' \
+	$(BIN)/pytest $(SPREAD) --server build/redis7/redis-server -m 'not waitaof' \
 		$(addprefix tests/integration/,$(REDIS7_ROOMS))
 
 check: $(VENV)/.dev

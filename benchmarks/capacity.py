@@ -9,6 +9,7 @@ simulation knows nothing of the other runs; their figures are what it is checked
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,13 @@ class Costs:
     redis: float
     ses: float
     """Of the stand-in, which shares a core with Redis; the real SES costs nothing here."""
+    enqueue: float = 0.0
+    """Of Redis, for the mail's producer; the measured queues were filled before."""
+
+    @property
+    def real(self) -> Costs:
+        """Those of a deployment: mails come in as fast as they go out, and SES is elsewhere."""
+        return Costs(self.worker, self.redis + self.enqueue, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +55,29 @@ class Deployment:
     processes: int = 1
     shared: int = 0
     """Processes that run on Redis's core; every other one has a core of its own."""
+    partitions: int = 1
+    """Redis servers, each with a part of the queue and its share of the processes; the first has the gate."""
+
+
+GATE = 30e-6
+"""CPU seconds of the gate's server for a bundle of tokens, which a process asks for before each claim."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """What a process shares with others."""
+
+    own: simpy.Resource
+    redis: simpy.Resource
+    gate: simpy.Resource | None = None
+    """Of the server that hands out tokens; none where the claim itself takes them."""
 
 
 class _Process:
     """One worker under a backlog: a dispatcher that claims, threads that send, a settler that batches."""
 
-    def __init__(
-        self,
-        env: simpy.Environment,
-        own: simpy.Resource,
-        other: simpy.Resource,
-        costs: Costs,
-        plan: Deployment,
-    ) -> None:
-        self._env, self._core, self._other = env, own, other
+    def __init__(self, env: simpy.Environment, cores: Cores, costs: Costs, plan: Deployment) -> None:
+        self._env, self._core, self._other, self._gate = env, cores.own, cores.redis, cores.gate
         self._costs, self._plan = costs, plan
         self._claimed = simpy.Store(env)
         self._free = simpy.Store(env)
@@ -96,6 +113,8 @@ class _Process:
             wanted = 1 + len(self._free.items)
             for _ in range(wanted - 1):
                 yield self._free.get()
+            if self._gate:
+                yield from self._use(self._gate, GATE)
             yield from self._use(self._other, wanted * self._costs.redis / 2)
             for _ in range(wanted):
                 yield self._claimed.put(None)
@@ -117,11 +136,13 @@ class _Process:
 def simulate(costs: Costs, plan: Deployment, *, warm: float = 1.0, seconds: float = 4.0) -> float:
     """Return the mails a second that `plan` settles once it has warmed up."""
     env = simpy.Environment()
-    redis_core = simpy.Resource(env)
-    processes = [
-        _Process(env, redis_core if n < plan.shared else simpy.Resource(env), redis_core, costs, plan)
-        for n in range(plan.processes)
-    ]
+    servers = [simpy.Resource(env) for _ in range(plan.partitions)]
+    gate = servers[0] if plan.partitions > 1 else None
+    processes = []
+    for number in range(plan.processes):
+        server = servers[number % plan.partitions]
+        own = server if number < plan.shared else simpy.Resource(env)
+        processes.append(_Process(env, Cores(own, server, gate), costs, plan))
     env.run(until=warm)
     before = sum(process.settled for process in processes)
     env.run(until=warm + seconds)
@@ -135,13 +156,16 @@ def measured_costs(results: Results) -> Costs:
         worker=median(one["worker_ms"] for one in figures) / 1000,
         redis=median(one["redis_ms"] for one in figures) / 1000,
         ses=median(one["standin_share"] / one["rate"] for one in figures),
+        enqueue=median(one.get("enqueue_redis_ms", 0.0) for one in figures) / 1000,
     )
 
 
 def capacity_report(results: Results) -> str:
     """Return the generated part of docs/capacity.md."""
     costs = measured_costs(results)
-    return "\n\n".join([_costs(costs, results), _check(costs, results), _outlook(costs), _redis(costs)])
+    return "\n\n".join(
+        [_costs(costs, results), _check(costs, results), _outlook(costs), _redis(costs), _partitions(costs)]
+    )
 
 
 def _costs(costs: Costs, results: Results) -> str:
@@ -149,7 +173,11 @@ def _costs(costs: Costs, results: Results) -> str:
     prose = memory["rq-ses, prose"]
     rows = [
         ["CPU of a worker", f"{costs.worker * 1000:.3f} ms", f"{1 / costs.worker:,.0f} mails/s a core"],
-        ["CPU of Redis", f"{costs.redis * 1000:.3f} ms", f"{1 / costs.redis:,.0f} mails/s a server"],
+        [
+            "CPU of Redis, to enqueue it and to send it",
+            f"{costs.real.redis * 1000:.3f} ms",
+            f"{1 / costs.real.redis:,.0f} mails/s a server",
+        ],
         [
             "Redis memory, queued",
             f"{prose['queued']:,.0f} bytes",
@@ -181,7 +209,7 @@ def _check(costs: Costs, results: Results) -> str:
 
 def _points(results: Results) -> list[tuple[str, Deployment, Sequence[Results]]]:
     waiting, processes = results["waiting"], results["processes"]
-    one, two = processes.values()
+    one, two = processes["1 × 64 threads"], processes["2 × 64 threads"]
     return [
         ("32 threads", Deployment(32, 0.05), waiting[f"{OURS.name}, 32 threads"]),
         ("64 threads", Deployment(64, 0.05), one),
@@ -191,7 +219,7 @@ def _points(results: Results) -> list[tuple[str, Deployment, Sequence[Results]]]
 
 
 def _outlook(costs: Costs) -> str:
-    real = Costs(costs.worker, costs.redis, 0.0)
+    real = costs.real
     answers, threads = (0.02, 0.05, 0.1, 0.2), (16, 32, 64, 128, 256)
     rows = [
         [f"{count} threads", *[f"{simulate(real, Deployment(count, answer)):,.0f}" for answer in answers]]
@@ -202,15 +230,35 @@ def _outlook(costs: Costs) -> str:
 
 
 def _redis(costs: Costs) -> str:
-    real = Costs(costs.worker, costs.redis, 0.0)
+    real = costs.real
     counts = (1, 2, 3, 4, 6, 8)
     rows = [
-        [str(count), f"{rate:,.0f}", f"{min(1.0, rate * costs.redis):.0%}"]
+        [str(count), f"{rate:,.0f}", f"{min(1.0, rate * real.redis):.0%}"]
         for count in counts
         for rate in [simulate(real, Deployment(128, 0.05, count), seconds=2.0)]
     ]
     head = ("processes of 128 threads, each with a core", "mails/s at 50 ms", "Redis busy")
     return "### Where one Redis ends (simulated)\n\n" + table(head, rows)
+
+
+def _partitions(costs: Costs) -> str:
+    real = costs.real
+    # Enough for a server of its own to be the bound.
+    each = math.ceil(1.3 * real.worker / real.redis)
+    rates = {
+        count: simulate(real, Deployment(128, 0.05, count * each, partitions=count), seconds=8 / count)
+        for count in (1, 2, 4, 8, 16)
+    }
+    rows = [
+        [str(count), str(count * each), f"{rate:,.0f}", f"{rate / rates[1]:.2f}"]
+        for count, rate in rates.items()
+    ]
+    head = ("partitions, each on a server", "processes of 128 threads", "mails/s at 50 ms", "× one")
+    note = (
+        "Each process works on one partition; tokens of the account's rate come from the first one's server, "
+        f"{GATE * 1e6:.0f} µs of its CPU before each claim."
+    )
+    return f"### Beyond one Redis (simulated)\n\n{note}\n\n" + table(head, rows)
 
 
 if __name__ == "__main__":

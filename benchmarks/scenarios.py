@@ -84,10 +84,15 @@ def waiting(run: Run) -> Results:
 
 
 def processes(run: Run) -> Results:
-    """Measure one process of 64 threads and two, against answers after 50 ms."""
-    one = Setting(stacks.OURS, run.mails(8_000), 64, ANSWER_AFTER)
-    two = Setting(Ours(processes=2), run.mails(12_000), 64, ANSWER_AFTER, processes=2)
-    return _repeated(run, {"1 × 64 threads": one, "2 × 64 threads": two}, repeats=run.fewer)
+    """Measure one process and two, against answers after 50 ms."""
+    settings = {}
+    for threads in (64, 128):
+        count = run.mails(125 * threads)
+        settings[f"1 × {threads} threads"] = Setting(stacks.OURS, count, threads, ANSWER_AFTER)
+        settings[f"2 × {threads} threads"] = Setting(
+            Ours(processes=2), count * 3 // 2, threads, ANSWER_AFTER, processes=2
+        )
+    return _repeated(run, settings, repeats=run.repeats)
 
 
 def tls(run: Run) -> Results:
@@ -126,7 +131,7 @@ def retries(run: Run) -> Results:
 def growth(run: Run) -> Results:
     """Measure drain and enqueueing as the queue grows to a million mails."""
     lengths = (1_000, 20_000, 100_000) if run.quick else (1_000, 100_000, 1_000_000)
-    measured = measure_growth(run.directory, lengths, run.mails(5_000), 2 if run.quick else 6)
+    measured = measure_growth(run.directory, lengths, run.mails(10_000), 2 if run.quick else 6)
     for length in measured.lengths:
         rates = ", ".join(f"{rate:,.0f}" for rate in length.rates)
         run.say(f"  {length.queued:,} queued: {rates} mails/s; {length.memory:,.0f} bytes a queued mail")

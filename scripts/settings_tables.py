@@ -31,7 +31,7 @@ _BETWEEN_MARKS = re.compile(
 )
 _ATTRIBUTES = re.compile(r'(?<=    Attributes:\n)(.*?)(?=    """)', re.DOTALL)
 _NAMES = re.compile(r"(?<=# fmt: off\n)(.*?)(?=\"\"\"Those of)", re.DOTALL)
-_LINK = re.compile(r"(?<=\]\()(?=[a-z-]+\.md)")
+_LINK = re.compile(r"(?<=\]\()(?=[a-z/-]+\.md)")
 
 
 def readme_table() -> Iterator[str]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,6 +16,10 @@ from support.servers.valkey import client, url, valkey
 
 pytest_plugins = ["support.surroundings"]
 
+TESTS: Final = Path(__file__).parent
+TIERS: Final = ("acceptance", "integration", "unit")
+"""Those whose files take the longest first."""
+
 # A machine that is busy with other things is no failure.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
@@ -27,6 +32,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if executable := config.getoption("--server"):
         serve_by(executable)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take long, so that all processes of a run end together."""
+    items.sort(key=lambda item: TIERS.index(item.path.relative_to(TESTS).parts[0]))
 
 
 @pytest.fixture(scope="session")

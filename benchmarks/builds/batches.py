@@ -59,6 +59,8 @@ def driver(of: Build, store: Store) -> Iterator[Driver]:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
     try:
+        if process.stdout:
+            process.stdout.readline()  # it is ready
         yield Driver(process, store)
     finally:
         process.communicate()
@@ -87,6 +89,9 @@ def measure_memory(builds: Sequence[Build], store: Store, rounds: int, mails: in
     """Return the bytes of memory of a queued mail and of a receipt, in an emptied store."""
     with ExitStack() as held:
         drivers = [held.enter_context(driver(of, store)) for of in builds]
+        for one in drivers:  # the server keeps their scripts
+            one.do("send_many", mails)
+            one.do("drive", mails, 64)
         return alternate(
             [partial(_memory, one, store, mails) for one in drivers], rounds, title="memory of a mail"
         )

@@ -4,9 +4,11 @@
 
     send COUNT | send_many COUNT      enqueue mails
     drive COUNT BATCH                 claim them in batches, and settle each as sent
+    life SECONDS BATCH                enqueue a batch, claim what there is, settle it, and so on
 
-answers each line by one: the CPU seconds that the calls took in this process. It runs with the worker of this
-revision, and with those whose rooms were single modules still.
+says "ready", and then answers each line by one: the CPU seconds that the calls took in this process, or the
+number of mails that were settled. It runs with the worker of this revision, and with those whose rooms were
+single modules still.
 """
 
 from __future__ import annotations
@@ -14,9 +16,9 @@ from __future__ import annotations
 import os
 import sys
 import time
+import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from redis import Redis
 
@@ -44,13 +46,26 @@ _TEXT = (
 def main() -> None:
     """Do what each line says."""
     url = sys.argv[1]
-    outbox = Outbox(url)
-    lifecycle = Lifecycle(Redis.from_url(url), _QUEUES, "0" * 32, os.urandom(8).hex(), 60.0)
+    outbox = Outbox.from_env() if "RQ_SES_PARTITIONS" in os.environ else Outbox(url)
+    lifecycle = Lifecycle(_connection(url), _QUEUES, "0" * 32, os.urandom(8).hex(), 60.0)
+    print("ready", flush=True)
     for line in sys.stdin:
-        order, *numbers = line.split()
-        count, *batch = map(int, numbers)
-        used = drive(lifecycle, count, *batch) if order == "drive" else enqueue(outbox, order, count)
-        print(used, flush=True)
+        order, count, *batch = line.split()
+        if order == "drive":
+            answer = drive(lifecycle, int(count), int(batch[0]))
+        elif order == "life":
+            answer = live(outbox, lifecycle, float(count), int(batch[0]))
+        else:
+            answer = enqueue(outbox, order, int(count))
+        print(answer, flush=True)
+
+
+def _connection(url: str) -> Redis:
+    if url.startswith(("redis://", "rediss://")):
+        return Redis.from_url(url)
+    from rq_ses.server.connection import connect
+
+    return connect(url, socket_timeout=30.0, connect_timeout=5.0)
 
 
 def enqueue(outbox: Outbox, way: str, count: int) -> float:
@@ -87,13 +102,21 @@ def drive(lifecycle: Lifecycle, count: int, batch: int) -> float:
     return used
 
 
+def live(outbox: Outbox, lifecycle: Lifecycle, seconds: float, batch: int) -> float:
+    """Take mails through their lives beside other clients, for so long; return how many this one settled."""
+    messages = [message(number, text=_TEXT) for number in range(batch)]
+    end, settled = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        outbox.send_many(messages)
+        claims, _ = lifecycle.claim(batch)
+        lifecycle.settle([_sent(claim) for claim in claims], clock=time.monotonic())
+        settled += len(claims)
+    return settled
+
+
 def _sent(claim: Claim) -> Settlement:
     """Return what a worker settles after the answer of SES."""
-    result: dict[str, Any] = {
-        "message_id": f"0100018f{os.urandom(4).hex()}-{os.urandom(16).hex()}-000000",
-        "request_id": os.urandom(18).hex(),
-        "http_status": 200,
-    }
+    result = {"message_id": f"0100018f{os.urandom(4).hex()}-{uuid.uuid4()}-000000"}
     return Settlement(
         lease=claim.lease,
         action="sent",

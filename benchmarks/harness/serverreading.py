@@ -16,7 +16,9 @@ class ServerReading:
         info: Any = store.connection.info("everything")
         self.aof = int(info["aof_current_size"])
         self.unwritten = int(info["aof_buffer_length"]) + int(info["aof_pending_bio_fsync"])
-        self.memory = int(info["used_memory"])
+        # Without what the buffers of connections and of the file hold just now.
+        beside = int(info["mem_clients_normal"]) + int(info["mem_aof_buffer"])
+        self.memory = int(info["used_memory"]) - beside
 
 
 def settled(store: Store) -> ServerReading:

@@ -48,11 +48,10 @@ class Store:
 
 
 @contextmanager
-def store(directory: Path) -> Iterator[Store]:
+def store(directory: Path, **more: str) -> Iterator[Store]:
     """Run a Valkey that appends to a file and has it on the disk every second, until the block is left."""
-    server = ValkeyServer(
-        data_dir=directory, persist=True, config={"appendonly": "yes", "appendfsync": "everysec"}
-    )
+    config = {"appendonly": "yes", "appendfsync": "everysec", **more}
+    server = ValkeyServer(data_dir=directory, persist=True, config=config)
     server.start()
     url = f"redis://127.0.0.1:{server.port}/0"
     try:

@@ -87,11 +87,11 @@ def _waiting(found: Results) -> list[Verdict]:
 
 
 def _processes(found: Results) -> list[Verdict]:
-    one, two = found.values()
+    one, two = found["1 × 64 threads"], found["2 × 64 threads"]
     gains = [b["rate"] / a["rate"] for a, b in zip(one, two, strict=True)]
     dearer = [b["worker_ms"] / a["worker_ms"] - 1 for a, b in zip(one, two, strict=True)]
     return [
-        _at_least("two processes ≥ 1.9 × one", gains, 1.9, ".2f"),
+        _at_least("two processes ≥ 1.7 × one", gains, 1.7, ".2f"),
         _at_most("CPU a mail grows by < 10 %", dearer, 0.1, "+.1%"),
     ]
 
@@ -149,16 +149,26 @@ def _growth(found: Results) -> list[Verdict]:
     shortest, *longer = found["lengths"]
     longest = longer[-1]["queued"]
 
-    def apart(name: str) -> float:
+    def apart(*names: str) -> float:
         """Return how far the lengths are from the shortest, at most, in the median of the rounds' ratios."""
         ratios = [
-            median(value / short for value, short in zip(length[name], shortest[name], strict=True))
+            median(
+                one / short for one, short in zip(total(length, names), total(shortest, names), strict=True)
+            )
             for length in longer
         ]
         return max(max(ratio, 1 / ratio) for ratio in ratios) - 1
 
-    measured = f"{apart('rates'):.1%} (CPU a mail: {apart('worker_ms'):.1%})"
-    return [Verdict(f"drain rates to {longest:,} queued differ by < 5 %", measured, apart("rates") < 0.05)]
+    def total(length: Results, names: Sequence[str]) -> list[float]:
+        """Return the sum of some figures in each round."""
+        return [sum(values) for values in zip(*(length[name] for name in names), strict=True)]
+
+    rates, cost = apart("rates"), apart("worker_ms", "redis_ms")
+    return [
+        Verdict(f"drain rates to {longest:,} queued differ by < 5 %", f"{rates:.1%}", rates < 0.05),
+        # Others that use the machine meanwhile disturb this one less.
+        Verdict("CPU a mail, worker's and Redis's, differs by < 5 %", f"{cost:.1%}", cost < 0.05),
+    ]
 
 
 _JUDGES: dict[str, Callable[[Results], list[Verdict]]] = {

@@ -96,7 +96,11 @@ def _waiting(results: Results) -> str:
 
 
 def _processes(results: Results) -> str:
-    note = "Answers after 50 ms; the second process shares the core of Redis and the stand-in."
+    note = (
+        "Answers after 50 ms, on two cores: the first process has one to itself, the second shares the other "
+        "with Valkey, the stand-in and the harness. Its threads alone would let a process of 64 have 1,280 "
+        "mails/s, one of 128 twice as many."
+    )
     return f"### Processes\n\n{note}\n\n" + table(_SPEED_HEAD, _speed_rows(results["processes"]))
 
 

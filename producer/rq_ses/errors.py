@@ -55,7 +55,7 @@ class IdempotencyConflict(RqSesError):
 class OutboxUnavailable(RqSesError, ConnectionError):
     """Raised when Redis didn't take the messages in time, or refuses; `job_ids` may or may not be enqueued.
 
-    Sending again with the same `key` is always safe. `remedy` is empty for what may pass by itself.
+    Sending again with the same `key` is always safe. `remedy` is empty where that is all there is to do.
     """
 
     def __init__(self, job_ids: Sequence[str], waited: float, reason: str, remedy: str = "") -> None:

@@ -47,7 +47,11 @@ class Keys:
     """Is there while `rq suspend` holds all workers."""
     scratch: str = field(init=False, compare=False, repr=False)
     """Scratch key: scripts delete it first, which a server that takes no writes refuses, and build there what
-    they then rename."""
+    they then rename.
+
+    Between two scripts it never stands, and each declares it: so a cluster that is moving our slot elsewhere
+    refuses a script as a whole (TRYAGAIN, ASK), whatever has gone ahead, and breaks none off half-way.
+    """
     result_scratch: str = field(init=False, compare=False, repr=False)
     """Another one: results are copies of what is built there."""
     turns: str = field(init=False, compare=False, repr=False)

@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_for(condition: Callable[[], T], *, within: float = 15.0, what: str = "") -> T:
+def wait_for(condition: Callable[[], T], *, within: float = 15.0, what: str = "", every: float = 0.005) -> T:
     """Return the condition's first truthy value, or fail after `within` seconds."""
     end = time.monotonic() + within
     while True:
@@ -18,4 +18,4 @@ def wait_for(condition: Callable[[], T], *, within: float = 15.0, what: str = ""
             return value
         if time.monotonic() > end:
             raise AssertionError(f"not within {within} s: {what or condition}")
-        time.sleep(0.005)
+        time.sleep(every)

@@ -47,7 +47,7 @@ class DeadLetters:
     done until then is done, and the call may simply be made again. Threads may share an object.
 
     Args:
-        redis_url: URL of the server, or of its Sentinels (see rq_ses.server.connection).
+        redis_url: URL of the server, its Sentinels or its cluster (see rq_ses.server.connection).
         connection: a redis-py client whose address is used in place of `redis_url`; it is left as it is.
         queues: names of RQ queues; by default `mail` with those of the other priorities.
         partitions: prefixes of their partitions, as the Outbox has them; none by default.

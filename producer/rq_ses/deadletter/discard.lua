@@ -1,6 +1,6 @@
 -- discard: delete failed mails, each only if it still is the failed mail that was read.
 --
--- KEYS  1 the failed registry
+-- KEYS  1 the failed registry   2 a scratch key, which never stands (rq_ses.keys)
 -- ARGV  1 prefix of job keys   2 prefix of result keys
 --       then for each mail: id, the ended_at that was read
 -- Reply one word a mail: "discarded"; "gone" (no failed mail any more); "changed" (it failed anew since it was read)
@@ -12,6 +12,8 @@ for i = 3, #ARGV, 2 do
   local id, ended_at = ARGV[i], ARGV[i + 1]
   local job, word = job_prefix .. id, 'gone'
   local found = redis.call('ZSCORE', failed, id) and redis.pcall('HMGET', job, 'status', 'ended_at')
+  -- A key of another type is no mail; any other error must not count as "gone".
+  if found and found.err and not string.find(found.err, 'WRONGTYPE', 1, true) then return found end
   if found and not found.err and found[1] == 'failed' then
     word = (found[2] or '') == ended_at and 'discarded' or 'changed'
   end

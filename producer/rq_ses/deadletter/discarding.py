@@ -72,7 +72,8 @@ class Discarding:
         args: list[Any] = [names.job_prefix, names.results_prefix]
         for letter in letters:
             args += [raw_id(letter.job_id), letter.stamp]
-        words = self._script(keys=[names.registry(FAILED, queue)], args=args, client=client)
+        keys = [names.registry(FAILED, queue), names.scratch]
+        words = self._script(keys=keys, args=args, client=client)
         for letter, word in zip(letters, words, strict=True):
             if word == b"discarded":
                 result.discarded += 1

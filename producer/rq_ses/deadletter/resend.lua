@@ -1,6 +1,7 @@
 -- resend: move failed mails to the back of their queue, each only if it still is the failed mail that was read.
 --
--- KEYS  1 the failed registry   2 the queue's list   3 the set of queues
+-- KEYS  1 the failed registry   2 the queue's list   3 the set of queues   4 a scratch key, which never stands
+--       (rq_ses.keys)
 -- ARGV  1 prefix of job keys   2 the queue's name   3 its wake channel   4 now, in RQ's date form
 --       5 name of the field that says when a mail was resent last   6 name of the recipients field
 --       then for each mail: id, the ended_at that was read, its new meta ("": as it is), and, if it is edited,

@@ -165,7 +165,7 @@ class Resending:
         queue = batch[0].letter.queue
         client = self._partitions.under(batch[0].letter.prefix)
         names = keys_of(client)
-        keys = [names.registry(FAILED, queue), names.queue(queue), names.queues]
+        keys = [names.registry(FAILED, queue), names.queue(queue), names.queues, names.scratch]
         args: list[Any] = [names.job_prefix, queue, names.wake(queue)]
         args += [utcformat(datetime.now(UTC)), contract.RESENT_FIELD, contract.RECIPIENTS_FIELD]
         for letter, edited in batch:

@@ -1,12 +1,14 @@
 -- cancel: take a mail that waits out of its queue or registry, so that nobody will send it.
 --
--- KEYS  1 the job's hash   2 the canceled registry of its queue   then for each of our queues: its list, its
---       scheduled registry
+-- KEYS  1 the job's hash   2 the canceled registry of its queue   3 a scratch key, which never stands
+--       (rq_ses.keys)   then for each of our queues: its list, its scheduled registry
 -- ARGV  1 its id   2 now, in RQ's date form   3 seconds for which it is kept, canceled
 -- Reply 1 or 0: whether it was canceled   2 the status it had ("": no such job)
 
 local job, id, ttl = KEYS[1], ARGV[1], tonumber(ARGV[3])
 local found = redis.pcall('HGET', job, 'status')
+-- A key of another type is no mail; any other error must not count as "no such job".
+if type(found) == 'table' and found.err and not string.find(found.err, 'WRONGTYPE', 1, true) then return found end
 local status = type(found) == 'string' and found or ''
 if status ~= 'queued' and status ~= 'scheduled' then return { 0, status } end
 
@@ -18,7 +20,7 @@ local time = redis.call('TIME')
 redis.call('ZADD', KEYS[2], time[1] + ttl, id)
 redis.call('HSET', job, 'status', 'canceled', 'ended_at', ARGV[2], 'worker_name', '')
 redis.call('EXPIRE', job, ttl)
-for i = 3, #KEYS, 2 do
+for i = 4, #KEYS, 2 do
   redis.call('LREM', KEYS[i], 0, id)
   redis.call('ZREM', KEYS[i + 1], id)
 end

@@ -46,7 +46,7 @@ class Mails:
     Every method raises redis.exceptions.RedisError when the server is away. Threads may share an object.
 
     Args:
-        redis_url: URL of the server, or of its Sentinels (see rq_ses.server.connection).
+        redis_url: URL of the server, its Sentinels or its cluster (see rq_ses.server.connection).
         connection: a redis-py client to use in place of `redis_url`; its address is used, and not itself.
         queue: the queue's name, as the Outbox has it.
         partitions: prefixes of its partitions, as the Outbox has them; none by default.
@@ -89,7 +89,8 @@ class Mails:
         before = self._read(name)
         client = self.partitions.of(name)
         names = keys_of(client)
-        keys: list[str | bytes] = [names.job(raw_id(name)), names.registry(CANCELED, before.queue)]
+        canceled_key = names.registry(CANCELED, before.queue)
+        keys: list[str | bytes] = [names.job(raw_id(name)), canceled_key, names.scratch]
         for queue in self._queues:
             keys += [names.queue(queue), names.registry(SCHEDULED, queue)]
         args: list[Any] = [raw_id(name), utcformat(datetime.now(UTC)), contract.CANCELED_TTL]

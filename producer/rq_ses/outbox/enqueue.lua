@@ -1,7 +1,8 @@
 -- enqueue: write jobs and their places in one step; a job that is taken care of already is left as it is.
 -- (FAILED_GRACE: contract.LUA_CONSTANTS)
 --
--- KEYS  1 the set of queues   2 a scratch key   then for each queue, by priority: its list, its scheduled registry
+-- KEYS  1 the set of queues   2 a scratch key, which never stands (rq_ses.keys)
+--       then for each queue, by priority: its list, its scheduled registry
 -- ARGV  1 prefix of job keys   2 "strict": a conflict refuses the whole batch, else ""   3 name of the key field
 --       4 name of the recipients field   5 now, in RQ's date form   6 timeout   7 result_ttl   8 failure_ttl
 --       then for each queue: its name, its wake channel

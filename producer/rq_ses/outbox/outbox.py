@@ -41,7 +41,7 @@ class Outbox:
     share an Outbox; after a fork the connection pool renews itself.
 
     Args:
-        redis_url: URL of the server, or of its Sentinels (see rq_ses.server.connection).
+        redis_url: URL of the server, its Sentinels or its cluster (see rq_ses.server.connection).
         queue: name of the RQ queue of normal mails; QUEUE-high and QUEUE-bulk hold those of other priority.
         partitions: prefixes of the queue's partitions; none by default (docs/how-to/partitions.md).
         connection: a redis-py client (redis.Redis) in place of `redis_url`. It is left as it is: the Outbox

@@ -1,9 +1,10 @@
-"""Connections to the server by URL: one Redis or Valkey, or whichever is primary as Sentinels see it.
+"""Connections to the server by URL: one Redis or Valkey, or the primary that Sentinels or a cluster name.
 
     redis://[USER:PASSWORD@]HOST:PORT/DB      rediss:// with TLS      unix:///PATH
     redis+sentinel://[USER:PASSWORD@]HOST:PORT,HOST:PORT,.../SERVICE[/DB]      rediss+sentinel:// with TLS
 
 Credentials are the primary's; the Sentinels' own stand in the query: sentinel_username, sentinel_password.
+The URL of a cluster: rq_ses.server.clusterowner.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from redis.sentinel import (
 )
 
 from rq_ses.keys import Keys, carry, keys_of
+from rq_ses.server.clusterowner import ClusterOwner, is_cluster_url, owner_connection, read_cluster_url
+from rq_ses.server.hosts import read_hosts
 from rq_ses.server.redisurl import check_redis_url
 from rq_ses.server.timeouts import BoundedConnection
 
@@ -44,7 +47,6 @@ _SENTINEL_URL: Final = re.compile(
     r"(?P<scheme>rediss?)\+sentinel://(?:(?P<user>[^/?#@\s]*)@)?(?P<hosts>[^/?#@\s]+)"
     r"/(?P<service>[^/?#\s]+)(?:/(?P<db>\d*))?(?:\?(?P<query>[!-~]*))?"
 )
-_HOST: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^\[\]:]+)(?::(?P<port>\d{1,5}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,9 @@ def read_sentinel_url(url: str) -> SentinelUrl:
         options["ssl"] = sentinel_options["ssl"] = True
         tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
         sentinel_options.update(tls)
-    return SentinelUrl(_hosts(match["hosts"]), unquote(match["service"]), sentinel_options, options)
+    return SentinelUrl(
+        read_hosts(match["hosts"], SENTINEL_PORT), unquote(match["service"]), sentinel_options, options
+    )
 
 
 def connect(
@@ -93,11 +97,11 @@ def connect(
     """Return a client that neither connects yet nor tries again by itself: trying again is its user's.
 
     A connection is given up when it is lost, and when its server has become a replica; the next one asks the
-    Sentinels (or the name service) anew. So a client finds the new primary after a failover; until there is
-    one its commands raise redis.exceptions.ConnectionError.
+    Sentinels (the cluster, the name service) anew. So a client finds the new primary after a failover;
+    until there is one its commands raise redis.exceptions.ConnectionError.
 
     Args:
-        redis_url: as described above.
+        redis_url: as described above; that of a cluster leads to the owner of the slot of the keys' prefix.
         socket_timeout: seconds for a command.
         connect_timeout: seconds for a connection.
         keys: under which it works (keys_of); None: the process's own.
@@ -105,13 +109,13 @@ def connect(
     Raises:
         ValueError: the URL can't be read.
     """
-    client = _connect(redis_url, socket_timeout, connect_timeout)
+    client = _connect(redis_url, socket_timeout, connect_timeout, keys or Keys.default())
     if keys:
         carry(client, keys)
     return client
 
 
-def _connect(redis_url: str, socket_timeout: float, connect_timeout: float) -> Redis:
+def _connect(redis_url: str, socket_timeout: float, connect_timeout: float, keys: Keys) -> Redis:
     check_redis_url(redis_url)
     options: dict[str, Any] = {
         "socket_timeout": socket_timeout,
@@ -119,6 +123,8 @@ def _connect(redis_url: str, socket_timeout: float, connect_timeout: float) -> R
     }
     if not redis_url.startswith("unix:"):
         options["socket_keepalive"] = True
+    if is_cluster_url(redis_url):
+        return _cluster_client(redis_url, options, keys)
     if not is_sentinel_url(redis_url):
         pool = ConnectionPool.from_url(redis_url, **options, retry=_never())
         pool.connection_class = _ours(pool.connection_class)
@@ -129,6 +135,16 @@ def _connect(redis_url: str, socket_timeout: float, connect_timeout: float) -> R
     kind = SentinelManagedSSLConnection if plain.pop("ssl", False) else SentinelManagedConnection
     primary: Redis = sentinel.master_for(found.service, **plain, connection_class=_ours(kind))
     return primary
+
+
+def _cluster_client(redis_url: str, options: dict[str, Any], keys: Keys) -> Redis:
+    found = read_cluster_url(redis_url)
+    pool = ConnectionPool.from_url(found.node_url, **options, retry=_never())
+    host, port = found.nodes[0]  # for who looks at the client: connections go where the owner is
+    owner = ClusterOwner(found.nodes, keys.prefix)
+    pool.connection_kwargs.update(host=host, port=port, owner=owner)
+    pool.connection_class = owner_connection(pool.connection_class)
+    return Redis.from_pool(pool)
 
 
 def own_client(connection: Redis, *, socket_timeout: float, connect_timeout: float) -> Redis:
@@ -205,7 +221,8 @@ def _check(connection: Any) -> None:
     remedy = "give a redis.Redis, or a URL as redis_url"
     if any(base.__name__ == "RedisCluster" for base in type(connection).__mro__):
         remedy = (
-            "rq-ses changes several keys in one step: give a redis.Redis of a single server, or of Sentinels"
+            "give its nodes as a URL (redis+cluster://host:port,host:port), or a redis.Redis of a single "
+            "server, or of Sentinels"
         )
     elif any("asyncio" in base.__module__ for base in type(connection).__mro__):
         remedy = "it is asyncio's: give a redis.Redis, and call from a thread (asyncio.to_thread)"
@@ -248,14 +265,3 @@ class _Moving:
 
 def _never() -> Retry:
     return Retry(NoBackoff(), 0)
-
-
-def _hosts(text: str) -> tuple[tuple[str, int], ...]:
-    hosts = []
-    for item in text.split(","):
-        match = _HOST.fullmatch(item)
-        port = int(match["port"] or SENTINEL_PORT) if match else 0
-        if not match or not 0 < port < 65536:
-            raise ValueError("each Sentinel is HOST:PORT, separated by commas")
-        hosts.append((unquote(match["host"]).strip("[]"), port))
-    return tuple(hosts)

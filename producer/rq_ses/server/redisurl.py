@@ -20,8 +20,14 @@ from redis.connection import FALSE_STRINGS, URL_QUERY_ARGUMENT_PARSERS
 from rq_ses.text.invalid import shown
 from rq_ses.text.spelling import close_matches
 
-SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
-FORMS: Final = "redis://host:port/db, rediss://host:port/db, unix:///path or redis+sentinel://host1:port,host2:port/service/db"
+SCHEMES: Final = (
+    *("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel"),
+    *("redis+cluster", "rediss+cluster"),
+)
+FORMS: Final = (
+    "redis://host:port/db, rediss://host:port/db, unix:///path, "
+    "redis+sentinel://host1:port,host2:port/service/db or redis+cluster://host1:port,host2:port"
+)
 MAX_CONNECTIONS: Final = "max_connections"
 
 _URL: Final = re.compile(
@@ -133,14 +139,15 @@ def _address_problem(match: re.Match[str]) -> str:
     if scheme == "unix":
         return ""
     userinfo, _, hosts = address.rpartition("@")
-    if not scheme.endswith("+sentinel"):
+    if not scheme.endswith(("+sentinel", "+cluster")):
         if not address and match["path"] in ("", "/"):
             return f"it names no host: use {FORMS}"
         return _host_problem(hosts)
     if "@" in userinfo:
         return "user name or password hold an unescaped '@': write it as %40"
+    whose = "a Sentinel's" if scheme.endswith("+sentinel") else "a node's"
     problems = [
-        _host_problem(host) if host else "a Sentinel's host is missing: write host1:port,host2:port"
+        _host_problem(host) if host else f"{whose} host is missing: write host1:port,host2:port"
         for host in hosts.split(",")
     ]
     return next(filter(None, problems), "")
@@ -168,6 +175,8 @@ def _path_problem(match: re.Match[str]) -> str:
     scheme, path = match["scheme"], match["path"]
     if scheme == "unix":
         return "" if path.strip("/") else "it names no socket: write unix:///path"
+    if scheme.endswith("+cluster"):
+        return _database_problem(path[1:], "redis+cluster://host1:port,host2:port/0")
     if not scheme.endswith("+sentinel"):
         return _database_problem(path[1:], "redis://host:port/0")
     service, _, database = path[1:].partition("/")

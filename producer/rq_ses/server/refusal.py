@@ -10,27 +10,37 @@ from redis import exceptions as redis_errors
 from redis.sentinel import MasterNotFoundError
 
 from rq_ses.keys import Keys
+from rq_ses.server.slot import TAG_REMEDY, is_tagged
 from rq_ses.text.plaintext import one_line
 
 _PASSING: Final = (
     redis_errors.ConnectionError,
     redis_errors.TimeoutError,
     redis_errors.ReadOnlyError,
+    redis_errors.AskError,
     redis_errors.ClusterDownError,
     redis_errors.TryAgainError,
 )
 _PASSING_WORDS: Final = re.compile(
-    r"\b(?:BUSY|CLUSTERDOWN|LOADING|MASTERDOWN|NOREPLICAS|READONLY|TRYAGAIN)\b|max number of clients"
+    r"\b(?:ASK|BUSY|CLUSTERDOWN|LOADING|MASTERDOWN|MOVED|NOREPLICAS|READONLY|TRYAGAIN)\b"
+    r"|max number of clients|access a non local key"
 )
 """Codes of errors that redis-py has no class for, or that a script of an old server wraps in its own."""
+
+_ONE_NODE: Final = (
+    "this node of the cluster isn't the owner of the keys (any more): give RQ_SES_REDIS_URL "
+    "redis+cluster://host:port,host:port, which follows it (docs/how-to/cluster.md)"
+)
+
+_ELSEWHERE: Final = r"\b(?:MOVED|ASK)\b|MovedError|AskError|access a non local key"
+_SCATTERED: Final = r"\bCROSSSLOT\b|CrossSlot|hash to the same slot"
 
 _REMEDIES: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
     (re.compile(pattern), remedy)
     for pattern, remedy in (
         (
-            r"\b(?:MOVED|ASK|CROSSSLOT)\b|MovedError|AskError|CrossSlot|in cluster mode",
-            "this is a node of a Redis Cluster, and one step of rq-ses changes several keys: give "
-            "RQ_SES_REDIS_URL a single server, or one that Sentinels watch (docs/redis.md)",
+            r"cluster support disabled",
+            "the server isn't one of a cluster: write redis:// in RQ_SES_REDIS_URL, with a single host",
         ),
         (
             r"NOAUTH|WRONGPASS|AuthenticationError|AuthorizationError|invalid password|without any password",
@@ -49,9 +59,9 @@ _REMEDIES: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
             "Redis's ACL withholds a right: ACL SETUSER ... ~PREFIX* (docs/how-to/production-redis.md)",
         ),
         (
-            r"DB index|invalid DB",
+            r"DB index|invalid DB|in cluster mode",
             "RQ_SES_REDIS_URL ends in the number of a database this server doesn't have: "
-            "write /0, or raise its `databases`",
+            "write /0, or raise its `databases` (in a cluster, since Valkey 9: `cluster-databases`)",
         ),
         (
             r"maxmemory|\bOOM\b|OutOfMemory",
@@ -117,12 +127,24 @@ def read_refusal(exc: redis_errors.RedisError | OSError) -> Refusal:
     words = _words(exc)
     # A refusal of access is a ConnectionError to redis-py; it doesn't pass.
     # What Sentinels said is several servers' words: one that refuses says nothing of the others.
+    if is_scattered(exc):
+        return Refusal(False, reason, f"this is a cluster: {TAG_REMEDY}")
     for pattern, remedy in () if isinstance(exc, MasterNotFoundError) else _REMEDIES:
         if found := pattern.search(words):
             command = found.groupdict().get("command", "")
-            remedy = remedy.replace("PREFIX", Keys.default().root).replace("COMMAND", command)
+            # Not the end of RQ_KEY_PREFIX.
+            remedy = re.sub(r"\bPREFIX\b", Keys.default().root, remedy).replace("COMMAND", command)
             return Refusal(False, reason, remedy)
-    return Refusal(True, reason) if is_passing(exc) else Refusal(False, reason, _ELSE)
+    if not is_passing(exc):
+        return Refusal(False, reason, _ELSE)
+    return Refusal(True, reason, _ONE_NODE if re.search(_ELSEWHERE, words) else "")
+
+
+def is_scattered(exc: BaseException) -> bool:
+    """Tell whether a cluster refuses, for our keys lie in several slots of it: that lasts."""
+    # With a hash tag a slot is moving, or has another owner now, which passes.
+    pattern = _SCATTERED if is_tagged(Keys.default().prefix) else f"{_SCATTERED}|{_ELSEWHERE}"
+    return isinstance(exc, redis_errors.ResponseError) and re.search(pattern, _words(exc)) is not None
 
 
 def in_words(exc: redis_errors.RedisError) -> str:

@@ -26,7 +26,7 @@ FULL_EVERY: Final = 5.0
 CLOCK_AGE: Final = 60.0
 """Seconds for which the server's time is carried on here before it is asked anew."""
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
 """Seconds between two attempts; each pause is twice as long as the one before it."""
 
 _away: dict[tuple[str, float], float] = {}
@@ -114,7 +114,7 @@ class Retrying:
             raise OutboxUnavailable(call.job_ids, waited, f"{refusal.reason}, as in an earlier call") from exc
         if waited + call.pause > self._timeout:
             _away[self._server] = time.monotonic()
-            raise OutboxUnavailable(call.job_ids, waited, refusal.reason) from exc
+            raise OutboxUnavailable(call.job_ids, waited, refusal.reason, refusal.remedy) from exc
 
     def _is_quick(self, now: float) -> bool:
         # Read once: another thread whose call succeeds takes it out at any moment.

@@ -11,6 +11,7 @@ from rq_ses import contract
 from rq_ses.contract import YEARS
 from rq_ses.keys import Keys
 from rq_ses.partition import read_partitions
+from rq_ses.server.clusterowner import is_cluster_url
 from rq_ses.server.connection import connect, is_sentinel_url
 from rq_ses.server.redisurl import FORMS, check_redis_url, masked
 from rq_ses.settings.base import Settings
@@ -24,7 +25,7 @@ def _redis_url(url: str) -> str:
     check_redis_url(url)
     try:
         # Made, never connected: so redis-py itself tells what it doesn't understand.
-        if is_sentinel_url(url):
+        if is_sentinel_url(url) or is_cluster_url(url):
             pool = connect(url, socket_timeout=1, connect_timeout=1).connection_pool
         else:
             pool = ConnectionPool.from_url(url)
@@ -46,7 +47,7 @@ class ProducerSettings(Settings):
     TOML file, too, refuse what is no setting, and put problems into words. Raises pydantic.ValidationError.
 
     Attributes:
-        redis_url (str): Redis server: redis://, rediss://, unix://, or redis+sentinel://.
+        redis_url (str): Redis server: redis://, rediss://, unix://, redis+sentinel://, or redis+cluster://.
         queue (str): RQ queue of the mails.
         partitions (str): Prefixes of the queue's partitions, as in {mail0},{mail1}; else none.
         result_ttl (int): Seconds for which the receipt of a sent mail is kept.
@@ -61,7 +62,8 @@ class ProducerSettings(Settings):
 
     redis_url: Annotated[str, AfterValidator(_redis_url)] = setting(
         DEFAULT_URL,
-        "Redis server: redis://, rediss://, unix://, or [redis+sentinel://](redis.md#failover-with-sentinels).",
+        "Redis server: redis://, rediss://, unix://, [redis+sentinel://](redis.md#failover-with-sentinels), "
+        "or [redis+cluster://](how-to/cluster.md).",
         option="--redis-url URL",
         shown=False,
     )

@@ -33,5 +33,5 @@ def test_a_comparison_of_two_builds_ends_with_tables_of_ratios() -> None:
 
 
 def figure(row: str) -> tuple[str, tuple[float, float]]:
-    name, before, now, _ = (cell.strip() for cell in row.strip("| ").split("|"))
+    name, before, now, _ = (cell.strip() for cell in row[1:-1].split("|"))
     return name, (float(before.replace(",", "")), float(now.replace(",", "")))

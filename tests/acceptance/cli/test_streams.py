@@ -28,6 +28,9 @@ LOOKING = (
     ["audit", "--wait", "0"],
 )
 
+WORDS = {"failed": "MessageRejected", "status": "mail-bulk", "breaker": "closed"}
+"""What each prints in any case."""
+
 
 @pytest.fixture
 def env(redis: Redis, redis_url: str) -> dict[str, str]:
@@ -90,12 +93,17 @@ def test_no_width_makes_a_command_print_nothing(
 ) -> None:
     fail(redis, [mail()])
     odd = {**env, "COLUMNS": columns, "LINES": columns}
-    word = {"failed": "MessageRejected", "status": "mail-bulk", "breaker": "closed"}[command[0]]
+    word = WORDS[command[0]]
     assert word in shell(f'"$@" {" ".join(command)}', odd).stdout.decode()
     code, shown = run_on_terminal([*PROGRAM, *command], odd, columns=80)
     assert (code, word in shown) == (0, True), shown
+
+
+@pytest.mark.parametrize("command", LOOKING[:4], ids=" ".join)
+def test_a_terminal_without_a_size_gets_all(redis: Redis, env: dict[str, str], command: list[str]) -> None:
+    fail(redis, [mail()])
     code, shown = run_on_terminal([*PROGRAM, *command], env, columns=0, rows=0)
-    assert (code, word in shown) == (0, True), shown
+    assert (code, WORDS[command[0]] in shown) == (0, True), shown
 
 
 @pytest.mark.parametrize("variables", [{"TERM": "dumb"}, {"NO_COLOR": "1"}])

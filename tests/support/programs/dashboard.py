@@ -46,12 +46,12 @@ class Dashboard:
 
 
 @contextmanager
-def rq_dashboard(redis_url: str, directory: Path) -> Iterator[Dashboard]:
+def rq_dashboard(redis_url: str, directory: Path, **variables: str) -> Iterator[Dashboard]:
     """Run rq-dashboard as its docs say for JSON jobs, until the block is left."""
     port = free_port()
     command = ["-m", "rq_dashboard", "-j", "-u", redis_url, "-b", "127.0.0.1", "-p", str(port)]
     command += ["--poll-interval", "500"]
-    with running_module(command, environment(), directory / "dashboard.log") as process:
+    with running_module(command, environment(**variables), directory / "dashboard.log") as process:
         found = Dashboard(f"http://127.0.0.1:{port}")
         wait_for(lambda: found.answers() or not process.running)
         assert process.running, process.output

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from types import TracebackType
 from typing import Self
 
 
 class LossyProxy:
-    """Forwards to a port of loopback; while `losing` is set, an answer closes the connection instead."""
+    """Forwards to a port of loopback; while `losing` is set, an answer closes the connection instead.
 
-    def __init__(self, port: int) -> None:
+    With `tls` it speaks TLS to its clients, before servers that don't.
+    """
+
+    def __init__(self, port: int, *, tls: ssl.SSLContext | None = None) -> None:
         self._target = port
+        self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._losing = threading.Event()
         self.lost = 0
@@ -39,6 +44,11 @@ class LossyProxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            try:
+                client = self._tls.wrap_socket(client, server_side=True) if self._tls else client
+            except OSError:  # a certificate that isn't trusted
+                client.close()
+                continue
             server = socket.create_connection(("127.0.0.1", self._target))
             threading.Thread(target=self._copy, args=(client, server, False), daemon=True).start()
             threading.Thread(target=self._copy, args=(server, client, True), daemon=True).start()

@@ -29,7 +29,8 @@ def test_a_server_as_it_should_be_is_fine() -> None:
     [
         ({"version": "6.0.9"}, "redis.version", "error", "Redis 6.2 or later"),
         ({"version": None}, "redis.version", "warning", "+info"),
-        ({"cluster": True}, "redis.mode", "error", "single server"),
+        ({"cluster": True}, "redis.mode", "error", "RQ_KEY_PREFIX"),
+        ({"script_error": "ERR"}, "redis.mode", "error", "look at its version"),
         ({"maxmemory_policy": "allkeys-lru", "maxmemory": 1}, "redis.eviction", "error", "noeviction"),
         ({"maxmemory_policy": "allkeys-lru"}, "redis.eviction", "warning", "noeviction"),
         ({"aof": False}, "redis.aof", "warning", "appendonly yes"),

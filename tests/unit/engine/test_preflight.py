@@ -57,8 +57,12 @@ def test_a_fit_server_is_passed_in_silence(state: ServerState) -> None:
     [
         (replace(FINE, version="6.0.16"), "version 6.0.16 is too old: use Redis 6.2 or later, or Valkey"),
         (replace(FINE, version="5.0"), "too old"),
-        (replace(FINE, cluster=True), "cluster-enabled no"),
-        (replace(FINE, cluster=None, mode="cluster"), "cluster-enabled no"),
+        (replace(FINE, cluster=True), "the prefix 'rq' has no hash tag; set RQ_KEY_PREFIX='{mail}'"),
+        (replace(FINE, cluster=None, mode="cluster"), "has no hash tag"),
+        (
+            replace(FINE, script_error="ERR so it is"),
+            "fails every script (ERR so it is); look at its version: Valkey 9.0.0",
+        ),
         (replace(FINE, mode="sentinel"), "use redis+sentinel://"),
         (
             replace(FINE, maxmemory=1000, maxmemory_policy="allkeys-lru"),

@@ -30,6 +30,7 @@ def problem(url: str) -> str:
         "redis://h?socket_keepalive=no&health_check_interval=30&socket_timeout=0.5&max_connections=20",
         "rediss://h?ssl_cert_reqs=none&ssl_check_hostname=False&ssl_min_version=772",
         "rediss+sentinel://:pw@one:5000,[::1]/m/1?sentinel_password=a@b&ssl_cert_reqs=required", SENTINEL,
+        "redis+cluster://one:7001,two,[::1]/0", "rediss+cluster://u:p%40w@one?ssl_cert_reqs=none", "redis+cluster://one/1",
     ],
 )  # fmt: skip
 def test_a_sound_url_is_taken(url: str) -> None:
@@ -38,7 +39,13 @@ def test_a_sound_url_is_taken(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "sort", ["redis://:{}@h:6379/0", "rediss://u:{}@h", "redis+sentinel://:{}@one:1,two/m/0"]
+    "sort",
+    [
+        "redis://:{}@h:6379/0",
+        "rediss://u:{}@h",
+        "redis+sentinel://:{}@one:1,two/m/0",
+        "redis+cluster://:{}@one,two",
+    ],
 )
 @pytest.mark.parametrize("mark", ["/", "#", "?"])
 @pytest.mark.parametrize(
@@ -93,6 +100,13 @@ def test_an_unescaped_at_sign_is_no_matter_but_where_sentinels_are_listed() -> N
         ("redis+sentinel://a,,b/m", "a Sentinel's host is missing"),
         ("redis+sentinel://a:1,b:x/m", "its port is not a number"),
         ("redis+sentinel://a/m/x", "its database 'x' is not a number: write it as in /service/0"),
+        ("redis+cluster://", "a node's host is missing"),
+        ("redis+cluster://a,,b", "a node's host is missing: write host1:port,host2:port"),
+        ("redis+cluster://a:1,b:x", "its port is not a number"),
+        ("redis+cluster://a/m", "its database 'm' is not a number: write it as in redis+cluster://host1:port,host2:port/0"),
+        ("redis+cluster://a?sentinel_password=x", "its option 'sentinel_password' is not known"),
+        ("redis+clutser://a", "did you mean redis+cluster://?"),
+        ("redis+cluster://a?ssl_cert_reqs=none", "begin with rediss+cluster://"),
         ("redis://h?surprise=1", "its option 'surprise' is not known"),
         ("redis://h?sokcet_timeout=1", "'sokcet_timeout' is not known: did you mean socket_timeout?"),
         ("redis://h?PASSWORD=pw", "did you mean password?"),

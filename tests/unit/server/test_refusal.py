@@ -36,10 +36,11 @@ def test_what_passes_is_tried_again(error: errors.RedisError) -> None:
 @pytest.mark.parametrize(
     ("error", "remedy"),
     [
-        (errors.MovedError("4247 127.0.0.1:7001"), "Redis Cluster"),
-        (errors.AskError("4247 127.0.0.1:7001"), "Redis Cluster"),
-        (errors.ClusterCrossSlotError("Keys in request don't hash to the same slot"), "Redis Cluster"),
-        (errors.ResponseError("SELECT is not allowed in cluster mode"), "Redis Cluster"),
+        (errors.MovedError("4247 127.0.0.1:7001"), "RQ_KEY_PREFIX='{mail}'"),
+        (errors.AskError("4247 127.0.0.1:7001"), "RQ_KEY_PREFIX='{mail}'"),
+        (errors.ClusterCrossSlotError("Keys in request don't hash to the same slot"), "RQ_KEY_PREFIX"),
+        (errors.ResponseError("SELECT is not allowed in cluster mode"), "/0"),
+        (errors.ResponseError("This instance has cluster support disabled"), "write redis://"),
         (
             errors.AuthenticationError("invalid username-password pair or user is disabled."),
             "user and password",

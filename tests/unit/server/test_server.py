@@ -179,7 +179,7 @@ def test_a_client_of_our_own_sees_the_data_of_a_fakeredis() -> None:
 @pytest.mark.parametrize(
     ("connection", "remedy"),
     [
-        (RedisCluster.__new__(RedisCluster), "a single server, or of Sentinels"),
+        (RedisCluster.__new__(RedisCluster), r"give its nodes as a URL \(redis\+cluster://"),
         (AsyncRedis(), "asyncio's: give a redis.Redis"),
         (FakeAsyncRedis(), "asyncio's: give a redis.Redis"),
         (Redis().pipeline(), "Pipeline can't be used: give a redis.Redis"),

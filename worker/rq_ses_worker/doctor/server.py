@@ -13,9 +13,11 @@ from urllib.parse import urlsplit
 from redis import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
-from rq_ses.keys import keys_of
+from rq_ses.keys import Keys, keys_of
+from rq_ses.server.clusterowner import is_cluster_url
+from rq_ses.server.slot import slot_of
 from rq_ses_worker.doctor.finding import Finding, Severity, ok, variable
-from rq_ses_worker.engine.preflight.rights import calls, missing_rights
+from rq_ses_worker.engine.preflight.rights import commands_under, missing_rights
 from rq_ses_worker.engine.preflight.server import ServerState, judge, read_state
 from rq_ses_worker.ses.wire.url import is_loopback
 
@@ -27,7 +29,7 @@ SLOW_PING: Final = 0.02
 _FINE: Final = ServerState("7.2", "standalone", False, 0, "noeviction", True, False, "always")
 _TOPICS: Final[dict[str, tuple[str, ...]]] = {
     "version": ("version",),
-    "mode": ("mode", "cluster"),
+    "mode": ("mode", "cluster", "script_error"),
     "eviction": ("maxmemory_policy", "maxmemory"),
     "aof": ("aof", "aof_broken", "appendfsync"),
 }
@@ -37,35 +39,50 @@ _ASK: Final = "look at it on the server, or let the user ask (ACL: +info +config
 
 def check_server(connection: Redis, redis_url: str) -> Iterator[Finding]:
     """Yield what is found about the server. Raises RedisError if it can't be asked."""
-    yield from judged(read_state(connection))
+    state = read_state(connection)
+    yield from judged(state, keys_of(connection).prefix)
+    if state.is_cluster and not is_cluster_url(redis_url):
+        yield _one_node()
     yield from _role(connection)
     yield from _writes(connection)
     yield from _access(connection, redis_url)
     yield _latency(connection)
 
 
-def judged(state: ServerState) -> Iterator[Finding]:
+def judged(state: ServerState, prefix: str | None = None) -> Iterator[Finding]:
     """Yield the start-up checks' judgement of a server, a finding for each topic."""
+    prefix = prefix or Keys.default().prefix
     for topic, fields in _TOPICS.items():
-        findings = judge(replace(_FINE, **{name: getattr(state, name) for name in fields}))
+        findings = judge(replace(_FINE, **{name: getattr(state, name) for name in fields}), prefix)
         if not findings:
-            yield ok(f"redis.{topic}", _text_if_ok(topic, state))
+            yield ok(f"redis.{topic}", _text_if_ok(topic, state, prefix))
         for finding in findings:
             text, *remedy = _REMEDY.split(finding.text, maxsplit=1)
             severity: Severity = "error" if finding.level == "refuse" else "warning"
             yield Finding(f"redis.{topic}", severity, text, remedy[0] if remedy else _ASK)
 
 
-def _text_if_ok(topic: str, state: ServerState) -> str:
+def _text_if_ok(topic: str, state: ServerState, prefix: str) -> str:
     match topic:
         case "version":
             return f"speaks Redis {state.version}"
+        case "mode" if state.is_cluster:
+            return f"cluster mode, all keys in slot {slot_of(prefix)}"
         case "mode":
             return "a single server, or a primary with replicas"
         case "eviction":
             return "never evicts (maxmemory-policy noeviction)"
         case _:
             return f"append-only file on, appendfsync {state.appendfsync or 'unknown'}"
+
+
+def _one_node() -> Finding:
+    return Finding(
+        "redis.mode",
+        "warning",
+        "the URL names one node of a cluster: when another owns the slot, mails wait",
+        f"write redis+cluster://host:port,host:port into {variable('redis_url')} (docs/how-to/cluster.md)",
+    )
 
 
 def _role(connection: Redis) -> Iterator[Finding]:
@@ -78,7 +95,8 @@ def _role(connection: Redis) -> Iterator[Finding]:
             "redis.role",
             "error",
             "a replica: it takes no writes",
-            f"point {variable('redis_url')} at the primary, or use redis+sentinel://host:port/SERVICE",
+            f"point {variable('redis_url')} at the primary, or use redis+sentinel://host:port/SERVICE, "
+            "or redis+cluster://host:port,host:port",
         )
 
 
@@ -114,11 +132,14 @@ def _whole(value: Any) -> int:
 
 
 def _access(connection: Redis, redis_url: str) -> Iterator[Finding]:
-    remedy = "let the user write keys rq:* and channels rq:*, with these commands (ACL SETUSER)"
+    names = f"{keys_of(connection).root}*"
+    remedy = (
+        f"let the user write keys and channels {names}, with these commands (ACL SETUSER … ~{names} &{names})"
+    )
     try:
         user: Any = connection.execute_command("ACL WHOAMI")
         name = user.decode("utf-8", "replace") if isinstance(user, bytes) else str(user)
-        refused = list(_refused(connection, name, calls(keys_of(connection))))
+        refused = list(_refused(connection, name, commands_under(keys_of(connection))))
         # What a worker asks at its start: of each kind of key, where the dry run asks of one key alone.
         missing = None if refused else missing_rights(connection)
     except (NoPermissionError, ResponseError):

@@ -7,7 +7,8 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
-from rq_ses.server.refusal import is_denied
+from rq_ses.server.refusal import is_denied, is_scattered
+from rq_ses.server.slot import TAG_REMEDY
 from rq_ses.text.plaintext import one_line
 
 _COMMAND: Final = re.compile(r"User (\S+) has no permissions to run the '([^']+)' command")
@@ -17,13 +18,19 @@ class Denied(Exception):
     """Raised when Redis refuses a command, a key or a channel to this user; its text says which."""
 
 
+class Scattered(Denied):
+    """Raised when a cluster refuses since our keys lie in several slots; its text says what to set."""
+
+
 def denial(exc: BaseException) -> Denied | None:
-    """Return what there is to say if `exc` is such a refusal."""
+    """Return what there is to say if `exc` is such a refusal, or a cluster's of keys in several slots."""
+    if is_scattered(exc):
+        return Scattered(f"this is a cluster ({one_line(str(exc), 100)}): {TAG_REMEDY}")
     return Denied(_in_words(str(exc))) if is_denied(exc) else None
 
 
 def raise_if_denied(exc: RedisError) -> None:
-    """Raise Denied if `exc` is such a refusal."""
+    """Raise Denied if there is something to say of `exc`."""
     if denied := denial(exc):
         raise denied from exc
 

@@ -1,6 +1,6 @@
 -- read: tell what is kept of some failed mails, oldest first; nothing is changed.
 --
--- KEYS  1 the queue's failed registry
+-- KEYS  1 the queue's failed registry   2 a scratch key, which never stands (rq_ses.keys)
 -- ARGV  1 prefix of job keys   2 name of the field that says when a mail was resent last
 --       3 bytes after which to stop   4 how many entries at most   5 bytes of `data` that are sent along at most
 --       6 prefix of RQ's results

@@ -198,7 +198,7 @@ class Reader:
             self._keys.results_prefix,
             *where,
         ]
-        return list(entries(self._script(keys=[key], args=args)))
+        return list(entries(self._script(keys=[key, self._keys.scratch], args=args)))
 
 
 def _failed(page: list[Entry], passed: Passed, *, named: bool, since: float) -> Iterator[Entry]:

@@ -129,19 +129,17 @@ class Missing:
         return ", nor ".join(f"{verb}{between.join(names)}" for verb, between, names in parts if names)
 
 
+def commands_under(keys: Keys) -> dict[str, tuple[str, ...]]:
+    """Return COMMANDS with keys and channels of this prefix in their arguments."""
+    meant = {_KEY: keys.scratch, _CHANNEL: keys.wake(contract.DEFAULT_QUEUE)}
+    return {name: tuple(meant.get(part, part) for part in args) for name, args in COMMANDS.items()}
+
+
 def needed_commands() -> tuple[str, ...]:
     """Return the names of all commands a worker calls, in its scripts and beside them."""
     parts = (*transitions.SCRIPTS.values(), *gate.SCRIPTS.values(), sweep.SCRIPT)
     scripts = "".join(lua(*script) for script in parts)
     return tuple(sorted(_BESIDE | set(_CALL.findall(scripts))))
-
-
-def calls(keys: Keys) -> dict[str, tuple[str, ...]]:
-    """Return COMMANDS with arguments as they are called with: they tell which keys a command is about."""
-    meant = {_KEY: keys.scratch, _CHANNEL: keys.wake(contract.DEFAULT_QUEUE)}
-    return {
-        command: tuple(meant.get(part, part) for part in arguments) for command, arguments in COMMANDS.items()
-    }
 
 
 def missing_rights(connection: Redis) -> Missing | None:
@@ -153,8 +151,9 @@ def missing_rights(connection: Redis) -> Missing | None:
     keys = keys_of(connection)
     patterns = [f"{keys.root}{kind}:*" for kind in (*_REGISTRIES, *_OTHERS)]
     channels = [keys.wake("x"), f"{keys.root}pubsub:x"]
-    called = calls(keys)
-    asked = {(command, ""): [*command.split(), *called[command]] for command in needed_commands()}
+    # With all arguments, as when it is called: they tell which keys it is about.
+    commands = commands_under(keys)
+    asked = {(command, ""): [*command.split(), *commands[command]] for command in needed_commands()}
     for pattern in patterns:
         key = f"{pattern[:-1]}x"
         asked |= {(verb, pattern): [verb, key, *COMMANDS[verb][1:]] for verb in _VERBS}

@@ -9,13 +9,17 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from redis import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
 from rq_ses.errors import RqSesError
+from rq_ses.keys import Keys, keys_of
+from rq_ses.server.refusal import is_denied, is_passing
+from rq_ses.server.slot import TAG_REMEDY, is_tagged
+from rq_ses.text.invalid import shown
 from rq_ses.text.plaintext import one_line
 from rq_ses_worker.engine.preflight.rights import Missing, missing_rights
 from rq_ses_worker.logging import events
@@ -23,6 +27,12 @@ from rq_ses_worker.logging import events
 log = logging.getLogger(__name__)
 
 Mode = Literal["refuse", "warn", "off"]
+
+_STUCK: Final = (
+    "look at its version: Valkey 9.0.0 to 9.1.2 in cluster mode can come into a state in which every script "
+    "of every client fails until it is started anew. Let a replica take its place (CLUSTER FAILOVER), and "
+    "restart it"
+)
 
 OLDEST: Final = (6, 2)
 """COPY, which keeps receipts small, came with Redis 6.2."""
@@ -41,6 +51,13 @@ class ServerState:
     aof: bool | None = None
     aof_broken: bool = False
     appendfsync: str | None = None
+    script_error: str = ""
+    """What a script that does nothing was answered, if that was an error."""
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether it is a node of a cluster."""
+        return bool(self.cluster) or self.mode == "cluster"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +87,7 @@ def preflight(connection: Redis, mode: Mode, known: tuple[Finding, ...] = ()) ->
     """
     if mode == "off":
         return ()
-    findings = judge(read_state(connection))
+    findings = judge(read_state(connection), keys_of(connection).prefix)
     if all(finding.level == "warn" for finding in findings):
         # What is no server for us at all (a Sentinel) knows no scripts either.
         findings = (*judge_rights(missing_rights(connection)), *findings)
@@ -103,7 +120,19 @@ def read_state(connection: Redis) -> ServerState:
             config.update(connection.config_get(name) or {})
         except (NoPermissionError, ResponseError):
             break
-    return state_of(info, {_text(name): _text(value) for name, value in config.items()})
+    state = state_of(info, {_text(name): _text(value) for name, value in config.items()})
+    return replace(state, script_error=_script_error(connection)) if state.is_cluster else state
+
+
+def _script_error(connection: Redis) -> str:
+    try:
+        connection.register_script("return 1")()
+    except ResponseError as exc:
+        # What passes is waited for; a right that is missing is told with the others.
+        if is_passing(exc):
+            raise
+        return "" if is_denied(exc) else one_line(str(exc), 150)
+    return ""
 
 
 def state_of(info: Mapping[str, Any], config: Mapping[str, str]) -> ServerState:
@@ -124,9 +153,9 @@ def state_of(info: Mapping[str, Any], config: Mapping[str, str]) -> ServerState:
     )
 
 
-def judge(state: ServerState) -> tuple[Finding, ...]:
-    """Return what is wrong with a server, the gravest first."""
-    findings = [*_unfit(state), *_eviction(state), *_log_file(state)]
+def judge(state: ServerState, prefix: str | None = None) -> tuple[Finding, ...]:
+    """Return what is wrong with a server, the gravest first, for keys under `prefix` (the process's own)."""
+    findings = [*_unfit(state, prefix or Keys.default().prefix), *_eviction(state), *_log_file(state)]
     unknown = [
         name
         for name, value in {
@@ -153,20 +182,22 @@ def judge_rights(missing: Missing | None) -> tuple[Finding, ...]:
     return (Finding("refuse", str(missing), right=True),) if str(missing) else ()
 
 
-def _unfit(state: ServerState) -> list[Finding]:
+def _unfit(state: ServerState, prefix: str) -> list[Finding]:
     findings = []
     numbers = re.match(r"(\d+)\.(\d+)", state.version or "")
     if numbers and (int(numbers[1]), int(numbers[2])) < OLDEST:
         version = one_line(str(state.version), 40)
         findings.append(Finding("refuse", f"version {version} is too old: use Redis 6.2 or later, or Valkey"))
-    if state.cluster or state.mode == "cluster":
+    if state.is_cluster and not is_tagged(prefix):
         findings.append(
             Finding(
                 "refuse",
-                "it runs in cluster mode, where one step can't change a job and its places: use a single "
-                "server (cluster-enabled no), with Sentinels for failover",
+                "it runs in cluster mode, where one step changes only keys of one slot, and the prefix "
+                f"{shown(prefix)} has no hash tag; {TAG_REMEDY}",
             )
         )
+    if state.script_error:
+        findings.append(Finding("refuse", f"it fails every script ({state.script_error}); {_STUCK}"))
     if state.mode == "sentinel":
         findings.append(
             Finding("refuse", "this is a Sentinel, not a server: use redis+sentinel://host:port/SERVICE")

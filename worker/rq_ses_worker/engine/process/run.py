@@ -15,7 +15,7 @@ from rq_ses_worker.engine.process.supervisor import Supervisor
 from rq_ses_worker.engine.threads.vital import ThreadDied
 from rq_ses_worker.logging import events
 from rq_ses_worker.monitoring.tally import Board, Tally
-from rq_ses_worker.server.denial import Denied
+from rq_ses_worker.server.denial import Denied, Scattered
 
 if TYPE_CHECKING:
     from rq_ses_worker.engine.preflight.server import ServerUnfit
@@ -88,7 +88,7 @@ class Run:
             return _refused(exc)
         except Denied as exc:
             events.WORKER_DENIED.log(log, error=str(exc))
-            return DENIED
+            return UNFIT if isinstance(exc, Scattered) else DENIED
         except ThreadDied:
             return INCOMPLETE
         return OK

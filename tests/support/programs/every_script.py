@@ -1,0 +1,100 @@
+"""Runs every Lua script there is once, and tells how: `python -m support.programs.every_script URL`.
+
+It prints a JSON object: of each script, by the name of its file, how it may be called again: its digest, its
+KEYS, and its ARGV as Latin-1 texts.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from redis._parsers import Encoder
+from redis.client import Redis
+from redis.commands.core import CoreCommands
+
+import rq_ses
+import rq_ses_worker
+from rq_ses import Outbox, contract
+from rq_ses.deadletter import DeadLetters, Filter
+from rq_ses.mails.mails import Mails
+from rq_ses.server.connection import connect
+from rq_ses_worker.account.gate import Observation
+from rq_ses_worker.audit.places import Places
+from rq_ses_worker.audit.sweep import Sweep
+from rq_ses_worker.lifecycle.transitions import Lifecycle
+from support.mails.deadletters import fail
+from support.mails.mail import mail
+from support.mails.world import ending
+
+_PARTS = frozenset({"typed", "gate", "rights"})
+"""What stands in front of others; and rights.lua, which has no keys."""
+
+
+def script_files() -> dict[str, str]:
+    """Return the text of every script that has keys, by its name."""
+    folders = [Path(package.__file__ or "").parent for package in (rq_ses, rq_ses_worker)]
+    files = [file for folder in folders for file in folder.rglob("*.lua")]
+    return {file.stem: file.read_text("utf-8") for file in files if file.stem not in _PARTS}
+
+
+@contextmanager
+def _noted(calls: dict[str, Any]) -> Iterator[None]:
+    files, names, encoder = script_files(), {}, Encoder("utf-8", "strict", False)
+    register, evalsha = Redis.register_script, CoreCommands.evalsha
+
+    def registering(self: Redis, script: str) -> Any:
+        made = register(self, script)
+        # Each stands behind what it shares with others.
+        names.update((made.sha, name) for name, text in files.items() if script.endswith(text))
+        return made
+
+    def calling(self: Any, sha: str, numkeys: int, *rest: Any) -> Any:
+        if sha in names:
+            texts = [bytes(encoder.encode(one)).decode("latin-1") for one in rest]
+            calls[names[sha]] = {"sha": sha, "keys": texts[:numkeys], "args": texts[numkeys:]}
+        return evalsha(self, sha, numkeys, *rest)
+
+    with (
+        mock.patch.object(Redis, "register_script", registering),
+        mock.patch.object(CoreCommands, "evalsha", calling),
+    ):
+        yield
+
+
+def _run_all(redis: Redis) -> None:
+    lifecycle = Lifecycle(redis, contract.queue_names("mail"), "w", "a" * 16, 30.0)
+    letters = DeadLetters(redis)
+    [one, _] = fail(redis, [mail(), mail()])
+    file, wanted = io.StringIO(), Filter(ids=[one])
+    letters.export(file)
+    assert letters.discard(wanted).discarded == 1
+    assert letters.restore(io.BytesIO(file.getvalue().encode())).failed == 1
+    assert letters.resend(wanted).resent == 1
+    assert Mails(redis).cancel(one).canceled
+    outbox = Outbox(redis)
+    job_id = outbox.send(mail()).job_id
+    [claim], _ = lifecycle.claim(1)
+    assert lifecycle.renew([claim.lease]) == [claim.lease]
+    assert lifecycle.reclaim() == []
+    assert lifecycle.settle([ending(claim.lease, "sent")], clock=0) == ["done"]
+    outbox.send(mail(), at=datetime.now(UTC))
+    lifecycle.promote()
+    lifecycle.learn(None, ask_again=60)
+    lifecycle._gate.observe(Observation(healthy=True)).run()
+    Places(redis, "mail").look(job_id.encode())
+    Sweep(redis, "mail").run()
+
+
+if __name__ == "__main__":
+    found: dict[str, Any] = {}
+    with _noted(found), connect(sys.argv[1], socket_timeout=5, connect_timeout=5) as client:
+        _run_all(client)
+    print(json.dumps(found))  # noqa: T201 (read by who started it)
