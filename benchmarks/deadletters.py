@@ -88,7 +88,7 @@ def _measure(redis: Store, name: str, count: int, *, fresh: bool) -> tuple[float
 def _work(url: str, name: str) -> None:
     os.sched_setaffinity(0, {cores()[0]})
     letters = DeadLetters(url)
-    letters.connection.ping()
+    letters.partitions.own.ping()
     began = time.perf_counter()
     WORK[name](letters)
     print(json.dumps([time.perf_counter() - began, peak_rss(os.getpid()) / 1e6]))

@@ -110,7 +110,7 @@ def _check(job_id: str | None, key: str | None) -> None:
 def _reached(*, queue: str | None, redis_url: str | None, config: str | None) -> Iterator[Mails]:
     """Open a queue's mails; end the program when Redis doesn't answer, or doesn't know the mail."""
     settings = load_producer_settings(config=config, redis_url=redis_url, queue=queue)
-    mails = Mails(settings.redis_url, queue=settings.queue)
+    mails = Mails(settings.redis_url, queue=settings.queue, partitions=settings.partitions)
     try:
         with reaching_redis():
             yield mails
@@ -118,4 +118,4 @@ def _reached(*, queue: str | None, redis_url: str | None, config: str | None) ->
         output.echo(f"Error: {exc}", err=True)
         sys.exit(INCOMPLETE)
     finally:
-        mails.connection.close()
+        mails.partitions.close()

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import click
-from redis import Redis
 from redis.exceptions import RedisError
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -22,11 +21,12 @@ from rq_ses.cli.terminal.console import console
 from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
 from rq_ses.cli.terminal.options import of_all_priorities, setting_options
 from rq_ses.cli.terminal.redis_errors import reaching_redis
-from rq_ses.server.connection import connect
+from rq_ses.server.location import Location
+from rq_ses.server.partitions import Partitions
 from rq_ses.server.redisurl import masked
 from rq_ses.server.refusal import in_words
 from rq_ses.settings.gate import GateSettings, load_gate_settings
-from rq_ses.status import Rates, Snapshot, rates_between, read_snapshot
+from rq_ses.status import Rates, Snapshot, rates_between, read_whole
 from rq_ses.status.view import screen, status_object
 
 TIMEOUT: Final = 5.0
@@ -87,15 +87,19 @@ class _Reader:
         region = settings.aws_region
         self._account = (settings.account, region) if region else None
         self._mails = mails
-        self._connection: Redis = connect(settings.redis_url, socket_timeout=TIMEOUT, connect_timeout=TIMEOUT)
-        self.title = f"rq-ses at {masked(settings.redis_url)}"
+        server = Location(settings.redis_url, None)
+        self._partitions = Partitions.at(
+            server, settings.partitions, socket_timeout=TIMEOUT, connect_timeout=TIMEOUT
+        )
+        parts = f" in {len(self._partitions)} partitions" if self._partitions.prefixes else ""
+        self.title = f"rq-ses at {masked(settings.redis_url)}{parts}"
 
     def read(self) -> Snapshot:
-        return read_snapshot(self._connection, self._queues, account=self._account, mails=self._mails)
+        return read_whole(self._partitions, self._queues, account=self._account, mails=self._mails)
 
     @contextmanager
     def connected(self) -> Iterator[None]:
-        with reaching_redis(), self._connection:
+        with reaching_redis(), self._partitions:
             yield
 
 

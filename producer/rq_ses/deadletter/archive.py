@@ -12,6 +12,7 @@ from rq_ses import contract
 from rq_ses.deadletter.reading.record import Row, read_record
 from rq_ses.keys import keys_of
 from rq_ses.outbox.batching import batches
+from rq_ses.server.partitions import Partitions
 from rq_ses.server.script import registered
 from rq_ses.states import FAILED, QUEUED
 from rq_ses.text.plaintext import one_line
@@ -55,12 +56,12 @@ class Archive:
     """Puts exported mails back.
 
     Args:
-        connection: a client.
+        partitions: the clients.
     """
 
-    def __init__(self, connection: Redis) -> None:
-        self._keys = keys_of(connection)
-        self._script = registered(connection, "deadletter/restore")
+    def __init__(self, partitions: Partitions) -> None:
+        self._partitions = partitions
+        self._script = registered(partitions.own, "deadletter/restore")
 
     def restore(
         self,
@@ -75,8 +76,11 @@ class Archive:
         result = Restored()
         usable = self._usable(source, result, on_problem, resend=resend, include_unknown=include_unknown)
         for batch in batches(usable, most=BATCH, most_bytes=BATCH_BYTES):
-            for queue in dict.fromkeys(entry.queue for entry in batch):
-                self._write(queue, [entry for entry in batch if entry.queue == queue], result)
+            places: dict[tuple[Redis, str], list[Row]] = {}
+            for row in batch:
+                places.setdefault((self._partitions.of(row.job_id), row.queue), []).append(row)
+            for (client, queue), rows in places.items():
+                self._write(client, queue, rows, result)
             if on_progress:
                 on_progress(result)
         return result
@@ -99,14 +103,15 @@ class Archive:
                 if on_problem:
                     on_problem(number, one_line(str(exc), 1000))
 
-    def _write(self, queue: str, batch: list[Row], result: Restored) -> None:
-        names = self._keys
+    def _write(self, client: Redis, queue: str, batch: list[Row], result: Restored) -> None:
+        names = keys_of(client)
         keys = [names.registry(FAILED, queue), names.queue(queue), names.queues, names.scratch]
         args: list[Any] = [names.job_prefix, names.results_prefix, queue, names.wake(queue)]
         args += [contract.KEY_FIELD, contract.RECIPIENTS_FIELD]
         for entry in batch:
             args += entry.fields
-        for entry, word in zip(batch, self._script(keys=keys, args=args), strict=True):
+        words = self._script(keys=keys, args=args, client=client)
+        for entry, word in zip(batch, words, strict=True):
             if word == b"exists":
                 result.exists += 1
             elif entry.fields[1] == QUEUED:

@@ -15,11 +15,14 @@ from rq_ses.deadletter.discarding import Discarded, Discarding
 from rq_ses.deadletter.groups import Groups, Tally
 from rq_ses.deadletter.reading.deadletter import DeadLetter
 from rq_ses.deadletter.reading.filter import Filter
-from rq_ses.deadletter.reading.reader import Passed, Reader
+from rq_ses.deadletter.reading.payload import Payload
+from rq_ses.deadletter.reading.reader import Passed
+from rq_ses.deadletter.reading.readers import Readers
 from rq_ses.deadletter.reading.record import record
 from rq_ses.deadletter.resending import Resending, Resent
 from rq_ses.errors import RqSesError
 from rq_ses.server.location import Location
+from rq_ses.server.partitions import Partitions
 from rq_ses.text.plaintext import one_line
 
 _SOCKET_TIMEOUT, _CONNECT_TIMEOUT = 30.0, 5.0
@@ -38,7 +41,7 @@ class DeadLetterNotFound(RqSesError, LookupError):
 
 
 class DeadLetters:
-    """The mails in the failed registries of some queues, those that failed first before later ones.
+    """The mails in the failed registries of some queues, in each those that failed first before later ones.
 
     Every method that reads or writes raises redis.exceptions.RedisError when the server is away; what was
     done until then is done, and the call may simply be made again. Threads may share an object.
@@ -47,6 +50,7 @@ class DeadLetters:
         redis_url: URL of the server, its Sentinels or its cluster (see rq_ses.server.connection).
         connection: a redis-py client whose address is used in place of `redis_url`; it is left as it is.
         queues: names of RQ queues; by default `mail` with those of the other priorities.
+        partitions: prefixes of their partitions, as the Outbox has them; none by default.
     """
 
     def __init__(
@@ -55,24 +59,28 @@ class DeadLetters:
         *,
         connection: Redis | None = None,
         queues: Sequence[str] = contract.queue_names(contract.DEFAULT_QUEUE),
+        partitions: str | Sequence[str] = (),
     ) -> None:
         server = Location.given(redis_url, connection, to="DeadLetters")
         if isinstance(queues, str) or not queues:
             raise ValueError(f"queues: {queues!r:.80} is no list of names: give one or more queues in a list")
-        self.connection = server.client(socket_timeout=_SOCKET_TIMEOUT, connect_timeout=_CONNECT_TIMEOUT)
-        # A page is read while the one before it is worked on.
-        pool = self.connection.connection_pool
-        pool.max_connections = max(pool.max_connections, 2)
+        self.partitions = Partitions.at(
+            server, partitions, socket_timeout=_SOCKET_TIMEOUT, connect_timeout=_CONNECT_TIMEOUT
+        )
+        for client in self.partitions:
+            # A page is read while the one before it is worked on.
+            pool = client.connection_pool
+            pool.max_connections = max(pool.max_connections, 2)
         self.queues = tuple(dict.fromkeys(queues))
-        self._reader = Reader(self.connection, self.queues)
-        self._resending = Resending(self.connection, self._reader)
-        self._discarding = Discarding(self.connection, self._reader)
-        self._archive = Archive(self.connection)
+        self._readers = Readers(self.partitions, self.queues)
+        self._resending = Resending(self.partitions, self._readers)
+        self._discarding = Discarding(self.partitions, self._readers)
+        self._archive = Archive(self.partitions)
 
     def groups(self, wanted: Filter = _EVERY, *, on_progress: Callable[[int], None] | None = None) -> Groups:
         """Return the wanted dead letters counted by SES's code and cause; `on_progress` gets their number."""
         tally, passed = Tally(), Passed()
-        for number, letter in enumerate(self._reader.letters(wanted, passed), 1):
+        for number, letter in enumerate(self._readers.letters(wanted, passed), 1):
             tally.add(letter)
             if on_progress and not number % 1000:
                 on_progress(number)
@@ -80,7 +88,7 @@ class DeadLetters:
 
     def find(self, wanted: Filter = _EVERY, *, messages: bool = False) -> Iterator[DeadLetter]:
         """Yield the wanted dead letters, with `messages` together with what they say."""
-        return self._reader.letters(wanted, Passed(), payloads=messages)
+        return self._readers.letters(wanted, Passed(), payloads=messages)
 
     def get(self, job_id: str) -> DeadLetter:
         """Return one dead letter with its message.
@@ -160,9 +168,9 @@ class DeadLetters:
     ) -> Exported:
         """Write the wanted dead letters with their messages, an object of JSON a line; they stay failed."""
         result, passed = Exported(), Passed()
-        for letter in islice(self._reader.letters(wanted, passed, payloads=True), limit):
+        for letter in islice(self._readers.letters(wanted, passed, payloads=True), limit):
             try:
-                line = letter.payload and json.dumps(record(self.connection, letter, letter.payload))
+                line = letter.payload and json.dumps(self._record(letter, letter.payload))
             except RecursionError:
                 line = None
             if line is None:
@@ -174,6 +182,9 @@ class DeadLetters:
                 on_progress(result)
         result.gone, result.foreign = passed.gone, passed.foreign
         return result
+
+    def _record(self, letter: DeadLetter, payload: Payload) -> dict[str, Any]:
+        return record(self.partitions.under(letter.prefix), letter, payload)
 
     def restore(
         self,

@@ -11,10 +11,12 @@ from redis import Redis
 
 from rq_ses.deadletter.reading.deadletter import DeadLetter
 from rq_ses.deadletter.reading.filter import Filter
-from rq_ses.deadletter.reading.reader import Passed, Reader, raw_id
+from rq_ses.deadletter.reading.reader import Passed, raw_id
+from rq_ses.deadletter.reading.readers import Readers
 from rq_ses.interrupts import interrupts_held
 from rq_ses.keys import keys_of
 from rq_ses.outbox.ranges import checked_limit
+from rq_ses.server.partitions import Partitions
 from rq_ses.server.script import registered
 from rq_ses.states import FAILED
 
@@ -40,14 +42,14 @@ class Discarding:
     """Deletes dead letters.
 
     Args:
-        connection: a client.
-        reader: reads from it.
+        partitions: the clients.
+        readers: read from them.
     """
 
-    def __init__(self, connection: Redis, reader: Reader) -> None:
-        self._reader = reader
-        self._keys = keys_of(connection)
-        self._script = registered(connection, "deadletter/discard")
+    def __init__(self, partitions: Partitions, readers: Readers) -> None:
+        self._partitions = partitions
+        self._readers = readers
+        self._script = registered(partitions.own, "deadletter/discard")
 
     def run(
         self, wanted: Filter, *, limit: int | None, on_progress: Callable[[Discarded], None] | None
@@ -55,22 +57,23 @@ class Discarding:
         """Delete what is wanted (see DeadLetters.discard)."""
         checked_limit(limit)
         result, passed = Discarded(), Passed()
-        letters = self._reader.letters(wanted, passed, checked=True)
+        letters = self._readers.letters(wanted, passed, checked=True)
         while batch := list(islice(letters, _step(limit, result))):
             with interrupts_held():  # what was deleted is counted and told
-                for queue, some in groupby(batch, key=lambda letter: letter.queue):
-                    self._delete(queue, list(some), result)
+                for (prefix, queue), some in groupby(batch, key=lambda one: (one.prefix, one.queue)):
+                    self._delete(self._partitions.under(prefix), queue, list(some), result)
                 if on_progress:
                     on_progress(result)
         result.gone, result.foreign = result.gone + passed.gone, passed.foreign
         return result
 
-    def _delete(self, queue: str, letters: Sequence[DeadLetter], result: Discarded) -> None:
-        args: list[Any] = [self._keys.job_prefix, self._keys.results_prefix]
+    def _delete(self, client: Redis, queue: str, letters: Sequence[DeadLetter], result: Discarded) -> None:
+        names = keys_of(client)
+        args: list[Any] = [names.job_prefix, names.results_prefix]
         for letter in letters:
             args += [raw_id(letter.job_id), letter.stamp]
-        keys = [self._keys.registry(FAILED, queue), self._keys.scratch]
-        words = self._script(keys=keys, args=args)
+        keys = [names.registry(FAILED, queue), names.scratch]
+        words = self._script(keys=keys, args=args, client=client)
         for letter, word in zip(letters, words, strict=True):
             if word == b"discarded":
                 result.discarded += 1

@@ -6,22 +6,22 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any, Final, NamedTuple
-
-from redis import Redis
 
 from rq_ses import contract
 from rq_ses.deadletter.edits import Check, Edited, EditRefused, Edits
 from rq_ses.deadletter.reading.deadletter import DeadLetter
 from rq_ses.deadletter.reading.filter import Filter
-from rq_ses.deadletter.reading.reader import Passed, Reader, raw_id
+from rq_ses.deadletter.reading.reader import Passed, raw_id
+from rq_ses.deadletter.reading.readers import Readers
 from rq_ses.interrupts import interrupts_held
 from rq_ses.keys import keys_of
 from rq_ses.outbox.batching import batches
 from rq_ses.outbox.ranges import checked_limit
 from rq_ses.rqdate import utcformat
+from rq_ses.server.partitions import Partitions
 from rq_ses.server.script import registered
-from rq_ses.server.serverclock import server_time
 from rq_ses.states import FAILED
 
 BATCH: Final = 500
@@ -90,15 +90,14 @@ class Resending:
     """Resends dead letters.
 
     Args:
-        connection: a client.
-        reader: reads from it.
+        partitions: the clients.
+        readers: read from them.
     """
 
-    def __init__(self, connection: Redis, reader: Reader) -> None:
-        self._connection: Any = connection
-        self._reader = reader
-        self._keys = keys_of(connection)
-        self._script = registered(connection, "deadletter/resend")
+    def __init__(self, partitions: Partitions, readers: Readers) -> None:
+        self._partitions = partitions
+        self._readers = readers
+        self._script = registered(partitions.own, "deadletter/resend")
 
     def run(
         self,
@@ -113,13 +112,13 @@ class Resending:
         """Resend what is wanted (see DeadLetters.resend)."""
         checked_limit(limit)
         pace, changes = Pace(rate), Edits(edits, named=wanted.ids is not None)
-        since = server_time(self._connection)
+        since = self._readers.times()
         if changes:
             self._check(wanted, changes, include_unknown=include_unknown)
         result, passed = Resent(), Passed()
-        letters = self._reader.letters(wanted, passed, payloads=bool(changes), checked=True, since=since)
+        letters = self._readers.letters(wanted, passed, payloads=bool(changes), checked=True, since=since)
         moves = self._moves(letters, result, changes, include_unknown=include_unknown)
-        for batch in _by_queue(batches(moves, most=pace.step, most_bytes=BATCH_BYTES)):
+        for batch in _by_place(batches(moves, most=pace.step, most_bytes=BATCH_BYTES)):
             if limit is not None:
                 batch = batch[: limit - result.resent]
             pace.wait(len(batch))
@@ -139,7 +138,7 @@ class Resending:
 
     def _check(self, wanted: Filter, changes: Edits, *, include_unknown: bool) -> None:
         check = Check(changes)
-        for letter in self._reader.letters(wanted, Passed(), payloads=True):
+        for letter in self._readers.letters(wanted, Passed(), payloads=True):
             if include_unknown or not letter.unknown:
                 check.look(letter.job_id, letter.payload)
         check.end()
@@ -164,7 +163,8 @@ class Resending:
 
     def _move(self, batch: Sequence[_Move], result: Resent) -> None:
         queue = batch[0].letter.queue
-        names = self._keys
+        client = self._partitions.under(batch[0].letter.prefix)
+        names = keys_of(client)
         keys = [names.registry(FAILED, queue), names.queue(queue), names.queues, names.scratch]
         args: list[Any] = [names.job_prefix, queue, names.wake(queue)]
         args += [utcformat(datetime.now(UTC)), contract.RESENT_FIELD, contract.RECIPIENTS_FIELD]
@@ -172,7 +172,7 @@ class Resending:
             meta = letter.fresh_meta() if letter.meta or letter.unknown else b""
             args += [raw_id(letter.job_id), letter.stamp, meta]
             args += [edited.data, edited.description, edited.recipients] if edited else ["", "", ""]
-        for word in self._script(keys=keys, args=args):
+        for word in self._script(keys=keys, args=args, client=client):
             if word == b"resent":
                 result.resent += 1
             elif word == b"changed":
@@ -181,10 +181,7 @@ class Resending:
                 result.gone += 1
 
 
-def _by_queue(found: Iterator[list[_Move]]) -> Iterator[list[_Move]]:
+def _by_place(found: Iterator[list[_Move]]) -> Iterator[list[_Move]]:
     for batch in found:
-        start = 0
-        for at in range(1, len(batch) + 1):
-            if at == len(batch) or batch[at].letter.queue != batch[start].letter.queue:
-                yield batch[start:at]
-                start = at
+        for _, some in groupby(batch, key=lambda move: (move.letter.prefix, move.letter.queue)):
+            yield list(some)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -17,6 +17,7 @@ from rq_ses.mails.stored import find_mail
 from rq_ses.outbox.submission import checked_key
 from rq_ses.rqdate import utcformat
 from rq_ses.server.location import Location
+from rq_ses.server.partitions import Partitions
 from rq_ses.server.script import registered
 from rq_ses.states import CANCELED, FAILED, FINISHED, SCHEDULED, STARTED, STOPPED
 
@@ -48,6 +49,7 @@ class Mails:
         redis_url: URL of the server, its Sentinels or its cluster (see rq_ses.server.connection).
         connection: a redis-py client to use in place of `redis_url`; its address is used, and not itself.
         queue: the queue's name, as the Outbox has it.
+        partitions: prefixes of its partitions, as the Outbox has them; none by default.
     """
 
     def __init__(
@@ -56,13 +58,15 @@ class Mails:
         *,
         connection: Redis | None = None,
         queue: str = contract.DEFAULT_QUEUE,
+        partitions: str | Sequence[str] = (),
     ) -> None:
         server = Location.given(redis_url, connection, to="Mails")
-        self.connection: Any = server.client(socket_timeout=_SOCKET_TIMEOUT, connect_timeout=_CONNECT_TIMEOUT)
+        self.partitions = Partitions.at(
+            server, partitions, socket_timeout=_SOCKET_TIMEOUT, connect_timeout=_CONNECT_TIMEOUT
+        )
         self.queue = contract.checked_queue(queue)
         self._queues = contract.queue_names(queue)
-        self._keys = keys_of(self.connection)
-        self._cancel = registered(self.connection, "mails/cancel")
+        self._cancel = registered(self.partitions.own, "mails/cancel")
 
     def show(self, job_id: str | None = None, *, key: str | None = None) -> Mail:
         """Return how one mail stands, named by its job id or by its idempotency key.
@@ -83,13 +87,14 @@ class Mails:
         """
         name = self.named(job_id, key)
         before = self._read(name)
-        names = self._keys
+        client = self.partitions.of(name)
+        names = keys_of(client)
         canceled_key = names.registry(CANCELED, before.queue)
         keys: list[str | bytes] = [names.job(raw_id(name)), canceled_key, names.scratch]
         for queue in self._queues:
             keys += [names.queue(queue), names.registry(SCHEDULED, queue)]
         args: list[Any] = [raw_id(name), utcformat(datetime.now(UTC)), contract.CANCELED_TTL]
-        canceled, status = self._cancel(keys=keys, args=args)
+        canceled, status = self._cancel(keys=keys, args=args, client=client)
         if not canceled and status.decode("utf-8", "replace") != before.status:
             before = self._read(name)  # it has moved in between
         return Cancellation(before.job_id, bool(canceled), before)
@@ -109,7 +114,7 @@ class Mails:
         return job_id
 
     def _read(self, job_id: str) -> Mail:
-        return read_mail(find_mail(self.connection, self._queues, job_id))
+        return read_mail(find_mail(self.partitions.of(job_id), self._queues, job_id))
 
 
 def _reason(done: Cancellation) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from rq_ses import contract
 from rq_ses.keys import Keys
@@ -14,23 +14,32 @@ from rq_ses.rqdate import utcformat
 from rq_ses.states import SCHEDULED
 
 
+class Terms(NamedTuple):
+    """What all mails of an Outbox have in common."""
+
+    queue: str
+    """Name of the RQ queue of normal mails."""
+    result_ttl: int
+    """Seconds for which the receipt of a sent mail is kept; -1 for ever."""
+    failure_ttl: int
+    """Seconds for which a failed mail is kept; -1 for ever."""
+
+
 class EnqueueArguments:
     """KEYS and ARGV of enqueue.lua for one queue and its priorities.
 
     Args:
-        keys: of the server, or of a part of it.
-        queue: name of the RQ queue of normal mails.
-        result_ttl: seconds for which the receipt of a sent mail is kept; -1 for ever.
-        failure_ttl: seconds for which a failed mail is kept; -1 for ever.
+        keys: of the server, or of a partition.
+        terms: what all mails have in common.
     """
 
-    def __init__(self, keys: Keys, queue: str, result_ttl: int, failure_ttl: int) -> None:
-        names = contract.queue_names(queue)
+    def __init__(self, keys: Keys, terms: Terms) -> None:
+        names = contract.queue_names(terms.queue)
         places = ((keys.queue(name), keys.registry(SCHEDULED, name)) for name in names)
         self.keys = (keys.queues, keys.scratch, *chain.from_iterable(places))
         queues = chain.from_iterable((name, keys.wake(name)) for name in names)
         self._job_prefix = keys.job_prefix
-        self._terms = (contract.JOB_TIMEOUT, result_ttl, failure_ttl, *queues)
+        self._terms = (contract.JOB_TIMEOUT, terms.result_ttl, terms.failure_ttl, *queues)
 
     def of(self, batch: Sequence[Entry], *, strict: bool) -> list[Any]:
         """Return the arguments of a batch; `strict`: a conflict refuses all of it."""

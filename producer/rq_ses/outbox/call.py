@@ -13,6 +13,11 @@ OnConflict = Literal["raise", "keep"]
 ON_CONFLICT: Final[tuple[OnConflict, ...]] = get_args(OnConflict)
 """What to do about a key that stands for another message."""
 
+CONFLICT: Final = "conflict"
+"""What enqueue.lua says of a key that stands for another message."""
+
+_TAKEN: Final = ("enqueued", "ours")
+
 Result = Receipt | IdempotencyConflict | ValueError
 
 
@@ -38,6 +43,7 @@ class Call:
         self.strict = whole and not self._keeps
         self.doubt = ""
         """Why durability isn't confirmed; "" while it is."""
+        self._apart: tuple[Receipt, ...] = ()
 
     @property
     def waits(self) -> bool:
@@ -46,7 +52,7 @@ class Call:
 
     def receipt(self, entry: Entry, word: str) -> Receipt:
         """Return what stands for an entry by enqueue.lua's word. Raises IdempotencyConflict."""
-        if word != "conflict":
+        if word != CONFLICT:
             return Receipt(entry.job_id, duplicate=word == "duplicate")
         if not self._keeps:
             raise IdempotencyConflict(entry.key or "", entry.job_id)
@@ -54,7 +60,16 @@ class Call:
 
     def receipts(self, batch: Sequence[Entry], words: Sequence[str]) -> list[Receipt]:
         """Return what stands for a batch. Raises IdempotencyConflict."""
-        return [self.receipt(entry, word) for entry, word in zip(batch, words, strict=True)]
+        try:
+            return [self.receipt(entry, word) for entry, word in zip(batch, words, strict=True)]
+        except IdempotencyConflict:
+            self.took(batch, words)
+            raise
+
+    def took(self, batch: Sequence[Entry], words: Sequence[str]) -> None:
+        """Remember what is enqueued of a batch that breaks off: other partitions took it."""
+        told = zip(batch, words, strict=True)
+        self._apart = tuple(Receipt(entry.job_id) for entry, word in told if word in _TAKEN)
 
     def end(self, receipts: Sequence[Receipt]) -> None:
         """Raise DurabilityUnconfirmed if what was enqueued isn't known to be durable."""
@@ -63,7 +78,7 @@ class Call:
 
     def broken_off(self, exc: RqSesError, receipts: Iterable[Receipt]) -> None:
         """Let an error that ends the call tell what is enqueued, and of the doubt about it."""
-        exc.receipts = tuple(receipts)
+        exc.receipts = (*receipts, *self._apart)
         if self.doubt and exc.receipts and not isinstance(exc, DurabilityUnconfirmed):
             exc.add_note(f"durability of what is enqueued is not confirmed: {self.doubt}")
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
-from rq_ses.outbox.arguments import EnqueueArguments
+from rq_ses.keys import Keys, keys_of
+from rq_ses.outbox.arguments import EnqueueArguments, Terms
 from rq_ses.outbox.batching import batches, in_turn
 from rq_ses.outbox.call import Call
 from rq_ses.outbox.durability import Confirmation, Durability
@@ -31,7 +32,8 @@ class Enqueueing:
 
     Args:
         server: where it is.
-        arguments: those that every call has.
+        keys: under which it works; None: those of the client that was given, or the process's own.
+        terms: what every call has.
         timeout: seconds for which a call is tried again.
         confirmation: what a durable call waits for.
 
@@ -41,24 +43,39 @@ class Enqueueing:
     """
 
     def __init__(
-        self, server: Location, arguments: EnqueueArguments, *, timeout: float, confirmation: Confirmation
+        self,
+        server: Location,
+        keys: Keys | None,
+        terms: Terms,
+        *,
+        timeout: float,
+        confirmation: Confirmation,
     ) -> None:
         # Trying again is ours, bounded by the timeout: redis-py's own retries would multiply it.
         command, connect = min(_SOCKET_TIMEOUT, timeout), min(_CONNECT_TIMEOUT, timeout)
         self.connection, waiting = (
-            server.client(socket_timeout=seconds, connect_timeout=connect)
+            server.client(socket_timeout=seconds, connect_timeout=connect, keys=keys)
             for seconds in (command, command + confirmation.longest)
         )
-        self.arguments = arguments
+        self.arguments = EnqueueArguments(keys_of(self.connection), terms)
         self._retrying = Retrying(self.connection, timeout)
         self._confirmation = confirmation
         self._script = registered(self.connection, _SCRIPT)
         self._durability = Durability(waiting, registered(waiting, _SCRIPT), confirmation)
         self._loaded = False
 
-    def now(self) -> float:
-        """Return the server's time (epoch seconds). Raises OutboxUnavailable."""
+    def now(self, _: str = "") -> float:
+        """Return the server's time (epoch seconds), whichever job it is for. Raises OutboxUnavailable."""
         return self._retrying.now()
+
+    def check_durability(self) -> None:
+        """Find out, once, what the server can confirm.
+
+        Raises:
+            OutboxUnavailable: it didn't answer in time, or refuses.
+            DurabilityUnconfirmed: it can't confirm anything.
+        """
+        self._retrying.call(self._durability.check)
 
     def batches(self, entries: Iterable[Entry], call: Call) -> Iterator[tuple[list[Entry], list[str]]]:
         """Write entries in batches, and yield each batch with enqueue.lua's word for each of its entries.

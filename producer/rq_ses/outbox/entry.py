@@ -24,8 +24,8 @@ class Entry(NamedTuple):
         return sum(map(len, self.fields))
 
 
-def make_entry(item: Message | Submission, queue: str, now: Callable[[], float]) -> Entry:
-    """Return what enqueues a message; `now` tells the server's time (epoch seconds).
+def make_entry(item: Message | Submission, queue: str, now: Callable[[str], float]) -> Entry:
+    """Return what enqueues a message; `now` tells the time (epoch seconds) of a job's server.
 
     Raises:
         ValueError: its terms can't be used.
@@ -47,7 +47,7 @@ def make_entry(item: Message | Submission, queue: str, now: Callable[[], float])
     else:
         job_id = contract.keyed_job_id(queue, checked_key(key))
         mark = f"{contract.digest(payload)}:{os.urandom(8).hex()}"
-    data = contract.encode_job(payload, submission.options(now))
+    data = contract.encode_job(payload, submission.options(lambda: now(job_id)))
     recipients = message.recipients
     description = contract.description(recipients, message.subject)
     weight = str(len(recipients)) if len(recipients) > 1 else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,16 +11,17 @@ from redis import Redis
 
 from rq_ses import contract
 from rq_ses.errors import RqSesError, UnusableMessage
-from rq_ses.keys import keys_of
 from rq_ses.message.message import Message
-from rq_ses.outbox.arguments import EnqueueArguments
+from rq_ses.outbox.arguments import Terms
 from rq_ses.outbox.call import Call, OnConflict, Result, Results, receipts_of
 from rq_ses.outbox.durability import Confirmation
 from rq_ses.outbox.enqueueing import Enqueueing
 from rq_ses.outbox.entry import Entry, make_entry
 from rq_ses.outbox.messages import drawn
 from rq_ses.outbox.ranges import checked_ttl, checked_wait
+from rq_ses.outbox.spreading import Spreading
 from rq_ses.outbox.submission import OnUnknown, Priority, Seconds, Submission
+from rq_ses.partition import partition_keys
 from rq_ses.receipt import Receipt
 from rq_ses.server.location import Location
 
@@ -42,6 +43,7 @@ class Outbox:
     Args:
         redis_url: URL of the server, its Sentinels or its cluster (see rq_ses.server.connection).
         queue: name of the RQ queue of normal mails; QUEUE-high and QUEUE-bulk hold those of other priority.
+        partitions: prefixes of the queue's partitions; none by default (docs/how-to/partitions.md).
         connection: a redis-py client (redis.Redis) in place of `redis_url`. It is left as it is: the Outbox
             makes a pool of its own to the same server, without the client's retries and time-outs.
         result_ttl: seconds for which the receipt of a sent mail is kept (-1: for ever); at least a minute
@@ -62,6 +64,7 @@ class Outbox:
         redis_url: str | Redis | None = None,
         queue: str = contract.DEFAULT_QUEUE,
         *,
+        partitions: str | Sequence[str] = (),
         connection: Redis | None = None,
         result_ttl: int = contract.RESULT_TTL,
         failure_ttl: int = contract.FAILURE_TTL,
@@ -70,21 +73,19 @@ class Outbox:
         durable_timeout: float = 5.0,
     ) -> None:
         server = Location.given(redis_url, connection, to="Outbox", otherwise=_OR_ELSE)
-        try:
-            self.queue = contract.checked_queue(queue)
-        except ValueError as exc:
-            raise ValueError(f"queue: {exc}") from exc
+        self.queue = _checked_queue(queue)
         checked_wait("enqueue_timeout", enqueue_timeout)
         least = math.ceil(enqueue_timeout) + _TTL_BEYOND
         given = checked_ttl("result_ttl", result_ttl), checked_ttl("failure_ttl", failure_ttl)
-        ttls = (ttl if ttl < 0 else max(ttl, least) for ttl in given)
-        self._enqueueing = Enqueueing(
-            server,
-            EnqueueArguments(keys_of(server.connection), queue, *ttls),
-            timeout=enqueue_timeout,
-            confirmation=Confirmation(durable_replicas, durable_timeout),
-        )
-        self.connection = self._enqueueing.connection
+        terms = Terms(queue, *(ttl if ttl < 0 else max(ttl, least) for ttl in given))
+        confirmation = Confirmation(durable_replicas, durable_timeout)
+        each = [
+            Enqueueing(server, keys, terms, timeout=enqueue_timeout, confirmation=confirmation)
+            for keys in partition_keys(partitions, server.keys)
+        ]
+        self._enqueueing = each[0] if len(each) == 1 else Spreading(each)
+        self.connections = tuple(one.connection for one in each)
+        self.connection = self.connections[0]
 
     @classmethod
     def from_env(cls, *, config: str | None = None, **overrides: Any) -> Outbox:
@@ -152,13 +153,14 @@ class Outbox:
         durable: bool = False,
         on_conflict: OnConflict = "raise",
     ) -> list[Receipt]:
-        """Enqueue messages in batches, each batch one atomic step, and return their Receipts in order.
+        """Enqueue messages in batches, each (with partitions: its part for each) one atomic step.
 
-        Each error has the Receipts of the batches before it in `receipts`: those messages are enqueued.
+        Return their Receipts in order. Each error has those of the batches before it in `receipts`: these
+        messages are enqueued. Behind them stand those of the last batch that other partitions took.
 
         Raises:
-            IdempotencyConflict: a key stands for another message; of its batch nothing is enqueued.
-            OutboxUnavailable: Redis didn't answer in time; `job_ids` are those of the batch in doubt.
+            IdempotencyConflict: a key stands for another message; of its batch, its partition takes nothing.
+            OutboxUnavailable: Redis didn't answer in time; `job_ids` are those in doubt.
             DurabilityUnconfirmed: with `durable`: all are enqueued, but a batch was not confirmed in time.
             SendManyInterrupted: `messages` itself raised (`__cause__`); of its batch nothing is enqueued.
             UnusableMessage: an element is no message, or its terms can't be used; likewise, and a ValueError.
@@ -232,4 +234,11 @@ class Outbox:
                 yield entry
 
     def _entry(self, item: Message | Submission) -> Entry:
-        return make_entry(item, self.queue, self.server_time)
+        return make_entry(item, self.queue, self._enqueueing.now)
+
+
+def _checked_queue(name: str) -> str:
+    try:
+        return contract.checked_queue(name)
+    except ValueError as exc:
+        raise ValueError(f"queue: {exc}") from exc

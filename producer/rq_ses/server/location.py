@@ -7,6 +7,7 @@ from typing import Self
 
 from redis import Redis
 
+from rq_ses.keys import Keys, carry, keys_of
 from rq_ses.server.connection import connect, own_client
 
 
@@ -41,17 +42,28 @@ class Location:
             )
         return cls(redis_url or "", connection)
 
-    def client(self, *, socket_timeout: float, connect_timeout: float) -> Redis:
+    @property
+    def keys(self) -> Keys:
+        """Those of the client that was given, or the process's own."""
+        return keys_of(self.connection)
+
+    def client(self, *, socket_timeout: float, connect_timeout: float, keys: Keys | None = None) -> Redis:
         """Return a client of ours, which neither connects yet nor tries again by itself.
 
         Args:
             socket_timeout: seconds for a command.
             connect_timeout: seconds for a connection.
+            keys: under which it works; None: those of the client that was given, or the process's own.
 
         Raises:
             ValueError: the URL can't be read, or the client is one of Sentinels' replicas.
             TypeError: the client isn't a redis.Redis of one server.
         """
         if self.connection is None:
-            return connect(self.url, socket_timeout=socket_timeout, connect_timeout=connect_timeout)
-        return own_client(self.connection, socket_timeout=socket_timeout, connect_timeout=connect_timeout)
+            return connect(
+                self.url, socket_timeout=socket_timeout, connect_timeout=connect_timeout, keys=keys
+            )
+        own = own_client(self.connection, socket_timeout=socket_timeout, connect_timeout=connect_timeout)
+        if keys:
+            carry(own, keys)
+        return own

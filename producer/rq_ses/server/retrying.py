@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from redis.sentinel import SentinelConnectionPool
 
 from rq_ses.errors import OutboxUnavailable
+from rq_ses.keys import keys_of
 from rq_ses.server.refusal import read_refusal
 from rq_ses.server.serverclock import ServerClock
 from rq_ses.server.timeouts import ending_within
@@ -29,7 +30,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
 """Seconds between two attempts; each pause is twice as long as the one before it."""
 
 _away: dict[tuple[str, float], float] = {}
-"""Servers, with the seconds they are waited for, that the last call of this process found away.
+"""Servers, with the prefix (each may have an owner in a cluster) and the seconds they are waited for, that
+the last call of this process found away.
 
 With each the moment (time.monotonic()) at which a call last had all its time."""
 
@@ -68,7 +70,7 @@ class Retrying:
         self._connection = connection
         self._timeout = timeout
         self._clock = ServerClock()
-        self._server = _address(connection), timeout
+        self._server = f"{keys_of(connection).prefix} {_address(connection)}", timeout
 
     def call(
         self, attempt: Callable[[], Answer], job_ids: Sequence[str] = (), *, beyond: float = 0.0

@@ -9,6 +9,8 @@ from redis import ConnectionPool, RedisError
 
 from rq_ses import contract
 from rq_ses.contract import YEARS
+from rq_ses.keys import Keys
+from rq_ses.partition import read_partitions
 from rq_ses.server.clusterowner import is_cluster_url
 from rq_ses.server.connection import connect, is_sentinel_url
 from rq_ses.server.redisurl import FORMS, check_redis_url, masked
@@ -34,6 +36,10 @@ def _redis_url(url: str) -> str:
     return url
 
 
+def _partitions(text: str) -> str:
+    return ",".join(read_partitions(text, Keys.default().prefix))
+
+
 class ProducerSettings(Settings):
     """What an app needs to enqueue mails; each setting is read from RQ_SES_ and its name in capitals.
 
@@ -43,6 +49,7 @@ class ProducerSettings(Settings):
     Attributes:
         redis_url (str): Redis server: redis://, rediss://, unix://, redis+sentinel://, or redis+cluster://.
         queue (str): RQ queue of the mails.
+        partitions (str): Prefixes of the queue's partitions, as in {mail0},{mail1}; else none.
         result_ttl (int): Seconds for which the receipt of a sent mail is kept.
         failure_ttl (int): Seconds for which a failed mail is kept.
         enqueue_timeout (float): Seconds for which enqueueing is tried again while Redis is away. Of the calls
@@ -62,6 +69,10 @@ class ProducerSettings(Settings):
     )
     queue: Annotated[str, AfterValidator(contract.checked_queue)] = setting(
         contract.DEFAULT_QUEUE, "RQ queue of the mails.", option="--queue NAME"
+    )
+    partitions: Annotated[str, AfterValidator(_partitions)] = setting(
+        "",
+        "Prefixes of the queue's [partitions](how-to/partitions.md), as in `{mail0},{mail1}`; else none.",
     )
     result_ttl: Count = setting(
         contract.RESULT_TTL,

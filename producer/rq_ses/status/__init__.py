@@ -2,12 +2,14 @@
 
 from rq_ses.status.rates import Rates, rates_between
 from rq_ses.status.reader import read_snapshot
-from rq_ses.status.snapshot import CurrentMail, QueueState, Snapshot, WorkerState
+from rq_ses.status.snapshot import CurrentMail, PartitionState, QueueState, Snapshot, WorkerState
 from rq_ses.status.unserved import Unserved, unserved
+from rq_ses.status.whole import read_whole
 from rq_ses.status.workers import served_accounts
 
 __all__ = [
     "CurrentMail",
+    "PartitionState",
     "QueueState",
     "Rates",
     "Snapshot",
@@ -15,6 +17,7 @@ __all__ = [
     "WorkerState",
     "rates_between",
     "read_snapshot",
+    "read_whole",
     "served_accounts",
     "unserved",
 ]

@@ -52,6 +52,7 @@ def read_snapshot(
     account: tuple[str, str] | None = None,
     mails: int = 10,
     workers: bool = True,
+    gates: Redis | None = None,
 ) -> Snapshot:
     """Return how everything stands.
 
@@ -61,16 +62,23 @@ def read_snapshot(
         account: name and region of the gate to read beside those that workers name.
         mails: how many of the mails that are being sent to describe.
         workers: whether to look at workers, and at what they hold.
+        gates: a client of ours under whose keys the gates stand; None: under those of `connection`.
 
     Raises:
         redis.exceptions.RedisError: Redis is away, or refuses everything.
     """
     with borrowed(connection) as client:
-        return _snapshot(client, queues, account, mails, workers=workers)
+        return _snapshot(client, gates or client, queues, account, mails, workers=workers)
 
 
 def _snapshot(
-    client: Any, queues: Sequence[str], account: tuple[str, str] | None, mails: int, *, workers: bool
+    client: Any,
+    at_gates: Redis,
+    queues: Sequence[str],
+    account: tuple[str, str] | None,
+    mails: int,
+    *,
+    workers: bool,
 ) -> Snapshot:
     overview = _overview(client, queues, workers=workers)
     details = _details(client, overview)
@@ -88,7 +96,7 @@ def _snapshot(
         queues=tuple(states),
         workers=ours,
         other_workers=sum(worker is not None for worker in found) - len(ours),
-        gates=_gates(client, account, ours, refused),
+        gates=_gates(at_gates, account, ours, refused),
         mails=_described(client, current[:mails]),
         unserved=_unserved(client, refused) if workers else (),
         served=tuple(sorted({f"{w.account}:{w.region}" for w in found if w and w.account})),

@@ -63,6 +63,17 @@ class CurrentMail:
 
 
 @dataclass(frozen=True, slots=True)
+class PartitionState:
+    """One partition of the queues."""
+
+    prefix: str
+    suspended: bool
+    workers: int
+    """That are at these queues in it."""
+    queues: tuple[QueueState, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything at one moment."""
 
@@ -81,3 +92,5 @@ class Snapshot:
     """Accounts that living workers send through, whatever their queues: `NAME:REGION`."""
     refused: tuple[str, ...] = ()
     """What Redis refused to tell, and in which words: a key of another type, or a right that is missing."""
+    partitions: tuple[PartitionState, ...] = ()
+    """What makes the sums, in order; none if the queues have no partitions."""

@@ -31,6 +31,8 @@ class Unserved:
 
     queue: str
     mails: int
+    partition: str | None = None
+    """Its prefix; None if the queue has none."""
 
     @property
     def remedy(self) -> str:
@@ -42,7 +44,8 @@ class Unserved:
 
     def __str__(self) -> str:
         mails = "1 mail" if self.mails == 1 else f"{self.mails:,} mails"
-        return f"queue {self.queue} holds {mails} and no worker serves it"
+        where = f" in partition {self.partition}" if self.partition else ""
+        return f"queue {self.queue}{where} holds {mails} and no worker serves it"
 
 
 def unserved(connection: Redis, *, besides: Collection[str] = ()) -> tuple[Unserved, ...]:

@@ -58,7 +58,7 @@ def screen(snapshot: Snapshot, rates: Rates | None, *, title: str) -> Renderable
         Text(f"{title}  {datetime.fromtimestamp(snapshot.now, UTC):%Y-%m-%d %H:%M:%S} UTC", style="bold")
     ]
     if snapshot.suspended:
-        parts.append(Text("suspended: nothing is claimed until `rq resume`", style="bold yellow"))
+        parts.append(Text(_suspended(snapshot), style="bold yellow"))
     parts += [
         _queues(snapshot.queues),
         *_unserved(snapshot),
@@ -75,6 +75,13 @@ def screen(snapshot: Snapshot, rates: Rates | None, *, title: str) -> Renderable
     if snapshot.mails:
         parts.append(_mails(snapshot))
     return Group(parts[0], *(part for some in parts[1:] for part in (Text(), some)))
+
+
+def _suspended(snapshot: Snapshot) -> str:
+    where = [partition.prefix for partition in snapshot.partitions if partition.suspended]
+    if not where:
+        return "suspended: nothing is claimed until `rq resume`"
+    return f"suspended: nothing is claimed in {', '.join(where)} until `rq resume` with that RQ_KEY_PREFIX"
 
 
 def _queues(queues: Sequence[QueueState]) -> RenderableType:

@@ -63,7 +63,7 @@ def live(client: Redis) -> None:
     for key in KEYED:
         outbox.send(mail(), key=key)
     outbox.send(mail(), key="canceled", durable=True)
-    assert list(KeysOfLines(client, "mail").conflicts([(1, Submission(mail(subject="x"), key="sent"))]))
+    assert list(KeysOfLines([client], "mail").conflicts([(1, Submission(mail(subject="x"), key="sent"))]))
     snapshot = read_snapshot(client, ["mail"])
     assert [queue.queued for queue in snapshot.queues] == [5]
     assert [one.mails for one in snapshot.unserved] == [5]

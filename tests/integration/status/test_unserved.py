@@ -49,7 +49,7 @@ def test_status_and_doctor_name_them(redis: Redis, redis_url: str, worker_env: d
     shown = run(["status", "--sample", "0"], worker_env)
     assert f"{said}: rq-ses worker --queue news" in shown.stdout
     found = json.loads(run(["status", "--sample", "0", "--json"], worker_env).stdout)
-    assert found["unserved"] == [{"queue": "news", "mails": 2}]
+    assert found["unserved"] == [{"queue": "news", "mails": 2, "partition": None}]
     [finding] = [one for one in check_workers(redis, ["mail"]) if one.id == "workers.unserved"]
     assert (finding.severity, finding.text) == ("warning", said)
     assert "rq-ses worker --queue news" in finding.remedy

@@ -50,7 +50,7 @@ class Nowhere(tzinfo):
 def test_a_zone_without_an_offset_is_none(name: str) -> None:
     terms: dict[str, Any] = {name: datetime(2030, 1, 1, tzinfo=Nowhere())}
     with pytest.raises(ValueError, match=f"^{name}: .* has no time zone: give an aware datetime"):
-        make_entry(Submission(MAIL, **terms), "mail", lambda: 1e9)
+        make_entry(Submission(MAIL, **terms), "mail", lambda _: 1e9)
 
 
 @pytest.mark.parametrize(

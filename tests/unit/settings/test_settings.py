@@ -48,6 +48,7 @@ def test_a_producer_needs_no_setting() -> None:
     assert load_producer_settings().model_dump() == {
         "redis_url": "redis://127.0.0.1:6379/0",
         "queue": "mail",
+        "partitions": "",
         "result_ttl": 86400,
         "failure_ttl": 31536000,
         "enqueue_timeout": 2.0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from functools import partial
+from itertools import product
 from typing import Any, Final
 
 import click
@@ -16,9 +17,10 @@ from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
 from rq_ses.cli.terminal.options import setting_options
 from rq_ses.cli.terminal.progress import progress
 from rq_ses.cli.terminal.redis_errors import reaching_redis
+from rq_ses.keys import keys_of
 from rq_ses_worker.audit.audit import Audit, Report
 from rq_ses_worker.lifecycle.retry import RetryPolicy
-from rq_ses_worker.server.connection import connect
+from rq_ses_worker.server.connection import connect_partitions
 from rq_ses_worker.settings.audit import AuditSettings, load_audit_settings
 
 _READ: Final = "{task.description}: {task.fields[read]} jobs read"
@@ -60,16 +62,17 @@ def audit(*, repair: bool, as_json: bool, wait: float, **options: Any) -> None:
     found = open_ = 0
     with (
         reaching_redis(),
-        connect(settings.redis_url) as connection,
+        connect_partitions(settings.redis_url, settings.partitions) as partitions,
         progress(SpinnerColumn(), TextColumn(_READ)) as bar,
     ):
-        for queue in contract.queue_names(settings.queue):
-            task = bar.add_task(queue, total=None, read=0)
+        for connection, queue in product(partitions, contract.queue_names(settings.queue)):
+            prefix = keys_of(connection).prefix if partitions.prefixes else ""
+            task = bar.add_task(f"{queue} in {prefix}" if prefix else queue, total=None, read=0)
             tell = partial(_read, bar, task)
             for report in Audit(connection, queue, policy, wait=wait, tell=tell).run(repair=repair):
                 found += 1
                 open_ += not report.done
-                output.echo(_json(report, queue) if as_json else _line(report))
+                output.echo(_json(report, queue, prefix) if as_json else _line(report, prefix))
     if not found:
         output.echo(f"every job of {settings.queue} stands where it belongs", err=True)
     elif open_:
@@ -84,11 +87,11 @@ def _read(bar: Progress, task: TaskID, read: int) -> None:
     bar.update(task, read=read)
 
 
-def _line(report: Report) -> str:
-    return f"{report.job_id}: {report.found}{f' → {report.done}' if report.done else ''}"
+def _line(report: Report, prefix: str) -> str:
+    where = f" ({prefix})" if prefix else ""
+    return f"{report.job_id}{where}: {report.found}{f' → {report.done}' if report.done else ''}"
 
 
-def _json(report: Report, queue: str) -> str:
-    return json.dumps(
-        {"job_id": report.job_id, "queue": queue, "found": report.found, "done": report.done or None},
-    )
+def _json(report: Report, queue: str, prefix: str) -> str:
+    found = {"job_id": report.job_id, "queue": queue, "found": report.found, "done": report.done or None}
+    return json.dumps({**found, "partition": prefix} if prefix else found)

@@ -159,12 +159,12 @@ def reached(queues: tuple[str, ...], redis_url: str | None, config: str | None) 
         name = load_producer_settings(config=config, redis_url=redis_url, queue=queue).queue
         alone = bool(queues) and name.endswith(("-high", "-bulk"))
         names += [name] if alone else contract.queue_names(name)
-    letters = DeadLetters(settings.redis_url, queues=names)
+    letters = DeadLetters(settings.redis_url, queues=names, partitions=settings.partitions)
     try:
         with reaching_redis():
             yield letters
     finally:
-        letters.connection.close()
+        letters.partitions.close()
 
 
 def edits(texts: tuple[str, ...]) -> Mapping[str, Any]:

@@ -81,7 +81,7 @@ class _Run:
 
     def check(self, source: BinaryIO) -> int:
         """Report what is wrong with the lines and send nothing; return the exit code."""
-        keys = Keys(self._outbox.connection, self._outbox.queue)
+        keys = Keys(self._outbox.connections, self._outbox.queue)
         for batch, _ in self._batches(source, "checking"):
             try:
                 for number, submission in batch:

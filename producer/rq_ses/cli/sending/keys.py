@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from redis import Redis
 
 from rq_ses import contract
 from rq_ses.keys import keys_of
 from rq_ses.outbox.submission import Submission
+from rq_ses.partition import partition_of
 
 
 class Keys:
@@ -19,9 +20,8 @@ class Keys:
     temporary file when it grows; it is gone with the object.
     """
 
-    def __init__(self, connection: Redis, queue: str) -> None:
-        self._connection = connection
-        self._keys = keys_of(connection)
+    def __init__(self, connections: Sequence[Redis], queue: str) -> None:
+        self._connections = connections
         self._queue = queue
         self._seen = sqlite3.connect("")
         self._seen.execute(
@@ -39,15 +39,28 @@ class Keys:
             for number, submission in lines
             if (key := submission.key) and (message := submission.message)
         ]
-        with self._connection.pipeline(transaction=False) as pipeline:
-            for _, _, job_id, _ in keyed:
-                pipeline.hget(self._keys.job(job_id), contract.KEY_FIELD)
-            known = pipeline.execute()
-        for (number, key, job_id, digest), mark in zip(keyed, known, strict=True):
+        known = self._known([job_id for _, _, job_id, _ in keyed])
+        for number, key, job_id, digest in keyed:
+            mark = known.get(job_id)
             if mark is not None and mark.decode().partition(":")[0] != digest:
                 yield number, f"key {key!r} already stands for another message (job {job_id})"
             elif (first := self._first_line(job_id, digest, number)) is not None:
                 yield number, f"key {key!r} stands for another message on line {first}"
+
+    def _known(self, job_ids: Sequence[str]) -> dict[str, bytes | None]:
+        """Return what each job has in its key field; each partition is asked for its own."""
+        places: dict[int, list[str]] = {}
+        for job_id in job_ids:
+            places.setdefault(partition_of(job_id, len(self._connections)), []).append(job_id)
+        known: dict[str, bytes | None] = {}
+        for place, ids in places.items():
+            connection = self._connections[place]
+            keys = keys_of(connection)
+            with connection.pipeline(transaction=False) as pipeline:
+                for job_id in ids:
+                    pipeline.hget(keys.job(job_id), contract.KEY_FIELD)
+                known |= zip(ids, pipeline.execute(), strict=True)
+        return known
 
     def _first_line(self, job_id: str, digest: str, number: int) -> int | None:
         """Remember a key; return the line where it stands for another message, if there is one."""

@@ -92,6 +92,8 @@ class DeadLetter:
     size: int
     """Bytes its payload takes in Redis."""
     payload: Payload | None = field(default=None, repr=False)
+    prefix: str = ""
+    """Under which it stands: that of its partition, or of a queue without partitions."""
 
     @property
     def hint(self) -> str | None:
@@ -118,7 +120,7 @@ def fresh_meta(meta: Mapping[str, Any], *, consent: bool) -> dict[str, Any]:
     return fresh
 
 
-def read_letter(entry: Entry, queue: str) -> DeadLetter:
+def read_letter(entry: Entry, queue: str, prefix: str = "") -> DeadLetter:
     """Return what an entry of the failed registry tells; never raises."""
     meta = _meta(entry.meta)
     error = _result_text(entry.result) or error_text(entry.exc_info)
@@ -156,6 +158,7 @@ def read_letter(entry: Entry, queue: str) -> DeadLetter:
         stamp=entry.ended_at,
         reported=reported,
         size=entry.size,
+        prefix=prefix,
     )
 
 

@@ -96,7 +96,7 @@ class Reader:
         fits = matcher.fits_payload if wanted.needs_payload else None
         for queue, page in self._pages(wanted, along=DATA_ALONG if need or checked else 0):
             failed = _failed(page, passed, named=wanted.ids is not None, since=since)
-            read = [_Found(read_letter(entry, queue), entry.data) for entry in failed]
+            read = [_Found(read_letter(entry, queue, self._keys.prefix), entry.data) for entry in failed]
             found = [one for one in read if matcher.fits_failure(one.letter)]
             if need:
                 yield from self._with_payload(found, passed, fits)

@@ -74,6 +74,10 @@ class Row(NamedTuple):
     fields: tuple[bytes | str | int, ...]
 
     @property
+    def job_id(self) -> str:
+        return str(self.fields[0])
+
+    @property
     def size(self) -> int:
         return sum([len(one) for one in self.fields if not isinstance(one, int)])
 
