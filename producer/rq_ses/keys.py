@@ -54,6 +54,8 @@ class Keys:
     """
     result_scratch: str = field(init=False, compare=False, repr=False)
     """Another one: results are copies of what is built there."""
+    turns: str = field(init=False, compare=False, repr=False)
+    """Hash in which a partition's workers keep whose turn it is among its queues."""
     durable: str = field(init=False, compare=False, repr=False)
     """String that every durable call writes last, so that WAIT and WAITAOF have a write to speak of."""
 
@@ -139,6 +141,7 @@ _ENDS: Final = {
     "suspended": "suspended",
     "scratch": "ses:scratch",
     "result_scratch": "ses:scratch:result",
+    "turns": "ses:turns",
     "durable": "ses:durable",
 }
 """Keys that are made once, as hot paths use them: what stands behind the prefix and its colon."""
@@ -148,6 +151,18 @@ def keys_of(connection: Any) -> Keys:
     """Return the keys under which a client works: those it carries, else the process's own."""
     carried = getattr(getattr(connection, "connection_pool", None), _CARRIED, None)
     return carried if isinstance(carried, Keys) else Keys.default()
+
+
+def enter(keys: Keys) -> None:
+    """Let this process work under these keys, and RQ with it, which must not be loaded before.
+
+    Raises:
+        RuntimeError: it is, and works under others.
+    """
+    os.environ[VARIABLE] = keys.prefix
+    Keys.default.cache_clear()
+    if Keys.default() != keys:
+        raise RuntimeError(f"RQ is loaded already, and keeps to the prefix {Keys.default().prefix}")
 
 
 def carry(connection: Any, keys: Keys) -> None:

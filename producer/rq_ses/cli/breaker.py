@@ -30,7 +30,8 @@ from rq_ses.gate import (
     open_breaker,
     read_gate,
 )
-from rq_ses.server.connection import connect
+from rq_ses.server.location import Location
+from rq_ses.server.partitions import Partitions
 from rq_ses.settings.gate import GateSettings, load_gate_settings
 from rq_ses.status import served_accounts
 from rq_ses.status.view import UNKNOWN
@@ -80,9 +81,9 @@ def show(*, as_json: bool, **options: Any) -> None:
     Nothing is changed. A rate or quota of null is unknown, or unbounded; moments are epoch seconds.
     """
     settings = load_gate_settings(**options)
-    with _redis(settings) as connection:
-        state = read_gate(connection, *_chosen(connection, settings))
-        served = (state.account, state.region) in served_accounts(connection)
+    with _redis(settings) as partitions:
+        state = read_gate(partitions.own, *_chosen(partitions.own, settings))
+        served = any((state.account, state.region) in served_accounts(client) for client in partitions)
     if as_json:
         output.echo(json.dumps(asdict(state)))
     else:
@@ -103,9 +104,9 @@ def open_(*, reason: str, **options: Any) -> None:
     What is being sent at this moment ends as usual. No probe is made: only a hand closes it again.
     """
     settings = load_gate_settings(**options)
-    with _redis(settings) as connection:
-        gate = _chosen(connection, settings)
-        open_breaker(connection, *gate, one_line(reason, REASON_LIMIT))
+    with _redis(settings) as partitions:
+        gate = _chosen(partitions.own, settings)
+        open_breaker(partitions.own, *gate, one_line(reason, REASON_LIMIT))
     output.echo(f"the breaker of {_name(gate)} is open: nothing is sent until it is closed", err=True)
 
 
@@ -122,9 +123,9 @@ def close(**options: Any) -> None:
     If its cause still lasts, the next answer of SES opens it again.
     """
     settings = load_gate_settings(**options)
-    with _redis(settings) as connection:
-        gate = _chosen(connection, settings)
-        was_open = close_breaker(connection, *gate)
+    with _redis(settings) as partitions:
+        gate = _chosen(partitions.own, settings)
+        was_open = close_breaker(partitions.own, *gate)
     output.echo(
         f"the breaker of {_name(gate)} {'is' if was_open else 'was'} closed" + " already" * (not was_open),
         err=True,
@@ -132,10 +133,11 @@ def close(**options: Any) -> None:
 
 
 @contextmanager
-def _redis(settings: GateSettings) -> Iterator[Redis]:
-    connected = connect(settings.redis_url, socket_timeout=TIMEOUT, connect_timeout=TIMEOUT)
-    with reaching_redis(), connected as connection:
-        yield connection
+def _redis(settings: GateSettings) -> Iterator[Partitions]:
+    server = Location(settings.redis_url, None)
+    connected = Partitions.at(server, settings.partitions, socket_timeout=TIMEOUT, connect_timeout=TIMEOUT)
+    with reaching_redis(), connected as partitions:
+        yield partitions
 
 
 def _chosen(connection: Redis, settings: GateSettings) -> tuple[str, str]:

@@ -13,7 +13,12 @@ from rq_ses.status.snapshot import PartitionState, QueueState, Snapshot
 
 
 def read_whole(
-    partitions: Partitions, queues: Sequence[str], *, account: tuple[str, str] | None = None, mails: int = 10
+    partitions: Partitions,
+    queues: Sequence[str],
+    *,
+    account: tuple[str, str] | None = None,
+    mails: int = 10,
+    workers: bool = True,
 ) -> Snapshot:
     """Return how everything stands, as `read_snapshot` does of one client.
 
@@ -21,7 +26,7 @@ def read_whole(
         redis.exceptions.RedisError: a partition's server is away, or refuses everything.
     """
     found = [
-        read_snapshot(client, queues, account=account, mails=mails, gates=partitions.own)
+        read_snapshot(client, queues, account=account, mails=mails, workers=workers, gates=partitions.own)
         for client in partitions
     ]
     if not partitions.prefixes:

@@ -1,4 +1,4 @@
-"""An account with two workers."""
+"""An account with two workers: its gate is asked in the step that claims, or grants tokens before."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from redis import Redis
 from support.mails.gate import Story
 
 
-@pytest.fixture
-def account(redis: Redis) -> Story:
-    return Story(redis)
+@pytest.fixture(params=["one step", "granted"])
+def account(redis: Redis, request: pytest.FixtureRequest) -> Story:
+    return Story(redis, granted=request.param == "granted")

@@ -107,6 +107,7 @@ def test_a_probe_whose_worker_died_is_replaced_and_ends_without_a_word(account: 
 def test_a_probe_that_takes_longer_than_its_first_lease_is_not_replaced(account: Story) -> None:
     claim = account.probing()
     account.passes(31)
+    assert account.ours.renew([claim.lease]) == [claim.lease]
     assert account.other.claim(5)[0] == [], "its lease was renewed"
     assert account.other.view.refusal == "probing"
     account.end([claim], SENT)

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from rq_ses.keys import Keys
 from rq_ses.message.message import Message
+from rq_ses_worker.doctor.checkup import _redis as checked_redis
 from rq_ses_worker.doctor.endpoint import check_endpoint
 from rq_ses_worker.doctor.finding import Finding
 from rq_ses_worker.doctor.resolver import DnsUnavailable, Resolver
@@ -26,6 +28,7 @@ from rq_ses_worker.ses.outcome import Sent
 from rq_ses_worker.ses.sigv4 import Credentials
 from rq_ses_worker.ses.wire.deadline import Timeout
 from rq_ses_worker.ses.wire.route import Route
+from rq_ses_worker.settings.worker import load_worker_settings
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.programs.processes import KEY_ID, SECRET, TOKEN
 from support.servers.certificates import CA, CERTIFICATE_AND_KEY
@@ -321,3 +324,25 @@ def test_an_account_that_does_not_answer_in_time_is_given_up() -> None:
         pytest.raises(AccountRefused, match=r"ReadTimeout: No answer within 0\.2 s\.$"),
     ):
         client.get_account()
+
+
+# Partitions
+
+
+def test_what_is_not_so_in_all_partitions_is_told_of_those_where_it_is(
+    redis: Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RQ_SES_REDIS_URL", redis_url)
+    monkeypatch.setenv("RQ_SES_PARTITIONS", "{mail0},{mail1}")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    here = Keys("{mail1}")
+    redis.sadd(here.workers, here.worker("w"))
+    beat = datetime.now(UTC).isoformat()
+    redis.hset(here.worker("w"), mapping={"queues": ",".join(QUEUES), "last_heartbeat": beat})
+    redis.set(here.suspended, 1)
+    found = {(one.id, one.text) for one in checked_redis(load_worker_settings())}
+    seen = {text for name, text in found if name == "workers.seen"}
+    assert {text.partition(": ")[0] for text in seen} == {"{mail0}", "{mail1}"}
+    assert ("workers.suspended", "{mail1}: all workers are suspended: mails wait") in found
+    assert len([name for name, _ in found if name == "redis.version"]) == 1
+    assert len([name for name, _ in found if name == "gate.breaker"]) == 1

@@ -144,6 +144,19 @@ def test_what_stands_in_redis_is_read_when_it_is_asked_for(
     assert {key: redis.dump(key) for key in redis.keys("*")} == before
 
 
+def test_what_stands_in_partitions_is_summed_and_the_gate_is_one(redis: Redis, redis_url: str) -> None:
+    prefixes = "{mail0},{mail1}"
+    Outbox(redis_url, partitions=prefixes).send_many([mail(f"user{n}@example.com") for n in range(30)])
+    open_breaker(redis, "default", "us-east-1", "by hand")
+    found = SharedReader(redis_url, QUEUES, "default", "us-east-1", prefixes).read()
+    assert found is not None
+    assert [(queue.name, queue.queued) for queue in found.queues] == [
+        ("mail-high", 0), ("mail", 30), ("mail-bulk", 0)
+    ]  # fmt: skip
+    assert found.gate is not None
+    assert found.gate.breaker == "open"
+
+
 def test_without_redis_it_says_so_and_shows_the_rest(serve: Serve, board: Board) -> None:
     # It accepts, as a host that is overloaded does, and never answers.
     with socket.create_server(("127.0.0.1", 0)) as silent:

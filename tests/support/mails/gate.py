@@ -12,6 +12,8 @@ from redis import Redis
 from rq_ses import Outbox
 from rq_ses.gate import _FLOW, _FLOW_NAMES, GateState, read_gate
 from rq_ses_worker.account.gate import GatePolicy
+from rq_ses_worker.account.grants import Grants
+from rq_ses_worker.engine.claiming.partition import PartitionLifecycle
 from rq_ses_worker.lifecycle.records import Claim, Settlement, Word, failed_fields, sent_fields
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.ses.account import Account
@@ -28,14 +30,21 @@ KEY = KEYS.account("default", "eu-west-1")
 
 
 class Story:
-    """Two workers of one account, and a way to let its time pass."""
+    """Two workers of one account, and a way to let its time pass.
 
-    def __init__(self, redis: Redis) -> None:
+    `granted`: the gate is asked by itself before each claim, as that of a partition is.
+    """
+
+    def __init__(self, redis: Redis, *, granted: bool = False) -> None:
         self.redis = redis
+        self.granted = granted
         self.ours, self.other = self.worker("aaaaaaaa"), self.worker("bbbbbbbb")
 
     def worker(self, prefix: str, *, asks: bool = False, **policy: Any) -> Lifecycle:
         gate = GatePolicy(region="eu-west-1", **policy)
+        if self.granted:
+            grants = Grants(self.redis, gate, 30.0, asks=asks)
+            return PartitionLifecycle(self.redis, QUEUES, prefix, prefix, 30.0, grants)
         return Lifecycle(self.redis, QUEUES, prefix, prefix, 30.0, gate=gate, asks=asks)
 
     def enqueue(self, count: int, recipients: int = 1, queue: str = "mail") -> list[str]:

@@ -1,4 +1,4 @@
--- gate: what the scripts around an account's gate share; put in front of claim, observe and limits. Its numbers
+-- gate: what the scripts around an account's gate share; put in front of claim, grant, observe and limits. Its numbers
 -- stand in rq_ses/gate.py, too.
 --
 -- The account's hash (rq_ses.gate reads it, too); moments are epoch seconds by the server's clock:

@@ -2,8 +2,10 @@
 
 Its parts are the breaker, the send rate and the day's quota; they stand in one hash (gate.lua). Three scripts
 touch it: lifecycle/claim.lua asks it in the same step that takes the mails, so that what is refused stays
-queued, untouched; observe.lua and limits.lua tell it how attempts ended, and what SES allows. People read it
-and move its breaker by rq_ses.gate.
+queued, untouched; observe.lua and limits.lua tell it how attempts ended, and what SES allows. Where mails
+stand in partitions it can't be asked in that step: grant.lua gives tokens before, and probing.lua learns
+which mail became the probe (rq_ses_worker.account.grants). People read it and move its breaker by
+rq_ses.gate.
 """
 
 from __future__ import annotations
@@ -22,9 +24,14 @@ from rq_ses_worker.ses.account import Account
 GATE: Final = "account/gate"
 """Stands in front of the scripts that touch an account's gate."""
 
+PASSING: Final = "account/passing"
+"""Stands behind it in front of those that let mails pass."""
+
 SCRIPTS: Final[dict[str, Parts]] = {
     "observe": (TYPED, GATE, "account/observe"),
     "limits": (TYPED, GATE, "account/limits"),
+    "grant": (TYPED, GATE, PASSING, "account/grant"),
+    "probing": (TYPED, GATE, "account/probing"),
 }
 """The parts of each script that only the gate is about."""
 
@@ -132,7 +139,8 @@ class Gate:
     def __init__(self, connection: Redis, policy: GatePolicy) -> None:
         keys = keys_of(connection)
         self.key: Final = keys.account(policy.account, policy.region)
-        self._keys = [self.key, keys.scratch]
+        self.keys: Final = [self.key, keys.scratch]
+        """KEYS of all scripts that the gate alone is about."""
         self.rate_text: Final = policy.rate_text
         self._policy = policy
         self._connection: Any = connection
@@ -147,7 +155,7 @@ class Gate:
             *(policy.breaker_failures, policy.breaker_share, policy.first_probe, policy.longest_probe),
             *(self.rate_text, policy.streak),
         ]
-        return Call(self._scripts["observe"], self._keys, args)
+        return Call(self._scripts["observe"], self.keys, args)
 
     def learn(self, account: Account | None, *, ask_again: float) -> None:
         """Keep the account's limits as SES told them, or None if it didn't; ask again after these seconds.
@@ -157,7 +165,7 @@ class Gate:
         limits: list[Any] = ["", -1, 0]
         if account is not None:
             limits = [account.max_send_rate, account.max_24_hour_send, account.sent_last_24_hours]
-        self._scripts["limits"](keys=self._keys, args=[*limits, ask_again])
+        self._scripts["limits"](keys=self.keys, args=[*limits, ask_again])
 
     def state(self) -> GateState:
         """Return the gate as it stands, for people. Raises RedisError."""

@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
+from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from rq_ses.contract import queue_names
 from rq_ses.gate import read_gate
-from rq_ses.server.connection import connect
+from rq_ses.keys import keys_of
+from rq_ses.server.location import Location
+from rq_ses.server.partitions import Partitions
 from rq_ses.status import served_accounts
 from rq_ses.text.plaintext import one_line
 from rq_ses_worker.doctor.account import judged_account, judged_answer, judged_clock
@@ -126,14 +129,19 @@ def _late(name: str, within: float) -> Finding:
 
 def _redis(settings: WorkerSettings) -> Iterator[Finding]:
     try:
-        with connect(
-            settings.redis_url, socket_timeout=_REDIS_TIMEOUT, connect_timeout=_REDIS_TIMEOUT
-        ) as connection:
-            yield from check_server(connection, settings.redis_url)
-            yield from check_workers(connection, queue_names(settings.queue))
-            state = read_gate(connection, settings.account, settings.aws_region)
-            served = (settings.account, settings.aws_region) in served_accounts(connection)
-            yield from judged_gate(state, served=served)
+        with Partitions.at(
+            Location(settings.redis_url, None),
+            settings.partitions,
+            socket_timeout=_REDIS_TIMEOUT,
+            connect_timeout=_REDIS_TIMEOUT,
+        ) as partitions:
+            own, url, queues = partitions.own, settings.redis_url, queue_names(settings.queue)
+            places = [own, *partitions] if partitions.prefixes else [own]
+            yield from _in_each(places, lambda client: check_server(client, url))
+            yield from _in_each(partitions.clients, lambda client: check_workers(client, queues))
+            gate = settings.account, settings.aws_region
+            served = any(gate in served_accounts(client) for client in partitions)
+            yield from judged_gate(read_gate(own, *gate), served=served)
     except ResponseError as exc:
         yield Finding(
             "redis.reached",
@@ -148,6 +156,20 @@ def _redis(settings: WorkerSettings) -> Iterator[Finding]:
             f"does not answer ({one_line(f'{type(exc).__name__}: {exc}', 300)})",
             f"check {variable('redis_url')}, the server, and the way to it",
         )
+
+
+def _in_each(places: Sequence[Redis], check: Callable[[Redis], Iterable[Finding]]) -> Iterator[Finding]:
+    """Yield what a check finds with each client; what isn't found with all names the prefixes of those."""
+    if len(places) == 1:
+        yield from check(places[0])
+        return
+    found: dict[Finding, list[str]] = {}
+    for client in places:
+        for finding in check(client):
+            found.setdefault(finding, []).append(keys_of(client).prefix)
+    for finding, prefixes in found.items():
+        everywhere = len(prefixes) == len(places)
+        yield finding if everywhere else replace(finding, text=f"{', '.join(prefixes)}: {finding.text}")
 
 
 def _endpoint(settings: WorkerSettings) -> Iterator[Finding]:

@@ -23,8 +23,10 @@ from redis.exceptions import RedisError
 from rq_ses import contract
 from rq_ses_worker.account.brake import Brake
 from rq_ses_worker.account.gate import GatePolicy
+from rq_ses_worker.account.grants import Grants
 from rq_ses_worker.engine.attempt import Client
 from rq_ses_worker.engine.claiming.demand import several
+from rq_ses_worker.engine.claiming.partition import PartitionLifecycle
 from rq_ses_worker.engine.dispatcher import Burst, Dispatcher
 from rq_ses_worker.engine.heartbeat import Heartbeat
 from rq_ses_worker.engine.limits import AccountClient, LimitsReader
@@ -58,6 +60,8 @@ class Sending:
     """What becomes of a mail that wasn't sent."""
     gate: GatePolicy
     """Of the SES account the client sends through."""
+    gate_at: Redis | None = None
+    """From `connect`: where that gate stands, if the worker's mails stand in a partition of their own."""
 
     @property
     def account(self) -> str:
@@ -101,9 +105,7 @@ class MailWorker(RegisteredWorker):
         name = name or f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(3)}"
         client, policy, gate = sending.client, sending.policy, sending.gate
         asks = hasattr(client, "get_account")
-        lifecycle = Lifecycle(
-            connection, queues, name, contract.random_name(6), capacity.lease, gate=gate, asks=asks
-        )
+        lifecycle = _lifecycle(queues, connection, sending, capacity.lease, name, asks=asks)
         shared = Shared(Leases(capacity.lease), lifecycle.clock, Brake(gate.streak))
         traits = {contract.THREADS_FIELD: capacity.threads, contract.ACCOUNT_FIELD: sending.account}
         close_idle = getattr(client, "close_idle", lambda: None)
@@ -111,7 +113,7 @@ class MailWorker(RegisteredWorker):
         self._check, self._sending, self._tally = check, sending, tally
         self._lifecycle = lifecycle
         self._limits = LimitsReader(cast(AccountClient, client), lifecycle, shared) if asks else None
-        worth_it = several(capacity.threads, policy.on_unknown)
+        worth_it = several(capacity.threads)
         self._settler = Settler(lifecycle, shared, tally=tally, queues=list(queues), several=worth_it)
         self._senders = Senders(capacity.threads, client, policy, shared, settle=self._settler.put)
         self._dispatcher = Dispatcher(
@@ -230,6 +232,7 @@ class MailWorker(RegisteredWorker):
             self._tally.turn("stopping")
         if self._stop_requested:
             events.WORKER_STOPPING.log(log, mails=self._senders.busy)
+        self._lifecycle.leave()
         self._senders.stop()
         self._senders.join()
         if self._settler.stop(SHUTDOWN_SETTLE):
@@ -238,3 +241,13 @@ class MailWorker(RegisteredWorker):
         for lease in self._shared.leases.held():
             if lease not in self._settler:
                 events.MAIL_LEFT.log(log, job_id=lease.job_id)
+
+
+def _lifecycle(
+    queues: Sequence[str], connection: Redis, sending: Sending, lease: float, name: str, *, asks: bool
+) -> Lifecycle:
+    gate, executions = sending.gate, contract.random_name(6)
+    if sending.gate_at is None:
+        return Lifecycle(connection, queues, name, executions, lease, gate=gate, asks=asks)
+    grants = Grants(sending.gate_at, gate, lease, asks=asks)
+    return PartitionLifecycle(connection, queues, name, executions, lease, grants)

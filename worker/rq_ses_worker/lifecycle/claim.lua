@@ -1,5 +1,5 @@
 -- claim: take queued jobs, as far as the account's gate lets them pass, and lease each to one execution. (typed.lua,
--- gate.lua, moment.lua)
+-- gate.lua, passing.lua, moment.lua)
 --
 -- KEYS  1 RQ's suspension flag   2 the account's hash (gate.lua)   3 a scratch key
 --       then for each queue: its list, its started registry, its leases
@@ -9,8 +9,11 @@
 --       10 field of a job's hash with the execution it is started by
 --       11 field of a job's hash with its number of recipients (1 without it)
 --       12 recipients a second ("": what SES says)   13 "1": this worker can ask SES for the account's limits
+--       and in a partition, whose account has its gate elsewhere (grant.lua):
+--       14 tokens for recipients   15 "1": the day has no more than these   16 "1": the first mail is the probe
+--       17 the job that was probed with last
 -- Reply "suspended", or { number of ids dropped, blob, word, microseconds, waiting, ask, troubled, opened, and the
---       server's time: seconds, microseconds }
+--       server's time: seconds, microseconds; in a partition also: tokens left, and how many the next mail takes }
 --       blob: of each job a head (queue's place, 1 where RQ has blanked started_at (a new or requeued job), 1
 --       where it carries callbacks or webhooks, lengths of the rest) and id, data, meta, enqueued_at.
 --       An execution's id is the prefix, its number (counted on in the order of the blob) in hexadecimal
@@ -23,11 +26,12 @@
 --       Its hash and its place in the job's index come with the first renewal (renew.lua): most mails are sent before.
 --       word: why less than wanted was handed out: "" (there was no more), rate, quota, asking (SES is being
 --       asked for the account's rate), open, manual, probing (the one probe is being made elsewhere), probe
---       (the one job handed out is the probe); microseconds: how long that lasts; waiting: 1 if jobs wait
+--       (the one job handed out is the probe); microseconds: how long that lasts; waiting: jobs that wait
 --       ask: 1 if this worker shall ask SES for the account's limits; troubled: attempts that failed in a
 --       row; opened: how often the breaker has opened
+--       In a partition "rate" says that tokens are out; of the account's hash it uses the order of the queues alone.
 
-local TURNS, ASK_AGAIN, ASKING, DAY_LOOK, PROBE_LOOK, LONGEST_WAIT = 8, 60, 2, 0.1, 0.25, 3600
+local TURNS = 8
 
 -- A server that takes no writes says so here; after it, memory is no reason to refuse the others.
 redis.call('DEL', KEYS[3])
@@ -51,6 +55,7 @@ if not account then return no_hash(KEYS[2]) end
 unpack_flow(account[1])
 local mails_before, recipients_before = mails, recipients
 fixed = tonumber(ARGV[12]) or 0
+local granted, need = ARGV[14] and tonumber(ARGV[14]), 1
 
 local places, lengths, queues, spoilt = (#KEYS - 3) / 3, {}, {}, nil
 for place = 0, places - 1 do
@@ -58,10 +63,13 @@ for place = 0, places - 1 do
   queues[place] = { list = KEYS[4 + place * 3], started = KEYS[5 + place * 3], leases = KEYS[6 + place * 3],
     ids = {}, at = 1, taken = 0, chunk = 0, leased = {}, begun = {} }
 end
-local allowed = allowance(now)
-if allowed then tokens, filled_at = fill(allowed, now), now end
--- What was sent a day ago no longer counts, so an older answer would close the gate for ever.
-local left = quota > 0 and now - answered < DAY and quota - used - (recipients - counted) or nil
+local allowed, left
+if granted then
+  left = ARGV[15] == '1' and granted or nil
+else
+  allowed, left = allowance(now), left_of_day(now)
+  if allowed then tokens, filled_at = fill(allowed, now), now end
+end
 local word, wait, ask, claimed, changed = '', 0, 0, 0, false
 local probing, last_probe = false, nil
 
@@ -69,40 +77,30 @@ local function close(reason, seconds)
   word, wait, wanted = reason, seconds, 0
 end
 
--- Seconds for which the probe may still be at it: a lease that is renewed goes on beyond what the account's hash
--- says, as far as its queue is one of ours.
-local function under_way(probe, probe_until)
-  local seconds = ahead(probe_until, now, 86400)
-  for place = 0, places - 1 do
-    local standing = probe and typed('ZSCORE', queues[place].leases, probe)
-    seconds = math.max(seconds, standing and tonumber(standing) - now or 0)
-  end
-  return seconds
-end
-
-if account[2] == 'open' or account[2] == 'half-open' then
-  local breaker = redis.call('HMGET', KEYS[2], 'manual', 'next_probe', 'probe_until', 'last_probe', 'probe', 'spacing')
-  local pause = ahead(breaker[2], now, (tonumber(breaker[6] or '') or 3600) + 1)
-  local dying = account[2] == 'half-open' and under_way(breaker[5], breaker[3]) or 0
-  if breaker[1] == '1' then
-    close('manual', 1)
-  elseif dying > 0 then
-    close('probing', math.min(dying, PROBE_LOOK))
-  elseif account[2] == 'open' and pause > 0 then
-    close('open', pause)
+if granted then
+  if ARGV[16] == '1' then probing, last_probe, wanted = true, ARGV[17], math.min(1, wanted) end
+elseif account[2] == 'open' or account[2] == 'half-open' then
+  -- The lease of a probe that is renewed goes on beyond what the account's hash says, as far as its queue is ours.
+  local says, detail = breaker_says(KEYS[2], account[2], now, function(probe)
+    local seconds = 0
+    for place = 0, places - 1 do
+      local ends = typed('ZSCORE', queues[place].leases, probe)
+      seconds = math.max(seconds, ends and tonumber(ends) - now or 0)
+    end
+    return seconds
+  end)
+  if says == 'probe' then
+    probing, last_probe, wanted = true, detail, math.min(1, wanted)
   else
-    probing, last_probe, wanted = true, breaker[4], math.min(1, wanted)
+    close(says, detail)
   end
 end
 
-if ARGV[13] == '1' then
-  if ahead(ask_at, now, 3600) == 0 then
-    ask, ask_at, mark, changed = 1, now + ASK_AGAIN, recipients, true
-  end
-  -- The first answer is worth a moment: without it the first mails would go out as fast as they can.
-  if answered + refused + fixed == 0 and not probing and wanted > 0 and ask_at - now > ASK_AGAIN - ASKING then
-    close('asking', 0.02)
-  end
+if ARGV[13] == '1' and not granted then
+  local first
+  ask, first = ask_duty(now)
+  changed = ask == 1
+  if first and not probing and wanted > 0 then close('asking', 0.02) end
 end
 
 -- The order of the queues: the first that has jobs, but after seven preferred to others one of those, by turns.
@@ -149,12 +147,13 @@ end
 local function refusal(weight)
   if probing then return nil end
   if left and left < weight then return 'quota', DAY_LOOK end
-  if not allowed then return nil end
-  -- Any mail passes for a single token, and a heavy one leaves a debt: were it to wait for all it weighs, workers
-  -- of other queues would take the tokens of light mails away from under it.
-  -- A fraction lost in arithmetic must not cost a round trip.
-  if tokens + 1e-6 >= 1 then return nil end
-  return 'rate', (math.max(1, math.min(wanted, burst_of(allowed) / 2)) - tokens) / allowed
+  if granted then
+    if granted >= weight then return nil end
+    need = weight
+    return 'rate', 0
+  end
+  local seconds = allowed and until_token(wanted, allowed)
+  if seconds then return 'rate', seconds end
 end
 
 -- Were one of these of another type, the script would break off with a job in its hands.
@@ -202,9 +201,8 @@ local function cut(queue)
   queue.second, queue.taken = nil, 0
 end
 
--- The jobs that are handed out, the execution of each, and which of them RQ has saved: its requeue leaves the time to
--- live of a failed mail.
-local chosen, executions, seen, saved = {}, {}, {}, {}
+-- The jobs that are handed out, and the execution of each.
+local chosen, executions, seen = {}, {}, {}
 
 local function choose(place, id, hash, hooks, weight)
   local queue = queues[place]
@@ -212,7 +210,7 @@ local function choose(place, id, hash, hooks, weight)
   local execution = ARGV[7] .. string.format('%x%d', number_of, fresh)
   local member = id .. ':' .. execution
   local n = #chosen + 1
-  chosen[n], executions[n], seen[id], saved[id] = id, execution, true, hash[4]
+  chosen[n], executions[n], seen[id] = id, execution, true
   n = #queue.leased
   queue.leased[n + 1], queue.leased[n + 2] = lease_end, member
   queue.begun[n + 1], queue.begun[n + 2] = started_end, member
@@ -226,6 +224,7 @@ local function choose(place, id, hash, hooks, weight)
 
   mails, recipients, claimed = mails + 1, recipients + weight, claimed + 1
   if allowed then tokens = tokens - weight end
+  if granted then granted = granted - weight end
   if left then left = left - weight end
 end
 
@@ -239,11 +238,11 @@ end
 
 local function hand_out(id, execution)
   local job = job_prefix .. id
-  if saved[id] then redis.call('PERSIST', job) end
+  redis.call('PERSIST', job)
   redis.call('HSET', job, 'status', 'started', 'started_at', today, 'last_heartbeat', today, 'worker_name', worker,
     execution_field, execution)
-  if probing then
-    word = 'probe'
+  if probing then word = 'probe' end
+  if probing and not granted then
     redis.call('HSET', KEYS[2], 'state', 'half-open', 'probe', id .. ':' .. execution, 'probe_until', lease_end,
       'last_probe', id)
   end
@@ -263,7 +262,7 @@ while wanted > 0 and room > 0 do
     local dead = not hash or hash[1] ~= 'queued' or not hash[2]
     local weight = not dead and hash[5] and math.min(50, math.max(1, tonumber(hash[5]) or 1)) or 1
     local reason, seconds
-    if not dead and (left or allowed) then reason, seconds = refusal(weight) end
+    if not dead and (left or allowed or granted) then reason, seconds = refusal(weight) end
     if dead or reason then passed, preferred, turn = passed_before, preferred_before, turn_before end
     if reason then
       if reason == 'rate' or places == 1 or place == first then
@@ -298,30 +297,18 @@ end
 for i, id in ipairs(chosen) do hand_out(id, executions[i]) end
 
 if skipped and word == '' and wanted > 0 and room > 0 then word, wait = 'quota', DAY_LOOK end
-if word == 'quota' and ARGV[13] == '1' and ask_at > math.max(answered, refused) + ASK_AGAIN then
-  -- The day is a rolling window: SES may have more to give in a minute.
-  ask_at, changed = math.max(answered, refused) + ASK_AGAIN, true
-end
-
+if word == 'quota' and ARGV[13] == '1' and not granted and ask_of_day() then changed = true end
 if claimed > 0 then
-  local gap = now - b_at
-  if gap < 0 or gap >= 1 then
-    a_at, a_mails, a_recipients, a_bad = b_at, b_mails, b_recipients, b_bad
-    b_at, b_mails, b_recipients, b_bad = now, mails_before, recipients_before, bad
-    -- After a rest nothing before it counts.
-    if gap < 0 or gap > 2 then a_at, a_mails, a_recipients, a_bad = b_at, b_mails, b_recipients, b_bad end
-  end
-  changed = true
+  keep_pace(now, mails_before, recipients_before)
+  changed = not granted or places > 1
 end
 if changed then redis.call('HSET', KEYS[2], 'flow', packed_flow()) end
 for place = 0, places - 1 do cut(queues[place]) end
 local waiting = 0
-if word ~= '' and word ~= 'probe' then
-  for place = 0, places - 1 do
-    if (typed('LLEN', queues[place].list) or 0) > 0 then waiting = 1 end
-  end
+if granted or (word ~= '' and word ~= 'probe') then
+  for place = 0, places - 1 do waiting = waiting + (typed('LLEN', queues[place].list) or 0) end
 end
 if spoilt and claimed == 0 then return redis.error_reply('WRONGTYPE ' .. spoilt .. ' is not of its type: delete it') end
 wait = math.min(LONGEST_WAIT, wait)
 return { dropped, table.concat(parts), word, math.ceil(wait * 1000000), waiting, ask, tonumber(account[3]) or 0,
-  tonumber(account[4]) or 0, time[1], time[2] }
+  tonumber(account[4]) or 0, time[1], time[2], granted, need }

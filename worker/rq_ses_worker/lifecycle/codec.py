@@ -24,14 +24,20 @@ class Claimed(NamedTuple):
     view: View
     moment: Sequence[bytes]
     """The server's time, as TIME tells it."""
+    waiting: int = 0
+    """Jobs that wait, as far as they were counted."""
+    tokens: int = 0
+    """In a partition: tokens left."""
+    need: int = 1
+    """In a partition: tokens that the next mail takes."""
 
 
 def read_claimed(reply: Sequence[Any], prefix: str, first: int) -> Claimed:
     """Return what claim.lua replied, whose execution ids begin with `prefix`, numbered from `first`."""
-    dropped, blob, refusal, wait, waiting, ask, failures, openings, *moment = reply
+    dropped, blob, refusal, wait, waiting, ask, failures, openings, *rest = reply
     view = View(refusal.decode(), wait / 1e6, bool(waiting), bool(ask), failures, openings)
     claims = list(_claims(blob, prefix, first, probe=refusal == b"probe"))
-    return Claimed(claims, dropped, view, moment)
+    return Claimed(claims, dropped, view, rest[:2], waiting, *rest[2:])
 
 
 def _claims(blob: bytes, prefix: str, number: int, *, probe: bool) -> Iterator[Claim]:

@@ -35,10 +35,12 @@ _TIMEOUT: Final = 3.0
 @click.command()
 @click.option("--http", "url", metavar="URL", help="Ask this address instead: healthy is what answers 200.")
 @click.option("--host", metavar="NAME", help="Host whose workers are looked for [this one].")
-@click.option("--redis-url", "redis_url", cls=DeferredOption)
-@click.option("--config", "config", cls=DeferredOption)
+@click.option("--redis-url", "redis_url", metavar="URL", cls=DeferredOption)
+@click.option("--config", "config", metavar="FILE", cls=DeferredOption)
 def health(*, url: str | None, host: str | None, redis_url: str | None, config: str | None) -> None:
     """Tell whether a worker of this host is alive: registered, and its last heartbeat at most 30 s old.
+
+    If the queue has partitions (RQ_SES_PARTITIONS), whether one is alive in each.
 
     \b
     Examples:
@@ -67,13 +69,20 @@ def _trouble_at_once(url: str | None, host: str) -> str:
 def _trouble(config: str | None, redis_url: str | None, host: str) -> str:
     """Return the same, whatever the settings say, and end the program in words where that can't be told."""
     from rq_ses.cli.terminal.redis_errors import reaching_redis
-    from rq_ses.server.connection import connect
+    from rq_ses.keys import keys_of
+    from rq_ses.server.location import Location
+    from rq_ses.server.partitions import Partitions
     from rq_ses.settings.producer import load_producer_settings
 
     settings = load_producer_settings(config=config, redis_url=redis_url)
-    connected = connect(settings.redis_url, socket_timeout=_TIMEOUT, connect_timeout=_TIMEOUT)
-    with reaching_redis(), connected as redis:
-        return worker_trouble(redis, host, now=datetime.now(UTC))
+    server = Location(settings.redis_url, None)
+    connected = Partitions.at(server, settings.partitions, socket_timeout=_TIMEOUT, connect_timeout=_TIMEOUT)
+    with reaching_redis(), connected as partitions:
+        for redis in partitions:
+            if trouble := worker_trouble(redis, host, now=datetime.now(UTC)):
+                where = f"partition {keys_of(redis).prefix}: " if partitions.prefixes else ""
+                return f"{where}{trouble}"
+    return ""
 
 
 def worker_trouble(connection: Redis | PlainRedis, host: str, *, now: datetime) -> str:

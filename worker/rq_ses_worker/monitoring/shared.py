@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from redis import Redis
 from redis.exceptions import RedisError
 
 from rq_ses.gate import GateState
-from rq_ses.server.connection import connect
-from rq_ses.status import QueueState, read_snapshot
+from rq_ses.server.location import Location
+from rq_ses.server.partitions import Partitions
+from rq_ses.status import QueueState, read_whole
 
 TIMEOUT: Final = 1.0
 """Seconds for each command, and for connecting."""
@@ -31,14 +31,20 @@ class SharedState:
 
 
 class SharedReader:
-    """Reads the shared state of some queues and an account; threads may share it."""
+    """Reads the shared state of some queues and an account; threads may share it.
 
-    def __init__(self, redis_url: str, queues: Sequence[str], account: str, region: str) -> None:
-        self._redis_url = redis_url
+    What stands in `partitions` (their prefixes, "" for none) is summed.
+    """
+
+    def __init__(
+        self, redis_url: str, queues: Sequence[str], account: str, region: str, partitions: str = ""
+    ) -> None:
+        self._server = Location(redis_url, None)
+        self._prefixes = partitions
         self._queues = tuple(queues)
         self._account = (account, region)
         self._lock = threading.Lock()
-        self._connection: Redis | None = None
+        self._partitions: Partitions | None = None
         self._last: SharedState | None = None
         self._read_at = float("-inf")
 
@@ -51,12 +57,12 @@ class SharedReader:
             return self._last
 
     def _read(self) -> SharedState | None:
-        if self._connection is None:
-            self._connection = connect(self._redis_url, socket_timeout=TIMEOUT, connect_timeout=TIMEOUT)
-        try:
-            found = read_snapshot(
-                self._connection, self._queues, account=self._account, mails=0, workers=False
+        if self._partitions is None:
+            self._partitions = Partitions.at(
+                self._server, self._prefixes, socket_timeout=TIMEOUT, connect_timeout=TIMEOUT
             )
+        try:
+            found = read_whole(self._partitions, self._queues, account=self._account, mails=0, workers=False)
         except RedisError:
             return None
         return SharedState(found.queues, found.gates[0] if found.gates else None)

@@ -6,6 +6,7 @@ from typing import Final
 
 from redis import Redis
 
+from rq_ses.keys import Keys
 from rq_ses.server import connection
 from rq_ses.server.location import Location
 from rq_ses.server.partitions import Partitions
@@ -15,10 +16,15 @@ SOCKET_TIMEOUT: Final = 5.0
 """Seconds after which a command to Redis is given up (and tried again)."""
 
 
-def connect(redis_url: str) -> Redis:
-    """Return a client for a worker: time-outs on, and no retries of its own (a claim must not go twice)."""
+def connect(redis_url: str, keys: Keys | None = None) -> Redis:
+    """Return a client for a worker: time-outs on, and no retries of its own (a claim must not go twice).
+
+    It works under `keys`; None: the process's own.
+    """
     return connects_without_files(
-        connection.connect(redis_url, socket_timeout=SOCKET_TIMEOUT, connect_timeout=SOCKET_TIMEOUT)
+        connection.connect(
+            redis_url, socket_timeout=SOCKET_TIMEOUT, connect_timeout=SOCKET_TIMEOUT, keys=keys
+        )
     )
 
 

@@ -78,15 +78,15 @@ class ServerUnfit(RqSesError):
         super().__init__("; ".join(finding.text for finding in findings))
 
 
-def preflight(connection: Redis, mode: Mode) -> None:
-    """Check the server, and log what is wrong with it.
+def preflight(connection: Redis, mode: Mode, known: tuple[Finding, ...] = ()) -> tuple[Finding, ...]:
+    """Check the server, log what is wrong with it beside what is `known`, and return all of it.
 
     Raises:
         ServerUnfit: with `mode` "refuse", if the server is unfit.
         RedisError: the server could not be asked.
     """
     if mode == "off":
-        return
+        return ()
     findings = judge(read_state(connection), keys_of(connection).prefix)
     if all(finding.level == "warn" for finding in findings):
         # What is no server for us at all (a Sentinel) knows no scripts either.
@@ -95,7 +95,9 @@ def preflight(connection: Redis, mode: Mode) -> None:
     if unfit and mode == "refuse":
         raise ServerUnfit(unfit)
     for finding in findings:
-        events.REDIS_UNFIT.log(log, finding=finding.text)
+        if finding not in known:
+            events.REDIS_UNFIT.log(log, finding=finding.text)
+    return findings
 
 
 def read_state(connection: Redis) -> ServerState:

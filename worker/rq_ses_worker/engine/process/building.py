@@ -12,6 +12,7 @@ from redis.exceptions import ResponseError
 
 from rq_ses import contract
 from rq_ses.contract import PRIORITIES, Priority
+from rq_ses.keys import Keys
 from rq_ses.status import unserved
 from rq_ses_worker.engine.preflight.server import Mode, preflight
 from rq_ses_worker.engine.worker import Capacity, MailWorker, Sending
@@ -31,23 +32,33 @@ def build_worker(
     priorities: Sequence[Priority] = PRIORITIES,
     credentials: CredentialSource | None = None,
     tally: Tally | None = None,
+    gate: Keys | None = None,
 ) -> MailWorker:
-    """Return the worker that `settings` describe; nothing is connected yet."""
+    """Return the worker that `settings` describe; nothing is connected yet.
+
+    In a partition the account's gate stands under other keys than its mails: `gate`.
+    """
     queues = contract.queue_names(settings.queue, priorities)
+    gate_at = connect(settings.redis_url, gate) if gate else None
     return MailWorker(
         queues,
         connect(settings.redis_url),
-        Sending(settings.client(credentials), settings.policy(), settings.gate()),
+        Sending(settings.client(credentials), settings.policy(), settings.gate(), gate_at),
         Capacity(settings.concurrency, settings.lease),
         name=name,
-        check=partial(_first_look, mode=settings.preflight, queues=queues, told=set()),
+        check=partial(_first_look, gate_at=gate_at, mode=settings.preflight, queues=queues, told=set()),
         tally=tally,
     )
 
 
-def _first_look(connection: Redis, *, mode: Mode, queues: Sequence[str], told: set[str]) -> None:
+def _first_look(
+    connection: Redis, *, gate_at: Redis | None, mode: Mode, queues: Sequence[str], told: set[str]
+) -> None:
     """Look at Redis before the first mail: whether it keeps them, and whether some wait for nobody."""
-    preflight(connection, mode=mode)
+    found = preflight(connection, mode=mode)
+    if gate_at:
+        # It may be another server, and what the user may do may depend on the prefix.
+        preflight(gate_at, mode=mode, known=found)
     with contextlib.suppress(ResponseError):
         for one in unserved(connection, besides={*queues, *told}):
             # It may take many tries to start.

@@ -16,6 +16,8 @@ from rq_ses.cli.terminal.exits import DENIED, INCOMPLETE, OK, UNFIT, ends_with
 from rq_ses.cli.terminal.options import setting_options
 from rq_ses.contract import PRIORITIES, Priority
 from rq_ses.errors import SettingsError
+from rq_ses.keys import Keys
+from rq_ses.partition import read_partitions
 from rq_ses_worker.engine.process import httpclient  # noqa: F401 - before anything else imports requests
 from rq_ses_worker.engine.process.drained import tell_burst
 from rq_ses_worker.engine.process.run import Run
@@ -71,10 +73,8 @@ log = logging.getLogger(__name__)
 @click.option(
     "--processes",
     type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
     metavar="N",
-    help="Processes, each with its own threads: one uses one core.",
+    help="Processes, each with its own threads: one uses one core [one for each partition, or 1].",
 )
 @setting_options(WorkerSettings, "preflight", "metrics")
 @click.option("--name", help="Name shown by RQ's tools; by default made of host, process and chance.")
@@ -83,7 +83,7 @@ def worker(
     *,
     burst: bool,
     max_wait: float | None,
-    processes: int,
+    processes: int | None,
     name: str | None,
     priorities: tuple[Priority, ...],
     **options: Any,
@@ -105,20 +105,47 @@ def worker(
     for its lease to run out, and at once while workers are suspended, the breaker is open by hand, or the
     day's quota is used up; the next one sends them. It ends with a line that counts what was sent, what
     failed, and what is left.
+
+    The partitions of a queue (RQ_SES_PARTITIONS) are dealt out to the processes in turns.
     """
     if max_wait is not None and not burst:
         raise click.UsageError("--max-wait is for --burst")
     settings = load_worker_settings(**options)
-    priorities = priorities or PRIORITIES
+    sys.exit(_run(settings, priorities or PRIORITIES, processes, name, burst=burst, max_wait=max_wait))
+
+
+def _run(
+    settings: WorkerSettings,
+    priorities: Sequence[Priority],
+    processes: int | None,
+    name: str | None,
+    *,
+    burst: bool,
+    max_wait: float | None,
+) -> int:
+    partitions = [Keys(prefix) for prefix in read_partitions(settings.partitions, Keys.default().prefix)]
+    count = _processes(processes, len(partitions))
     credentials = _introduce(settings)
     names = contract.queue_names(settings.queue, priorities)
-    board = Board(processes) if settings.metrics or burst else None
+    board = Board(count) if settings.metrics or burst else None
     monitor = monitor_of(settings, board, names) if board and settings.metrics else None
     build = partial(_build, settings, priorities=priorities, credentials=credentials)
-    code = Run(build, processes, name, burst=burst, max_wait=max_wait, board=board, monitor=monitor).code()
-    if burst and board and not tell_burst(board, settings.redis_url, names):
+    code = Run(build, count, name, burst, max_wait, board, monitor, partitions).code()
+    if burst and board and not tell_burst(board, settings.redis_url, names, partitions):
         code = code or INCOMPLETE
-    sys.exit(code)
+    return code
+
+
+def _processes(wanted: int | None, partitions: int) -> int:
+    """Return how many processes there shall be. Raises SettingsError if some partition would have none."""
+    if wanted is not None and wanted < partitions:
+        raise SettingsError(
+            [
+                f"--processes: {wanted} can't serve {partitions} partitions (RQ_SES_PARTITIONS): "
+                f"give at least {partitions}, or leave it out"
+            ]
+        )
+    return wanted or max(1, partitions)
 
 
 def monitor_of(settings: WorkerSettings, board: Board, queues: Sequence[str]) -> Monitor:
@@ -127,7 +154,8 @@ def monitor_of(settings: WorkerSettings, board: Board, queues: Sequence[str]) ->
     from rq_ses_worker.monitoring.server import Monitor
     from rq_ses_worker.monitoring.shared import SharedReader
 
-    shared = SharedReader(settings.redis_url, queues, settings.account, settings.aws_region)
+    account = settings.account, settings.aws_region
+    shared = SharedReader(settings.redis_url, queues, *account, partitions=settings.partitions)
     monitor = Monitor(read_listening(settings.metrics or ""), board, shared)
     events.MONITOR_LISTENS.log(log, url=monitor.url)
     return monitor

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import click
 
 from rq_ses.cli.terminal.exits import DENIED, INCOMPLETE, OK, UNFIT
+from rq_ses.keys import Keys, enter
 from rq_ses_worker.engine.process.supervisor import Supervisor
 from rq_ses_worker.engine.threads.vital import ThreadDied
 from rq_ses_worker.logging import events
@@ -26,7 +28,7 @@ log = logging.getLogger(__name__)
 class Build(Protocol):
     """What makes the worker of one process."""
 
-    def __call__(self, *, name: str | None, tally: Tally | None) -> MailWorker: ...
+    def __call__(self, *, name: str | None, tally: Tally | None, gate: Keys | None) -> MailWorker: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class Run:
         max_wait: seconds that a burst waits at most for what can't be sent yet; None for as long as it takes.
         board: what the processes count on, if anybody reads it.
         monitor: what serves metrics and health of that board, if anybody asks for them.
+        partitions: keys of the queue's partitions, which are dealt out to the processes in turns: as many of
+            these at least. The account's gate stays under the keys of the process that starts them.
     """
 
     build: Build
@@ -50,6 +54,7 @@ class Run:
     max_wait: float | None = None
     board: Board | None = None
     monitor: Monitor | None = None
+    partitions: Sequence[Keys] = ()
 
     def code(self) -> int:
         """Send until told to stop, or the burst is over; return the exit code."""
@@ -67,6 +72,7 @@ class Run:
 
     def _work(self, number: int) -> int:
         """Run the worker of process `number`, from 1 on, in this process; return its exit code."""
+        gate = self._enter_partition(number)
         from rq_ses_worker.engine.preflight.server import ServerUnfit  # it knows the scripts, and they RQ
 
         several = self.processes > 1
@@ -76,6 +82,7 @@ class Run:
             self.build(
                 name=f"{self.name}-{number}" if self.name and several else self.name,
                 tally=self.board.tallies[number - 1] if self.board else None,
+                gate=gate,
             ).work(burst=self.burst, max_wait=self.max_wait)
         except ServerUnfit as exc:
             return _refused(exc)
@@ -85,6 +92,14 @@ class Run:
         except ThreadDied:
             return INCOMPLETE
         return OK
+
+    def _enter_partition(self, number: int) -> Keys | None:
+        """Work under the keys of a partition, before RQ is loaded; return those of the gate."""
+        if not self.partitions:
+            return None
+        gate = Keys.default()
+        enter(self.partitions[(number - 1) % len(self.partitions)])
+        return gate
 
     def _leave(self, number: int) -> None:
         if self.board:
