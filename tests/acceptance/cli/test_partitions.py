@@ -54,7 +54,8 @@ def test_a_mail_is_sent_found_and_canceled_where_it_belongs(
         job_id = run(["send", *one, "--key", key], env).stdout.strip()
         assert job_id == contract.keyed_job_id("mail", key)
         assert job_id in standing(clients)[TWO[partition_of(job_id, 2)]]
-        assert json.loads(run(["show", "--key", key, "--json"], env).stdout)["status"] == "queued"
+        shown = json.loads(run(["show", "--key", key, "--json"], env).stdout)
+        assert (shown["status"], shown["partition"]) == ("queued", TWO[partition_of(job_id, 2)])
     assert run(["cancel", "--key", "order-1"], env).returncode == 0
     assert json.loads(run(["show", "--key", "order-1", "--json"], env).stdout)["status"] == "canceled"
     wrong = run(["show", "--key", "order-1"], {**env, "RQ_SES_PARTITIONS": "a,a"})

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from rq_ses.contract import OnUnknown
 from rq_ses_worker.account.gate import View
 from rq_ses_worker.engine.claiming import demand as module
 from rq_ses_worker.engine.dispatcher import Dispatcher
@@ -57,15 +57,15 @@ class Threads:
 
 
 class World:
-    def __init__(self, queued: int, threads: int = 8, on_unknown: OnUnknown = "hold") -> None:
+    def __init__(self, queued: int, threads: int = 8) -> None:
         self.queue, self.threads, self.leases = Queue(queued), Threads(threads), Leases(30.0)
         self.shared = Shared(self.leases)
         self.dispatcher = Dispatcher(
             self.queue,  # type: ignore[arg-type]
             self.shared,
             self.threads,  # type: ignore[arg-type]
-            settler=None,  # type: ignore[arg-type]
-            policy=RetryPolicy(on_unknown=on_unknown),
+            settler=SimpleNamespace(waiting=0, take_along=list),  # type: ignore[arg-type]
+            policy=RetryPolicy(),
         )
 
     def end(self, count: int) -> None:
@@ -86,8 +86,8 @@ class World:
 def lasting(monkeypatch: pytest.MonkeyPatch) -> Callable[..., World]:
     """Return a world whose threads are all sending, and whose backlog has lasted for long enough."""
 
-    def made(queued: int = 100, threads: int = 8, on_unknown: OnUnknown = "hold") -> World:
-        world = World(queued, threads, on_unknown)
+    def made(queued: int = 100, threads: int = 8) -> World:
+        world = World(queued, threads)
         assert world.step() == [threads]
         monkeypatch.setattr(module, "LASTING", 0.0)
         return world
@@ -109,17 +109,6 @@ def test_under_a_backlog_two_for_eight_threads_are_held_ready(lasting: Callable[
     assert world.step() == [3]
     assert (world.threads.busy, len(world.leases)) == (10, 10)
     assert world.step() == []
-
-
-def test_where_doubt_is_resent_one_for_each_thread_is_held_ready(lasting: Callable[..., World]) -> None:
-    world = lasting(on_unknown="resend")
-    world.end(1)
-    assert world.step() == [9]
-    assert (world.threads.busy, len(world.leases)) == (16, 16)
-    world.end(3)
-    assert world.step() == []  # fewer than are worth a round trip, and no thread is idle
-    world.end(1)
-    assert world.step() == [4]
 
 
 def test_what_is_not_settled_yet_leaves_less_room_for_mails_held_ready(lasting: Callable[..., World]) -> None:

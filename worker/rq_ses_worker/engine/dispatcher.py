@@ -69,7 +69,7 @@ class Dispatcher:
         lifecycle: the transitions.
         shared: what the worker's threads share.
         senders: the threads that send.
-        settler: takes the ends of overdue executions.
+        settler: takes the ends of overdue executions; what waits there goes along with a claim.
         policy: what becomes of the mails of overdue executions.
         ask: called when this worker shall ask SES for the account's limits.
         tally: counts what is claimed, and is told each round of the loop.
@@ -90,9 +90,10 @@ class Dispatcher:
         self._shared = shared
         self._leases = shared.leases
         self._senders = senders
+        self._settler = settler
         self._ask = ask
         self._tally = tally
-        self._demand = Demand(senders, shared.leases, shared.brake, policy.on_unknown)
+        self._demand = Demand(senders, shared.leases, shared.brake)
         self._lost_replies = LostReplies(lifecycle, shared.leases)
         self._reclaim = Reclaim(lifecycle, shared, settler, policy)
         self._gate = GateWatch(lifecycle)
@@ -147,10 +148,10 @@ class Dispatcher:
             self._promote(clock)
         if clock >= self._reclaim.due_at:
             self._reclaim.run(self._answered)
-        wanted = self._demand.wanted(clock)
+        wanted = self._demand.wanted(clock, self._settler.waiting)
         if self._demand.is_early(wanted, clock):
             time.sleep(GATHER)
-            wanted = self._demand.wanted(clock)
+            wanted = self._demand.wanted(clock, self._settler.waiting)
         if wanted <= 0:
             return POLL
         # Looked at after the idle threads: one that has become idle by a bad answer has set it before.
@@ -186,7 +187,7 @@ class Dispatcher:
         self._shared.wake.clear()
         clock = time.monotonic()
         try:
-            claims, dropped = self._lifecycle.claim(wanted)
+            claims, dropped = self._claim_and_settle(wanted, clock)
         except Suspended:
             if not self._shared.suspended:
                 events.WORKER_SUSPENDED.log(log)
@@ -205,6 +206,17 @@ class Dispatcher:
             self._tally.claimed(claims, self._shared.clock.now())
         self._follow_gate()
         return claims
+
+    def _claim_and_settle(self, wanted: int, clock: float) -> tuple[list[Claim], int]:
+        """Claim, and have outcomes that wait settled in the same round trip."""
+        batch = self._settler.take_along()
+        if not batch:
+            return self._lifecycle.claim(wanted)
+        self._lifecycle.send_along(batch, clock=clock)
+        try:
+            return self._lifecycle.claim(wanted)
+        finally:
+            self._settler.went_along(batch, self._lifecycle.went_along())
 
     def _follow_gate(self) -> None:
         """Wait as the account's gate told the claim to, and ask SES for its limits if this worker shall."""

@@ -15,7 +15,7 @@ from rq_ses_worker.engine.settling.outcomelog import OutcomeLog
 from rq_ses_worker.engine.settling.unwritable import Unwritable, Unwritables
 from rq_ses_worker.engine.threads.outage import Outage, passes
 from rq_ses_worker.engine.threads.shared import Shared
-from rq_ses_worker.lifecycle.records import Lease, Settlement
+from rq_ses_worker.lifecycle.records import Lease, Settlement, Word
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.logging import events
 from rq_ses_worker.monitoring.tally import Tally
@@ -35,7 +35,7 @@ class Settler:
         shared: an execution leaves its leases once it is settled, and the dispatcher is woken.
         tally: counts attempts and what was written.
         queues: names, for the log, in the order of the leases' places.
-        several: outcomes that are worth a batch of their own; fewer wait a moment for others.
+        several: outcomes that are worth a round trip; fewer wait a moment for others.
     """
 
     def __init__(
@@ -71,10 +71,29 @@ class Settler:
         """Start the thread."""
         self._thread.start()
 
+    @property
+    def waiting(self) -> int:
+        """Number of outcomes that may be taken along."""
+        return len(self._batches)
+
     def put(self, settlement: Settlement) -> None:
         """Take a settlement; it is written within a few milliseconds, or as soon as Redis is back."""
         self._unwritten[settlement.lease] = settlement
-        self._batches.put(settlement)
+        if self._batches.put(settlement):
+            self._shared.wake.set()  # the next claim takes them along
+
+    def take_along(self) -> list[Settlement]:
+        """Return the outcomes that wait, to be settled with a claim; `went_along` tells how that went."""
+        return self._batches.take_now()
+
+    def went_along(self, batch: list[Settlement], words: Sequence[Word] | None) -> None:
+        """Note how outcomes were settled; None is not at all: they are tried again here, as any others."""
+        if words is None:
+            self._batches.put_back(batch)
+            return
+        if self._tally:
+            self._tally.attempted(batch)
+        self._written(batch, words)
 
     def stop(self, timeout: float) -> bool:
         """Settle what is waiting, for at most `timeout` seconds; tell whether all of it was written."""
@@ -154,7 +173,9 @@ class Settler:
     def _settle(self, batch: list[Settlement]) -> None:
         if not batch:
             return
-        words = self._lifecycle.settle(batch, clock=time.monotonic())
+        self._written(batch, self._lifecycle.settle(batch, clock=time.monotonic()))
+
+    def _written(self, batch: Sequence[Settlement], words: Sequence[Word]) -> None:
         for settlement in batch:
             self._shared.leases.drop(settlement.lease)
             self._unwritten.pop(settlement.lease, None)

@@ -201,9 +201,8 @@ local function cut(queue)
   queue.second, queue.taken = nil, 0
 end
 
--- The jobs that are handed out, the execution of each, and which of them RQ has saved: its requeue leaves the time to
--- live of a failed mail.
-local chosen, executions, seen, saved = {}, {}, {}, {}
+-- The jobs that are handed out, and the execution of each.
+local chosen, executions, seen = {}, {}, {}
 
 local function choose(place, id, hash, hooks, weight)
   local queue = queues[place]
@@ -211,7 +210,7 @@ local function choose(place, id, hash, hooks, weight)
   local execution = ARGV[7] .. string.format('%x%d', number_of, fresh)
   local member = id .. ':' .. execution
   local n = #chosen + 1
-  chosen[n], executions[n], seen[id], saved[id] = id, execution, true, hash[4]
+  chosen[n], executions[n], seen[id] = id, execution, true
   n = #queue.leased
   queue.leased[n + 1], queue.leased[n + 2] = lease_end, member
   queue.begun[n + 1], queue.begun[n + 2] = started_end, member
@@ -239,7 +238,7 @@ end
 
 local function hand_out(id, execution)
   local job = job_prefix .. id
-  if saved[id] then redis.call('PERSIST', job) end
+  redis.call('PERSIST', job)
   redis.call('HSET', job, 'status', 'started', 'started_at', today, 'last_heartbeat', today, 'worker_name', worker,
     execution_field, execution)
   if probing then word = 'probe' end

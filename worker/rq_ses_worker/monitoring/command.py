@@ -35,8 +35,8 @@ _TIMEOUT: Final = 3.0
 @click.command()
 @click.option("--http", "url", metavar="URL", help="Ask this address instead: healthy is what answers 200.")
 @click.option("--host", metavar="NAME", help="Host whose workers are looked for [this one].")
-@click.option("--redis-url", "redis_url", cls=DeferredOption)
-@click.option("--config", "config", cls=DeferredOption)
+@click.option("--redis-url", "redis_url", metavar="URL", cls=DeferredOption)
+@click.option("--config", "config", metavar="FILE", cls=DeferredOption)
 def health(*, url: str | None, host: str | None, redis_url: str | None, config: str | None) -> None:
     """Tell whether a worker of this host is alive: registered, and its last heartbeat at most 30 s old.
 

@@ -8,7 +8,7 @@ import click
 class DeferredOption(click.Option):
     """An option of one of a producer's settings that is a text; its help is read when somebody asks for it.
 
-    It is made of its flag and the setting's name alone.
+    It is made of its flag, its metavar and the setting's name alone; a test compares them with the setting's.
     """
 
     @property

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Final
 
-from rq_ses.contract import OnUnknown
 from rq_ses_worker.account.brake import Brake
 from rq_ses_worker.engine.senders import Senders
 from rq_ses_worker.lifecycle.leases import Leases
 
-SPARE: Final[Mapping[OnUnknown, float]] = {"resend": 1.0, "hold": 0.25}
-"""Mails held beyond one a thread, as a share of the threads: outcomes to be settled, and mails held ready.
-
-With few of them each claim and each settlement is small, and costs Redis several times as much a mail. All of
-them are in doubt if the worker is killed: there are few where somebody would have to look at each."""
+SPARE: Final = 0.25
+"""Mails held beyond one a thread, as a share of the threads: outcomes to be settled, and mails held ready."""
 
 LASTING: Final = 0.1
 """Seconds of a backlog before mails are held ready: in these each idle worker has looked for some, too."""
@@ -27,9 +22,9 @@ GATHER: Final = 0.001
 """Seconds for which a claim of few mails soon after another waits: more threads may become idle meanwhile."""
 
 
-def several(threads: int, on_unknown: OnUnknown) -> int:
-    """Return how many mails are worth a round trip of a busy worker: half of what it holds to spare."""
-    return max(1, int(threads * SPARE[on_unknown]) // 2)
+def several(threads: int) -> int:
+    """Return how many mails are worth a round trip of a busy worker: all that it holds to spare."""
+    return max(1, int(threads * SPARE))
 
 
 class Demand:
@@ -39,26 +34,25 @@ class Demand:
         senders: the threads that send.
         leases: what the worker holds.
         brake: how many may be begun after failures.
-        on_unknown: what becomes of mails in doubt.
     """
 
-    def __init__(self, senders: Senders, leases: Leases, brake: Brake, on_unknown: OnUnknown) -> None:
+    def __init__(self, senders: Senders, leases: Leases, brake: Brake) -> None:
         self._senders = senders
         self._leases = leases
         self._brake = brake
-        self._ready = int(senders.count * SPARE[on_unknown])
+        self._ready = int(senders.count * SPARE)
         self._most = senders.count + max(1, self._ready)
-        self._several = several(senders.count, on_unknown)
+        self._several = several(senders.count)
         self._backlog_since = math.inf
         self._claimed_at = 0.0
 
-    def wanted(self, clock: float) -> int:
-        """Return how many mails to claim now.
+    def wanted(self, clock: float, settling: int = 0) -> int:
+        """Return how many mails to claim now, while so many outcomes can be settled along with that.
 
         With those held ready no thread waits for a claim, and a claim takes several. Other workers have had
         their chance before, and ours must be about to become free.
         """
-        idle, room = self._senders.idle, self._most - len(self._leases)
+        idle, room = self._senders.idle, self._most - len(self._leases) + settling
         begun = self._brake.room(self._senders.busy)
         if begun < math.inf:
             return min(idle, room, int(begun))
