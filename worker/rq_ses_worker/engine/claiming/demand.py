@@ -18,7 +18,7 @@ LASTING: Final = 0.1
 SOON: Final = 0.05
 """Seconds without a thread that became free after which no mail is held ready: it would only wait there."""
 
-GATHER: Final = 0.001
+GATHER: Final = 0.003
 """Seconds for which a claim of few mails soon after another waits: more threads may become idle meanwhile."""
 
 
@@ -63,7 +63,7 @@ class Demand:
 
     def is_early(self, wanted: int, clock: float) -> bool:
         """Tell whether so few had better be claimed a moment later, together with others."""
-        return 0 < wanted < self._several and clock < self._claimed_at + GATHER
+        return 0 < wanted < self._senders.count // 2 and clock < self._claimed_at + GATHER
 
     def claimed(self, wanted: int, found: int, clock: float) -> None:
         """Note that a claim of `wanted` mails found so many: as many as that is a backlog."""

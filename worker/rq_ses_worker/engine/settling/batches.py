@@ -34,12 +34,12 @@ class Batches:
         return len(self._waiting)
 
     def put(self, settlement: Settlement) -> bool:
-        """Let a settlement wait; return whether there are enough for a round trip, or no more are to come."""
+        """Let a settlement wait; return whether now there are enough for a round trip, or no more are to come."""
         with self._changed:
             self._waiting.append(settlement)
             if len(self._waiting) == 1:
                 self._changed.notify()
-            return len(self._waiting) >= self._several or not self._more()
+            return len(self._waiting) == self._several or not self._more()
 
     def put_back(self, settlements: list[Settlement]) -> None:
         """Let settlements wait again that were taken before all others."""
@@ -56,8 +56,8 @@ class Batches:
     def take(self, timeout: float | None) -> tuple[list[Settlement], bool]:
         """Return the next batch once it has waited, and whether it is the last.
 
-        It is empty if nothing comes within `timeout` seconds (None: wait as long as it takes), if a claim took
-        it along meanwhile, or at the end.
+        It is empty if nothing comes within `timeout` seconds (None: wait as long as it takes), if a claim has
+        taken it along, or at the end.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._ending, timeout)
