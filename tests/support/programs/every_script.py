@@ -26,7 +26,8 @@ from rq_ses import Outbox, contract
 from rq_ses.deadletter import DeadLetters, Filter
 from rq_ses.mails.mails import Mails
 from rq_ses.server.connection import connect
-from rq_ses_worker.account.gate import Observation
+from rq_ses_worker.account.gate import GatePolicy, Observation
+from rq_ses_worker.account.grants import Grants
 from rq_ses_worker.audit.places import Places
 from rq_ses_worker.audit.sweep import Sweep
 from rq_ses_worker.lifecycle.transitions import Lifecycle
@@ -34,7 +35,7 @@ from support.mails.deadletters import fail
 from support.mails.mail import mail
 from support.mails.world import ending
 
-_PARTS = frozenset({"typed", "gate", "rights"})
+_PARTS = frozenset({"typed", "gate", "passing", "moment", "rights"})
 """What stands in front of others; and rights.lua, which has no keys."""
 
 
@@ -89,6 +90,9 @@ def _run_all(redis: Redis) -> None:
     lifecycle.promote()
     lifecycle.learn(None, ask_again=60)
     lifecycle._gate.observe(Observation(healthy=True)).run()
+    grants = Grants(redis, GatePolicy(), 30.0)
+    assert grants.ask(1, 1, ":probe")
+    grants.found("j", "j:e")
     Places(redis, "mail").look(job_id.encode())
     Sweep(redis, "mail").run()
 
