@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rq_ses import Outbox
+from rq_ses.gate import read_gate
+from rq_ses.keys import Keys
+from rq_ses.server.connection import connect
 from rq_ses_worker.simulator.server import SimulatorServer
+from support.mails.mail import mail
 from support.programs.processes import Process, run, running
 from support.programs.producer import DURABLE_TIMEOUT, Producer, Written, producing
 from support.servers.cluster import PREFIX, Cluster
@@ -136,6 +141,28 @@ def test_the_kill_of_the_owner_loses_nothing_confirmed_and_everybody_goes_on(
     assert all(sends[one.address] for one in written if statuses[one.job_id] == "finished")
     assert kills[-1].kept_up
     assert run(["audit"], env).returncode == 0
+
+
+def test_the_kill_of_the_gates_owner_stops_all_partitions_and_loses_nothing(
+    nodes: Cluster, ses: SimulatorServer, env: dict[str, str], tmp_path: Path
+) -> None:
+    four = ["{mail0}", "{mail1}", "{mail2}", "{mail3}"]
+    env = {**env, "RQ_SES_PARTITIONS": ",".join(four), "RQ_SES_MAX_SEND_RATE": "100"}
+    outbox = Outbox(nodes.url, partitions=four, durable_replicas=1)
+    outbox.send_many([mail(f"user{n}@example.com") for n in range(300)], durable=True)
+    former = nodes.owner()
+    with running(["worker", "--concurrency", "4", "--lease", "4"], env, tmp_path / "log") as worker:
+        wait_for(lambda: len(ses.mails) > 50, within=30)
+        took = nodes.fail_over()
+        sent = len(ses.mails)
+        assert sent < 300
+        wait_for(lambda: len({one.recipients for one in ses.mails}) == 300, within=60)
+        assert worker.stop() == 0, worker.output
+    # What was sent and not yet with a replica may be sent again.
+    assert len(ses.mails) <= 300 + 100 * LAG, (took, sent)
+    with connect(nodes.url, socket_timeout=5, connect_timeout=5, keys=Keys(PREFIX)) as gate:
+        assert read_gate(gate, "default", "us-east-1").claimed > 0
+    nodes.restart(former)
 
 
 def test_a_rolling_restart_of_all_nodes_loses_and_doubles_nothing(
