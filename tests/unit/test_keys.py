@@ -167,3 +167,27 @@ def test_any_other_client_works_under_the_keys_of_the_process() -> None:
     )
     for client in clients:
         assert keys_of(client) == Keys.default()
+
+
+ENTERING = """\
+import sys
+from rq_ses.keys import Keys, enter
+assert Keys.default().prefix == "rq"
+if len(sys.argv) > 1:
+    import rq
+enter(Keys("{mail1}"))
+assert "rq" not in sys.modules
+from rq.job import Job
+print(Keys.default().prefix, Job.key_for("j"))
+"""
+
+
+def test_a_process_enters_other_keys_and_rq_with_it_unless_it_is_loaded() -> None:
+    def ran(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", ENTERING, *arguments]
+        return subprocess.run(
+            command, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+
+    assert ran().stdout == "{mail1} {mail1}:job:j\n"
+    assert "RQ is loaded already, and keeps to the prefix rq" in ran("loaded").stderr

@@ -10,8 +10,10 @@ from rq_ses.contract import keyed_job_id, new_job_id
 from rq_ses.errors import SettingsError
 from rq_ses.keys import Keys, keys_of
 from rq_ses.partition import partition_of, read_partitions
+from rq_ses.server.connection import connect
 from rq_ses.server.location import Location
 from rq_ses.server.partitions import Partitions
+from rq_ses.server.slot import slot_of
 from rq_ses.settings.producer import load_producer_settings
 
 TWO = ("{mail0}", "{mail1}")
@@ -75,6 +77,18 @@ def test_each_partition_has_a_client_under_its_prefix() -> None:
     assert parts.under("{mail1}") is parts.clients[1]
     job_id = new_job_id()
     assert parts.of(job_id) is parts.clients[partition_of(job_id, 2)]
+
+
+def test_in_a_cluster_each_partition_is_with_the_owner_of_its_slot() -> None:
+    url = "redis+cluster://127.0.0.1:1,127.0.0.1:2"
+    for server in (
+        Location.given(url, None, to="a test"),
+        Location.given(connect(url, socket_timeout=1, connect_timeout=1), None, to="a test"),
+    ):
+        parts = Partitions.at(server, TWO, socket_timeout=1, connect_timeout=1)
+        owners = [client.connection_pool.connection_kwargs["owner"] for client in parts]
+        assert [owner.slot for owner in owners] == [slot_of(prefix) for prefix in TWO]
+        assert [keys_of(client).prefix for client in parts] == list(TWO)
 
 
 def test_without_partitions_there_is_one_client() -> None:

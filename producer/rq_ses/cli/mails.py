@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, TypeVar
 
 import click
@@ -57,10 +58,11 @@ def show(*, job_id: str | None, key: str | None, as_json: bool, **options: str |
     _check(job_id, key)
     with _reached(**options) as mails:
         mail = mails.show(job_id, key=key)
+        where = {"partition": mails.partition_of(mail.job_id)} if mails.partitions.prefixes else {}
     if as_json:
-        output.echo(json.dumps(mail_object(mail)))
+        output.echo(json.dumps({**mail_object(mail), **where}))
     else:
-        tell_labelled(mail_rows(mail, Ages(mail.now).when))
+        tell_labelled(chain(mail_rows(mail, Ages(mail.now).when), where.items()))
 
 
 @ends_with(

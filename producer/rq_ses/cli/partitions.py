@@ -42,6 +42,7 @@ class Prefixes(click.ParamType):  # type: ignore[type-arg]  # generic since clic
             self.fail(str(exc).partition(": ")[2], param, ctx)
 
 
+@ends_with({OK: "", UNAVAILABLE: ""})
 @click.group(cls=WholeGroup)
 def partitions() -> None:
     """Bring the mails of a queue where they belong, when its partitions change.
@@ -77,8 +78,8 @@ def move(
 
     \b
     Examples:
-      RQ_SES_PARTITIONS='{mail0},{mail1},{mail2}' rq-ses partitions move --from '{mail0},{mail1}'
-      RQ_SES_PARTITIONS='{mail0},{mail1}' rq-ses partitions move --from rq
+      rq-ses partitions move --from '{mail0},{mail1}'
+      rq-ses partitions move --from rq
     """
     settings = load_producer_settings(config=config, redis_url=redis_url, queue=queue)
     moving = Move(

@@ -22,6 +22,7 @@ SUMMARIES: Final[Mapping[str, str]] = {
         "Tell whether a worker of this host is alive: registered, and its last heartbeat at most 30 s old."
     ),
     "import": "Put mails back that `rq-ses failed --export` wrote to FILE (- for standard input).",
+    "partitions": "Bring the mails of a queue where they belong, when its partitions change.",
     "resend": (
         "Put failed mails back into their queue: those named by JOB_ID, those the options choose, or all."
     ),

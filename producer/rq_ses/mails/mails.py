@@ -113,6 +113,10 @@ class Mails:
             raise ValueError(f"job_id: {job_id!r:.80} can't be used: give the text that send returned")  # noqa: TRY004
         return job_id
 
+    def partition_of(self, job_id: str) -> str:
+        """Return the prefix under which a job stands, or would; without partitions, that of all."""
+        return keys_of(self.partitions.of(job_id)).prefix
+
     def _read(self, job_id: str) -> Mail:
         return read_mail(find_mail(self.partitions.of(job_id), self._queues, job_id))
 

@@ -75,9 +75,7 @@ class Outbox:
         server = Location.given(redis_url, connection, to="Outbox", otherwise=_OR_ELSE)
         self.queue = _checked_queue(queue)
         checked_wait("enqueue_timeout", enqueue_timeout)
-        least = math.ceil(enqueue_timeout) + _TTL_BEYOND
-        given = checked_ttl("result_ttl", result_ttl), checked_ttl("failure_ttl", failure_ttl)
-        terms = Terms(queue, *(ttl if ttl < 0 else max(ttl, least) for ttl in given))
+        terms = _terms(queue, enqueue_timeout, result_ttl, failure_ttl)
         confirmation = Confirmation(durable_replicas, durable_timeout)
         each = [
             Enqueueing(server, keys, terms, timeout=enqueue_timeout, confirmation=confirmation)
@@ -235,6 +233,12 @@ class Outbox:
 
     def _entry(self, item: Message | Submission) -> Entry:
         return make_entry(item, self.queue, self._enqueueing.now)
+
+
+def _terms(queue: str, enqueue_timeout: float, result_ttl: int, failure_ttl: int) -> Terms:
+    least = math.ceil(enqueue_timeout) + _TTL_BEYOND
+    given = checked_ttl("result_ttl", result_ttl), checked_ttl("failure_ttl", failure_ttl)
+    return Terms(queue, *(ttl if ttl < 0 else max(ttl, least) for ttl in given))
 
 
 def _checked_queue(name: str) -> str:

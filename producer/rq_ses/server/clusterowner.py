@@ -83,6 +83,10 @@ class ClusterOwner:
         self._nodes = self._given
         """In the order in which they are asked; replaced as a whole."""
 
+    def of(self, prefix: str) -> ClusterOwner:
+        """Return what finds the owner of another prefix's slot in the same cluster."""
+        return ClusterOwner(self._given, prefix)
+
     def owners(self, ask: Callable[[Address], Any]) -> Iterator[Address]:
         """Yield the owner's address as the first node tells it; where that is of no use, as others tell it.
 

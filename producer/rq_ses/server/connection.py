@@ -147,11 +147,13 @@ def _cluster_client(redis_url: str, options: dict[str, Any], keys: Keys) -> Redi
     return Redis.from_pool(pool)
 
 
-def own_client(connection: Redis, *, socket_timeout: float, connect_timeout: float) -> Redis:
+def own_client(
+    connection: Redis, *, socket_timeout: float, connect_timeout: float, keys: Keys | None = None
+) -> Redis:
     """Return a client like that of `connect` to where a client that was handed over leads.
 
-    Address, credentials, TLS, database, Sentinels and keys are its own; it is left as it is. Its retries and
-    time-outs aren't taken over (redis-py 8 repeats each command ten times, 5 s each), nor that it decodes.
+    Address, credentials, TLS, database, Sentinels and (unless others are given) keys are its own; it is left
+    as it is. Neither its retries and time-outs (redis-py 8 repeats commands ten times) nor its decoding are.
 
     Raises:
         TypeError: it is no client of one server.
@@ -163,6 +165,7 @@ def own_client(connection: Redis, *, socket_timeout: float, connect_timeout: flo
     options: dict[str, Any] = {
         **kept,
         **_PLAIN,
+        **_of_the_keys(kept, keys),
         **({"legacy_responses": True} if "legacy_responses" in kept else {}),
         "socket_timeout": socket_timeout,
         "socket_connect_timeout": connect_timeout,
@@ -182,7 +185,7 @@ def own_client(connection: Redis, *, socket_timeout: float, connect_timeout: flo
     else:
         own = ConnectionPool(**options)
     client = Redis.from_pool(own)
-    carry(client, keys_of(connection))
+    carry(client, keys or keys_of(connection))
     return client
 
 
@@ -208,6 +211,10 @@ _PLAIN: Final[dict[str, Any]] = {
     "retry_on_timeout": False,
 }
 """What scripts and payloads need: bytes as they are; and no trying again but ours."""
+
+
+def _of_the_keys(kept: dict[str, Any], keys: Keys | None) -> dict[str, Any]:
+    return {"owner": kept["owner"].of(keys.prefix)} if keys and "owner" in kept else {}
 
 
 def _of_its_pool(name: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Self
 
 from redis import Redis
 
-from rq_ses.keys import Keys, carry, keys_of
+from rq_ses.keys import Keys, keys_of
 from rq_ses.server.connection import connect, own_client
 
 
@@ -63,7 +63,6 @@ class Location:
             return connect(
                 self.url, socket_timeout=socket_timeout, connect_timeout=connect_timeout, keys=keys
             )
-        own = own_client(self.connection, socket_timeout=socket_timeout, connect_timeout=connect_timeout)
-        if keys:
-            carry(own, keys)
-        return own
+        return own_client(
+            self.connection, socket_timeout=socket_timeout, connect_timeout=connect_timeout, keys=keys
+        )

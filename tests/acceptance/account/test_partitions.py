@@ -62,7 +62,8 @@ def fill(outbox: Outbox, count: int) -> None:
 def test_each_partition_is_served_and_each_mail_sent_once(
     redis: Redis, outbox: Outbox, ses: SimulatorServer, env: dict[str, str], tmp_path: Path
 ) -> None:
-    with running(["worker", "--concurrency", "4", "--name", "w"], env, tmp_path / "log") as supervisor:
+    options = ["worker", "--concurrency", "4", "--name", "w", "--metrics", "127.0.0.1:0"]
+    with running(options, env, tmp_path / "log") as supervisor:
         wait_for(lambda: all(pids(redis, keys) for keys in PARTITIONS))
         names = [line(key, 100) for keys in PARTITIONS for key in redis.smembers(keys.workers)]
         assert names == ["{mail0}:worker:w-1", "{mail1}:worker:w-2"]

@@ -12,9 +12,11 @@ import pytest
 from redis import exceptions as redis_errors
 from redis.crc import key_slot
 
-from rq_ses import Outbox, OutboxUnavailable
+from rq_ses import Outbox, OutboxUnavailable, Submission
 from rq_ses.cli.terminal.exits import DENIED, UNFIT
 from rq_ses.keys import Keys
+from rq_ses.mails import Mails
+from rq_ses.partition import partition_of
 from rq_ses.server.connection import connect
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.mails.mail import mail
@@ -86,6 +88,31 @@ def test_a_client_goes_to_the_owner_of_its_own_keys(nodes: Cluster) -> None:
             assert connection.set(keys.durable, "", ex=60)
             owners.add(connection.client_info()["laddr"])  # type: ignore[index]
     assert len(owners) > 1
+
+
+def test_the_partitions_of_a_queue_are_with_several_owners_and_are_worked_on_together(
+    nodes: Cluster, env: dict[str, str], ses: SimulatorServer
+) -> None:
+    four = ["{mail0}", "{mail1}", "{mail2}", "{mail3}"]
+    env = {**env, "RQ_SES_PARTITIONS": ",".join(four)}
+    outbox = Outbox(nodes.url, partitions=four, durable_replicas=1)
+    receipts = outbox.send_many([Submission(mail(), key=f"k{n}") for n in range(24)], durable=True)
+    assert len({one.client_info()["laddr"] for one in outbox.connections}) > 1  # type: ignore[index]
+    for receipt in receipts:
+        keys = Keys(four[partition_of(receipt.job_id, 4)])
+        assert outbox.connections[partition_of(receipt.job_id, 4)].exists(keys.job(receipt.job_id))
+    assert Mails(nodes.url, partitions=four).cancel(key="k0").canceled
+    done = run(["worker", "--burst"], env)
+    assert (done.returncode, len(ses.mails)) == (0, 23), done.stderr
+    shown = json.loads(run(["status", "--json", "--sample", "0"], env).stdout)
+    assert [queue["queued"] for queue in shown["queues"]] == [0, 0, 0]
+    # Fewer, in another order, on other nodes: receipts and keys are where they are looked for.
+    two = {**env, "RQ_SES_PARTITIONS": "{mail3},{mail1}"}
+    moved = run(["partitions", "move", "--from", ",".join(four)], two)
+    assert moved.returncode == 0, moved.stderr
+    again = Outbox(nodes.url, partitions="{mail3},{mail1}")
+    assert all(again.send(mail(), key=f"k{n}").duplicate for n in range(1, 24))
+    assert json.loads(run(["show", "--key", "k0", "--json"], two).stdout)["status"] == "canceled"
 
 
 def test_a_durable_mail_is_confirmed_on_the_connection_that_has_written_it(

@@ -16,7 +16,7 @@ from rq_ses.keys import Keys
 from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.account.grants import KEEP, Grants
 from rq_ses_worker.engine.claiming.partition import PartitionLifecycle
-from rq_ses_worker.lifecycle.records import Claim
+from rq_ses_worker.lifecycle.records import Claim, Suspended
 from rq_ses_worker.server.connection import connect
 from support.mails.gate import BUSY, PAUSED, QUEUES, SENT, Story, learn
 from support.mails.mail import mail
@@ -97,6 +97,24 @@ def test_a_partition_without_mails_takes_nothing_from_others(fleet: Fleet) -> No
         assert not worker.view.waiting
     assert len(fleet.workers[0].claim(16)[0]) >= 10
     assert fleet.gate.claimed == 30 - fleet.queued(0)
+
+
+def test_a_partition_that_is_suspended_gives_back_what_it_holds_and_asks_for_no_more(fleet: Fleet) -> None:
+    learn(fleet.ours, 100.0)
+    fleet.fill(30)
+    assert len(fleet.workers[0].claim(2)[0]) == 2
+    fleet.passes(1.0)
+    fleet.clients[0].set(Keys(PREFIXES[0]).suspended, 1)
+
+    def nothing_is_held() -> bool:
+        with pytest.raises(Suspended):
+            fleet.workers[0].claim(16)
+        return fleet.gate.claimed == 2
+
+    assert not nothing_is_held(), "it held that mails wait"
+    wait_for(nothing_is_held, within=4 * KEEP)
+    fleet.passes(1.0)
+    assert nothing_is_held()
 
 
 def test_tokens_that_found_no_mail_go_back(fleet: Fleet) -> None:

@@ -21,6 +21,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from rq_ses import contract
+from rq_ses.keys import keys_of
 from rq_ses_worker.account.brake import Brake
 from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.account.grants import Grants
@@ -190,7 +191,8 @@ class MailWorker(RegisteredWorker):
     def _log_start(self) -> None:
         events.WORKER_STARTED.log(
             log,
-            queues=", ".join(self.queue_names()),
+            queues=", ".join(self.queue_names())
+            + (f" in {keys_of(self.connection).prefix}" if self._sending.gate_at else ""),
             threads=self._senders.count,
             worker=self.name,
             account=self._sending.account,

@@ -98,6 +98,7 @@ class PartitionLifecycle(Lifecycle):
         try:
             claimed = self._claim(wanted, tokens, *flags)
         except Suspended:
+            self._waiting = 0  # tokens aren't asked for while nothing may be claimed
             if probing:
                 self._name_probe([])
             raise
