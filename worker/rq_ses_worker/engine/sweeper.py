@@ -55,6 +55,11 @@ class Sweeper:
         """Start the thread."""
         self._thread.start()
 
+    def join(self) -> None:
+        """Wait until the thread has ended, but no longer than a moment: its server may hang."""
+        if self._thread.is_alive():
+            self._thread.join(1.0)
+
     def _work(self) -> None:
         while not self._closing.is_set():
             try:

@@ -160,6 +160,7 @@ class MailWorker(RegisteredWorker):
             self._shared.closing.set()
             if self._limits:
                 self._limits.stop()
+            self._sweeper.join()
             self.leave()
             if self._tally:
                 self._tally.leave()

@@ -25,12 +25,12 @@ from rq_ses.keys import keys_of
 from rq_ses.rqdate import utcformat
 from rq_ses.server.serverclock import ServerClock, epoch
 from rq_ses_worker.account.gate import GATE, PASSING, Gate, GatePolicy, Observation, View
-from rq_ses_worker.lifecycle.along import Along
 from rq_ses_worker.lifecycle.codec import Claimed, encode_settlements, read_claimed, read_lease, read_overdue
 from rq_ses_worker.lifecycle.keys import ScriptKeys
 from rq_ses_worker.lifecycle.observation import observed
 from rq_ses_worker.lifecycle.records import Claim, Lease, Overdue, Settlement, Suspended, Word
 from rq_ses_worker.logging import events
+from rq_ses_worker.server.along import Along
 from rq_ses_worker.server.scripts import TYPED, Call, Parts, registered, run_together
 from rq_ses_worker.ses.account import Account
 

@@ -34,7 +34,7 @@ class Batches:
         return len(self._waiting)
 
     def put(self, settlement: Settlement) -> bool:
-        """Let a settlement wait; return whether now there are enough for a round trip, or no more are to come."""
+        """Let a settlement wait; tell whether now there are enough for a round trip, or no more to come."""
         with self._changed:
             self._waiting.append(settlement)
             if len(self._waiting) == 1:

@@ -6,7 +6,6 @@ from typing import Any
 
 from redis import Redis
 
-from rq_ses_worker.lifecycle.records import Word
 from rq_ses_worker.server.scripts import Call, run_together
 
 
@@ -21,8 +20,8 @@ class Along:
         self._connection = connection
         self.call: Call | None = None
         """The settlement."""
-        self.words: list[Word] | None = None
-        """settle.lua's, once it has run."""
+        self.words: list[Any] | None = None
+        """What it replied, once it has run."""
 
     def run_with(self, claim: Call) -> Any:
         """Return the reply of a claim, before which the settlement is made, if there is one.
@@ -39,7 +38,7 @@ class Along:
             raise reply
         return reply
 
-    def take_words(self) -> list[Word] | None:
+    def take_words(self) -> list[Any] | None:
         """Return the words, and forget them; None if the settlement hasn't been made, or failed."""
         words, self.words, self.call = self.words, None, None
         return words
