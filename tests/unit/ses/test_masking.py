@@ -85,6 +85,7 @@ def test_what_a_cut_leaves_of_a_secret_is_masked(form: str) -> None:
         assert _parts(secrets.masked(f"{written[len(written) - cut :]} no"), written[-cut + 6 :], 12) == []
 
 
+_UNCOMPARED = str.maketrans("", "", "+-")
 SECRETS = st.text(st.sampled_from("ABCabcXYZxyz0189/+=-_"), min_size=20, max_size=120).filter(
     lambda text: len(set(text)) > 5
 )
@@ -104,8 +105,10 @@ def test_no_secret_whatever_shows_sixteen_characters_of_itself(
     first, last = part
     piece = secret[first : len(secret) - last]
     shown = Secrets([secret]).masked(before + FORMS[form](piece) + after)
+    # A + and a - aren't compared, so they don't count.
+    compared = secret.translate(_UNCOMPARED)
     for reading in (shown, html.unescape(shown), shown.replace("\\/", "/")):
-        assert _parts(reading, secret, 20) == []
+        assert _parts(reading.translate(_UNCOMPARED), compared, 20) == []
 
 
 @settings(deadline=None)
