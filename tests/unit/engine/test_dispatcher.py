@@ -64,7 +64,7 @@ class World:
             self.queue,  # type: ignore[arg-type]
             self.shared,
             self.threads,  # type: ignore[arg-type]
-            settler=SimpleNamespace(waiting=0, take_along=list),  # type: ignore[arg-type]
+            settler=SimpleNamespace(waiting=0, take_along=list, went_along=lambda *_: None),  # type: ignore[arg-type]
             policy=RetryPolicy(),
         )
 

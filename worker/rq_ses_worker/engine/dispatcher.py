@@ -23,7 +23,7 @@ from rq_ses_worker.engine.senders import Senders
 from rq_ses_worker.engine.settler import Settler
 from rq_ses_worker.engine.threads.outage import Outage
 from rq_ses_worker.engine.threads.shared import Shared
-from rq_ses_worker.lifecycle.records import Claim, Suspended
+from rq_ses_worker.lifecycle.records import Claim, Settlement, Suspended
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.logging import events
@@ -158,7 +158,13 @@ class Dispatcher:
         resting_until = max(self._closed_until, self._shared.brake.held_until)
         if clock < resting_until:
             return self._until(min(self._promote_at, resting_until))
-        claims = self._claim(wanted)
+        along = self._settler.take_along()
+        # The settler may have taken some itself, whose leases stand until it has written them.
+        wanted = self._demand.wanted(clock, len(along))
+        if wanted <= 0:
+            self._settler.went_along(along, None)
+            return POLL
+        claims = self._claim(wanted, along)
         self._demand.claimed(wanted, len(claims or ()), time.monotonic())
         if claims:
             return 0.0
@@ -182,12 +188,12 @@ class Dispatcher:
         moved, pause = self._lifecycle.promote()
         return not moved and (pause is None or burst.is_over(pause))
 
-    def _claim(self, wanted: int) -> list[Claim] | None:
-        """Claim for `wanted` threads; None while RQ's workers are suspended."""
+    def _claim(self, wanted: int, along: list[Settlement]) -> list[Claim] | None:
+        """Claim for `wanted` threads, and settle in the same round trip; None while workers are suspended."""
         self._shared.wake.clear()
         clock = time.monotonic()
         try:
-            claims, dropped = self._claim_and_settle(wanted, clock)
+            claims, dropped = self._claim_and_settle(wanted, along, clock)
         except Suspended:
             if not self._shared.suspended:
                 events.WORKER_SUSPENDED.log(log)
@@ -207,16 +213,16 @@ class Dispatcher:
         self._follow_gate()
         return claims
 
-    def _claim_and_settle(self, wanted: int, clock: float) -> tuple[list[Claim], int]:
-        """Claim, and have outcomes that wait settled in the same round trip."""
-        batch = self._settler.take_along()
-        if not batch:
+    def _claim_and_settle(
+        self, wanted: int, along: list[Settlement], clock: float
+    ) -> tuple[list[Claim], int]:
+        if not along:
             return self._lifecycle.claim(wanted)
-        self._lifecycle.send_along(batch, clock=clock)
+        self._lifecycle.send_along(along, clock=clock)
         try:
             return self._lifecycle.claim(wanted)
         finally:
-            self._settler.went_along(batch, self._lifecycle.went_along())
+            self._settler.went_along(along, self._lifecycle.went_along())
 
     def _follow_gate(self) -> None:
         """Wait as the account's gate told the claim to, and ask SES for its limits if this worker shall."""
