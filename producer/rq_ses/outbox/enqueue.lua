@@ -164,7 +164,9 @@ for _, queue in ipairs(queues) do
   end
 end
 
--- Every job is a copy of what is built here: of the next only what differs is written.
+-- Below so many a job is written at once; of more, each is a copy of what is built here, and of the next only what
+-- differs is written.
+local FEW = 4
 local origin, keyed, weighed
 
 local function begin(status, first)
@@ -175,10 +177,8 @@ local function begin(status, first)
   if status == 'queued' then redis.call('HSET', SCRATCH, 'enqueued_at', today) end
 end
 
-local function write(i)
-  local id, key, recipients = ARGV[i + 1], ARGV[i + 5], ARGV[i + 6]
-  local job, name = job_prefix .. id, queues[tonumber(ARGV[i])].name
-  if freed[i] then redis.call('DEL', job, prefix .. 'results:' .. id) end
+local function copy(i, job, name)
+  local key, recipients = ARGV[i + 5], ARGV[i + 6]
   if keyed and key == '' or weighed and recipients == '' then
     redis.call('HDEL', SCRATCH, key_field, recipients_field)
   end
@@ -191,6 +191,25 @@ local function write(i)
   end
   redis.call('COPY', SCRATCH, job)
   origin, keyed, weighed = name, key ~= '', recipients ~= ''
+end
+
+local function write_at_once(i, job, name, status)
+  local fields = { 'created_at', today, 'status', status, 'origin', name, 'timeout', ARGV[6], 'result_ttl', ARGV[7],
+    'failure_ttl', ARGV[8], 'description', ARGV[i + 3], 'data', ARGV[i + 2] }
+  local function add(field, value)
+    if value ~= '' then fields[#fields + 1], fields[#fields + 2] = field, value end
+  end
+  add(key_field, ARGV[i + 5])
+  add(recipients_field, ARGV[i + 6])
+  add('enqueued_at', status == 'queued' and today or '')
+  redis.call('HSET', job, unpack(fields))
+end
+
+local function write(i, status, few)
+  local id, name = ARGV[i + 1], queues[tonumber(ARGV[i])].name
+  local job = job_prefix .. id
+  if freed[i] then redis.call('DEL', job, prefix .. 'results:' .. id) end
+  if few then write_at_once(i, job, name, status) else copy(i, job, name) end
   if freed[i] then
     redis.call('ZREM', registry('canceled', freed[i]), id)
     redis.call('ZREM', registry('failed', freed[i]), id)
@@ -202,11 +221,15 @@ for _, i in ipairs(fresh) do
   local kind = ARGV[i + 4] == '' and ready or later
   kind[#kind + 1] = i
 end
-for status, kind in pairs({ queued = ready, scheduled = later }) do
-  if #kind > 0 then begin(status, kind[1]) end
-  for _, i in ipairs(kind) do write(i) end
+local function write_all(kind, status)
+  local few = #kind < FEW
+  if not few then begin(status, kind[1]) end
+  for _, i in ipairs(kind) do write(i, status, few) end
+  if not few then redis.call('DEL', SCRATCH) end
 end
-if #fresh > 0 then redis.call('DEL', SCRATCH) end
+
+write_all(ready, 'queued')
+write_all(later, 'scheduled')
 for _, command in ipairs(mends) do
   if command[1] == 'HSET' then redis.call('HSET', unpack(command, 2)) end
   if command[1] == 'PERSIST' then redis.call('PERSIST', command[2]) end

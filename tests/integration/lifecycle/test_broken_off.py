@@ -152,8 +152,9 @@ def test_a_renewal_and_a_reclaim(redis: Redis) -> None:
     each_break(redis, act)
 
 
-def test_an_enqueueing(redis: Redis) -> None:
-    """The call is made again by the app: with the same key."""
+@pytest.mark.parametrize("more", [0, 3])
+def test_an_enqueueing(redis: Redis, more: int) -> None:
+    """The call is made again by the app: with the same key. Many jobs are written in another way than few."""
 
     def act(number: int) -> None:
         world = World(redis)
@@ -163,9 +164,10 @@ def test_an_enqueueing(redis: Redis) -> None:
         redis.delete(LIST)
         world.outbox.send(mail(), key="unscheduled", delay=3600)
         redis.delete(SCHEDULED)
-        keys = ["new", "canceled", "unlisted"]
+        keys = ["new", "canceled", "unlisted", *(f"more{number}" for number in range(more))]
+        delayed = ["unscheduled", "later", *(f"later{number}" for number in range(more))]
         wanted: list[Any] = [Submission(mail(), key) for key in keys]
-        wanted += [Submission(mail(), key, delay=3600) for key in ("unscheduled", "later")]
+        wanted += [Submission(mail(), key, delay=3600) for key in delayed]
         script = Breakable(redis, world.outbox._enqueueing._script)
         world.outbox._enqueueing._script = script  # type: ignore[assignment]
         with suppress(Exception):
@@ -174,8 +176,8 @@ def test_an_enqueueing(redis: Redis) -> None:
         sent_before = list(redis.lrange(LIST, 0, -1))
         world.outbox.send_many(wanted)
         world.put_right()
-        ids = {key: contract.keyed_job_id(QUEUE, key) for key in (*keys, "unscheduled", "later")}
-        later = {ids["unscheduled"], ids["later"]}
+        ids = {key: contract.keyed_job_id(QUEUE, key) for key in (*keys, *delayed)}
+        later = {ids[key] for key in delayed}
         world.check({job_id: "scheduled" if job_id in later else "finished" for job_id in ids.values()})
         assert world.sent == Counter(ids[key] for key in keys), sent_before
 
