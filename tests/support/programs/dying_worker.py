@@ -23,8 +23,6 @@ from rq_ses_worker.engine.senders import Senders
 from rq_ses_worker.engine.settler import Settler
 from rq_ses_worker.engine.sweeper import Sweeper
 from rq_ses_worker.lifecycle.transitions import Lifecycle
-from rq_ses_worker.server.along import Along
-from rq_ses_worker.server.scripts import Call
 from rq_ses_worker.ses.client import SesClient
 from rq_ses_worker.ses.outcome import Sent
 
@@ -97,7 +95,7 @@ def before_settle(fuse: Fuse) -> None:
         fuse.burn()
         return call(*args, **kwargs)
 
-    _lay_settling(wrap)
+    _lay(Lifecycle, "settle", wrap)
 
 
 def during_settle(fuse: Fuse) -> None:
@@ -110,7 +108,7 @@ def during_settle(fuse: Fuse) -> None:
             die()
         return call(*args, **kwargs)
 
-    _lay_settling(wrap)
+    _lay(Lifecycle, "settle", wrap)
 
 
 def after_settle(fuse: Fuse) -> None:
@@ -121,7 +119,7 @@ def after_settle(fuse: Fuse) -> None:
         fuse.burn()
         return words
 
-    _lay_settling(wrap)
+    _lay(Lifecycle, "settle", wrap)
 
 
 def during_promote(fuse: Fuse) -> None:
@@ -178,12 +176,6 @@ def raises_in(owner: type, name: str) -> Callable[[Fuse], None]:
     return lay
 
 
-def settler_raises(fuse: Fuse) -> None:
-    """The settler has a batch in hand that no claim has taken along, and dies."""
-    raises_in(Settler, "_write")(fuse)
-    _lay(Settler, "take_along", lambda *_: [])
-
-
 POINTS: dict[str, Callable[[Fuse], None]] = {
     "after-claim": after_claim,
     "stops-after-claim": stops_after_claim,
@@ -194,23 +186,13 @@ POINTS: dict[str, Callable[[Fuse], None]] = {
     "during-promote": during_promote,
     "during-reclaim": during_reclaim,
     "after-reclaim": after_reclaim,
-    "settler-raises": settler_raises,
+    "settler-raises": raises_in(Settler, "_write"),
     "sender-raises": raises_in(Senders, "_end"),
     "heartbeat-raises": raises_in(Heartbeat, "_renew"),
     "quota-raises": raises_in(LimitsReader, "_ask_once"),
     "sweeper-raises": raises_in(Sweeper, "sweep"),
     "dispatcher-raises": raises_in(Dispatcher, "_step"),
 }
-
-
-def _lay_settling(wrap: Callable[..., Any]) -> None:
-    """Lay it where outcomes are settled: by themselves, and along with a claim."""
-    _lay(Lifecycle, "settle", wrap)
-
-    def along(call: Callable[..., Any], self: Along, claim: Call) -> Any:
-        return wrap(call, self, claim) if self.call else call(self, claim)
-
-    _lay(Along, "run_with", along)
 
 
 def _lay(owner: type, name: str, wrap: Callable[..., Any]) -> None:

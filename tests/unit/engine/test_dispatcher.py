@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -64,7 +63,7 @@ class World:
             self.queue,  # type: ignore[arg-type]
             self.shared,
             self.threads,  # type: ignore[arg-type]
-            settler=SimpleNamespace(waiting=0, take_along=list, went_along=lambda *_: None),  # type: ignore[arg-type]
+            settler=None,  # type: ignore[arg-type]
             policy=RetryPolicy(),
         )
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from redis.exceptions import TimeoutError as RedisTimeout
 
 from rq_ses_worker.engine import settler as settler_module
 from rq_ses_worker.engine.settler import Settler
-from rq_ses_worker.engine.settling import unwritable
+from rq_ses_worker.engine.settling import batches, unwritable
 from rq_ses_worker.engine.threads.shared import Shared
 from rq_ses_worker.lifecycle.leases import Leases
 from rq_ses_worker.lifecycle.records import Lease, Settlement, Word, sent_fields
@@ -65,69 +65,27 @@ def test_an_outcome_that_cannot_be_written_keeps_no_other_from_it(caplog: pytest
     assert shared.wake.is_set()
 
 
-def waiting(several: int = 3, names: str = "abc") -> tuple[PickyLifecycle, Settler, Shared]:
-    """Return a settler that isn't running yet, and leases of which it has no outcome yet."""
+@pytest.mark.parametrize(("several", "batch"), [(1, 2), (2, 3), (9, 4)])
+def test_a_batch_waits_for_others_while_it_is_small(
+    monkeypatch: pytest.MonkeyPatch, several: int, batch: int
+) -> None:
     lifecycle, leases = PickyLifecycle(), Leases(30.0)
-    shared = Shared(leases)
-    for name in names:
-        leases.add(sent(name).lease, time.monotonic())
-    return lifecycle, Settler(lifecycle, shared, several=several), shared  # type: ignore[arg-type]
+    rounds: list[int] = []
+    wake = SimpleNamespace(set=lambda: rounds.append(len(lifecycle.written)))
+    settler = Settler(lifecycle, Shared(leases, wake=wake), several=several)  # type: ignore[arg-type]
+    pauses: list[float] = []
 
+    def arriving(seconds: float) -> None:
+        pauses.append(seconds)
+        settler.put(sent(f"later{len(pauses)}"))
 
-def test_outcomes_that_are_worth_a_round_trip_wake_the_dispatcher() -> None:
-    _, settler, shared = waiting(several=2, names="abc")
-    settler.put(sent("a"))
-    assert not shared.wake.is_set()
-    settler.put(sent("b"))
-    assert shared.wake.is_set()
-    assert settler.waiting == 2
-
-
-def test_the_last_outcome_under_way_waits_for_no_other() -> None:
-    _, settler, shared = waiting(several=9, names="ab")
-    settler.put(sent("a"))
-    assert not shared.wake.is_set()
-    settler.put(sent("b"))
-    assert shared.wake.is_set()
-
-
-def test_what_a_claim_takes_along_is_not_written_again() -> None:
-    lifecycle, settler, shared = waiting()
-    settler.put(sent("a"))
-    batch = settler.take_along()
-    assert sent("a").lease in settler
-    settler.went_along(batch, ["done"])
-    assert sent("a").lease not in settler
-    assert sent("a").lease not in shared.leases
+    monkeypatch.setattr(batches, "time", SimpleNamespace(sleep=arriving))
+    settler.put(sent("first"))
     settler.start()
+    wait_for(lambda: rounds)
     assert settler.stop(5.0)
-    assert lifecycle.written == []
-
-
-def test_what_a_claim_could_not_take_along_is_written_first() -> None:
-    lifecycle, settler, _ = waiting()
-    settler.put(sent("a"))
-    batch = settler.take_along()
-    settler.put(sent("b"))
-    settler.went_along(batch, None)
-    settler.start()
-    assert settler.stop(5.0)
-    assert [settlement.lease.job_id for settlement in lifecycle.written] == ["a", "b"]
-
-
-def test_without_a_claim_outcomes_are_written_all_the_same() -> None:
-    lifecycle, settler, _ = waiting(several=9)
-    settler.start()
-    settler.put(sent("a"))
-    wait_for(lambda: lifecycle.written)
-    assert settler.stop(5.0)
-
-
-def test_ends_of_dead_leases_go_with_no_claim() -> None:
-    _, settler, _ = waiting()
-    settler.put(replace(sent("a"), overdue=True))
-    settler.put(sent("b"))
-    assert settler.take_along() == []
+    assert rounds[0] == batch
+    assert set(pauses) == {batches.GATHER}
 
 
 class ShakyLifecycle(PickyLifecycle):

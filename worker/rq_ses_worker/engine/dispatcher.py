@@ -23,7 +23,7 @@ from rq_ses_worker.engine.senders import Senders
 from rq_ses_worker.engine.settler import Settler
 from rq_ses_worker.engine.threads.outage import Outage
 from rq_ses_worker.engine.threads.shared import Shared
-from rq_ses_worker.lifecycle.records import Claim, Settlement, Suspended
+from rq_ses_worker.lifecycle.records import Claim, Suspended
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.logging import events
@@ -69,7 +69,7 @@ class Dispatcher:
         lifecycle: the transitions.
         shared: what the worker's threads share.
         senders: the threads that send.
-        settler: takes the ends of overdue executions; what waits there goes along with a claim.
+        settler: takes the ends of overdue executions.
         policy: what becomes of the mails of overdue executions.
         ask: called when this worker shall ask SES for the account's limits.
         tally: counts what is claimed, and is told each round of the loop.
@@ -90,7 +90,6 @@ class Dispatcher:
         self._shared = shared
         self._leases = shared.leases
         self._senders = senders
-        self._settler = settler
         self._ask = ask
         self._tally = tally
         self._demand = Demand(senders, shared.leases, shared.brake)
@@ -148,23 +147,17 @@ class Dispatcher:
             self._promote(clock)
         if clock >= self._reclaim.due_at:
             self._reclaim.run(self._answered)
-        wanted = self._demand.wanted(clock, self._settler.waiting)
+        wanted = self._demand.wanted(clock)
         if self._demand.is_early(wanted, clock):
             time.sleep(GATHER)
-            wanted = self._demand.wanted(clock, self._settler.waiting)
+            wanted = self._demand.wanted(clock)
         if wanted <= 0:
             return POLL
         # Looked at after the idle threads: one that has become idle by a bad answer has set it before.
         resting_until = max(self._closed_until, self._shared.brake.held_until)
         if clock < resting_until:
             return self._until(min(self._promote_at, resting_until))
-        along = self._settler.take_along()
-        # The settler may have taken some itself, whose leases stand until it has written them.
-        wanted = self._demand.wanted(clock, len(along))
-        if wanted <= 0:
-            self._settler.went_along(along, None)
-            return POLL
-        claims = self._claim(wanted, along)
+        claims = self._claim(wanted)
         self._demand.claimed(wanted, len(claims or ()), time.monotonic())
         if claims:
             return 0.0
@@ -188,12 +181,12 @@ class Dispatcher:
         moved, pause = self._lifecycle.promote()
         return not moved and (pause is None or burst.is_over(pause))
 
-    def _claim(self, wanted: int, along: list[Settlement]) -> list[Claim] | None:
-        """Claim for `wanted` threads, and settle in the same round trip; None while workers are suspended."""
+    def _claim(self, wanted: int) -> list[Claim] | None:
+        """Claim for `wanted` threads; None while RQ's workers are suspended."""
         self._shared.wake.clear()
         clock = time.monotonic()
         try:
-            claims, dropped = self._claim_and_settle(wanted, along, clock)
+            claims, dropped = self._lifecycle.claim(wanted)
         except Suspended:
             if not self._shared.suspended:
                 events.WORKER_SUSPENDED.log(log)
@@ -212,17 +205,6 @@ class Dispatcher:
             self._tally.claimed(claims, self._shared.clock.now())
         self._follow_gate()
         return claims
-
-    def _claim_and_settle(
-        self, wanted: int, along: list[Settlement], clock: float
-    ) -> tuple[list[Claim], int]:
-        if not along:
-            return self._lifecycle.claim(wanted)
-        self._lifecycle.send_along(along, clock=clock)
-        try:
-            return self._lifecycle.claim(wanted)
-        finally:
-            self._settler.went_along(along, self._lifecycle.went_along())
 
     def _follow_gate(self) -> None:
         """Wait as the account's gate told the claim to, and ask SES for its limits if this worker shall."""

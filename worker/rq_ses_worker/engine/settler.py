@@ -11,11 +11,11 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from rq_ses_worker.engine.settling.batches import Batches
+from rq_ses_worker.engine.settling.outcomelog import OutcomeLog
 from rq_ses_worker.engine.settling.unwritable import Unwritable, Unwritables
-from rq_ses_worker.engine.settling.unwritten import Unwritten
 from rq_ses_worker.engine.threads.outage import Outage, passes
 from rq_ses_worker.engine.threads.shared import Shared
-from rq_ses_worker.lifecycle.records import Lease, Settlement, Word
+from rq_ses_worker.lifecycle.records import Lease, Settlement
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.logging import events
 from rq_ses_worker.monitoring.tally import Tally
@@ -35,7 +35,7 @@ class Settler:
         shared: an execution leaves its leases once it is settled, and the dispatcher is woken.
         tally: counts attempts and what was written.
         queues: names, for the log, in the order of the leases' places.
-        several: outcomes that are worth a round trip; fewer wait a moment for others.
+        several: outcomes that are worth a batch of their own.
     """
 
     def __init__(
@@ -49,8 +49,11 @@ class Settler:
     ) -> None:
         self._lifecycle = lifecycle
         self._shared = shared
-        self._unwritten = Unwritten(shared, tally, queues)
-        self._batches = Batches(several, lambda: len(shared.leases) > len(self._unwritten))
+        self._tally = tally
+        self._outcome_log = OutcomeLog(queues)
+        self._batches = Batches(several)
+        # What is not written yet, whether it waits or has failed.
+        self._unwritten: dict[Lease, Settlement] = {}
         self._unwritable = Unwritables()
         self._thread = shared.threads.thread("settler", self._work)
         self._given_up = threading.Event()
@@ -68,28 +71,10 @@ class Settler:
         """Start the thread."""
         self._thread.start()
 
-    @property
-    def waiting(self) -> int:
-        """Number of outcomes that may be taken along."""
-        return len(self._batches)
-
     def put(self, settlement: Settlement) -> None:
         """Take a settlement; it is written within a few milliseconds, or as soon as Redis is back."""
-        self._unwritten.add(settlement)
-        if self._batches.put(settlement):
-            self._shared.wake.set()  # the next claim takes them along
-
-    def take_along(self) -> list[Settlement]:
-        """Return the outcomes that wait, to be settled with a claim; `went_along` tells how that went."""
-        return self._batches.take_now()
-
-    def went_along(self, batch: list[Settlement], words: Sequence[Word] | None) -> None:
-        """Note how outcomes were settled; None is not at all: they are tried again here, as any others."""
-        if words is None:
-            self._batches.put_back(batch)
-            return
-        self._unwritten.attempted(batch)
-        self._unwritten.written(batch, words)
+        self._unwritten[settlement.lease] = settlement
+        self._batches.put(settlement)
 
     def stop(self, timeout: float) -> bool:
         """Settle what is waiting, for at most `timeout` seconds; tell whether all of it was written."""
@@ -106,20 +91,28 @@ class Settler:
         Of a batch that is refused each outcome is written as far as it may be.
         """
         try:
-            self._settle([one for one in self._unwritten.all() if not one.overdue])
+            self._settle([one for one in list(self._unwritten.values()) if not one.overdue])
         except Exception as exc:  # noqa: BLE001 - why the thread died is told; each outcome is logged next
             self._shared.trouble.note(exc if isinstance(exc, RedisError) else None)
 
     def log_unsettled(self) -> None:
         """Log each outcome that is not written, in full: it stands nowhere else."""
-        self._unwritten.tell()
+        for settlement in list(self._unwritten.values()):
+            if not settlement.overdue:
+                events.MAIL_UNSETTLED.log(
+                    log,
+                    job_id=settlement.lease.job_id,
+                    action=settlement.action,
+                    **self._outcome_log.whole(settlement),
+                )
 
     def _work(self) -> None:
         last = False
         while not last:
             batch, last = self._batches.take(self._unwritable.wait)
             if batch:
-                self._unwritten.attempted(batch)
+                if self._tally:
+                    self._tally.attempted(batch)
                 self._write(batch)
             self._retry()
         while self._unwritable and not self._given_up.wait(_PAUSE):
@@ -155,13 +148,21 @@ class Settler:
             return batch
         for settlement in batch:
             if settlement.overdue:
-                self._unwritten.drop(settlement.lease)
+                self._unwritten.pop(settlement.lease, None)
         return [settlement for settlement in batch if not settlement.overdue]
 
     def _settle(self, batch: list[Settlement]) -> None:
         if not batch:
             return
-        self._unwritten.written(batch, self._lifecycle.settle(batch, clock=time.monotonic()))
+        words = self._lifecycle.settle(batch, clock=time.monotonic())
+        for settlement in batch:
+            self._shared.leases.drop(settlement.lease)
+            self._unwritten.pop(settlement.lease, None)
+        self._shared.wake.set()
+        if self._tally:
+            self._tally.settled(batch, words)
+        for settlement, word in zip(batch, words, strict=True):
+            self._outcome_log.settled(settlement, word)
 
     def _write_singly(self, batch: list[Settlement]) -> None:
         """Write each outcome by itself; what can't be written is tried again later."""
@@ -205,5 +206,19 @@ class Settler:
         if one.settlement.lease not in self._unwritten:
             self._unwritable.remove(one)  # written, and the rest of it failed
         elif one.failed(counts=counts):
-            self._unwritable.remove(one)
-            self._unwritten.set_aside(one.settlement)
+            self._set_aside(one)
+
+    def _set_aside(self, one: Unwritable) -> None:
+        """Give an outcome up: its lease isn't renewed any more, and ends like that of a lost worker."""
+        settlement = one.settlement
+        events.OUTCOME_SET_ASIDE.log(
+            log,
+            trace=True,
+            job_id=settlement.lease.job_id,
+            action=settlement.action,
+            **self._outcome_log.whole(settlement),
+        )
+        self._unwritable.remove(one)
+        self._unwritten.pop(settlement.lease, None)
+        self._shared.leases.drop(settlement.lease)
+        self._shared.wake.set()

@@ -114,8 +114,9 @@ class MailWorker(RegisteredWorker):
         self._check, self._sending, self._tally = check, sending, tally
         self._lifecycle = lifecycle
         self._limits = LimitsReader(cast(AccountClient, client), lifecycle, shared) if asks else None
-        worth_it = several(capacity.threads)
-        self._settler = Settler(lifecycle, shared, tally=tally, queues=list(queues), several=worth_it)
+        self._settler = Settler(
+            lifecycle, shared, tally=tally, queues=list(queues), several=several(capacity.threads)
+        )
         self._senders = Senders(capacity.threads, client, policy, shared, settle=self._settler.put)
         self._dispatcher = Dispatcher(
             lifecycle,

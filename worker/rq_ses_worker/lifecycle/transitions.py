@@ -9,7 +9,6 @@ the traffic with Redis; what becomes of an outcome is decided in rq_ses_worker.l
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import time
@@ -30,7 +29,6 @@ from rq_ses_worker.lifecycle.keys import ScriptKeys
 from rq_ses_worker.lifecycle.observation import observed
 from rq_ses_worker.lifecycle.records import Claim, Lease, Overdue, Settlement, Suspended, Word
 from rq_ses_worker.logging import events
-from rq_ses_worker.server.along import Along
 from rq_ses_worker.server.scripts import TYPED, Call, Parts, registered, run_together
 from rq_ses_worker.ses.account import Account
 
@@ -107,7 +105,6 @@ class Lifecycle:
         self._count = 0
         self._keys = ScriptKeys(keys_of(connection), queues, worker_name, self._gate.key)
         self._scripts = registered(connection, SCRIPTS)
-        self._along = Along(connection)
 
     def rename(self, worker_name: str) -> None:
         """Act for a worker of another name from here on."""
@@ -135,7 +132,7 @@ class Lifecycle:
         args += [self._prefix, first, self._keys.names.job_prefix, contract.EXECUTION_FIELD]
         args += [contract.RECIPIENTS_FIELD, self._gate.rate_text, self._asks, *more]
         began = time.monotonic()
-        reply = self._along.run_with(Call(self._scripts["claim"], self._keys.claim, args))
+        reply = self._scripts["claim"](keys=self._keys.claim, args=args)
         if isinstance(reply, bytes):
             raise Suspended
         answered = time.monotonic()
@@ -185,31 +182,12 @@ class Lifecycle:
         Calling it again with the same settlements changes nothing. What they say of the account, its gate
         learns in the same round trip.
         """
-        settle, seen = self._settling(settlements, clock), observed(settlements)
-        words: Any = self._settle_and_tell(settle, seen) if seen.tells(self.view) else settle.run()
-        return [word.decode() for word in words]
-
-    def send_along(self, settlements: Sequence[Settlement], *, clock: float) -> None:
-        """Have settlements written in the round trip of the next claim, as `settle` would; never raises.
-
-        What tells the account's gate something is written now: the claim shall know of it.
-        """
-        # Whatever fails: they are settled anew by whoever has them, and it is met and told there.
-        with contextlib.suppress(Exception):
-            if observed(settlements).tells(self.view):
-                self._along.words = self.settle(settlements, clock=clock)
-            else:
-                self._along.call = self._settling(settlements, clock)
-
-    def went_along(self) -> list[Word] | None:
-        """Return what became of the settlements that were sent along; None: they have to be settled anew."""
-        return self._along.take_words()
-
-    def _settling(self, settlements: Sequence[Settlement], clock: float) -> Call:
         worked = sum(settlement.seconds for settlement in settlements)
         args = [*self._keys.prefixes, self._keys.names.results_prefix, self._worker_name, *_RECEIPT]
         args += [f"{worked:.6f}", *encode_settlements(settlements, clock)]
-        return Call(self._scripts["settle"], self._keys.settle, args)
+        settle, seen = Call(self._scripts["settle"], self._keys.settle, args), observed(settlements)
+        words: Any = self._settle_and_tell(settle, seen) if seen.tells(self.view) else settle.run()
+        return [word.decode() for word in words]
 
     def _settle_and_tell(self, settle: Call, seen: Observation) -> Sequence[bytes]:
         words, told = run_together(self._connection, [settle, self._gate.observe(seen)])

@@ -18,13 +18,13 @@ LASTING: Final = 0.1
 SOON: Final = 0.05
 """Seconds without a thread that became free after which no mail is held ready: it would only wait there."""
 
-GATHER: Final = 0.003
+GATHER: Final = 0.001
 """Seconds for which a claim of few mails soon after another waits: more threads may become idle meanwhile."""
 
 
 def several(threads: int) -> int:
-    """Return how many mails are worth a round trip of a busy worker: all that it holds to spare."""
-    return max(1, int(threads * SPARE))
+    """Return how many mails are worth a round trip of a busy worker: half of what it holds to spare."""
+    return max(1, int(threads * SPARE) // 2)
 
 
 class Demand:
@@ -46,13 +46,13 @@ class Demand:
         self._backlog_since = math.inf
         self._claimed_at = 0.0
 
-    def wanted(self, clock: float, settling: int = 0) -> int:
-        """Return how many mails to claim now, while so many outcomes can be settled along with that.
+    def wanted(self, clock: float) -> int:
+        """Return how many mails to claim now.
 
         With those held ready no thread waits for a claim, and a claim takes several. Other workers have had
         their chance before, and ours must be about to become free.
         """
-        idle, room = self._senders.idle, self._most - len(self._leases) + settling
+        idle, room = self._senders.idle, self._most - len(self._leases)
         begun = self._brake.room(self._senders.busy)
         if begun < math.inf:
             return min(idle, room, int(begun))
@@ -63,7 +63,7 @@ class Demand:
 
     def is_early(self, wanted: int, clock: float) -> bool:
         """Tell whether so few had better be claimed a moment later, together with others."""
-        return 0 < wanted < self._senders.count // 2 and clock < self._claimed_at + GATHER
+        return 0 < wanted < self._several and clock < self._claimed_at + GATHER
 
     def claimed(self, wanted: int, found: int, clock: float) -> None:
         """Note that a claim of `wanted` mails found so many: as many as that is a backlog."""
