@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
@@ -18,22 +17,8 @@ from rq_ses_worker.engine.preflight.rights import COMMANDS, Missing, missing_rig
 from rq_ses_worker.engine.preflight.server import ServerUnfit, preflight
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from support.mails.mail import mail
+from support.mails.restricted import let
 from support.mails.world import LEASES, World, ending
-
-USER = "restricted"
-
-
-def let(redis: Redis, *rules: str) -> None:
-    redis.execute_command("ACL", "SETUSER", USER, "reset", "on", "nopass", *rules)
-
-
-@pytest.fixture
-def restricted(redis: Redis) -> Iterator[Redis]:
-    let(redis, "~rq:*", "&rq:*", "+@all")
-    port = redis.connection_pool.connection_kwargs["port"]
-    with Redis(port=port, username=USER, password="any") as connection:
-        yield connection
-    redis.acl_deluser(USER)
 
 
 def test_a_user_with_all_rights_misses_none(redis: Redis, restricted: Redis) -> None:

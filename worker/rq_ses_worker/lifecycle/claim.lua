@@ -202,7 +202,7 @@ local function cut(queue)
 end
 
 -- The jobs that are handed out, and the execution of each.
-local chosen, executions, seen = {}, {}, {}
+local chosen, executions, saved, seen = {}, {}, {}, {}
 
 local function choose(place, id, hash, hooks, weight)
   local queue = queues[place]
@@ -210,7 +210,8 @@ local function choose(place, id, hash, hooks, weight)
   local execution = ARGV[7] .. string.format('%x%d', number_of, fresh)
   local member = id .. ':' .. execution
   local n = #chosen + 1
-  chosen[n], executions[n], seen[id] = id, execution, true
+  -- What RQ has never saved has no started_at, and no index.
+  chosen[n], executions[n], saved[n], seen[id] = id, execution, hash[4] and true, true
   n = #queue.leased
   queue.leased[n + 1], queue.leased[n + 2] = lease_end, member
   queue.begun[n + 1], queue.begun[n + 2] = started_end, member
@@ -236,6 +237,31 @@ local function hooks_of(id, hash)
   return (present(hooks[1]) or present(hooks[2]) or present(hooks[3]) or present(hooks[4])) and 1 or 0
 end
 
+-- A job that names an execution whose lease stands was requeued by RQ's means while it is being sent. What SES says to
+-- that must count as this job's, and not as one's that was deleted and made anew (settle.lua).
+local function keep_unfinished(queue, id, execution)
+  if not present(execution) or string.sub(execution, 1, 1) == '-' then return end
+  local member = id .. ':' .. execution
+  if not typed('ZSCORE', queue.leases, member) then return end
+  local hash = string.sub(job_prefix, 1, -5) .. 'execution:' .. member
+  redis.call('HSETNX', hash, 'id', execution)
+  redis.call('EXPIRE', hash, math.ceil(lease + grace))
+end
+
+-- Where RQ's index of a job's executions is left from a stock worker that died, builds before take one that isn't in it
+-- for another job's: so it gets in, with its hash, as theirs do.
+local function tell_older(id, execution)
+  local root = string.sub(job_prefix, 1, -5)
+  local index, hash = root .. 'executions:' .. id, root .. 'execution:' .. id .. ':' .. execution
+  if redis.call('EXISTS', index) == 0 then return end
+  local moment, length = string.format('%.6f', now), math.ceil(lease + grace)
+  redis.call('HSET', hash, 'id', execution, 'job_id', id, 'created_at', moment, 'last_heartbeat', moment,
+    'worker_name', worker)
+  redis.call('EXPIRE', hash, length)
+  typed('ZADD', index, started_end, execution)
+  redis.call('EXPIRE', index, length)
+end
+
 local function hand_out(id, execution)
   local job = job_prefix .. id
   redis.call('PERSIST', job)
@@ -258,7 +284,8 @@ while wanted > 0 and room > 0 do
     lengths[place] = 0
   else
     local hash = string.match(id, '^[%w_-]+$') and not seen[id]
-      and typed('HMGET', job_prefix .. id, 'status', 'data', 'meta', 'started_at', recipients_field, 'enqueued_at')
+      and typed('HMGET', job_prefix .. id, 'status', 'data', 'meta', 'started_at', recipients_field, 'enqueued_at',
+        execution_field)
     local dead = not hash or hash[1] ~= 'queued' or not hash[2]
     local weight = not dead and hash[5] and math.min(50, math.max(1, tonumber(hash[5]) or 1)) or 1
     local reason, seconds
@@ -277,6 +304,7 @@ while wanted > 0 and room > 0 do
       if dead then
         dropped = dropped + 1
       else
+        keep_unfinished(queues[place], id, hash[7])
         choose(place, id, hash, hooks_of(id, hash), weight)
       end
       pass(queues[place], id, second)
@@ -294,7 +322,10 @@ for place = 0, places - 1 do
     redis.call('ZADD', queue.started, unpack(queue.begun, at, last))
   end
 end
-for i, id in ipairs(chosen) do hand_out(id, executions[i]) end
+for i, id in ipairs(chosen) do
+  if saved[i] then tell_older(id, executions[i]) end
+  hand_out(id, executions[i])
+end
 
 if skipped and word == '' and wanted > 0 and room > 0 then word, wait = 'quota', DAY_LOOK end
 if word == 'quota' and ARGV[13] == '1' and not granted and ask_of_day() then changed = true end

@@ -141,10 +141,14 @@ local function write_sent(s, id, queue, old, meta)
     redis.call('DEL', job)
     return
   end
-  make_receipt(ttl, args[s + ENDED], meta or args[s + META], old)
-  if type(redis.pcall('COPY', RECEIPT, job, 'REPLACE')) == 'table' then
-    -- Taking this right away must not keep what SES has from being recorded.
-    redis.call('RENAME', RECEIPT, job)
+  meta = meta or args[s + META]
+  make_receipt(ttl, args[s + ENDED], meta, old)
+  local copied = type(redis.pcall('COPY', RECEIPT, job, 'REPLACE')) ~= 'table'
+  -- Taking this right away must not keep what SES has from being recorded.
+  if not copied then redis.call('RENAME', RECEIPT, job) end
+  -- A hash that has been large stays so, and its copies with it.
+  if not copied or #meta > 64 then
+    redis.call('DEL', RECEIPT)
     receipt, receipt_key, receipt_ttl = {}, nil, nil
   end
   local n = #queue.entering
@@ -377,13 +381,13 @@ local function drop(registry, members)
   for at = 1, #members, SOME do typed('ZREM', registry, some(members, at)) end
 end
 
+redis.call('DEL', RECEIPT, RESULT)
 for _, queue in ipairs(queues) do
   enter_all(queue)
   forget(queue)
   drop(queue.started, queue.over)
   drop(queue.leases, queue.over)
 end
-redis.call('DEL', RECEIPT, RESULT)
 
 -- Counting into a hash that has expired would bring it back without its TTL. It is for show: all is written.
 if succeeded + failed + retried > 0 and redis.pcall('EXISTS', KEYS[1]) == 1 then
