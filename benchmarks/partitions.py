@@ -1,9 +1,9 @@
 """What several partitions of a queue carry, each on a server of its own, where Redis is the bound.
 
-    python -m benchmarks.partitions [--partitions 2] [--rounds 5] [--seconds 3] [--cluster] [--routed]
+    python -m benchmarks.partitions [--partitions 2] [--rounds 5] [--seconds 3] [--cluster]
 
 README.md says how it is measured. With --cluster the servers are primaries of one cluster, and every client
-has the same URL; with --routed its producers write to all partitions, by RQ_SES_PARTITIONS.
+has the same URL.
 """
 
 from __future__ import annotations
@@ -45,18 +45,11 @@ class Load:
     stores: Sequence[Store]
     url: str
     """Of the cluster; "" where each server is by itself."""
-    routed: bool
     seconds: float
-
-    @property
-    def tags(self) -> list[str]:
-        """The prefixes."""
-        return [tag(number) for number in range(len(self.stores))]
 
     def variables(self, number: int) -> dict[str, str]:
         """Return the environment of a partition's clients."""
-        found = {"RQ_KEY_PREFIX": tag(number), "RQ_SES_REDIS_URL": self.url or self.stores[number].url}
-        return {**found, "RQ_SES_PARTITIONS": ",".join(self.tags)} if self.routed else found
+        return {"RQ_KEY_PREFIX": tag(number), "RQ_SES_REDIS_URL": self.url or self.stores[number].url}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -68,7 +61,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--seconds", type=float, default=3.0, help="of a round")
     options.add_argument("--cluster", action="store_true", help="the servers are primaries of one cluster")
-    options.add_argument("--routed", action="store_true", help="producers write to all partitions")
     given = options.parse_args(arguments)
     if given.partitions < 2 or given.rounds < 1 or given.seconds <= 0:
         options.error("give 2 partitions, 1 round, and a part of a second at least")
@@ -77,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="bench-", dir=files) as name, ExitStack() as held:
         several = held.enter_context(_servers(Path(name), given.partitions, cluster=given.cluster))
         url = _form_cluster(several) if given.cluster else ""
-        load = Load(several, url, given.routed, given.seconds)
+        load = Load(several, url, given.seconds)
         clients = [
             [held.enter_context(_client(load, number)) for _ in range(CLIENTS)]
             for number in range(given.partitions)

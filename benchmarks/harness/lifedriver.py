@@ -46,7 +46,7 @@ _TEXT = (
 def main() -> None:
     """Do what each line says."""
     url = sys.argv[1]
-    outbox = Outbox.from_env() if "RQ_SES_PARTITIONS" in os.environ else Outbox(url)
+    outbox = Outbox(url)
     lifecycle = Lifecycle(_connection(url), _QUEUES, "0" * 32, os.urandom(8).hex(), 60.0)
     print("ready", flush=True)
     for line in sys.stdin:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from redis import Redis
 
-from support.mails.restricted import USER, let
+from support.mails.breaking import USER, let
 from support.mails.transitions import Story
 
 

@@ -10,9 +10,9 @@ from redis.exceptions import RedisError
 
 from rq_ses import contract
 from rq_ses_worker.lifecycle.transitions import Lifecycle
+from support.mails.breaking import let
 from support.mails.keys import KEYS
 from support.mails.mail import mail, status
-from support.mails.restricted import let
 from support.mails.transitions import Story
 from support.mails.world import World, ending
 

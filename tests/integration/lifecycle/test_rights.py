@@ -16,8 +16,8 @@ from rq_ses import Outbox
 from rq_ses_worker.engine.preflight.rights import COMMANDS, Missing, missing_rights, needed_commands
 from rq_ses_worker.engine.preflight.server import ServerUnfit, preflight
 from rq_ses_worker.lifecycle.transitions import Lifecycle
+from support.mails.breaking import let
 from support.mails.mail import mail
-from support.mails.restricted import let
 from support.mails.world import LEASES, World, ending
 
 

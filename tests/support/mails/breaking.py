@@ -1,4 +1,4 @@
-"""Scripts that break off at one of their calls, as a refused command does."""
+"""Scripts that break off at one of their calls, as a refused command does; and a user who is refused some."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from redis import Redis
 
 DENIED = "NOPERM this user has no permissions to run the command"
 """What a refusal says; WRONGTYPE would be another matter."""
+
+USER = "restricted"
 
 _CALLS = "breaking:calls"
 
@@ -64,3 +66,8 @@ def each_break(redis: Redis, act: Callable[[int], None]) -> int:
         if int(redis.get(_CALLS) or 0) < number:
             return number - 1
     raise AssertionError
+
+
+def let(redis: Redis, *rules: str) -> None:
+    """Let the user do this and nothing else."""
+    redis.execute_command("ACL", "SETUSER", USER, "reset", "on", "nopass", *rules)
