@@ -390,11 +390,12 @@ for _, queue in ipairs(queues) do
 end
 
 -- Counting into a hash that has expired would bring it back without its TTL. It is for show: all is written.
-if succeeded + failed + retried > 0 and redis.pcall('EXISTS', KEYS[1]) == 1 then
-  redis.pcall('HINCRBY', KEYS[1], 'successful_job_count', succeeded)
-  redis.pcall('HINCRBY', KEYS[1], 'failed_job_count', failed)
+local counts = redis.pcall('HMGET', KEYS[1], 'birth', 'successful_job_count', 'failed_job_count', 'total_working_time')
+if counts[1] and succeeded + failed + retried > 0 then
+  local function more(place, by) return (tonumber(counts[place] or '') or 0) + by end
+  redis.pcall('HSET', KEYS[1], 'successful_job_count', more(2, succeeded), 'failed_job_count', more(3, failed),
+    'total_working_time', string.format('%.6f', more(4, tonumber(args[12]))))
   if retried > 0 then redis.pcall('HINCRBY', KEYS[1], 'rq_ses_retried', retried) end
-  redis.pcall('HINCRBYFLOAT', KEYS[1], 'total_working_time', ARGV[12])
 end
 if refusal then return redis.error_reply(refusal) end
 return words
