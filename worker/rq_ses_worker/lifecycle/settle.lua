@@ -55,9 +55,7 @@ end
 -- RQ's requeue leaves the time to live on a job: it must not end before anybody has looked.
 local function keep_failed(job, ttl) keep(job, ttl < 0 and ttl or ttl + FAILED_GRACE) end
 
-local function until_score(ttl)
-  return ttl < 0 and '+inf' or string.format('%.6f', now + ttl)
-end
+local function until_score(ttl) return ttl < 0 and '+inf' or string.format('%.6f', now + ttl) end
 
 -- What a batch puts into a sorted set, or takes out of it, goes in one command: at most so many values as Lua hands over.
 local SOME = 2000
