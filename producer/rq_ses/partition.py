@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Final
 from zlib import crc32
 
+from rq_ses.keys import VARIABLE as _PREFIX
 from rq_ses.keys import Keys
 from rq_ses.text.invalid import shown
 
 VARIABLE: Final = "RQ_SES_PARTITIONS"
 
 MOST: Final = 64
+
+MOVING: Final = "rq-ses partitions move"
+"""What RQ's key `suspended` holds while mails are moved to other partitions, until a move has come to its end."""
+
+
+def resuming(prefixes: Sequence[str], *, moving: bool) -> str:
+    """Return how what RQ's suspension holds under some prefixes goes on; `moving`: it is a move's."""
+    if moving:
+        return f"run `{MOVING}` again to its end (don't `rq resume`)"
+    commands = ("rq resume" if one == "rq" else f"{_PREFIX}={shlex.quote(one)} rq resume" for one in prefixes)
+    return ", ".join(f"`{command}`" for command in commands)
 
 
 def partition_of(job_id: str, count: int) -> int:

@@ -18,13 +18,13 @@ from redis.exceptions import WatchError
 from rq_ses.errors import RqSesError
 from rq_ses.keys import Keys, keys_of
 from rq_ses.mails.copies import Copy, Place, fitting, read_copies, write_copies
+from rq_ses.partition import MOVING
 from rq_ses.server.location import Location
 from rq_ses.server.partitions import Partitions
 from rq_ses.states import DEFERRED, SCHEDULED, SETTLED, WIP
 from rq_ses.text.plaintext import one_line
 
-MARK: Final = b"rq-ses partitions move"
-"""What RQ's key `suspended` holds for a move."""
+MARK: Final = MOVING.encode()
 
 PAGE: Final = 200
 """Mails of a step at most."""

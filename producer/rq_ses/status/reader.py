@@ -93,6 +93,7 @@ def _snapshot(
     return Snapshot(
         now=now,
         suspended=overview.suspended,
+        moving=overview.moving,
         queues=tuple(states),
         workers=ours,
         other_workers=sum(worker is not None for worker in found) - len(ours),
@@ -129,6 +130,7 @@ class _Overview:
 
     now: float
     suspended: bool
+    moving: bool
     queues: Sequence[_QueueAnswers]
     fronts: Sequence[Sequence[bytes]]
     leases: Sequence[Sequence[bytes]]
@@ -139,10 +141,10 @@ class _Overview:
 def _overview(client: Any, queues: Sequence[str], *, workers: bool) -> _Overview:
     keys = keys_of(client)
     with client.pipeline(transaction=False) as pipeline:
-        pipeline.time().exists(keys.suspended).smembers(keys.workers)
+        pipeline.time().exists(keys.suspended).get(keys.suspended).smembers(keys.workers)
         for queue in queues:
             _ask_about_queue(pipeline, keys, queue)
-        clock, suspended, names, *about_queues = pipeline.execute(raise_on_error=False)
+        clock, suspended, by, names, *about_queues = pipeline.execute(raise_on_error=False)
     if isinstance(clock, Exception):
         raise clock
     parts = [
@@ -151,6 +153,7 @@ def _overview(client: Any, queues: Sequence[str], *, workers: bool) -> _Overview
     return _Overview(
         epoch(clock),
         suspended == 1,
+        by == MOVING.encode(),
         parts,
         fronts=[_listed(part.front) for part in parts],
         leases=[_listed(part.leases) if workers else [] for part in parts],
