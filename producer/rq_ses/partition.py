@@ -16,15 +16,22 @@ VARIABLE: Final = "RQ_SES_PARTITIONS"
 MOST: Final = 64
 
 MOVING: Final = "rq-ses partitions move"
-"""What RQ's key `suspended` holds while mails are moved to other partitions, until a move has come to its end."""
+"""What RQ's key `suspended` holds until a move to other partitions has come to its end."""
 
 
 def resuming(prefixes: Sequence[str], *, moving: bool) -> str:
-    """Return how what RQ's suspension holds under some prefixes goes on; `moving`: it is a move's."""
+    """Return how what RQ's suspension holds goes on.
+
+    Args:
+        prefixes: those under which it does; none is the deployment's own.
+        moving: whether it is a move that has suspended them.
+    """
     if moving:
         return f"run `{MOVING}` again to its end (don't `rq resume`)"
-    commands = ("rq resume" if one == "rq" else f"{_PREFIX}={shlex.quote(one)} rq resume" for one in prefixes)
-    return ", ".join(f"`{command}`" for command in commands)
+    return ", ".join(
+        "`rq resume`" if one == "rq" else f"`{_PREFIX}={shlex.quote(one)} rq resume`"
+        for one in prefixes or ["rq"]
+    )
 
 
 def partition_of(job_id: str, count: int) -> int:

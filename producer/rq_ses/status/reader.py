@@ -19,6 +19,7 @@ from redis.exceptions import ResponseError
 from rq_ses import contract
 from rq_ses.gate import GateState, read_gate
 from rq_ses.keys import Keys, keys_of
+from rq_ses.partition import MOVING
 from rq_ses.server.connection import borrowed
 from rq_ses.server.serverclock import epoch
 from rq_ses.server.stored import line

@@ -84,7 +84,7 @@ def _suspended(snapshot: Snapshot) -> str:
     if snapshot.moving:
         return f"suspended by `{MOVING}`: {resuming(where, moving=True)}"
     if not where:
-        return f"suspended: nothing is claimed until {resuming([snapshot.prefix], moving=False)}"
+        return f"suspended: nothing is claimed until {resuming([], moving=False)}"
     return f"suspended: nothing is claimed in {', '.join(where)} until {resuming(where, moving=False)}"
 
 
