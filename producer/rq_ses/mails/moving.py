@@ -59,7 +59,8 @@ class Move:
 
     Args:
         redis_url: URL of the server, or of its Sentinels (see rq_ses.server.connection).
-        origins: prefixes under which mails stand, those of partitions or of a queue without.
+        origins: prefixes under which mails stand, those of partitions or of a queue without. In `partitions`
+            mails are looked for, too: one that belongs to another of them is moved.
         partitions: prefixes as the Outbox has them; none: mails are moved under the deployment's own prefix.
         queues: names of RQ queues.
 
@@ -79,8 +80,9 @@ class Move:
         self._targets = Partitions.at(server, partitions, socket_timeout=waits[0], connect_timeout=waits[1])
         self._sources = [
             server.client(socket_timeout=waits[0], connect_timeout=waits[1], keys=Keys(prefix))
-            for prefix in dict.fromkeys(origins)
+            for prefix in dict.fromkeys((*origins, *(keys_of(target).prefix for target in self._targets)))
         ]
+        self._origins = self._sources[: len(dict.fromkeys(origins))]
         for client in self._all():
             # A page is read and written beside the connection that watches it.
             pool = client.connection_pool
@@ -107,6 +109,15 @@ class Move:
         if not done.conflicts:
             _release(self._all())
         return done
+
+    def unknown(self) -> list[str]:
+        """Return the origins under which nothing of the queues has ever stood."""
+        found = []
+        for client in self._origins:
+            keys = keys_of(client)
+            if not any(client.sismember(keys.queues, keys.queue(queue)) for queue in self._queues):
+                found.append(keys.prefix)
+        return found
 
     def close(self) -> None:
         """Close all connections."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -21,8 +20,6 @@ QUEUES: Final = 500
 _LOOKED_AT: Final = 3
 """Jobs of a queue; one of ours makes it one of mails."""
 
-_JOB_ID: Final = re.compile(rb"[0-9A-Za-z]{22}|[0-9a-f]{32}")
-"""Without a key, and with one, or of a build before."""
 _DESCRIBED: Final = " → ".encode()
 
 
@@ -96,7 +93,7 @@ def unserved(connection: Redis, *, besides: Collection[str] = ()) -> tuple[Unser
     for name in names:
         waiting, scheduled, workers, *fronts = (next(answers) for _ in range(5))
         mails = sum(count for count in (waiting, scheduled) if isinstance(count, int))
-        ids = [job for front in fronts if isinstance(front, list) for job in front if _JOB_ID.fullmatch(job)]
+        ids = [job for front in fronts if isinstance(front, list) for job in front if _is_ours(job)]
         if mails and ids and isinstance(workers, set):
             held[name] = mails, ids, sorted(workers)
     with client.pipeline(transaction=False) as pipeline:
@@ -115,6 +112,10 @@ def unserved(connection: Redis, *, besides: Collection[str] = ()) -> tuple[Unser
         if ours and living == 0:
             found.append(Unserved(one_line(name, 100), mails))
     return tuple(found)
+
+
+def _is_ours(job_id: bytes) -> bool:
+    return contract.JOB_ID.fullmatch(job_id) is not None
 
 
 def _base(queue: str) -> str:
