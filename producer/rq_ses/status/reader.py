@@ -21,6 +21,7 @@ from rq_ses.gate import GateState, read_gate
 from rq_ses.keys import Keys, keys_of
 from rq_ses.partition import MOVING
 from rq_ses.server.connection import borrowed
+from rq_ses.server.partitions import naming
 from rq_ses.server.serverclock import epoch
 from rq_ses.server.stored import line
 from rq_ses.states import CANCELED, FAILED, SCHEDULED, STARTED, WIP
@@ -279,9 +280,10 @@ def _gates(
     client: Any, account: tuple[str, str] | None, workers: Sequence[WorkerState], refused: dict[str, str]
 ) -> tuple[GateState, ...]:
     """Return the gate that was asked for, and those that workers name."""
-    named = [account] if account else []
-    named += [(worker.account, worker.region) for worker in workers if worker.account]
-    gates = (_gate(client, *gate, refused) for gate in islice(dict.fromkeys(named), ACCOUNTS))
+    asked = [account] if account else []
+    asked += [(worker.account, worker.region) for worker in workers if worker.account]
+    with naming(client, "prefix"):
+        gates = [_gate(client, *gate, refused) for gate in islice(dict.fromkeys(asked), ACCOUNTS)]
     return tuple(filter(None, gates))
 
 

@@ -10,7 +10,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from rq_ses.keys import keys_of
-from rq_ses.server.partitions import Partitions
+from rq_ses.server.partitions import Partitions, naming
 from rq_ses.status.reader import read_snapshot
 from rq_ses.status.snapshot import PartitionState, QueueState, Snapshot
 from rq_ses.status.unserved import strays
@@ -30,10 +30,12 @@ def read_whole(
     Raises:
         redis.exceptions.RedisError: a partition's server is away, or refuses everything.
     """
-    found = [
-        read_snapshot(client, queues, account=account, mails=mails, workers=workers, gates=partitions.own)
-        for client in partitions
-    ]
+    found, own = [], partitions.own
+    for client in partitions:
+        with partitions.naming(client):
+            found.append(
+                read_snapshot(client, queues, account=account, mails=mails, workers=workers, gates=own)
+            )
     if not partitions.prefixes:
         return found[0]
     whole = together(
@@ -73,7 +75,8 @@ def together(found: Sequence[tuple[str, Snapshot]], mails: int) -> Snapshot:
 def _with_strays(whole: Snapshot, own: Redis) -> Snapshot:
     """Add what stands under the deployment's own prefix, where no partition is."""
     try:
-        return replace(whole, unserved=(*strays(own), *whole.unserved))
+        with naming(own, "prefix"):
+            return replace(whole, unserved=(*strays(own), *whole.unserved))
     except ResponseError as exc:
         line = f"{keys_of(own).prefix}: the names of all queues: {one_line(str(exc), 200)}"
         return replace(whole, refused=(*whole.refused, line))

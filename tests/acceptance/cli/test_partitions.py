@@ -217,3 +217,29 @@ def test_a_move_says_what_was_dropped_and_what_is_to_be_canceled(
     )
     assert run(["partitions", "move", "--from", "rq"], env).returncode == 0
     assert " 1 " in run(["partitions", "--help"], env).stdout.partition("Exit codes:")[2]
+
+
+@pytest.mark.parametrize(
+    "command", [["status", "--sample", "0"], ["failed"], ["audit"], ["resend", "--yes"], ["health"]]
+)
+def test_a_partition_that_refuses_is_named(
+    env: dict[str, str], redis: Redis, clients: list[Redis], command: list[str]
+) -> None:
+    register(clients[0])
+    clients[0].hset(keys_of(clients[0]).worker("w1"), "hostname", "here")
+    redis.execute_command("ACL", "SETUSER", "half", "on", ">word", "~{p0}:*", "~rq:*", "&*", "+@all")
+    try:
+        url = env["RQ_SES_REDIS_URL"].replace("redis://", "redis://half:word@")
+        host = ["--host", "here"] if command == ["health"] else []
+        done = run([*command, *host], {**env, "RQ_SES_REDIS_URL": url})
+    finally:
+        redis.execute_command("ACL", "DELUSER", "half")
+    assert "{p1}" in done.stderr
+    assert "{p0}" not in done.stderr
+
+
+def test_health_says_what_is_to_be_done(env: dict[str, str]) -> None:
+    done = run(["health", "--host", "here"], env)
+    assert done.returncode == 1
+    missed = "Error: partition {p0}: no worker of host here is registered"
+    assert f"{missed}: start `rq-ses worker`, or name another by --host" in done.stderr

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Iterator
 from functools import partial
 from itertools import product
 from typing import Any, Final
 
 import click
+from redis import Redis
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 
 from rq_ses import contract
@@ -73,7 +75,7 @@ def audit(*, repair: bool, as_json: bool, wait: float, **options: Any) -> None:
             tell = partial(_read, bar, task)
             home = partial(_home, partitions, prefix)
             looking = Audit(connection, queue, policy, wait=wait, tell=tell, home=home)
-            for report in looking.run(repair=repair):
+            for report in _named(partitions, connection, looking.run(repair=repair)):
                 found += 1
                 strays += bool(report.home)
                 open_ += not report.done
@@ -86,6 +88,12 @@ def audit(*, repair: bool, as_json: bool, wait: float, **options: Any) -> None:
         output.echo(f"{found} found, {repaired}{advice}", err=True)
     _tell_strays(strays, partitions)
     sys.exit(INCOMPLETE if open_ else OK)
+
+
+def _named(partitions: Partitions, client: Redis, reports: Iterator[Report]) -> Iterator[Report]:
+    """Yield reports; an error of Redis names the partition."""
+    with partitions.naming(client):
+        yield from reports
 
 
 def _tell_strays(strays: int, partitions: Partitions) -> None:
