@@ -118,6 +118,10 @@ def random_name(size: int) -> str:
     return b64encode(os.urandom(size), b"Az").rstrip(b"=").decode()
 
 
+JOB_ID: Final = re.compile(rb"[0-9A-Za-z]{22}|[0-9a-f]{32}")
+"""Of a mail without a key, and with one, or of a build before; none of RQ's own jobs has such a one."""
+
+
 def new_job_id() -> str:
     """Return the id of a job without a key: 22 random letters and digits."""
     return random_name(16)

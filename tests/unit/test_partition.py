@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from rq_ses import Outbox
 from rq_ses.contract import keyed_job_id, new_job_id
+from rq_ses.deadletter import DeadLetters
 from rq_ses.errors import SettingsError
 from rq_ses.keys import Keys, keys_of
+from rq_ses.mails import Mails
 from rq_ses.partition import partition_of, read_partitions
 from rq_ses.server.connection import connect
 from rq_ses.server.location import Location
@@ -47,17 +52,44 @@ def test_none_is_a_queue_without_partitions(given: str | list[str]) -> None:
         ("{mail0}", "'{mail0}' is a single prefix: give 2 to 64"),
         (",".join(f"m{number}" for number in range(65)), "has 65 prefixes: give 2 to 64"),
         ("a,b c", "'b c' can't be used: give ASCII letters"),
-        ("a,", "'' can't be used: give ASCII letters"),
+        ("a,", "'a,' has an empty name: remove the comma"),
+        (",", "',' has an empty name: remove the comma"),
+        (["{a},{b}"], '\'{a},{b}\' in the list holds a comma: give prefixes as in ["{mail0}", "{mail1}"]'),
+        (["a", ""], "'' in the list is an empty name: leave it out"),
         ("a,b,a", "'a' is named twice"),
         ("a,rq", "'rq' is the deployment's own prefix (RQ_KEY_PREFIX)"),
         ("a,a:b", "'a:b' begins with 'a' and a colon"),
         ("a,rq:b", "'rq:b' begins with 'rq' and a colon"),
     ],
 )
-def test_what_cannot_be_prefixes_is_refused_with_the_remedy(given: str, words: str) -> None:
+def test_what_cannot_be_prefixes_is_refused_with_the_remedy(given: str | list[str], words: str) -> None:
     with pytest.raises(ValueError, match="give") as caught:
         read_partitions(given, "rq")
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ([1, 2], "partitions: 1 in the list is no text: give prefixes"),
+        (2, "partitions: 2 is neither text nor a list: give prefixes"),
+        (None, "partitions: None is neither text nor a list: give prefixes"),
+    ],
+)
+def test_what_is_no_text_is_refused_by_an_outbox_and_by_whoever_reads(given: Any, words: str) -> None:
+    for kind in (Outbox, DeadLetters, Mails):
+        with pytest.raises(TypeError) as caught:
+            kind("redis://127.0.0.1:1/0", partitions=given)
+        assert str(caught.value).startswith(words)
+
+
+def test_a_file_gives_a_list(tmp_path: Path) -> None:
+    file = tmp_path / "rq-ses.toml"
+    file.write_text('[rq_ses]\npartitions = ["{mail0}", "{mail1}"]\n')
+    assert load_producer_settings(config=str(file)).partitions == ",".join(TWO)
+    file.write_text("[rq_ses]\npartitions = [1, 2]\n")
+    with pytest.raises(SettingsError, match="RQ_SES_PARTITIONS: 1 in the list is no text: give prefixes"):
+        load_producer_settings(config=str(file))
 
 
 def test_the_setting_names_itself_in_its_problem(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from contextlib import closing
 from dataclasses import asdict
@@ -42,7 +43,7 @@ class Prefixes(click.ParamType):  # type: ignore[type-arg]  # generic since clic
             self.fail(str(exc).partition(": ")[2], param, ctx)
 
 
-@ends_with({OK: "", UNAVAILABLE: ""})
+@ends_with({OK: "", INCOMPLETE: "some mails don't stand where they belong", UNAVAILABLE: ""})
 @click.group(cls=WholeGroup)
 def partitions() -> None:
     """Bring the mails of a queue where they belong, when its partitions change.
@@ -89,20 +90,31 @@ def move(
         queues=contract.queue_names(settings.queue),
     )
     with reaching_redis(), closing(moving):
+        for prefix in moving.unknown():
+            output.echo(
+                f"nothing of queue {settings.queue} stands under {prefix}: is it spelt right?", err=True
+            )
         done = _followed(moving)
     if as_json:
         output.echo(json.dumps(asdict(done)))
-    over = f", {done.over} of them over, and their keys another mail's by now" if done.over else ""
+    over = _over(done.over)
     output.echo(f"{counted(done.moved, 'mail', 'mails')} moved{over}", err=True)
     for prefix, job_id in done.conflicts:
         output.echo(
             f"{prefix}: job {job_id}: its key stands for another mail where it belongs: cancel one: "
-            f"RQ_SES_PARTITIONS= RQ_KEY_PREFIX='{prefix}' rq-ses show {job_id}",
+            f"RQ_SES_PARTITIONS= RQ_KEY_PREFIX={shlex.quote(prefix)} rq-ses cancel {job_id}",
             err=True,
         )
     if done.conflicts:
         output.echo(f"{counted(len(done.conflicts), 'mail', 'mails')} left: {_AGAIN}", err=True)
         sys.exit(INCOMPLETE)
+
+
+def _over(number: int) -> str:
+    """Say how many of those that were moved had ended, and have lost their keys to other mails."""
+    if number == 1:
+        return "; 1 had ended and was dropped, its key stands for another mail now"
+    return f"; {number:,} had ended and were dropped, their keys stand for other mails now" if number else ""
 
 
 def _followed(moving: Move) -> Moved:

@@ -110,7 +110,8 @@ class Archive:
         args += [contract.KEY_FIELD, contract.RECIPIENTS_FIELD]
         for entry in batch:
             args += entry.fields
-        words = self._script(keys=keys, args=args, client=client)
+        with self._partitions.naming(client):
+            words = self._script(keys=keys, args=args, client=client)
         for entry, word in zip(batch, words, strict=True):
             if word == b"exists":
                 result.exists += 1

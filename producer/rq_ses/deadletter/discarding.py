@@ -73,7 +73,8 @@ class Discarding:
         for letter in letters:
             args += [raw_id(letter.job_id), letter.stamp]
         keys = [names.registry(FAILED, queue), names.scratch]
-        words = self._script(keys=keys, args=args, client=client)
+        with self._partitions.naming(client):
+            words = self._script(keys=keys, args=args, client=client)
         for letter, word in zip(letters, words, strict=True):
             if word == b"discarded":
                 result.discarded += 1

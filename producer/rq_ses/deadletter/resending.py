@@ -172,7 +172,9 @@ class Resending:
             meta = letter.fresh_meta() if letter.meta or letter.unknown else b""
             args += [raw_id(letter.job_id), letter.stamp, meta]
             args += [edited.data, edited.description, edited.recipients] if edited else ["", "", ""]
-        for word in self._script(keys=keys, args=args, client=client):
+        with self._partitions.naming(client):
+            words = self._script(keys=keys, args=args, client=client)
+        for word in words:
             if word == b"resent":
                 result.resent += 1
             elif word == b"changed":

@@ -118,7 +118,9 @@ class Mails:
         return keys_of(self.partitions.of(job_id)).prefix
 
     def _read(self, job_id: str) -> Mail:
-        return read_mail(find_mail(self.partitions.of(job_id), self._queues, job_id))
+        client = self.partitions.of(job_id)
+        with self.partitions.naming(client):
+            return read_mail(find_mail(client, self._queues, job_id))
 
 
 def _reason(done: Cancellation) -> str:

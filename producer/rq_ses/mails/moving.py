@@ -18,13 +18,13 @@ from redis.exceptions import WatchError
 from rq_ses.errors import RqSesError
 from rq_ses.keys import Keys, keys_of
 from rq_ses.mails.copies import Copy, Place, fitting, read_copies, write_copies
+from rq_ses.partition import MOVING
 from rq_ses.server.location import Location
 from rq_ses.server.partitions import Partitions
 from rq_ses.states import DEFERRED, SCHEDULED, SETTLED, WIP
 from rq_ses.text.plaintext import one_line
 
-MARK: Final = b"rq-ses partitions move"
-"""What RQ's key `suspended` holds for a move."""
+MARK: Final = MOVING.encode()
 
 PAGE: Final = 200
 """Mails of a step at most."""
@@ -59,7 +59,8 @@ class Move:
 
     Args:
         redis_url: URL of the server, or of its Sentinels (see rq_ses.server.connection).
-        origins: prefixes under which mails stand, those of partitions or of a queue without.
+        origins: prefixes under which mails stand, those of partitions or of a queue without. In `partitions`
+            mails are looked for, too: one that belongs to another of them is moved.
         partitions: prefixes as the Outbox has them; none: mails are moved under the deployment's own prefix.
         queues: names of RQ queues.
 
@@ -79,8 +80,9 @@ class Move:
         self._targets = Partitions.at(server, partitions, socket_timeout=waits[0], connect_timeout=waits[1])
         self._sources = [
             server.client(socket_timeout=waits[0], connect_timeout=waits[1], keys=Keys(prefix))
-            for prefix in dict.fromkeys(origins)
+            for prefix in dict.fromkeys((*origins, *(keys_of(target).prefix for target in self._targets)))
         ]
+        self._origins = self._sources[: len(dict.fromkeys(origins))]
         for client in self._all():
             # A page is read and written beside the connection that watches it.
             pool = client.connection_pool
@@ -107,6 +109,15 @@ class Move:
         if not done.conflicts:
             _release(self._all())
         return done
+
+    def unknown(self) -> list[str]:
+        """Return the origins under which nothing of the queues has ever stood."""
+        found = []
+        for client in self._origins:
+            keys = keys_of(client)
+            if not any(client.sismember(keys.queues, keys.queue(queue)) for queue in self._queues):
+                found.append(keys.prefix)
+        return found
 
     def close(self) -> None:
         """Close all connections."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Self
 
 from redis import Redis
+from redis.exceptions import RedisError
 
 from rq_ses.keys import keys_of
 from rq_ses.partition import partition_keys, partition_of
@@ -61,6 +63,10 @@ class Partitions:
         """Return the client of a partition by its prefix. Raises KeyError if there is none."""
         return self._by_prefix[prefix]
 
+    def naming(self, client: Redis) -> AbstractContextManager[None]:
+        """Let an error of Redis in a block name the partition of a client; without partitions, nothing."""
+        return naming(client, "partition") if self.prefixes else nullcontext()
+
     @property
     def prefixes(self) -> tuple[str, ...]:
         """Their prefixes; none if the queue has no partitions."""
@@ -84,3 +90,17 @@ class Partitions:
 
     def __exit__(self, *_: Any) -> None:
         self.close()
+
+
+@contextmanager
+def naming(client: Redis, what: str) -> Iterator[None]:
+    """Let an error of Redis in the block name the prefix of a client, unless a block inside has done so.
+
+    It becomes a note of the exception, which rq_ses.server.refusal.in_words repeats.
+    """
+    try:
+        yield
+    except RedisError as exc:
+        if not hasattr(exc, "__notes__"):
+            exc.add_note(f"{what} {keys_of(client).prefix}")
+        raise

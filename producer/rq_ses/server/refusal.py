@@ -151,4 +151,6 @@ def in_words(exc: redis_errors.RedisError) -> str:
     """Return for a command's user what an error of Redis says, and what is to be done about it."""
     refusal = read_refusal(exc)
     said = "did not answer" if refusal.passes else "refused"
-    return f"Redis {said} ({refusal.reason}): {refusal.remedy or _ELSE}"
+    # Which partition it was (rq_ses.server.partitions.naming).
+    where = "".join(f"{note}: " for note in getattr(exc, "__notes__", ()))
+    return f"{where}Redis {said} ({refusal.reason}): {refusal.remedy or _ELSE}"

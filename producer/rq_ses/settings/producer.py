@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 from redis import ConnectionPool, RedisError
 
 from rq_ses import contract
@@ -34,6 +34,16 @@ def _redis_url(url: str) -> str:
         # Not chained: the cause may repeat a password.
         raise ValueError(f"{shown(masked(url), 150)} is nothing redis-py can use: write {FORMS}") from None
     return url
+
+
+def _in_text(given: Any) -> Any:
+    """Return the list that a TOML file may hold as the environment would have it."""
+    if not isinstance(given, list | tuple):
+        return given
+    try:
+        return ",".join(read_partitions(given, Keys.default().prefix))
+    except TypeError as exc:
+        raise ValueError(str(exc)) from None
 
 
 def _partitions(text: str) -> str:
@@ -70,7 +80,7 @@ class ProducerSettings(Settings):
     queue: Annotated[str, AfterValidator(contract.checked_queue)] = setting(
         contract.DEFAULT_QUEUE, "RQ queue of the mails.", option="--queue NAME"
     )
-    partitions: Annotated[str, AfterValidator(_partitions)] = setting(
+    partitions: Annotated[str, BeforeValidator(_in_text), AfterValidator(_partitions)] = setting(
         "",
         "Prefixes of the queue's [partitions](how-to/partitions.md), as in `{mail0},{mail1}`; else none.",
     )

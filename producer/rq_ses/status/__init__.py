@@ -3,7 +3,7 @@
 from rq_ses.status.rates import Rates, rates_between
 from rq_ses.status.reader import read_snapshot
 from rq_ses.status.snapshot import CurrentMail, PartitionState, QueueState, Snapshot, WorkerState
-from rq_ses.status.unserved import Unserved, unserved
+from rq_ses.status.unserved import Unserved, strays, unserved
 from rq_ses.status.whole import read_whole
 from rq_ses.status.workers import served_accounts
 
@@ -19,5 +19,6 @@ __all__ = [
     "read_snapshot",
     "read_whole",
     "served_accounts",
+    "strays",
     "unserved",
 ]

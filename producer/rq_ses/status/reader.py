@@ -19,7 +19,9 @@ from redis.exceptions import ResponseError
 from rq_ses import contract
 from rq_ses.gate import GateState, read_gate
 from rq_ses.keys import Keys, keys_of
+from rq_ses.partition import MOVING
 from rq_ses.server.connection import borrowed
+from rq_ses.server.partitions import naming
 from rq_ses.server.serverclock import epoch
 from rq_ses.server.stored import line
 from rq_ses.states import CANCELED, FAILED, SCHEDULED, STARTED, WIP
@@ -93,6 +95,7 @@ def _snapshot(
     return Snapshot(
         now=now,
         suspended=overview.suspended,
+        moving=overview.moving,
         queues=tuple(states),
         workers=ours,
         other_workers=sum(worker is not None for worker in found) - len(ours),
@@ -129,6 +132,7 @@ class _Overview:
 
     now: float
     suspended: bool
+    moving: bool
     queues: Sequence[_QueueAnswers]
     fronts: Sequence[Sequence[bytes]]
     leases: Sequence[Sequence[bytes]]
@@ -139,10 +143,10 @@ class _Overview:
 def _overview(client: Any, queues: Sequence[str], *, workers: bool) -> _Overview:
     keys = keys_of(client)
     with client.pipeline(transaction=False) as pipeline:
-        pipeline.time().exists(keys.suspended).smembers(keys.workers)
+        pipeline.time().exists(keys.suspended).get(keys.suspended).smembers(keys.workers)
         for queue in queues:
             _ask_about_queue(pipeline, keys, queue)
-        clock, suspended, names, *about_queues = pipeline.execute(raise_on_error=False)
+        clock, suspended, by, names, *about_queues = pipeline.execute(raise_on_error=False)
     if isinstance(clock, Exception):
         raise clock
     parts = [
@@ -151,6 +155,7 @@ def _overview(client: Any, queues: Sequence[str], *, workers: bool) -> _Overview
     return _Overview(
         epoch(clock),
         suspended == 1,
+        by == MOVING.encode(),
         parts,
         fronts=[_listed(part.front) for part in parts],
         leases=[_listed(part.leases) if workers else [] for part in parts],
@@ -275,9 +280,10 @@ def _gates(
     client: Any, account: tuple[str, str] | None, workers: Sequence[WorkerState], refused: dict[str, str]
 ) -> tuple[GateState, ...]:
     """Return the gate that was asked for, and those that workers name."""
-    named = [account] if account else []
-    named += [(worker.account, worker.region) for worker in workers if worker.account]
-    gates = (_gate(client, *gate, refused) for gate in islice(dict.fromkeys(named), ACCOUNTS))
+    asked = [account] if account else []
+    asked += [(worker.account, worker.region) for worker in workers if worker.account]
+    with naming(client, "prefix"):
+        gates = [_gate(client, *gate, refused) for gate in islice(dict.fromkeys(asked), ACCOUNTS)]
     return tuple(filter(None, gates))
 
 

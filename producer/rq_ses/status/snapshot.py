@@ -71,6 +71,8 @@ class PartitionState:
     workers: int
     """That are at these queues in it."""
     queues: tuple[QueueState, ...]
+    moving: bool = False
+    """It is `rq-ses partitions move` that suspended it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +96,5 @@ class Snapshot:
     """What Redis refused to tell, and in which words: a key of another type, or a right that is missing."""
     partitions: tuple[PartitionState, ...] = ()
     """What makes the sums, in order; none if the queues have no partitions."""
+    moving: bool = False
+    """It is `rq-ses partitions move` that suspended them, here or in some partition."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import shlex
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,8 +20,6 @@ QUEUES: Final = 500
 _LOOKED_AT: Final = 3
 """Jobs of a queue; one of ours makes it one of mails."""
 
-_JOB_ID: Final = re.compile(rb"[0-9A-Za-z]{22}|[0-9a-f]{32}")
-"""Without a key, and with one, or of a build before."""
 _DESCRIBED: Final = " → ".encode()
 
 
@@ -37,15 +35,41 @@ class Unserved:
     @property
     def remedy(self) -> str:
         """The command that serves it."""
-        base = self.queue
-        for priority in contract.PRIORITIES:
-            base = base.removesuffix(f"-{priority}") if priority != "normal" else base
-        return f"rq-ses worker --queue {base}"
+        return f"rq-ses worker --queue {_base(self.queue)}"
 
     def __str__(self) -> str:
-        mails = "1 mail" if self.mails == 1 else f"{self.mails:,} mails"
         where = f" in partition {self.partition}" if self.partition else ""
-        return f"queue {self.queue}{where} holds {mails} and no worker serves it"
+        return f"queue {self.queue}{where} holds {_mails(self.mails)} and no worker serves it"
+
+
+@dataclass(frozen=True, slots=True)
+class Stray(Unserved):
+    """A queue under the deployment's own prefix, where others are partitions: filled by who doesn't know."""
+
+    @property
+    def remedy(self) -> str:
+        """The command that brings its mails where they belong."""
+        return (
+            f"rq-ses partitions move --from {shlex.quote(self.partition or '')} --queue {_base(self.queue)}"
+        )
+
+    def __str__(self) -> str:
+        where = f"queue {self.queue} under {self.partition}"
+        return f"{where} holds {_mails(self.mails)} and belongs to no partition"
+
+
+def strays(own: Redis, *, besides: Collection[str] = ()) -> tuple[Stray, ...]:
+    """Return the queues of mails that stand beside a queue's partitions, and that no worker is at. Only read.
+
+    Args:
+        own: a client under the deployment's own prefix, which is none of the partitions.
+        besides: names of queues to leave out.
+
+    Raises:
+        redis.exceptions.RedisError: Redis is away, or refuses everything.
+    """
+    prefix = keys_of(own).prefix
+    return tuple(Stray(one.queue, one.mails, prefix) for one in unserved(own, besides=besides))
 
 
 def unserved(connection: Redis, *, besides: Collection[str] = ()) -> tuple[Unserved, ...]:
@@ -69,7 +93,7 @@ def unserved(connection: Redis, *, besides: Collection[str] = ()) -> tuple[Unser
     for name in names:
         waiting, scheduled, workers, *fronts = (next(answers) for _ in range(5))
         mails = sum(count for count in (waiting, scheduled) if isinstance(count, int))
-        ids = [job for front in fronts if isinstance(front, list) for job in front if _JOB_ID.fullmatch(job)]
+        ids = [job for front in fronts if isinstance(front, list) for job in front if _is_ours(job)]
         if mails and ids and isinstance(workers, set):
             held[name] = mails, ids, sorted(workers)
     with client.pipeline(transaction=False) as pipeline:
@@ -88,3 +112,18 @@ def unserved(connection: Redis, *, besides: Collection[str] = ()) -> tuple[Unser
         if ours and living == 0:
             found.append(Unserved(one_line(name, 100), mails))
     return tuple(found)
+
+
+def _is_ours(job_id: bytes) -> bool:
+    return contract.JOB_ID.fullmatch(job_id) is not None
+
+
+def _base(queue: str) -> str:
+    """Return the name of a queue without that of a priority."""
+    for priority in contract.PRIORITIES:
+        queue = queue.removesuffix(f"-{priority}") if priority != "normal" else queue
+    return queue
+
+
+def _mails(number: int) -> str:
+    return "1 mail" if number == 1 else f"{number:,} mails"

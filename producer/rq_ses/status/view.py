@@ -15,8 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from rq_ses.gate import GateState
+from rq_ses.partition import MOVING, resuming
 from rq_ses.status.rates import Rates
 from rq_ses.status.snapshot import QueueState, Snapshot, WorkerState
+from rq_ses.status.unserved import Stray
 from rq_ses.text.figures import counted, duration, figure, rate
 
 SHOWN_WORKERS: Final = 20
@@ -79,9 +81,11 @@ def screen(snapshot: Snapshot, rates: Rates | None, *, title: str) -> Renderable
 
 def _suspended(snapshot: Snapshot) -> str:
     where = [partition.prefix for partition in snapshot.partitions if partition.suspended]
+    if snapshot.moving:
+        return f"suspended by `{MOVING}`: {resuming(where, moving=True)}"
     if not where:
-        return "suspended: nothing is claimed until `rq resume`"
-    return f"suspended: nothing is claimed in {', '.join(where)} until `rq resume` with that RQ_KEY_PREFIX"
+        return f"suspended: nothing is claimed until {resuming([], moving=False)}"
+    return f"suspended: nothing is claimed in {', '.join(where)} until {resuming(where, moving=False)}"
 
 
 def _queues(queues: Sequence[QueueState]) -> RenderableType:
@@ -113,7 +117,7 @@ def _unserved(snapshot: Snapshot) -> Iterator[Text]:
     # Where no worker is at these queues at all, that is told of them all.
     told = {queue.name for queue in snapshot.queues} if not snapshot.workers else set()
     for one in snapshot.unserved:
-        if one.queue not in told:
+        if isinstance(one, Stray) or one.queue not in told:
             yield Text(f"{one}: {one.remedy}", style="bold yellow")
 
 

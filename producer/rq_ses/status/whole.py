@@ -6,10 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
 
+from redis import Redis
+from redis.exceptions import ResponseError
+
 from rq_ses.keys import keys_of
-from rq_ses.server.partitions import Partitions
+from rq_ses.server.partitions import Partitions, naming
 from rq_ses.status.reader import read_snapshot
 from rq_ses.status.snapshot import PartitionState, QueueState, Snapshot
+from rq_ses.status.unserved import strays
+from rq_ses.text.plaintext import one_line
 
 
 def read_whole(
@@ -25,15 +30,18 @@ def read_whole(
     Raises:
         redis.exceptions.RedisError: a partition's server is away, or refuses everything.
     """
-    found = [
-        read_snapshot(client, queues, account=account, mails=mails, workers=workers, gates=partitions.own)
-        for client in partitions
-    ]
+    found, own = [], partitions.own
+    for client in partitions:
+        with partitions.naming(client):
+            found.append(
+                read_snapshot(client, queues, account=account, mails=mails, workers=workers, gates=own)
+            )
     if not partitions.prefixes:
         return found[0]
-    return together(
+    whole = together(
         [(keys_of(client).prefix, one) for client, one in zip(partitions, found, strict=True)], mails
     )
+    return _with_strays(whole, partitions.own) if workers else whole
 
 
 def together(found: Sequence[tuple[str, Snapshot]], mails: int) -> Snapshot:
@@ -48,6 +56,7 @@ def together(found: Sequence[tuple[str, Snapshot]], mails: int) -> Snapshot:
     return Snapshot(
         now=snapshots[0].now,
         suspended=any(one.suspended for one in snapshots),
+        moving=any(one.moving for one in snapshots),
         queues=tuple(map(_queue, *(one.queues for one in snapshots))),
         workers=tuple(chain.from_iterable(one.workers for one in snapshots)),
         other_workers=sum(one.other_workers for one in snapshots),
@@ -57,9 +66,20 @@ def together(found: Sequence[tuple[str, Snapshot]], mails: int) -> Snapshot:
         served=tuple(sorted(set(chain.from_iterable(one.served for one in snapshots)))),
         refused=tuple(f"{prefix}: {line}" for prefix, one in found for line in one.refused),
         partitions=tuple(
-            PartitionState(prefix, one.suspended, len(one.workers), one.queues) for prefix, one in found
+            PartitionState(prefix, one.suspended, len(one.workers), one.queues, one.moving)
+            for prefix, one in found
         ),
     )
+
+
+def _with_strays(whole: Snapshot, own: Redis) -> Snapshot:
+    """Add what stands under the deployment's own prefix, where no partition is."""
+    try:
+        with naming(own, "prefix"):
+            return replace(whole, unserved=(*strays(own), *whole.unserved))
+    except ResponseError as exc:
+        line = f"{keys_of(own).prefix}: the names of all queues: {one_line(str(exc), 200)}"
+        return replace(whole, refused=(*whole.refused, line))
 
 
 def _queue(*parts: QueueState) -> QueueState:

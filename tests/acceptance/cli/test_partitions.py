@@ -103,7 +103,8 @@ def test_status_sums_and_has_each_partition_beside_it(
     register(clients[0])
     shown = run(["status", "--sample", "0"], env).stdout
     assert "in 2 partitions" in shown
-    assert "suspended: nothing is claimed in {p1} until" in shown
+    held = "suspended: nothing is claimed in {p1} until `RQ_KEY_PREFIX='{p1}' rq resume`"
+    assert held in " ".join(shown.split())
     assert "queue mail in partition {p1} holds" in shown
     assert "queue mail in partition {p0} holds" not in shown
     # One whose key is of another type makes the sum unknown.
@@ -176,3 +177,69 @@ def test_the_number_of_partitions_is_changed_by_a_command(
     assert refused.returncode == 1
     assert "Error: worker w1 is at queue mail under {p0}: end it" in refused.stderr
     assert "'a b' can't be used" in run(["partitions", "move", "--from", "a b"], env).stderr
+
+
+def test_mails_in_the_wrong_partition_are_found_by_audit_and_moved_whatever_from_says(
+    env: dict[str, str], redis_url: str, clients: list[Redis]
+) -> None:
+    job_id = contract.keyed_job_id("mail", "order-1")
+    home = partition_of(job_id, 2)
+    wrong, right = TWO[1 - home], TWO[home]
+    Outbox(connection=clients[1 - home]).send(mail(), key="order-1")
+    found = run(["audit", "--repair", "--wait", "0"], env)
+    assert (found.returncode, found.stdout) == (1, f"{job_id} ({wrong}): belongs to partition {right}\n")
+    assert "1 belongs to another partition: rq-ses partitions move --from '{p0},{p1}'" in found.stderr
+    assert "stands where it belongs" not in found.stderr
+    moved = run(["partitions", "move", "--from", "{P1}"], env)
+    assert "nothing of queue mail stands under {P1}: is it spelt right?" in moved.stderr
+    assert "1 mail moved" in moved.stderr
+    assert {prefix: list(jobs) for prefix, jobs in standing(clients).items()} == {wrong: [], right: [job_id]}
+    done = run(["audit", "--wait", "0"], env)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "spelt" not in run(["partitions", "move", "--from", ",".join(TWO)], env).stderr
+
+
+def test_a_move_says_what_was_dropped_and_what_is_to_be_canceled(
+    env: dict[str, str], redis_url: str, clients: list[Redis]
+) -> None:
+    ids = {key: contract.keyed_job_id("mail", key) for key in fill(redis_url, (), 1).values()}
+    outbox = Outbox(redis_url, partitions=TWO)
+    for key in ("finished-0", "queued-0"):
+        outbox.send(mail(subject="another"), key=key)
+    left = run(["partitions", "move", "--from", "rq"], env)
+    assert left.returncode == 1
+    assert "; 1 had ended and was dropped, its key stands for another mail now" in left.stderr
+    command = f"RQ_SES_PARTITIONS= RQ_KEY_PREFIX=rq rq-ses cancel {ids['queued-0']}"
+    assert command in left.stderr
+    assert (
+        run(["cancel", ids["queued-0"]], {**env, "RQ_SES_PARTITIONS": "", "RQ_KEY_PREFIX": "rq"}).returncode
+        == 0
+    )
+    assert run(["partitions", "move", "--from", "rq"], env).returncode == 0
+    assert " 1 " in run(["partitions", "--help"], env).stdout.partition("Exit codes:")[2]
+
+
+@pytest.mark.parametrize(
+    "command", [["status", "--sample", "0"], ["failed"], ["audit"], ["resend", "--yes"], ["health"]]
+)
+def test_a_partition_that_refuses_is_named(
+    env: dict[str, str], redis: Redis, clients: list[Redis], command: list[str]
+) -> None:
+    register(clients[0])
+    clients[0].hset(keys_of(clients[0]).worker("w1"), "hostname", "here")
+    redis.execute_command("ACL", "SETUSER", "half", "on", ">word", "~{p0}:*", "~rq:*", "&*", "+@all")
+    try:
+        url = env["RQ_SES_REDIS_URL"].replace("redis://", "redis://half:word@")
+        host = ["--host", "here"] if command == ["health"] else []
+        done = run([*command, *host], {**env, "RQ_SES_REDIS_URL": url})
+    finally:
+        redis.execute_command("ACL", "DELUSER", "half")
+    assert "{p1}" in done.stderr
+    assert "{p0}" not in done.stderr
+
+
+def test_health_says_what_is_to_be_done(env: dict[str, str]) -> None:
+    done = run(["health", "--host", "here"], env)
+    assert done.returncode == 1
+    missed = "Error: partition {p0}: no worker of host here is registered"
+    assert f"{missed}: start `rq-ses worker`, or name another by --host" in done.stderr

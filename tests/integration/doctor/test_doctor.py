@@ -340,9 +340,12 @@ def test_what_is_not_so_in_all_partitions_is_told_of_those_where_it_is(
     beat = datetime.now(UTC).isoformat()
     redis.hset(here.worker("w"), mapping={"queues": ",".join(QUEUES), "last_heartbeat": beat})
     redis.set(here.suspended, 1)
-    found = {(one.id, one.text) for one in checked_redis(load_worker_settings())}
+    all_found = list(checked_redis(load_worker_settings()))
+    [held] = [one for one in all_found if one.id == "workers.suspended"]
+    assert held.remedy == "let them go on: `RQ_KEY_PREFIX='{mail1}' rq resume`"
+    found = {(one.id, one.text) for one in all_found}
     seen = {text for name, text in found if name == "workers.seen"}
     assert {text.partition(": ")[0] for text in seen} == {"{mail0}", "{mail1}"}
-    assert ("workers.suspended", "{mail1}: all workers are suspended: mails wait") in found
+    assert ("workers.suspended", "{mail1}: all workers are suspended (`rq suspend`): mails wait") in found
     assert len([name for name, _ in found if name == "redis.version"]) == 1
     assert len([name for name, _ in found if name == "gate.breaker"]) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,11 +20,14 @@ from rq_ses.mails import moving as module
 from rq_ses.mails.moving import MARK, Move, Moved, MoveRefused
 from rq_ses.partition import partition_of
 from rq_ses_worker.audit.audit import Audit
+from rq_ses_worker.doctor.workers import check_workers
 from rq_ses_worker.lifecycle.records import Suspended
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from support.mails.mail import mail
 from support.mails.partitioned import QUEUES, THREE, TWO, client, fill, standing
+from support.programs.processes import run, running
+from support.waiting import wait_for
 
 
 @pytest.fixture
@@ -223,3 +227,27 @@ def test_a_mail_that_is_canceled_while_it_is_moved_is_not_sent(
     assert Mails(redis_url, partitions=THREE).cancel(job_id).canceled
     assert move(redis_url, TWO, THREE).conflicts == []
     assert together(clients)[job_id][0][b"status"] == b"canceled"
+
+
+def test_whoever_looks_says_that_a_move_broken_off_is_to_be_run_again(
+    redis_url: str, clients: list[Redis], worker_env: dict[str, str], tmp_path: Path
+) -> None:
+    one = clients[0]
+    one.set(keys_of(one).suspended, MARK)
+    again = "run `rq-ses partitions move` again to its end (don't `rq resume`)"
+    env = {**worker_env, "RQ_SES_PARTITIONS": ",".join(TWO)}
+    shown = " ".join(run(["status", "--sample", "0"], env).stdout.split())
+    assert f"suspended by `rq-ses partitions move`: {again}" in shown
+    [held] = [found for found in check_workers(one, QUEUES) if found.id == "workers.suspended"]
+    assert "by `rq-ses partitions move`" in held.text
+    assert held.remedy == f"let them go on: {again}"
+    with running(["worker"], env, tmp_path / "log") as worker:
+        wait_for(
+            lambda: (
+                f"suspended by `rq-ses partitions move`: nothing is claimed; to go on: {again}"
+                in worker.output
+            )
+        )
+    one.set(keys_of(one).suspended, 1)
+    with running(["worker"], env, tmp_path / "other") as worker:
+        wait_for(lambda: "to go on: `RQ_KEY_PREFIX='{p0}' rq resume`" in worker.output)

@@ -10,7 +10,7 @@ from rq import Queue
 
 from rq_ses import Outbox, Submission
 from rq_ses.status import Unserved, unserved
-from rq_ses_worker.doctor.workers import check_workers
+from rq_ses_worker.doctor.workers import check_strays, check_workers
 from support.mails.mail import mail
 from support.programs.processes import run, running
 from support.waiting import wait_for
@@ -65,3 +65,23 @@ def test_a_worker_names_them_once_at_its_start(
         line = "queue news holds 2 mails and no worker serves it: rq-ses worker --queue news"
         assert worker.output.count(line) == 1
         assert "queue mail holds" not in worker.output
+
+
+def test_mails_under_the_deployments_own_prefix_are_told_of_where_there_are_partitions(
+    redis: Redis, redis_url: str, worker_env: dict[str, str], tmp_path: Path
+) -> None:
+    fill(redis_url, "mail", 1)
+    env = {**worker_env, "RQ_SES_PARTITIONS": "{mail0},{mail1}"}
+    said = "queue mail under rq holds 1 mail and belongs to no partition"
+    line = f"{said}: rq-ses partitions move --from rq --queue mail"
+    assert line in " ".join(run(["status", "--sample", "0"], env).stdout.split())
+    found = json.loads(run(["status", "--sample", "0", "--json"], env).stdout)
+    assert found["unserved"] == [{"queue": "mail", "mails": 1, "partition": "rq"}]
+    [finding] = check_strays(redis)
+    assert (finding.id, finding.severity, finding.text) == ("workers.unserved", "warning", said)
+    assert finding.remedy.endswith("rq-ses partitions move --from rq --queue mail")
+    with running(["worker"], env, tmp_path / "log") as worker:
+        wait_for(lambda: line in worker.output and worker.output.count("sending mails of") == 2)
+        assert worker.output.count(said) == 1
+    assert run(["partitions", "move", "--from", "rq", "--queue", "mail"], env).returncode == 0
+    assert said not in run(["status", "--sample", "0"], env).stdout

@@ -47,6 +47,8 @@ class Report:
     found: str
     done: str
     """What was done about it; "" if nothing was."""
+    home: str = ""
+    """The prefix of the partition it belongs to, where it stands in another one: no repair moves it."""
 
 
 class _Confirmed(NamedTuple):
@@ -67,6 +69,7 @@ class Audit:
         policy: what becomes of a mail that was being sent when it was lost.
         wait: seconds between the two looks; longer than a worker's transition can take.
         tell: called with the number of jobs read so far.
+        home: returns the prefix of the partition that a job belongs to; "" if it is this one.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Audit:
         *,
         wait: float = 2.0,
         tell: Callable[[int], None] = lambda _: None,
+        home: Callable[[bytes], str] = lambda _: "",
     ) -> None:
         self._connection: Any = connection
         self._queue = queue
@@ -85,7 +89,7 @@ class Audit:
         self._clock = ServerClock()
         self._places = Places(connection, queue)
         self._jobs = Jobs(connection, queue)
-        self._scan = Scan(connection, self._places, self._jobs, self._now, tell)
+        self._scan = Scan(connection, self._places, self._jobs, self._now, tell, home)
         self._sweep = Sweep(connection, queue)
 
     def run(self, *, repair: bool = False) -> Iterator[Report]:
@@ -96,7 +100,9 @@ class Audit:
         """
         known: set[bytes] = set()
         suspects = self._scan.suspects()
-        while batch := list(islice(suspects, SUSPECTS)):
+        while looked := list(islice(suspects, SUSPECTS)):
+            yield from _strays(looked)
+            batch = [s for s in looked if not s.home]
             fresh = [s for s in batch if s.job_id not in known and not s.expiring]
             for wrong in self._confirmed(fresh):
                 known.add(wrong.job_id)
@@ -183,6 +189,12 @@ class Audit:
         if not wrong.placement.has_data:
             order["data"] = _EMPTY_DATA
         return repair.done if self._places.mend(wrong.job_id, wrong.seen, order) else None
+
+
+def _strays(suspects: Sequence[Suspect]) -> Iterator[Report]:
+    """Report those that belong to other partitions; a scan may find one twice."""
+    for job_id, home in {s.job_id: s.home for s in suspects if s.home}.items():
+        yield Report(_name(job_id), f"belongs to partition {home}", "", home)
 
 
 def _name(job_id: bytes) -> str:

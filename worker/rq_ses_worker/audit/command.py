@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
+from collections.abc import Iterator
 from functools import partial
 from itertools import product
 from typing import Any, Final
 
 import click
+from redis import Redis
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 
 from rq_ses import contract
@@ -18,6 +21,7 @@ from rq_ses.cli.terminal.options import setting_options
 from rq_ses.cli.terminal.progress import progress
 from rq_ses.cli.terminal.redis_errors import reaching_redis
 from rq_ses.keys import keys_of
+from rq_ses.server.partitions import Partitions
 from rq_ses_worker.audit.audit import Audit, Report
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.server.connection import connect_partitions
@@ -59,7 +63,7 @@ def audit(*, repair: bool, as_json: bool, wait: float, **options: Any) -> None:
     """
     settings = load_audit_settings(**options)
     policy = RetryPolicy(on_unknown=settings.on_unknown, max_doubtful=settings.max_doubtful)
-    found = open_ = 0
+    found = open_ = strays = 0
     with (
         reaching_redis(),
         connect_partitions(settings.redis_url, settings.partitions) as partitions,
@@ -69,18 +73,43 @@ def audit(*, repair: bool, as_json: bool, wait: float, **options: Any) -> None:
             prefix = keys_of(connection).prefix if partitions.prefixes else ""
             task = bar.add_task(f"{queue} in {prefix}" if prefix else queue, total=None, read=0)
             tell = partial(_read, bar, task)
-            for report in Audit(connection, queue, policy, wait=wait, tell=tell).run(repair=repair):
+            home = partial(_home, partitions, prefix)
+            looking = Audit(connection, queue, policy, wait=wait, tell=tell, home=home)
+            for report in _named(partitions, connection, looking.run(repair=repair)):
                 found += 1
+                strays += bool(report.home)
                 open_ += not report.done
                 output.echo(_json(report, queue, prefix) if as_json else _line(report, prefix))
     if not found:
         output.echo(f"every job of {settings.queue} stands where it belongs", err=True)
-    elif open_:
-        advice = "" if repair else ": --repair puts them back"
-        output.echo(f"{found} found, {found - open_} repaired{advice}", err=True)
     else:
-        output.echo(f"{found} found, all repaired", err=True)
+        repaired = f"{found - open_} repaired" if open_ else "all repaired"
+        advice = "" if repair or strays == open_ else ": --repair puts them back"
+        output.echo(f"{found} found, {repaired}{advice}", err=True)
+    _tell_strays(strays, partitions)
     sys.exit(INCOMPLETE if open_ else OK)
+
+
+def _named(partitions: Partitions, client: Redis, reports: Iterator[Report]) -> Iterator[Report]:
+    """Yield reports; an error of Redis names the partition."""
+    with partitions.naming(client):
+        yield from reports
+
+
+def _tell_strays(strays: int, partitions: Partitions) -> None:
+    """Say how mails come to the partitions they belong to."""
+    if strays:
+        old = shlex.quote(",".join(partitions.prefixes))
+        where = "belongs" if strays == 1 else "belong"
+        output.echo(f"{strays} {where} to another partition: rq-ses partitions move --from {old}", err=True)
+
+
+def _home(partitions: Partitions, prefix: str, job_id: bytes) -> str:
+    """Return the prefix of the partition that a mail belongs to, if it is another one than `prefix`."""
+    if not partitions.prefixes or not contract.JOB_ID.fullmatch(job_id):
+        return ""
+    home = keys_of(partitions.of(job_id.decode())).prefix
+    return "" if home == prefix else home
 
 
 def _read(bar: Progress, task: TaskID, read: int) -> None:

@@ -34,6 +34,8 @@ class Suspect(NamedTuple):
     """It is queued, and only missed in the list, which moves."""
     expiring: bool = False
     """It is to be sent, and has a time to live."""
+    home: str = ""
+    """The prefix of the partition it belongs to, where that is another one."""
 
 
 class Scan:
@@ -45,6 +47,7 @@ class Scan:
         jobs: the queue's.
         now: returns the server's time, in epoch seconds.
         tell: called with the number of jobs read so far.
+        home: returns the prefix of the partition that a job belongs to; "" if it is this one.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Scan:
         jobs: Jobs,
         now: Callable[[], float],
         tell: Callable[[int], None],
+        home: Callable[[bytes], str],
     ) -> None:
         self._connection: Any = connection
         self._prefix = keys_of(connection).job_prefix
@@ -61,6 +65,7 @@ class Scan:
         self._jobs = jobs
         self._now = now
         self._tell = tell
+        self._home = home
         self._waiting = IdSet()
 
     def suspects(self) -> Iterator[Suspect]:
@@ -129,6 +134,8 @@ class Scan:
         ):
             if not self._jobs.is_ours(job_id, origin):
                 continue
+            if home := self._home(job_id):
+                yield Suspect(job_id, home=home)
             status = _text(raw)
             if status in states.WAITING and ttl >= 0:
                 yield Suspect(job_id, expiring=True)

@@ -29,7 +29,7 @@ from rq_ses_worker.doctor.identity import Known, judged_recipient, judged_sender
 from rq_ses_worker.doctor.records import check_records
 from rq_ses_worker.doctor.resolver import DnsUnavailable, Resolver
 from rq_ses_worker.doctor.server import check_server
-from rq_ses_worker.doctor.workers import check_workers
+from rq_ses_worker.doctor.workers import check_strays, check_workers
 from rq_ses_worker.identity.source import CredentialSource
 from rq_ses_worker.ses.account import Account, AccountRefused, Identity
 from rq_ses_worker.ses.client import SesClient
@@ -139,6 +139,8 @@ def _redis(settings: WorkerSettings) -> Iterator[Finding]:
             places = [own, *partitions] if partitions.prefixes else [own]
             yield from _in_each(places, lambda client: check_server(client, url))
             yield from _in_each(partitions.clients, lambda client: check_workers(client, queues))
+            if partitions.prefixes:
+                yield from check_strays(own)
             gate = settings.account, settings.aws_region
             served = any(gate in served_accounts(client) for client in partitions)
             yield from judged_gate(read_gate(own, *gate), served=served)

@@ -9,7 +9,8 @@ from typing import Final
 from redis import Redis
 
 from rq_ses.keys import keys_of
-from rq_ses.status import unserved
+from rq_ses.partition import MOVING, resuming
+from rq_ses.status import strays, unserved
 from rq_ses.text.plaintext import one_line
 from rq_ses_worker.doctor.finding import Finding, ok, variable
 from rq_ses_worker.monitoring.registered import age, registered
@@ -42,13 +43,25 @@ def check_workers(
     yield from _judged(living, silent)
     for one in unserved(connection, besides=queues):
         yield Finding("workers.unserved", "warning", str(one), f"start one: {one.remedy}")
-    if connection.exists(keys_of(connection).suspended):
+    keys = keys_of(connection)
+    if connection.exists(keys.suspended):
+        moving = connection.get(keys.suspended) == MOVING.encode()
+        by = f"by `{MOVING}`" if moving else "(`rq suspend`)"
         yield Finding(
             "workers.suspended",
             "warning",
-            "all workers are suspended: mails wait",
-            "let them go on: rq resume",
+            f"all workers are suspended {by}: mails wait",
+            f"let them go on: {resuming([keys.prefix], moving=moving)}",
         )
+
+
+def check_strays(own: Redis) -> Iterator[Finding]:
+    """Yield what is found of queues under the deployment's own prefix, where others are its partitions.
+
+    Raises RedisError if Redis can't be asked.
+    """
+    for one in strays(own):
+        yield Finding("workers.unserved", "warning", str(one), f"end what fills it, then: {one.remedy}")
 
 
 def _judged(living: dict[str, set[str]], silent: set[str]) -> Iterator[Finding]:

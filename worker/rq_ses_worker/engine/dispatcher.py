@@ -14,6 +14,8 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
+from rq_ses.keys import Keys
+from rq_ses.partition import MOVING, resuming
 from rq_ses_worker.account.gate import BREAKER_OPEN
 from rq_ses_worker.engine.claiming.demand import GATHER, Demand
 from rq_ses_worker.engine.claiming.gatewatch import GateWatch
@@ -187,9 +189,11 @@ class Dispatcher:
         clock = time.monotonic()
         try:
             claims, dropped = self._lifecycle.claim(wanted)
-        except Suspended:
+        except Suspended as exc:
             if not self._shared.suspended:
-                events.WORKER_SUSPENDED.log(log)
+                by = f" by `{MOVING}`" if exc.moving else ""
+                remedy = resuming([Keys.default().prefix], moving=exc.moving)
+                events.WORKER_SUSPENDED.log(log, by=by, remedy=remedy)
                 self._shared.suspended = True
             return None
         if self._shared.suspended:

@@ -12,7 +12,7 @@
 --       and in a partition, whose account has its gate elsewhere (grant.lua):
 --       14 tokens for recipients   15 "1": the day has no more than these   16 "1": the first mail is the probe
 --       17 the job that was probed with last
--- Reply "suspended", or { number of ids dropped, blob, word, microseconds, waiting, ask, troubled, opened, and the
+-- Reply what the key of RQ's suspension holds, or { number of ids dropped, blob, word, microseconds, waiting, ask, troubled, opened, and the
 --       server's time: seconds, microseconds; in a partition also: tokens left, and how many the next mail takes }
 --       blob: of each job a head (queue's place, 1 where RQ has blanked started_at (a new or requeued job), 1
 --       where it carries callbacks or webhooks, lengths of the rest) and id, data, meta, enqueued_at.
@@ -35,7 +35,10 @@ local TURNS = 8
 
 -- A server that takes no writes says so here; after it, memory is no reason to refuse the others.
 redis.call('DEL', KEYS[3])
-if redis.call('EXISTS', KEYS[1]) == 1 then return 'suspended' end
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  local by = redis.pcall('GET', KEYS[1])
+  return type(by) == 'string' and by or 'suspended'
+end
 
 local wanted, room = tonumber(ARGV[1]), tonumber(ARGV[2])
 local worker, today, lease, grace = ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])

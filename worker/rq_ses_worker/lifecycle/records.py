@@ -25,7 +25,11 @@ Word = Literal["done", "late", "lost", "canceled", "accepted", "vanished", "brok
 
 
 class Suspended(Exception):
-    """Raised by `claim` while RQ's workers are suspended (`rq suspend`)."""
+    """Raised by `claim` while RQ's workers are suspended, by `rq suspend` or, `moving`, by a move."""
+
+    def __init__(self, *, moving: bool = False) -> None:
+        super().__init__()
+        self.moving = moving
 
 
 def is_ours(execution: str) -> bool:

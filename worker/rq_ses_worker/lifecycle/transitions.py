@@ -21,6 +21,7 @@ from redis import Redis
 from rq_ses import contract
 from rq_ses.gate import GateState
 from rq_ses.keys import keys_of
+from rq_ses.partition import MOVING
 from rq_ses.rqdate import utcformat
 from rq_ses.server.serverclock import ServerClock, epoch
 from rq_ses_worker.account.gate import GATE, PASSING, Gate, GatePolicy, Observation, View
@@ -134,7 +135,7 @@ class Lifecycle:
         began = time.monotonic()
         reply = self._scripts["claim"](keys=self._keys.claim, args=args)
         if isinstance(reply, bytes):
-            raise Suspended
+            raise Suspended(moving=reply == MOVING.encode())
         answered = time.monotonic()
         claimed = read_claimed(reply, self._prefix, first)
         self._note_time(claimed.moment, began, answered)

@@ -124,7 +124,7 @@ WORKER_RENAMED: Final = Event(
     "a worker named %(taken)s is still registered (killed?); this one is %(worker)s",
 )
 WORKER_SUSPENDED: Final = Event(
-    "worker.suspended", WARNING, "suspended: nothing is claimed until `rq resume`"
+    "worker.suspended", WARNING, "suspended%(by)s: nothing is claimed; to go on: %(remedy)s"
 )
 WORKER_RESUMED: Final = Event("worker.resumed", WARNING, "resumed")
 WORKER_DEAF: Final = Event("worker.deaf", ERROR, "listening for commands failed: %(error)s")

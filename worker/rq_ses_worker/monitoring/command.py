@@ -79,7 +79,9 @@ def _trouble(config: str | None, redis_url: str | None, host: str) -> str:
     connected = Partitions.at(server, settings.partitions, socket_timeout=_TIMEOUT, connect_timeout=_TIMEOUT)
     with reaching_redis(), connected as partitions:
         for redis in partitions:
-            if trouble := worker_trouble(redis, host, now=datetime.now(UTC)):
+            with partitions.naming(redis):
+                trouble = worker_trouble(redis, host, now=datetime.now(UTC))
+            if trouble:
                 where = f"partition {keys_of(redis).prefix}: " if partitions.prefixes else ""
                 return f"{where}{trouble}"
     return ""
@@ -94,7 +96,8 @@ def worker_trouble(connection: Redis | PlainRedis, host: str, *, now: datetime) 
         if worker["hostname"] == host and not worker["death"]
     ]
     if not beats:
-        return f"no worker of host {one_line(host, 100)} is registered"
+        name = one_line(host, 100)
+        return f"no worker of host {name} is registered: start `rq-ses worker`, or name another by --host"
     youngest = min(beats)
     return "" if youngest <= SILENT else f"the last heartbeat is {youngest:.0f} s old"
 

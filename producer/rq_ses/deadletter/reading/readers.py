@@ -29,7 +29,11 @@ class Readers:
 
     def times(self) -> list[float]:
         """Return the time (epoch seconds) of each partition's server."""
-        return [server_time(client) for client in self._partitions]
+        times = []
+        for client in self._partitions:
+            with self._partitions.naming(client):
+                times.append(server_time(client))
+        return times
 
     def letters(
         self,
@@ -45,7 +49,8 @@ class Readers:
             own = self._own(wanted, place)
             if own is not None:
                 moment = since[place] if since else 0
-                yield from reader.letters(own, passed, payloads=payloads, checked=checked, since=moment)
+                with self._partitions.naming(self._partitions.clients[place]):
+                    yield from reader.letters(own, passed, payloads=payloads, checked=checked, since=moment)
 
     def _own(self, wanted: Filter, place: int) -> Filter | None:
         """Return what is wanted of a partition: of jobs that are named, its own; None if none of them is."""

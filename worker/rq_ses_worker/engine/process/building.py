@@ -12,9 +12,9 @@ from redis.exceptions import ResponseError
 
 from rq_ses import contract
 from rq_ses.contract import PRIORITIES, Priority
-from rq_ses.keys import Keys
-from rq_ses.status import unserved
-from rq_ses_worker.engine.preflight.server import Mode, preflight
+from rq_ses.keys import Keys, keys_of
+from rq_ses.status import Unserved, strays, unserved
+from rq_ses_worker.engine.preflight.server import preflight
 from rq_ses_worker.engine.worker import Capacity, MailWorker, Sending
 from rq_ses_worker.identity.source import CredentialSource
 from rq_ses_worker.logging import events
@@ -46,23 +46,34 @@ def build_worker(
         Sending(settings.client(credentials), settings.policy(), settings.gate(), gate_at),
         Capacity(settings.concurrency, settings.lease),
         name=name,
-        check=partial(_first_look, gate_at=gate_at, mode=settings.preflight, queues=queues, told=set()),
+        check=partial(_first_look, gate_at, settings, queues=queues, told=set()),
         tally=tally,
     )
 
 
 def _first_look(
-    connection: Redis, *, gate_at: Redis | None, mode: Mode, queues: Sequence[str], told: set[str]
+    gate_at: Redis | None,
+    settings: WorkerSettings,
+    connection: Redis,
+    *,
+    queues: Sequence[str],
+    told: set[tuple[str, str | None]],
 ) -> None:
     """Look at Redis before the first mail: whether it keeps them, and whether some wait for nobody."""
-    found = preflight(connection, mode=mode)
+    known = preflight(connection, mode=settings.preflight)
     if gate_at:
         # It may be another server, and what the user may do may depend on the prefix.
-        preflight(gate_at, mode=mode, known=found)
+        preflight(gate_at, mode=settings.preflight, known=known)
     with contextlib.suppress(ResponseError):
-        for one in unserved(connection, besides={*queues, *told}):
+        found: list[Unserved] = [*unserved(connection, besides=queues)]
+        # What is there once is told by one process.
+        if gate_at and keys_of(connection).prefix == settings.partitions.partition(",")[0]:
+            found += strays(gate_at)
+        for one in found:
             # It may take many tries to start.
-            told.add(one.queue)
+            if (one.queue, one.partition) in told:
+                continue
+            told.add((one.queue, one.partition))
             events.QUEUE_UNSERVED.log(
                 log, finding=str(one), remedy=one.remedy, queue=one.queue, mails=one.mails
             )
