@@ -32,7 +32,7 @@ _ONE_NODE: Final = (
     "redis+cluster://host:port,host:port, which follows it (docs/how-to/cluster.md)"
 )
 
-_ELSEWHERE: Final = r"\b(?:MOVED|ASK)\b|MovedError|AskError|access a non local key"
+ELSEWHERE: Final = r"\b(?:MOVED|ASK)\b|MovedError|AskError|access a non local key"
 _SCATTERED: Final = r"\bCROSSSLOT\b|CrossSlot|hash to the same slot"
 
 _REMEDIES: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
@@ -85,7 +85,8 @@ _REMEDIES: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
         (r"WRONG_VERSION_NUMBER", "the server speaks no TLS there: write redis:// in RQ_SES_REDIS_URL"),
     )
 )
-_ELSE: Final = "check RQ_SES_REDIS_URL and the server"
+ELSE: Final = "check RQ_SES_REDIS_URL and the server"
+"""What is to be done about an error that has no remedy of its own."""
 
 _DENIALS: Final = ("NOPERM", "ACL failure in script", "The user executing the script can't")
 """Redis 7 and Valkey let a script's refusal begin with ERR, Redis 6.2 gives it words of its own."""
@@ -136,14 +137,14 @@ def read_refusal(exc: redis_errors.RedisError | OSError) -> Refusal:
             remedy = re.sub(r"\bPREFIX\b", Keys.default().root, remedy).replace("COMMAND", command)
             return Refusal(False, reason, remedy)
     if not is_passing(exc):
-        return Refusal(False, reason, _ELSE)
-    return Refusal(True, reason, _ONE_NODE if re.search(_ELSEWHERE, words) else "")
+        return Refusal(False, reason, ELSE)
+    return Refusal(True, reason, _ONE_NODE if re.search(ELSEWHERE, words) else "")
 
 
 def is_scattered(exc: BaseException) -> bool:
     """Tell whether a cluster refuses, for our keys lie in several slots of it: that lasts."""
     # With a hash tag a slot is moving, or has another owner now, which passes.
-    pattern = _SCATTERED if is_tagged(Keys.default().prefix) else f"{_SCATTERED}|{_ELSEWHERE}"
+    pattern = _SCATTERED if is_tagged(Keys.default().prefix) else f"{_SCATTERED}|{ELSEWHERE}"
     return isinstance(exc, redis_errors.ResponseError) and re.search(pattern, _words(exc)) is not None
 
 
@@ -151,4 +152,4 @@ def in_words(exc: redis_errors.RedisError) -> str:
     """Return for a command's user what an error of Redis says, and what is to be done about it."""
     refusal = read_refusal(exc)
     said = "did not answer" if refusal.passes else "refused"
-    return f"Redis {said} ({refusal.reason}): {refusal.remedy or _ELSE}"
+    return f"Redis {said} ({refusal.reason}): {refusal.remedy or ELSE}"

@@ -182,7 +182,7 @@ def _flow(rates: Rates) -> Table:
 def _workers(snapshot: Snapshot, rates: Rates | None) -> RenderableType:
     workers = snapshot.workers
     others = f" ({snapshot.other_workers} of other queues)" if snapshot.other_workers else ""
-    if not workers and any(line.startswith("workers: ") for line in snapshot.refused):
+    if not workers and any(untold.what == "workers" for untold in snapshot.refused):
         return Text("workers: not known", style="red")
     if not workers:
         return Text(f"no worker is at these queues{others}: rq-ses worker", style="bold yellow")

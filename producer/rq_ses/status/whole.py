@@ -55,7 +55,7 @@ def together(found: Sequence[tuple[str, Snapshot]], mails: int) -> Snapshot:
         mails=tuple(sending[:mails]),
         unserved=tuple(replace(queue, partition=prefix) for prefix, one in found for queue in one.unserved),
         served=tuple(sorted(set(chain.from_iterable(one.served for one in snapshots)))),
-        refused=tuple(f"{prefix}: {line}" for prefix, one in found for line in one.refused),
+        refused=tuple(replace(untold, partition=prefix) for prefix, one in found for untold in one.refused),
         partitions=tuple(
             PartitionState(prefix, one.suspended, len(one.workers), one.queues) for prefix, one in found
         ),

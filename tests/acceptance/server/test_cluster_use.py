@@ -13,7 +13,7 @@ from redis import exceptions as redis_errors
 from redis.crc import key_slot
 
 from rq_ses import Outbox, OutboxUnavailable, Submission
-from rq_ses.cli.terminal.exits import DENIED, UNFIT
+from rq_ses.cli.terminal.exits import DENIED, UNAVAILABLE, UNFIT
 from rq_ses.keys import Keys
 from rq_ses.mails import Mails
 from rq_ses.partition import partition_of
@@ -172,6 +172,8 @@ def test_without_a_hash_tag_nothing_begins_and_the_remedy_is_told(
             refused = run(["worker", "--burst"], {**untagged, "RQ_SES_PREFLIGHT": mode})
             assert refused.returncode == UNFIT, refused.stderr
             assert remedy in refused.stderr
+        looked = run(["status", "--sample", "0"], untagged)
+        assert (looked.returncode, looked.stderr.count(remedy)) == (UNAVAILABLE, 1), looked.stderr
         with pytest.raises(OutboxUnavailable) as caught:
             Outbox(url, enqueue_timeout=60).send(mail())
         assert remedy in caught.value.remedy
@@ -184,7 +186,10 @@ def test_a_client_of_one_node_waits_and_is_told_of_the_url_that_follows_the_owne
     other = next(node for node in nodes.primaries() if node is not nodes.owner())
     url = f"redis://127.0.0.1:{other.port}"
     sent = run(SEND, {**env, "RQ_SES_REDIS_URL": url, "RQ_SES_ENQUEUE_TIMEOUT": "0.3"})
-    assert "redis+cluster://host:port,host:port, which follows it" in sent.stderr
+    looked = run(["status", "--sample", "0"], {**env, "RQ_SES_REDIS_URL": url})
+    for said in (sent.stderr, looked.stderr):
+        assert said.count("redis+cluster://host:port,host:port, which follows it") == 1
+        assert "MovedError" in said
     warned = run(["doctor", "--json"], {**env, "RQ_SES_REDIS_URL": nodes.owner_url()})
     [finding] = [
         one
