@@ -334,7 +334,11 @@ def test_an_account_that_does_not_answer_in_time_is_given_up() -> None:
     [
         ("redis://127.0.0.1:{}/99", "DB index is out of range", "write /0, or raise its `databases`"),
         ("redis+cluster://127.0.0.1:{}", "cluster support disabled", "write redis:// in RQ_SES_REDIS_URL"),
-        ("redis://nobody:wrong@127.0.0.1:{}", "AuthenticationError", "check user and password in RQ_SES_REDIS_URL"),
+        (
+            "redis://nobody:wrong@127.0.0.1:{}",
+            "AuthenticationError",
+            "check user and password in RQ_SES_REDIS_URL",
+        ),
     ],
 )
 def test_what_redis_refuses_has_the_remedy_for_that_and_nothing_else_is_said_of_the_server(
