@@ -10,7 +10,7 @@ from redis import exceptions as redis_errors
 from redis.sentinel import MasterNotFoundError
 
 from rq_ses.keys import Keys
-from rq_ses.server.slot import TAG_REMEDY, is_tagged
+from rq_ses.server.slot import is_tagged, tag_remedy
 from rq_ses.text.plaintext import one_line
 
 _PASSING: Final = (
@@ -129,7 +129,7 @@ def read_refusal(exc: redis_errors.RedisError | OSError) -> Refusal:
     # A refusal of access is a ConnectionError to redis-py; it doesn't pass.
     # What Sentinels said is several servers' words: one that refuses says nothing of the others.
     if is_scattered(exc):
-        return Refusal(False, reason, f"this is a cluster: {TAG_REMEDY}")
+        return Refusal(False, reason, f"this is a cluster: {tag_remedy()}")
     for pattern, remedy in () if isinstance(exc, MasterNotFoundError) else _REMEDIES:
         if found := pattern.search(words):
             command = found.groupdict().get("command", "")
