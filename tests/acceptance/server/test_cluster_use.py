@@ -172,12 +172,23 @@ def test_without_a_hash_tag_nothing_begins_and_the_remedy_is_told(
             refused = run(["worker", "--burst"], {**untagged, "RQ_SES_PREFLIGHT": mode})
             assert refused.returncode == UNFIT, refused.stderr
             assert remedy in refused.stderr
+            assert "RQ_SES_PREFLIGHT" not in refused.stderr
         looked = run(["status", "--sample", "0"], untagged)
         assert (looked.returncode, looked.stderr.count(remedy)) == (UNAVAILABLE, 1), looked.stderr
         with pytest.raises(OutboxUnavailable) as caught:
             Outbox(url, enqueue_timeout=60).send(mail())
         assert remedy in caught.value.remedy
         assert caught.value.waited < 5
+
+
+def test_partitions_without_a_hash_tag_are_told_of_theirs(nodes: Cluster, env: dict[str, str]) -> None:
+    untagged = {**env, "RQ_SES_PARTITIONS": "mail0,mail1"}
+    for command in (["worker", "--burst"], ["status"], SEND, ["doctor"]):
+        refused = run(command, untagged)
+        assert refused.returncode in (UNFIT, UNAVAILABLE), command
+        said = refused.stderr + " ".join(refused.stdout.split())
+        assert "give each partition a tag of its own: RQ_SES_PARTITIONS='{mail0},{mail1}'" in said, command
+        assert "set RQ_KEY_PREFIX" not in said, command
 
 
 def test_a_client_of_one_node_waits_and_is_told_of_the_url_that_follows_the_owner(
