@@ -24,7 +24,7 @@ from support.pages.documents import DOCS, blocks
 from support.pages.story import story
 from support.programs import every_script
 from support.programs.dashboard import rq_dashboard
-from support.programs.processes import run
+from support.programs.processes import PATIENCE, run
 from support.servers.cluster import PREFIX, SLOT, Cluster
 
 TESTS = str(Path(__file__).parents[2])
@@ -140,6 +140,11 @@ def test_commands_and_the_tools_of_rq_read_the_queue(
     owner = nodes.owner_url()
     info = python(["-m", "rq.cli", "info", "--raw", "--url", owner], env)
     assert "queue mail 1" in info
+    other = next(node for node in nodes.primaries() if node is not nodes.owner())
+    elsewhere = [sys.executable, "-m", "rq.cli", "info", "--url", f"redis://127.0.0.1:{other.port}"]
+    lost = subprocess.run(elsewhere, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    moved = f"redis.exceptions.MovedError: {SLOT} 127.0.0.1:{nodes.owner().port}"
+    assert (lost.returncode, lost.stderr.splitlines()[-1]) == (1, moved)
     with rq_dashboard(owner, tmp_path, RQ_KEY_PREFIX=PREFIX) as dashboard:
         assert {queue["name"]: queue["count"] for queue in dashboard.data("queues")["queues"]} == {"mail": 1}
         [job] = dashboard.data("jobs/mail/queued/8/asc/1")["jobs"]
