@@ -38,6 +38,7 @@ def status_object(snapshot: Snapshot, rates: Rates | None) -> dict[str, Any]:
         "hosts": sorted({worker.host for worker in snapshot.workers}),
         "accounts": gates,
         "sending": mails,
+        "refused": [f"{untold}: {untold.reason}" for untold in snapshot.refused],
         "rates": None if rates is None else {**asdict(rates), "attempts": rates.attempts},
     }
     return {name: _finite(value) for name, value in found.items()}

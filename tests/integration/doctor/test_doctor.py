@@ -349,7 +349,7 @@ def test_what_redis_refuses_has_the_remedy_for_that_and_nothing_else_is_said_of_
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     [found] = checked_redis(load_worker_settings())
     assert (found.id, found.severity) == ("redis.reached", "error")
-    assert found.text.startswith("refuses (")
+    assert found.text.startswith("answers, but refuses (")
     assert reason in found.text
     assert remedy in found.remedy
 

@@ -210,6 +210,8 @@ def test_hostile_keys_are_unknown_and_inert(redis: Redis) -> None:
     assert len(found.mails) == 2
     assert [untold.what for untold in found.refused] == ["queue mail", "account default in us-east-1"]
     assert all("WRONGTYPE" in untold.reason for untold in found.refused)
+    told = status_object(found, None)["refused"]
+    assert told[0].startswith("queue mail: ResponseError: WRONGTYPE")
     shown = repr(found)
     assert "<" not in shown
     assert "\x1b" not in shown

@@ -144,7 +144,7 @@ def _redis(settings: WorkerSettings) -> Iterator[Finding]:
             yield from judged_gate(read_gate(own, *gate), served=served)
     except RedisError as exc:
         refusal = read_refusal(exc)
-        said = "does not answer" if refusal.passes else "refuses"
+        said = "does not answer" if refusal.passes else "answers, but refuses"
         otherwise = f"check {variable('redis_url')}, the server, and the way to it"
         remedy = otherwise if refusal.remedy in ("", ELSE) else refusal.remedy
         yield Finding("redis.reached", "error", f"{said} ({refusal.reason})", remedy)
