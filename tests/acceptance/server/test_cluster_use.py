@@ -206,6 +206,8 @@ def test_a_client_of_one_node_waits_and_is_told_of_the_url_that_follows_the_owne
     for said in (sent.stderr, looked.stderr):
         assert said.count("redis+cluster://host:port,host:port, which follows it") == 1
         assert "MovedError" in said
+    lost = run(["doctor"], {**env, "RQ_SES_REDIS_URL": url})
+    assert "answers, but refuses (MovedError" in " ".join(lost.stdout.split())
     warned = run(["doctor", "--json"], {**env, "RQ_SES_REDIS_URL": nodes.owner_url()})
     [finding] = [
         one

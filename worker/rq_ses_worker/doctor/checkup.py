@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from rq_ses.contract import queue_names
 from rq_ses.gate import read_gate
@@ -144,7 +144,8 @@ def _redis(settings: WorkerSettings) -> Iterator[Finding]:
             yield from judged_gate(read_gate(own, *gate), served=served)
     except RedisError as exc:
         refusal = read_refusal(exc)
-        said = "does not answer" if refusal.passes else "answers, but refuses"
+        silent = refusal.passes and not isinstance(exc, ResponseError)
+        said = "does not answer" if silent else "answers, but refuses"
         otherwise = f"check {variable('redis_url')}, the server, and the way to it"
         remedy = otherwise if refusal.remedy in ("", ELSE) else refusal.remedy
         yield Finding("redis.reached", "error", f"{said} ({refusal.reason})", remedy)
