@@ -57,4 +57,4 @@ if not TYPE_CHECKING:  # to mypy any name would be there
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

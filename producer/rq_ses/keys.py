@@ -76,6 +76,11 @@ class Keys:
         loaded = getattr(sys.modules.get("rq.defaults"), VARIABLE, None)
         return Keys(os.environ.get(VARIABLE, "rq") if loaded is None else loaded)
 
+    @staticmethod
+    def own() -> Keys:
+        """Return the deployment's own keys: those of this process, or of before it entered a partition."""
+        return _LEFT[0] if _LEFT else Keys.default()
+
     def job(self, job_id: AnyStr) -> AnyStr:
         """Hash of a job."""
         return _under(self.job_prefix, job_id)
@@ -129,6 +134,9 @@ class Keys:
         return f"{self.root}ses:wake:{queue}"
 
 
+_LEFT: Final[list[Keys]] = []
+"""The keys of this process before it entered others; none if it hasn't."""
+
 _ENDS: Final = {
     "root": "",
     "job_prefix": "job:",
@@ -159,6 +167,8 @@ def enter(keys: Keys) -> None:
     Raises:
         RuntimeError: it is, and works under others.
     """
+    if not _LEFT:
+        _LEFT.append(Keys.default())
     os.environ[VARIABLE] = keys.prefix
     Keys.default.cache_clear()
     if Keys.default() != keys:

@@ -34,6 +34,11 @@ print(Outbox.__module__, Message.__module__)
     assert done.stdout.split() == ["True", "False", "rq_ses.outbox.outbox", "rq_ses.message.message"]
 
 
+def test_nothing_else_is_listed_but_what_python_itself_puts_there() -> None:
+    assert {name for name in dir(rq_ses) if not name.startswith("__")} == set(rq_ses.__all__)
+    assert {"__all__", "__doc__", "__name__"} <= set(dir(rq_ses))
+
+
 def test_another_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match=r"^module 'rq_ses' has no attribute 'Mesage'$"):
         rq_ses.Mesage  # noqa: B018

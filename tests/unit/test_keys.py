@@ -178,7 +178,7 @@ if len(sys.argv) > 1:
 enter(Keys("{mail1}"))
 assert "rq" not in sys.modules
 from rq.job import Job
-print(Keys.default().prefix, Job.key_for("j"))
+print(Keys.own().prefix, Keys.default().prefix, Job.key_for("j"))
 """
 
 
@@ -189,5 +189,5 @@ def test_a_process_enters_other_keys_and_rq_with_it_unless_it_is_loaded() -> Non
             command, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False
         )
 
-    assert ran().stdout == "{mail1} {mail1}:job:j\n"
+    assert ran().stdout == "rq {mail1} {mail1}:job:j\n"
     assert "RQ is loaded already, and keeps to the prefix rq" in ran("loaded").stderr

@@ -24,15 +24,13 @@ from rq_ses.cli.terminal.redis_errors import reaching_redis
 from rq_ses.server.location import Location
 from rq_ses.server.partitions import Partitions
 from rq_ses.server.redisurl import masked
-from rq_ses.server.refusal import in_words
+from rq_ses.server.refusal import ELSE, in_words
 from rq_ses.settings.gate import GateSettings, load_gate_settings
-from rq_ses.status import Rates, Snapshot, rates_between, read_whole
+from rq_ses.status import Rates, Snapshot, Untold, rates_between, read_whole
 from rq_ses.status.view import screen, status_object
 
 TIMEOUT: Final = 5.0
 """Seconds after which Redis counts as away."""
-
-_REMEDY: Final = "delete a key of the wrong type (WRONGTYPE), or give the user the right (NOPERM)"
 
 _SECONDS: Final = click.FloatRange(min=0.1, max=3600)
 
@@ -114,8 +112,8 @@ def _show(reader: _Reader, sample: float, *, as_json: bool) -> None:
         output.echo(json.dumps(status_object(first, rates), allow_nan=False))
     else:
         console().print(screen(first, rates, title=reader.title))
-    for line in first.refused:
-        output.echo(f"Error: {line}: {_REMEDY}", err=True)
+    for line in _refusals(first):
+        output.echo(f"Error: {line}", err=True)
     if first.refused:
         sys.exit(INCOMPLETE)
 
@@ -156,8 +154,18 @@ def _watch(reader: _Reader, pause: float, *, as_json: bool) -> None:
 
 
 def _screen(snapshot: Snapshot, rates: Rates | None, title: str) -> RenderableType:
-    refused = [Text(f"{line}: {_REMEDY}", style="red") for line in snapshot.refused]
+    refused = [Text(line, style="red") for line in _refusals(snapshot)]
     return Group(*refused, screen(snapshot, rates, title=title))
+
+
+def _refusals(snapshot: Snapshot) -> list[str]:
+    """Return a line for each remedy, with all that Redis refused to tell until then."""
+    grouped: dict[str, list[Untold]] = {}
+    for untold in snapshot.refused:
+        grouped.setdefault(untold.remedy or ELSE, []).append(untold)
+    return [
+        f"{', '.join(map(str, untold))}: {untold[0].reason}: {remedy}" for remedy, untold in grouped.items()
+    ]
 
 
 def _tell(live: Live | None, text: Text, shown: RenderableType) -> None:

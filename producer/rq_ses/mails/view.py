@@ -50,8 +50,9 @@ def mail_rows(mail: Mail, when: Callable[[datetime | None], str]) -> Iterator[tu
     if mail.on_unknown:
         yield "on unknown", mail.on_unknown
     yield "key", "sent under an idempotency key" if mail.keyed else "none"
-    dropped = " (dropped when it was sent)" if mail.status == FINISHED else ""
-    yield "size", f"{counted(mail.size, 'byte', 'bytes')} in Redis{dropped}"
+    size = counted(mail.size, "byte", "bytes")
+    sent = f"{size} left in Redis: the message was dropped when it was sent"
+    yield "size", sent if mail.status == FINISHED else f"{size} in Redis"
     kept = "until it is sent" if mail.status in (*WAITING, STARTED) else "for ever"
     yield "kept", kept if mail.ttl is None else f"for {duration(mail.ttl)} more"
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self, Unpack
 
 from pydantic import (
     AfterValidator,
@@ -30,6 +30,9 @@ from rq_ses.message.frozen import EMPTY, FROZEN, FrozenMapping, changed
 from rq_ses.message.limits import HEADERS, MESSAGE_SIZE, RECIPIENTS
 from rq_ses.text import suggestion  # noqa: F401 - for explain, even where no descriptor is left by then
 from rq_ses.text.invalid import explain, shown
+
+if TYPE_CHECKING:
+    from rq_ses.message.fields import Fields
 
 __all__ = ["Attachment", "Message", "explain"]
 
@@ -127,6 +130,10 @@ class Message(BaseModel):
     ] = EMPTY
     configuration_set: _ConfigurationSet | None = None
     attachments: Annotated[tuple[Attachment, ...], BeforeValidator(_attachments)] = ()
+
+    if TYPE_CHECKING:
+        # Without pydantic's plugin a type checker takes the attributes' types for those of the arguments.
+        def __init__(self, **fields: Unpack[Fields]) -> None: ...
 
     @property
     def recipients(self) -> tuple[str, ...]:

@@ -206,7 +206,8 @@ class _OwnerConnection:
             return connection.read_response(*args, **kwargs)
         except _PASSING as exc:
             if isinstance(exc, redis_errors.AskError) and not self._owner.tagged:
-                raise  # that doesn't pass: keys are all over the cluster
+                # That doesn't pass: keys are all over the cluster.
+                raise redis_errors.ClusterCrossSlotError(f"{exc}, and the prefix has no hash tag") from exc
             if not isinstance(exc, redis_errors.TryAgainError):
                 connection.disconnect()
             if isinstance(exc, redis_errors.MovedError):

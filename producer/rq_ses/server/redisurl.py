@@ -28,6 +28,9 @@ FORMS: Final = (
     "redis://host:port/db, rediss://host:port/db, unix:///path, "
     "redis+sentinel://host1:port,host2:port/service/db or redis+cluster://host1:port,host2:port"
 )
+_OF_SEVERAL: Final = ("+sentinel", "+cluster")
+"""Ends of schemes whose URLs list hosts."""
+
 MAX_CONNECTIONS: Final = "max_connections"
 
 _URL: Final = re.compile(
@@ -40,6 +43,8 @@ _HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+(?:%[^\[\]]+)?\]|[^\[\]:]*)(?::(?
 _USERINFO: Final = re.compile(r"^([A-Za-z+]+://)?.*@", re.DOTALL)
 _OPTION: Final = re.compile(r"([?&;])([^=?&;]*)=([^&;]*)")
 _NO_PORT: Final = re.compile(r":(?!//)(?!\d{1,5}(?:[/?]|$))[^/?]*")
+_NO_PORT_OF_SEVERAL: Final = re.compile(r":(?!//)(?!\d{1,5}(?:[/?]|$|,[^,:/?]+:\d{1,5}(?:[,/?]|$)))[^/?]*")
+"""Of a list of nodes: a comma ends a port only before another node with its port: a password may hold one."""
 
 _ENCODED: Final = "write / as %2F, # as %23, ? as %3F, @ as %40"
 _TEXTS: Final = frozenset(
@@ -60,7 +65,9 @@ _REQUIREMENTS: Final = ("none", "optional", "required")
 
 def masked(url: str) -> str:
     """Return a server's URL with all that may be a password hidden."""
-    return _NO_PORT.sub(":***", _options_masked(_USERINFO.sub(r"\1***@", url)))
+    several = url.partition("://")[0].endswith(_OF_SEVERAL)
+    no_port = _NO_PORT_OF_SEVERAL if several else _NO_PORT
+    return no_port.sub(":***", _options_masked(_USERINFO.sub(r"\1***@", url)))
 
 
 def _options_masked(text: str) -> str:
@@ -139,10 +146,10 @@ def _address_problem(match: re.Match[str]) -> str:
     if scheme == "unix":
         return ""
     userinfo, _, hosts = address.rpartition("@")
-    if not scheme.endswith(("+sentinel", "+cluster")):
+    if not scheme.endswith(_OF_SEVERAL):
         if not address and match["path"] in ("", "/"):
             return f"it names no host: use {FORMS}"
-        return _host_problem(hosts)
+        return _several_problem(scheme, hosts) or _host_problem(hosts)
     if "@" in userinfo:
         return "user name or password hold an unescaped '@': write it as %40"
     whose = "a Sentinel's" if scheme.endswith("+sentinel") else "a node's"
@@ -151,6 +158,16 @@ def _address_problem(match: re.Match[str]) -> str:
         for host in hosts.split(",")
     ]
     return next(filter(None, problems), "")
+
+
+def _several_problem(scheme: str, hosts: str) -> str:
+    if "," not in hosts:
+        return ""
+    return (
+        f"it names several hosts, or a password without an @ behind it: use {scheme}+cluster://host1:port,"
+        f"host2:port for the nodes of a cluster, {scheme}+sentinel://host1:port,host2:port/service "
+        "for Sentinels"
+    )
 
 
 def _host_problem(text: str) -> str:

@@ -10,7 +10,7 @@ from redis import exceptions as redis_errors
 from redis.sentinel import MasterNotFoundError
 
 from rq_ses.keys import Keys
-from rq_ses.server.slot import TAG_REMEDY, is_tagged
+from rq_ses.server.slot import is_tagged, tag_remedy
 from rq_ses.text.plaintext import one_line
 
 _PASSING: Final = (
@@ -32,7 +32,7 @@ _ONE_NODE: Final = (
     "redis+cluster://host:port,host:port, which follows it (docs/how-to/cluster.md)"
 )
 
-_ELSEWHERE: Final = r"\b(?:MOVED|ASK)\b|MovedError|AskError|access a non local key"
+ELSEWHERE: Final = r"\b(?:MOVED|ASK)\b|MovedError|AskError|access a non local key"
 _SCATTERED: Final = r"\bCROSSSLOT\b|CrossSlot|hash to the same slot"
 
 _REMEDIES: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
@@ -85,7 +85,8 @@ _REMEDIES: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
         (r"WRONG_VERSION_NUMBER", "the server speaks no TLS there: write redis:// in RQ_SES_REDIS_URL"),
     )
 )
-_ELSE: Final = "check RQ_SES_REDIS_URL and the server"
+ELSE: Final = "check RQ_SES_REDIS_URL and the server"
+"""What is to be done about an error that has no remedy of its own."""
 
 _DENIALS: Final = ("NOPERM", "ACL failure in script", "The user executing the script can't")
 """Redis 7 and Valkey let a script's refusal begin with ERR, Redis 6.2 gives it words of its own."""
@@ -128,7 +129,7 @@ def read_refusal(exc: redis_errors.RedisError | OSError) -> Refusal:
     # A refusal of access is a ConnectionError to redis-py; it doesn't pass.
     # What Sentinels said is several servers' words: one that refuses says nothing of the others.
     if is_scattered(exc):
-        return Refusal(False, reason, f"this is a cluster: {TAG_REMEDY}")
+        return Refusal(False, reason, f"this is a cluster: {tag_remedy()}")
     for pattern, remedy in () if isinstance(exc, MasterNotFoundError) else _REMEDIES:
         if found := pattern.search(words):
             command = found.groupdict().get("command", "")
@@ -136,14 +137,14 @@ def read_refusal(exc: redis_errors.RedisError | OSError) -> Refusal:
             remedy = re.sub(r"\bPREFIX\b", Keys.default().root, remedy).replace("COMMAND", command)
             return Refusal(False, reason, remedy)
     if not is_passing(exc):
-        return Refusal(False, reason, _ELSE)
-    return Refusal(True, reason, _ONE_NODE if re.search(_ELSEWHERE, words) else "")
+        return Refusal(False, reason, ELSE)
+    return Refusal(True, reason, _ONE_NODE if re.search(ELSEWHERE, words) else "")
 
 
 def is_scattered(exc: BaseException) -> bool:
     """Tell whether a cluster refuses, for our keys lie in several slots of it: that lasts."""
     # With a hash tag a slot is moving, or has another owner now, which passes.
-    pattern = _SCATTERED if is_tagged(Keys.default().prefix) else f"{_SCATTERED}|{_ELSEWHERE}"
+    pattern = _SCATTERED if is_tagged(Keys.default().prefix) else f"{_SCATTERED}|{ELSEWHERE}"
     return isinstance(exc, redis_errors.ResponseError) and re.search(pattern, _words(exc)) is not None
 
 
@@ -153,4 +154,4 @@ def in_words(exc: redis_errors.RedisError) -> str:
     said = "did not answer" if refusal.passes else "refused"
     # Which partition it was (rq_ses.server.partitions.naming).
     where = "".join(f"{note}: " for note in getattr(exc, "__notes__", ()))
-    return f"{where}Redis {said} ({refusal.reason}): {refusal.remedy or _ELSE}"
+    return f"{where}Redis {said} ({refusal.reason}): {refusal.remedy or ELSE}"

@@ -6,11 +6,21 @@ from typing import Final
 
 from redis.crc import key_slot
 
-TAG_REMEDY: Final = (
+from rq_ses.keys import Keys
+
+_TAG: Final = (
     "set RQ_KEY_PREFIX='{mail}' for apps, workers, rq and rq-dashboard alike: its hash tag puts all keys "
     "into one slot (docs/how-to/cluster.md)"
 )
-"""What to do about keys that lie in several slots."""
+_TAGS: Final = (
+    "give each partition a tag of its own: RQ_SES_PARTITIONS='{mail0},{mail1}', for apps and workers alike: "
+    "its hash tag puts all keys of a partition into one slot (docs/how-to/partitions.md)"
+)
+
+
+def tag_remedy() -> str:
+    """Return what to do about keys that lie in several slots: a partition's, if our own prefix has a tag."""
+    return _TAGS if is_tagged(Keys.own().prefix) else _TAG
 
 
 def is_tagged(prefix: str) -> bool:

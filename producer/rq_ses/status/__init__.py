@@ -2,7 +2,7 @@
 
 from rq_ses.status.rates import Rates, rates_between
 from rq_ses.status.reader import read_snapshot
-from rq_ses.status.snapshot import CurrentMail, PartitionState, QueueState, Snapshot, WorkerState
+from rq_ses.status.snapshot import CurrentMail, PartitionState, QueueState, Snapshot, Untold, WorkerState
 from rq_ses.status.unserved import Unserved, strays, unserved
 from rq_ses.status.whole import read_whole
 from rq_ses.status.workers import served_accounts
@@ -14,6 +14,7 @@ __all__ = [
     "Rates",
     "Snapshot",
     "Unserved",
+    "Untold",
     "WorkerState",
     "rates_between",
     "read_snapshot",

@@ -14,7 +14,7 @@ from itertools import chain, islice, repeat
 from typing import Any, Final, NamedTuple
 
 from redis import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from rq_ses import contract
 from rq_ses.gate import GateState, read_gate
@@ -22,10 +22,11 @@ from rq_ses.keys import Keys, keys_of
 from rq_ses.partition import MOVING
 from rq_ses.server.connection import borrowed
 from rq_ses.server.partitions import naming
+from rq_ses.server.refusal import is_scattered, read_refusal
 from rq_ses.server.serverclock import epoch
 from rq_ses.server.stored import line
 from rq_ses.states import CANCELED, FAILED, SCHEDULED, STARTED, WIP
-from rq_ses.status.snapshot import CurrentMail, QueueState, Snapshot, WorkerState
+from rq_ses.status.snapshot import CurrentMail, QueueState, Snapshot, Untold, WorkerState
 from rq_ses.status.unserved import Unserved, unserved
 from rq_ses.status.workers import (
     MOST_WORKERS,
@@ -43,8 +44,6 @@ LEASES: Final = 2000
 """Mails of a queue that are looked at as being sent."""
 
 ACCOUNTS: Final = 10
-
-_WORDS: Final = 200
 
 
 def read_snapshot(
@@ -103,7 +102,7 @@ def _snapshot(
         mails=_described(client, current[:mails]),
         unserved=_unserved(client, refused) if workers else (),
         served=tuple(sorted({f"{w.account}:{w.region}" for w in found if w and w.account})),
-        refused=tuple(f"{what}: {words}" for what, words in refused.items()),
+        refused=tuple(_untold(what, exc) for what, exc in refused.items()),
     )
 
 
@@ -137,7 +136,7 @@ class _Overview:
     fronts: Sequence[Sequence[bytes]]
     leases: Sequence[Sequence[bytes]]
     workers: Sequence[bytes]
-    refused: dict[str, str]
+    refused: dict[str, RedisError]
 
 
 def _overview(client: Any, queues: Sequence[str], *, workers: bool) -> _Overview:
@@ -206,15 +205,26 @@ def _details(client: Any, overview: _Overview) -> _Details:
 
 def _refused(
     suspended: Any, workers: Any, about_queues: Sequence[Any], queues: Sequence[str]
-) -> dict[str, str]:
-    """Return what Redis refused to tell, with its words for the first refusal of each."""
+) -> dict[str, RedisError]:
+    """Return what Redis refused to tell, with the first refusal of each.
+
+    Raises RedisError: it refused all of it, or that won't change before the prefix does.
+    """
     answers = [("whether workers are suspended", suspended), ("workers", workers)]
     answers += [(f"queue {queues[at // _PER_QUEUE]}", answer) for at, answer in enumerate(about_queues)]
-    refused: dict[str, str] = {}
+    refused: dict[str, RedisError] = {}
     for what, answer in answers:
-        if isinstance(answer, Exception):
-            refused.setdefault(what, one_line(str(answer), _WORDS))
+        if isinstance(answer, RedisError):
+            refused.setdefault(what, answer)
+    for _, answer in answers:
+        if isinstance(answer, RedisError) and (len(refused) == len(queues) + 2 or is_scattered(answer)):
+            raise answer
     return refused
+
+
+def _untold(what: str, exc: RedisError) -> Untold:
+    refusal = read_refusal(exc)
+    return Untold(what, refusal.reason, refusal.remedy)
 
 
 def _queue(name: str, answers: _QueueAnswers, enqueued: Sequence[Any], now: float) -> QueueState:
@@ -277,7 +287,10 @@ def _described(client: Any, mails: Sequence[CurrentMail]) -> tuple[CurrentMail, 
 
 
 def _gates(
-    client: Any, account: tuple[str, str] | None, workers: Sequence[WorkerState], refused: dict[str, str]
+    client: Any,
+    account: tuple[str, str] | None,
+    workers: Sequence[WorkerState],
+    refused: dict[str, RedisError],
 ) -> tuple[GateState, ...]:
     """Return the gate that was asked for, and those that workers name."""
     asked = [account] if account else []
@@ -287,19 +300,19 @@ def _gates(
     return tuple(filter(None, gates))
 
 
-def _gate(connection: Redis, account: str, region: str, refused: dict[str, str]) -> GateState | None:
+def _gate(connection: Redis, account: str, region: str, refused: dict[str, RedisError]) -> GateState | None:
     try:
         return read_gate(connection, account, region)
     except ResponseError as exc:
-        refused[f"account {account} in {region}"] = one_line(str(exc), _WORDS)
+        refused[f"account {account} in {region}"] = exc
         return None
 
 
-def _unserved(connection: Redis, refused: dict[str, str]) -> tuple[Unserved, ...]:
+def _unserved(connection: Redis, refused: dict[str, RedisError]) -> tuple[Unserved, ...]:
     try:
         return unserved(connection)
     except ResponseError as exc:
-        refused["the names of all queues"] = one_line(str(exc), _WORDS)
+        refused["the names of all queues"] = exc
         return ()
 
 

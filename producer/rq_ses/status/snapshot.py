@@ -76,6 +76,20 @@ class PartitionState:
 
 
 @dataclass(frozen=True, slots=True)
+class Untold:
+    """Something that Redis refused to tell, its words for that, and what is to be done about it."""
+
+    what: str
+    reason: str
+    remedy: str
+    partition: str = ""
+    """Prefix of the partition that it is of; "" if the queues have none."""
+
+    def __str__(self) -> str:
+        return f"{self.partition}: {self.what}" if self.partition else self.what
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything at one moment."""
 
@@ -92,8 +106,8 @@ class Snapshot:
     """Queues of mails, these or others, that no worker is at."""
     served: tuple[str, ...] = ()
     """Accounts that living workers send through, whatever their queues: `NAME:REGION`."""
-    refused: tuple[str, ...] = ()
-    """What Redis refused to tell, and in which words: a key of another type, or a right that is missing."""
+    refused: tuple[Untold, ...] = ()
+    """What Redis refused to tell: a key is of another type, say, or a right is missing."""
     partitions: tuple[PartitionState, ...] = ()
     """What makes the sums, in order; none if the queues have no partitions."""
     moving: bool = False

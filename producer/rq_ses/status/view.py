@@ -40,6 +40,7 @@ def status_object(snapshot: Snapshot, rates: Rates | None) -> dict[str, Any]:
         "hosts": sorted({worker.host for worker in snapshot.workers}),
         "accounts": gates,
         "sending": mails,
+        "refused": [f"{untold}: {untold.reason}" for untold in snapshot.refused],
         "rates": None if rates is None else {**asdict(rates), "attempts": rates.attempts},
     }
     return {name: _finite(value) for name, value in found.items()}
@@ -186,7 +187,7 @@ def _flow(rates: Rates) -> Table:
 def _workers(snapshot: Snapshot, rates: Rates | None) -> RenderableType:
     workers = snapshot.workers
     others = f" ({snapshot.other_workers} of other queues)" if snapshot.other_workers else ""
-    if not workers and any(line.startswith("workers: ") for line in snapshot.refused):
+    if not workers and any(untold.what == "workers" for untold in snapshot.refused):
         return Text("workers: not known", style="red")
     if not workers:
         return Text(f"no worker is at these queues{others}: rq-ses worker", style="bold yellow")

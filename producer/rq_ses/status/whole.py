@@ -11,10 +11,10 @@ from redis.exceptions import ResponseError
 
 from rq_ses.keys import keys_of
 from rq_ses.server.partitions import Partitions, naming
+from rq_ses.server.refusal import read_refusal
 from rq_ses.status.reader import read_snapshot
-from rq_ses.status.snapshot import PartitionState, QueueState, Snapshot
+from rq_ses.status.snapshot import PartitionState, QueueState, Snapshot, Untold
 from rq_ses.status.unserved import strays
-from rq_ses.text.plaintext import one_line
 
 
 def read_whole(
@@ -64,7 +64,7 @@ def together(found: Sequence[tuple[str, Snapshot]], mails: int) -> Snapshot:
         mails=tuple(sending[:mails]),
         unserved=tuple(replace(queue, partition=prefix) for prefix, one in found for queue in one.unserved),
         served=tuple(sorted(set(chain.from_iterable(one.served for one in snapshots)))),
-        refused=tuple(f"{prefix}: {line}" for prefix, one in found for line in one.refused),
+        refused=tuple(replace(untold, partition=prefix) for prefix, one in found for untold in one.refused),
         partitions=tuple(
             PartitionState(prefix, one.suspended, len(one.workers), one.queues, one.moving)
             for prefix, one in found
@@ -78,8 +78,9 @@ def _with_strays(whole: Snapshot, own: Redis) -> Snapshot:
         with naming(own, "prefix"):
             return replace(whole, unserved=(*strays(own), *whole.unserved))
     except ResponseError as exc:
-        line = f"{keys_of(own).prefix}: the names of all queues: {one_line(str(exc), 200)}"
-        return replace(whole, refused=(*whole.refused, line))
+        refusal = read_refusal(exc)
+        untold = Untold("the names of all queues", refusal.reason, refusal.remedy, keys_of(own).prefix)
+        return replace(whole, refused=(*whole.refused, untold))
 
 
 def _queue(*parts: QueueState) -> QueueState:

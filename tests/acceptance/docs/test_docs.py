@@ -310,6 +310,12 @@ def test_every_page_stands_in_the_navigation() -> None:
     assert len(listed) == len(set(listed))
 
 
+@pytest.mark.parametrize(("front", "above"), [(ROOT / "README.md", "docs/"), (DOCS / "index.md", "")])
+def test_the_first_page_names_every_how_to(front: Path, above: str) -> None:
+    text = front.read_text()
+    assert [name for name in PAGES if name.startswith("how-to/") and f"({above}{name})" not in text] == []
+
+
 def test_the_site_fetches_nothing_from_elsewhere(site: Path) -> None:
     fetched = re.compile(
         r"""<(?:script|img|iframe|source)[^>]*\ssrc=["']?(?:https?:)?//|<link[^>]*stylesheet[^>]*//"""

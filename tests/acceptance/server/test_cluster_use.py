@@ -13,7 +13,7 @@ from redis import exceptions as redis_errors
 from redis.crc import key_slot
 
 from rq_ses import Outbox, OutboxUnavailable, Submission
-from rq_ses.cli.terminal.exits import DENIED, UNFIT
+from rq_ses.cli.terminal.exits import DENIED, UNAVAILABLE, UNFIT
 from rq_ses.keys import Keys
 from rq_ses.mails import Mails
 from rq_ses.partition import partition_of
@@ -24,7 +24,7 @@ from support.pages.documents import DOCS, blocks
 from support.pages.story import story
 from support.programs import every_script
 from support.programs.dashboard import rq_dashboard
-from support.programs.processes import run
+from support.programs.processes import PATIENCE, run
 from support.servers.cluster import PREFIX, SLOT, Cluster
 
 TESTS = str(Path(__file__).parents[2])
@@ -140,6 +140,11 @@ def test_commands_and_the_tools_of_rq_read_the_queue(
     owner = nodes.owner_url()
     info = python(["-m", "rq.cli", "info", "--raw", "--url", owner], env)
     assert "queue mail 1" in info
+    other = next(node for node in nodes.primaries() if node is not nodes.owner())
+    elsewhere = [sys.executable, "-m", "rq.cli", "info", "--url", f"redis://127.0.0.1:{other.port}"]
+    lost = subprocess.run(elsewhere, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    moved = f"redis.exceptions.MovedError: {SLOT} 127.0.0.1:{nodes.owner().port}"
+    assert (lost.returncode, lost.stderr.splitlines()[-1]) == (1, moved)
     with rq_dashboard(owner, tmp_path, RQ_KEY_PREFIX=PREFIX) as dashboard:
         assert {queue["name"]: queue["count"] for queue in dashboard.data("queues")["queues"]} == {"mail": 1}
         [job] = dashboard.data("jobs/mail/queued/8/asc/1")["jobs"]
@@ -172,10 +177,23 @@ def test_without_a_hash_tag_nothing_begins_and_the_remedy_is_told(
             refused = run(["worker", "--burst"], {**untagged, "RQ_SES_PREFLIGHT": mode})
             assert refused.returncode == UNFIT, refused.stderr
             assert remedy in refused.stderr
+            assert "RQ_SES_PREFLIGHT" not in refused.stderr
+        looked = run(["status", "--sample", "0"], untagged)
+        assert (looked.returncode, looked.stderr.count(remedy)) == (UNAVAILABLE, 1), looked.stderr
         with pytest.raises(OutboxUnavailable) as caught:
             Outbox(url, enqueue_timeout=60).send(mail())
         assert remedy in caught.value.remedy
         assert caught.value.waited < 5
+
+
+def test_partitions_without_a_hash_tag_are_told_of_theirs(nodes: Cluster, env: dict[str, str]) -> None:
+    untagged = {**env, "RQ_SES_PARTITIONS": "mail0,mail1"}
+    for command in (["worker", "--burst"], ["status"], SEND, ["doctor"]):
+        refused = run(command, untagged)
+        assert refused.returncode in (UNFIT, UNAVAILABLE), command
+        said = refused.stderr + " ".join(refused.stdout.split())
+        assert "give each partition a tag of its own: RQ_SES_PARTITIONS='{mail0},{mail1}'" in said, command
+        assert "set RQ_KEY_PREFIX" not in said, command
 
 
 def test_a_client_of_one_node_waits_and_is_told_of_the_url_that_follows_the_owner(
@@ -184,7 +202,12 @@ def test_a_client_of_one_node_waits_and_is_told_of_the_url_that_follows_the_owne
     other = next(node for node in nodes.primaries() if node is not nodes.owner())
     url = f"redis://127.0.0.1:{other.port}"
     sent = run(SEND, {**env, "RQ_SES_REDIS_URL": url, "RQ_SES_ENQUEUE_TIMEOUT": "0.3"})
-    assert "redis+cluster://host:port,host:port, which follows it" in sent.stderr
+    looked = run(["status", "--sample", "0"], {**env, "RQ_SES_REDIS_URL": url})
+    for said in (sent.stderr, looked.stderr):
+        assert said.count("redis+cluster://host:port,host:port, which follows it") == 1
+        assert "MovedError" in said
+    lost = run(["doctor"], {**env, "RQ_SES_REDIS_URL": url})
+    assert "answers, but refuses (MovedError" in " ".join(lost.stdout.split())
     warned = run(["doctor", "--json"], {**env, "RQ_SES_REDIS_URL": nodes.owner_url()})
     [finding] = [
         one

@@ -326,6 +326,34 @@ def test_an_account_that_does_not_answer_in_time_is_given_up() -> None:
         client.get_account()
 
 
+# A server that can't be worked with
+
+
+@pytest.mark.parametrize(
+    ("form", "reason", "remedy"),
+    [
+        ("redis://127.0.0.1:{}/99", "DB index is out of range", "write /0, or raise its `databases`"),
+        ("redis+cluster://127.0.0.1:{}", "cluster support disabled", "write redis:// in RQ_SES_REDIS_URL"),
+        (
+            "redis://nobody:wrong@127.0.0.1:{}",
+            "AuthenticationError",
+            "check user and password in RQ_SES_REDIS_URL",
+        ),
+    ],
+)
+def test_what_redis_refuses_has_the_remedy_for_that_and_nothing_else_is_said_of_the_server(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch, form: str, reason: str, remedy: str
+) -> None:
+    port = redis.connection_pool.connection_kwargs["port"]
+    monkeypatch.setenv("RQ_SES_REDIS_URL", form.format(port))
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    [found] = checked_redis(load_worker_settings())
+    assert (found.id, found.severity) == ("redis.reached", "error")
+    assert found.text.startswith("answers, but refuses (")
+    assert reason in found.text
+    assert remedy in found.remedy
+
+
 # Partitions
 
 

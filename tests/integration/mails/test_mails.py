@@ -16,6 +16,7 @@ from rq.job import Job
 
 from rq_ses import Outbox, contract
 from rq_ses.mails import MailNotFound, Mails
+from rq_ses.mails.view import mail_rows
 from rq_ses_worker.engine.attempt import Attempt, judge, settlement
 from rq_ses_worker.lifecycle.retry import History
 from rq_ses_worker.lifecycle.transitions import Lifecycle
@@ -109,7 +110,12 @@ def test_a_mail_is_shown_whatever_its_state(redis: Redis, mails: Mails, name: st
 
 
 def test_what_is_known_of_each_state_is_told(redis: Redis, mails: Mails) -> None:
+    waits = mails.show(queued(redis))
+    assert ("size", f"{waits.size:,} bytes in Redis") in mail_rows(waits, str)
+    redis.flushall()
     sent = mails.show(finished(redis))
+    left = f"{sent.size} bytes left in Redis: the message was dropped when it was sent"
+    assert ("size", left) in mail_rows(sent, str)
     assert (sent.message_id, sent.outcome, sent.attempts) == ("0100-abc", "sent", 1)
     assert (sent.size, sent.subject, sent.keyed) == (sent.size, None, True)
     assert 86_000 < (sent.ttl or 0) <= 86_400

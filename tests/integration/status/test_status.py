@@ -208,11 +208,10 @@ def test_hostile_keys_are_unknown_and_inert(redis: Redis) -> None:
     assert (worker.pid, worker.sent, worker.failed, worker.seconds, worker.threads) == (None, 0, 0, 0.0, None)
     assert (worker.account, found.gates) == ("", ())
     assert len(found.mails) == 2
-    assert [line.partition(":")[0] for line in found.refused] == [
-        "queue mail",
-        "account default in us-east-1",
-    ]
-    assert all("WRONGTYPE" in line for line in found.refused)
+    assert [untold.what for untold in found.refused] == ["queue mail", "account default in us-east-1"]
+    assert all("WRONGTYPE" in untold.reason for untold in found.refused)
+    told = status_object(found, None)["refused"]
+    assert told[0].startswith("queue mail: ResponseError: WRONGTYPE")
     shown = repr(found)
     assert "<" not in shown
     assert "\x1b" not in shown

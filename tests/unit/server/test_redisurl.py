@@ -80,6 +80,8 @@ def test_an_unescaped_at_sign_is_no_matter_but_where_sentinels_are_listed() -> N
         ("redis://", "it names no host"),
         ("redis://h:port", "its port is not a number"),
         ("redis://h:-1", "its port is not a number"),
+        ("redis://h:1,h:2", "it names several hosts, or a password without an @ behind it: use redis+cluster://host1:port"),
+        ("rediss://a,b/0", "rediss+sentinel://host1:port,host2:port/service for Sentinels"),
         ("redis://h:0", "its port 0 is out of range: give one from 1 to 65535"),
         ("redis://h:65536", "its port 65536 is out of range"),
         ("redis://h:1234567890", "its port is out of range"),
@@ -192,3 +194,19 @@ def test_a_password_in_a_misspelt_option_is_not_shown(url: str) -> None:
 
 def test_an_option_without_a_secret_is_shown() -> None:
     assert masked("redis://:x@h/0?socket_timeout=3&db=1") == "redis://***@h/0?socket_timeout=3&db=1"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis+cluster://127.0.0.1:7001,127.0.0.1:7002", "redis+cluster://127.0.0.1:7001,127.0.0.1:7002"),
+        ("rediss+cluster://u:1,h:2@a:1,b:2,c:3/0?db=0", "rediss+cluster://***@a:1,b:2,c:3/0?db=0"),
+        ("redis+sentinel://:x@one:5000,two:5001/m/1", "redis+sentinel://***@one:5000,two:5001/m/1"),
+        ("redis+cluster://u:123,s3cret", "redis+cluster://u:***"),
+        ("redis+cluster://u:123,s3cret,h:1", "redis+cluster://u:***"),
+        ("redis+cluster://a:1,u:s3cret,b:2", "redis+cluster://a:***"),
+        ("redis://u:123,h:1", "redis://u:***"),
+    ],
+)
+def test_of_several_hosts_all_are_shown_and_no_password(url: str, shown: str) -> None:
+    assert masked(url) == shown

@@ -18,8 +18,8 @@ from rq_ses.gate import read_gate
 from rq_ses.keys import keys_of
 from rq_ses.server.location import Location
 from rq_ses.server.partitions import Partitions
+from rq_ses.server.refusal import ELSE, read_refusal
 from rq_ses.status import served_accounts
-from rq_ses.text.plaintext import one_line
 from rq_ses_worker.doctor.account import judged_account, judged_answer, judged_clock
 from rq_ses_worker.doctor.credentials import check_credentials
 from rq_ses_worker.doctor.endpoint import check_endpoint
@@ -144,20 +144,13 @@ def _redis(settings: WorkerSettings) -> Iterator[Finding]:
             gate = settings.account, settings.aws_region
             served = any(gate in served_accounts(client) for client in partitions)
             yield from judged_gate(read_gate(own, *gate), served=served)
-    except ResponseError as exc:
-        yield Finding(
-            "redis.reached",
-            "error",
-            f"answers, but refuses a question ({one_line(str(exc), 300)})",
-            "delete a key of the wrong type (WRONGTYPE), or let the user read it (NOPERM)",
-        )
     except RedisError as exc:
-        yield Finding(
-            "redis.reached",
-            "error",
-            f"does not answer ({one_line(f'{type(exc).__name__}: {exc}', 300)})",
-            f"check {variable('redis_url')}, the server, and the way to it",
-        )
+        refusal = read_refusal(exc)
+        silent = refusal.passes and not isinstance(exc, ResponseError)
+        said = "does not answer" if silent else "answers, but refuses"
+        otherwise = f"check {variable('redis_url')}, the server, and the way to it"
+        remedy = otherwise if refusal.remedy in ("", ELSE) else refusal.remedy
+        yield Finding("redis.reached", "error", f"{said} ({refusal.reason})", remedy)
 
 
 def _in_each(places: Sequence[Redis], check: Callable[[Redis], Iterable[Finding]]) -> Iterator[Finding]:

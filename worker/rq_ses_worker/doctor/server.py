@@ -6,6 +6,7 @@ import re
 import statistics
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -39,6 +40,9 @@ _ASK: Final = "look at it on the server, or let the user ask (ACL: +info +config
 
 def check_server(connection: Redis, redis_url: str) -> Iterator[Finding]:
     """Yield what is found about the server. Raises RedisError if it can't be asked."""
+    with suppress(NoPermissionError):
+        # What refuses even this is no server that anything can be said of.
+        connection.ping()
     state = read_state(connection)
     yield from judged(state, keys_of(connection).prefix)
     if state.is_cluster and not is_cluster_url(redis_url):

@@ -172,7 +172,7 @@ MONITOR_FAILED: Final = Event("monitor.failed", DEBUG, "a request to the monitor
 # Redis
 
 REDIS_AWAY: Final = Event("redis.away", ERROR, "Redis is away (%(error)s); %(meanwhile)s")
-REDIS_REFUSES: Final = Event("redis.refuses", ERROR, "Redis refuses (%(error)s); %(meanwhile)s")
+REDIS_REFUSES: Final = Event("redis.refuses", ERROR, "Redis refuses (%(error)s); %(meanwhile)s%(remedy)s")
 REDIS_BACK: Final = Event("redis.back", WARNING, "Redis is back after %(seconds).1f s")
 REDIS_UNFIT: Final = Event("redis.unfit", WARNING, "Redis: %(finding)s")
 

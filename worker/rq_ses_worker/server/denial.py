@@ -8,7 +8,7 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from rq_ses.server.refusal import is_denied, is_scattered
-from rq_ses.server.slot import TAG_REMEDY
+from rq_ses.server.slot import tag_remedy
 from rq_ses.text.plaintext import one_line
 
 _COMMAND: Final = re.compile(r"User (\S+) has no permissions to run the '([^']+)' command")
@@ -25,7 +25,7 @@ class Scattered(Denied):
 def denial(exc: BaseException) -> Denied | None:
     """Return what there is to say if `exc` is such a refusal, or a cluster's of keys in several slots."""
     if is_scattered(exc):
-        return Scattered(f"this is a cluster ({one_line(str(exc), 100)}): {TAG_REMEDY}")
+        return Scattered(f"this is a cluster ({one_line(str(exc), 100)}): {tag_remedy()}")
     return Denied(_in_words(str(exc))) if is_denied(exc) else None
 
 

@@ -18,7 +18,7 @@ from redis.exceptions import NoPermissionError, ResponseError
 from rq_ses.errors import RqSesError
 from rq_ses.keys import Keys, keys_of
 from rq_ses.server.refusal import is_denied, is_passing
-from rq_ses.server.slot import TAG_REMEDY, is_tagged
+from rq_ses.server.slot import is_tagged, tag_remedy
 from rq_ses.text.invalid import shown
 from rq_ses.text.plaintext import one_line
 from rq_ses_worker.engine.preflight.rights import Missing, missing_rights
@@ -68,6 +68,8 @@ class Finding:
     text: str
     right: bool = False
     """It is a right that this user lacks."""
+    stops: bool = False
+    """No step can be done with it, whatever `mode` says."""
 
 
 class ServerUnfit(RqSesError):
@@ -193,7 +195,8 @@ def _unfit(state: ServerState, prefix: str) -> list[Finding]:
             Finding(
                 "refuse",
                 "it runs in cluster mode, where one step changes only keys of one slot, and the prefix "
-                f"{shown(prefix)} has no hash tag; {TAG_REMEDY}",
+                f"{shown(prefix)} has no hash tag; {tag_remedy()}",
+                stops=True,
             )
         )
     if state.script_error:

@@ -51,7 +51,8 @@ log = logging.getLogger(__name__)
     "--max-wait",
     type=click.FloatRange(min=0),
     metavar="S",
-    help="With --burst: seconds to wait at most for what can't be sent yet (scheduled, breaker open).",
+    help="With --burst: seconds to wait at most for what can't be sent yet (scheduled, breaker open). "
+    "A Redis that is away is waited for without bound.",
 )
 @setting_options(WorkerSettings, "concurrency", "redis_url", "queue")
 @click.option(

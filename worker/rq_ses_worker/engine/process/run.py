@@ -110,5 +110,6 @@ def _refused(exc: ServerUnfit) -> int:
     """Say what is wrong with Redis; return DENIED if it is a missing right alone."""
     for finding in exc.findings:
         click.echo(f"Error: Redis: {finding.text}", err=True)
-    click.echo("(RQ_SES_PREFLIGHT=warn starts all the same)", err=True)
+    if not any(finding.stops for finding in exc.findings):
+        click.echo("(RQ_SES_PREFLIGHT=warn starts all the same)", err=True)
     return DENIED if all(finding.right for finding in exc.findings) else UNFIT

@@ -9,8 +9,7 @@ from typing import Final
 
 from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
-from rq_ses.server.refusal import is_passing
-from rq_ses.text.plaintext import one_line
+from rq_ses.server.refusal import is_passing, read_refusal
 from rq_ses_worker.logging import events
 
 _MENDED: Final = re.compile(r"\b(?:MISCONF|NOAUTH|OOM|WRONGPASS)\b")
@@ -71,11 +70,15 @@ class Outage:
         self._refused = self._refused or isinstance(exc, ResponseError)
         if self._since is None:
             self._since = time.monotonic()
-            reason = one_line(f"{type(exc).__name__}: {exc}", 300)
-            if isinstance(exc, ResponseError):
-                events.REDIS_REFUSES.log(self._log, error=reason, meanwhile=self._meanwhile)
+            refusal = read_refusal(exc)
+            # Wrong credentials are a ConnectionError to redis-py.
+            if isinstance(exc, ResponseError) or not refusal.passes:
+                remedy = f": {refusal.remedy}" if refusal.remedy else ""
+                events.REDIS_REFUSES.log(
+                    self._log, error=refusal.reason, meanwhile=self._meanwhile, remedy=remedy
+                )
             else:
-                events.REDIS_AWAY.log(self._log, error=reason, meanwhile=self._meanwhile)
+                events.REDIS_AWAY.log(self._log, error=refusal.reason, meanwhile=self._meanwhile)
 
     def answered(self) -> None:
         """Note an answer to a question that changes nothing: one that refuses writes answers those, too."""
