@@ -112,7 +112,10 @@ def test_status_sums_and_has_each_partition_beside_it(
     clients[0].set(keys_of(clients[0]).queue("mail"), "")
     unknown = run(["status", "--json", "--sample", "0"], env)
     assert json.loads(unknown.stdout)["queues"][1]["queued"] is None
-    assert (unknown.returncode, "Error: {p0}: queue mail: WRONGTYPE" in unknown.stderr) == (1, True)
+    assert (unknown.returncode, "{p0}: queue mail" in unknown.stderr and "WRONGTYPE" in unknown.stderr) == (
+        1,
+        True,
+    )
 
 
 def test_failed_mails_of_all_partitions_are_shown_resent_discarded_and_restored(
