@@ -44,6 +44,7 @@ def parts(redis_url: str) -> Iterator[list[Redis]]:
         ]
 
 
+@pytest.mark.waitaof
 def test_a_mails_whole_life_stands_under_its_clients_prefix(redis: Redis, parts: list[Redis]) -> None:
     one, other = parts
     live(one)
