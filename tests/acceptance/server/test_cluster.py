@@ -165,6 +165,12 @@ def test_the_kill_of_the_gates_owner_stops_all_partitions_and_loses_nothing(
     nodes.restart(former)
 
 
+def assert_each_sent_once(at_work: Load, written: list[Written], env: dict[str, str]) -> None:
+    assert set(at_work.statuses(written)) == {"finished"}
+    assert all(at_work.sends()[one.address] == 1 for one in written)
+    assert run(["audit"], env).returncode == 0
+
+
 def test_a_rolling_restart_of_all_nodes_loses_and_doubles_nothing(
     nodes: Cluster, ses: SimulatorServer, env: dict[str, str], tmp_path: Path
 ) -> None:
@@ -179,9 +185,7 @@ def test_a_rolling_restart_of_all_nodes_loses_and_doubles_nothing(
             wait_for(nodes.whole, within=30, every=0.05)
         at_work.goes_on()
         written = at_work.stop()
-    assert set(at_work.statuses(written)) == {"finished"}
-    assert all(at_work.sends()[one.address] == 1 for one in written)
-    assert run(["audit"], env).returncode == 0
+    assert_each_sent_once(at_work, written, env)
 
 
 def test_a_slot_that_is_moved_key_by_key_and_back_strands_nothing(
@@ -200,9 +204,7 @@ def test_a_slot_that_is_moved_key_by_key_and_back_strands_nothing(
             assert nodes.owner() is there
             at_work.goes_on()
         written = at_work.stop()
-    assert set(at_work.statuses(written)) == {"finished"}
-    assert all(at_work.sends()[one.address] == 1 for one in written)
-    assert run(["audit"], env).returncode == 0
+    assert_each_sent_once(at_work, written, env)
 
 
 def test_valkeys_own_migration_of_the_slot_strands_nothing(
@@ -216,6 +218,4 @@ def test_valkeys_own_migration_of_the_slot_strands_nothing(
             assert nodes.owner() is there
             at_work.goes_on()
         written = at_work.stop()
-    assert set(at_work.statuses(written)) == {"finished"}
-    assert all(at_work.sends()[one.address] == 1 for one in written)
-    assert run(["audit"], env).returncode == 0
+    assert_each_sent_once(at_work, written, env)
