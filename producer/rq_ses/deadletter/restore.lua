@@ -24,7 +24,7 @@ local function keep(key, ttl)
   if ttl >= 0 then redis.call('EXPIRE', key, ttl) end
 end
 
-for i = 7, #ARGV, 15 do
+local function restore(i)
   local id, status, data, description, created_at, enqueued_at, ended_at, meta, exc, exc_string, timeout, result_ttl,
     failure_ttl, key, recipients = unpack(ARGV, i, i + 14)
   local job = job_prefix .. id
@@ -57,6 +57,15 @@ for i = 7, #ARGV, 15 do
       keep(results_prefix .. id, ttl)
     end
     words[#words + 1] = 'restored'
+  end
+end
+
+for i = 7, #ARGV, 15 do
+  local fine, reason = pcall(restore, i)
+  if not fine then
+    -- Broken off, too, it leaves no mail's words where they don't belong.
+    redis.pcall('DEL', scratch)
+    error(reason, 0)
   end
 end
 

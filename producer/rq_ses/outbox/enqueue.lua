@@ -223,9 +223,13 @@ for _, i in ipairs(fresh) do
 end
 local function write_all(kind, status)
   local few = #kind < FEW
-  if not few then begin(status, kind[1]) end
-  for _, i in ipairs(kind) do write(i, status, few) end
-  if not few then redis.call('DEL', SCRATCH) end
+  -- Broken off, too, it leaves no mail's words where they don't belong.
+  local fine, reason = pcall(function()
+    if not few then begin(status, kind[1]) end
+    for _, i in ipairs(kind) do write(i, status, few) end
+  end)
+  if not few then redis.pcall('DEL', SCRATCH) end
+  if not fine then error(reason, 0) end
 end
 
 write_all(ready, 'queued')

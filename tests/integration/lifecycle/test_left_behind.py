@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from contextlib import suppress
 
 import pytest
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
-from rq_ses import contract
+from rq_ses import Outbox, OutboxUnavailable, contract
+from rq_ses.deadletter import DeadLetters
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from support.mails.breaking import let
 from support.mails.keys import KEYS
@@ -43,6 +45,40 @@ def test_a_build_before_knows_an_execution_of_a_job_whose_index_a_stock_worker_l
     assert story.redis.hget(KEYS.execution(lease.member), "job_id") == b"j1"
     assert story.ours.settle([ending(lease, "sent")], clock=0) == ["done"]
     assert story.redis.exists(KEYS.execution(lease.member)) == 0
+
+
+def test_a_spoilt_record_of_an_unfinished_execution_keeps_nothing_from_being_claimed(story: Story) -> None:
+    story.enqueue()
+    first = story.claim()
+    story.redis.set(KEYS.execution(first.lease.member), "of another type")
+    story.queue.enqueue_job(story.job())
+    story.enqueue("j2")
+    assert [claim.lease.job_id for claim in story.other.claim(5)[0]] == ["j1", "j2"]
+
+
+@pytest.mark.parametrize("command", ["copy", "hset"])
+def test_an_enqueueing_that_is_refused_leaves_nobodys_words_behind(
+    redis: Redis, restricted: Redis, command: str
+) -> None:
+    let(redis, "~rq:*", "&rq:*", "+@all", f"-{command}")
+    with pytest.raises(OutboxUnavailable, match=r"may not|permission"):
+        Outbox(connection=restricted).send_many([mail() for _ in range(9)])
+    assert redis.exists(KEYS.scratch) == 0
+
+
+@pytest.mark.parametrize("command", ["rename", "copy"])
+def test_a_restoring_that_is_refused_leaves_nobodys_words_behind(
+    redis: Redis, restricted: Redis, command: str
+) -> None:
+    world, file = World(redis), io.StringIO()
+    world.outbox.send(mail())
+    world.ours.settle([ending(claim.lease, "failed") for claim in world.claim()], clock=0)
+    DeadLetters(redis).export(file)
+    redis.flushall()
+    let(redis, "~rq:*", "&rq:*", "+@all", f"-{command}")
+    with pytest.raises(ResponseError, match=r"NOPERM|permission"):
+        DeadLetters(restricted).restore(io.BytesIO(file.getvalue().encode()))
+    assert redis.exists(KEYS.scratch) == 0
 
 
 def test_a_long_meta_makes_no_other_receipt_larger(redis: Redis) -> None:

@@ -35,7 +35,7 @@ from support.mails.deadletters import fail
 from support.mails.mail import mail
 from support.mails.world import ending
 
-_PARTS = frozenset({"typed", "gate", "passing", "moment", "rights"})
+_PARTS = frozenset({"typed", "gate", "passing", "execution", "rights"})
 """What stands in front of others; and rights.lua, which has no keys."""
 
 

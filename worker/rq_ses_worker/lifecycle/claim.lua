@@ -1,5 +1,5 @@
 -- claim: take queued jobs, as far as the account's gate lets them pass, and lease each to one execution. (typed.lua,
--- gate.lua, passing.lua, moment.lua)
+-- gate.lua, passing.lua, execution.lua)
 --
 -- KEYS  1 RQ's suspension flag   2 the account's hash (gate.lua)   3 a scratch key
 --       then for each queue: its list, its started registry, its leases
@@ -47,6 +47,8 @@ local number_of, dropped = tonumber(ARGV[8]), 0
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 local lease_end, started_end = lease_moment(now + lease, lease), lease_moment(now + lease + grace, grace)
+-- Of all keys; and seconds for which RQ's record of an execution is kept.
+local root, keep = string.sub(job_prefix, 1, -5), math.ceil(lease + grace)
 local parts = {}
 
 local function present(value) return value and value ~= '' end
@@ -246,23 +248,17 @@ local function keep_unfinished(queue, id, execution)
   if not present(execution) or string.sub(execution, 1, 1) == '-' then return end
   local member = id .. ':' .. execution
   if not typed('ZSCORE', queue.leases, member) then return end
-  local hash = string.sub(job_prefix, 1, -5) .. 'execution:' .. member
-  redis.call('HSETNX', hash, 'id', execution)
-  redis.call('EXPIRE', hash, math.ceil(lease + grace))
+  local hash = root .. 'execution:' .. member
+  typed('HSETNX', hash, 'id', execution)
+  redis.call('EXPIRE', hash, keep)
 end
 
 -- Where RQ's index of a job's executions is left from a stock worker that died, builds before take one that isn't in it
 -- for another job's: so it gets in, with its hash, as theirs do.
 local function tell_older(id, execution)
-  local root = string.sub(job_prefix, 1, -5)
   local index, hash = root .. 'executions:' .. id, root .. 'execution:' .. id .. ':' .. execution
   if redis.call('EXISTS', index) == 0 then return end
-  local moment, length = string.format('%.6f', now), math.ceil(lease + grace)
-  redis.call('HSET', hash, 'id', execution, 'job_id', id, 'created_at', moment, 'last_heartbeat', moment,
-    'worker_name', worker)
-  redis.call('EXPIRE', hash, length)
-  typed('ZADD', index, started_end, execution)
-  redis.call('EXPIRE', index, length)
+  record(hash, index, id, execution, worker, now, now, started_end, keep)
 end
 
 local function hand_out(id, execution)

@@ -1,4 +1,4 @@
--- renew: extend leases that still stand, and tell RQ that their executions live. (typed.lua, moment.lua)
+-- renew: extend leases that still stand, and tell RQ that their executions live. (typed.lua, execution.lua)
 --
 -- KEYS  1 a scratch key   then for each queue: its started registry, its leases
 -- ARGV  1 lease, s   2 grace, s   3 now, in RQ's date form   4 worker name
@@ -16,7 +16,7 @@ redis.call('DEL', KEYS[1])
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 local lease_end, started_end = lease_moment(now + lease, lease), lease_moment(now + lease + grace, grace)
-local beat, keep, lost = string.format('%.6f', now), math.ceil(lease + grace), {}
+local keep, lost = math.ceil(lease + grace), {}
 
 local standing = {}
 
@@ -35,18 +35,10 @@ end
 
 -- A job that was deleted, and one that was made anew under its id, has no part in the execution.
 local function tell(id, execution, member, claimed_at)
-  local job, hash, index = job_prefix .. id, execution_prefix .. member, index_prefix .. id
+  local job = job_prefix .. id
   if typed('HGET', job, execution_field) ~= execution then return end
   redis.call('HSET', job, 'last_heartbeat', today)
-  if redis.call('EXISTS', hash) == 1 then
-    typed('HSET', hash, 'last_heartbeat', beat)
-  else
-    redis.call('HSET', hash, 'id', execution, 'job_id', id, 'created_at', string.format('%.6f', claimed_at),
-      'last_heartbeat', beat, 'worker_name', worker)
-  end
-  redis.call('EXPIRE', hash, keep)
-  typed('ZADD', index, started_end, execution)
-  redis.call('EXPIRE', index, keep)
+  record(execution_prefix .. member, index_prefix .. id, id, execution, worker, claimed_at, now, started_end, keep)
 end
 
 for _, lease_of in ipairs(standing) do

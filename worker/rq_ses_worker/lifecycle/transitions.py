@@ -41,14 +41,14 @@ CLEANUP_GRACE: Final = 86_400
 CLAIM_BYTES: Final = 8 * 1024 * 1024
 """Payload after which one claim stops, whatever the number of idle threads."""
 
-_MOMENT: Final = "lifecycle/moment"
+_EXECUTION: Final = "lifecycle/execution"
 
 SCRIPTS: Final[dict[str, Parts]] = {
-    "claim": (TYPED, GATE, PASSING, _MOMENT, "lifecycle/claim"),
+    "claim": (TYPED, GATE, PASSING, _EXECUTION, "lifecycle/claim"),
     "settle": (TYPED, "lifecycle/settle"),
     "promote": (TYPED, "lifecycle/promote"),
     "reclaim": (TYPED, "lifecycle/reclaim"),
-    "renew": (TYPED, _MOMENT, "lifecycle/renew"),
+    "renew": (TYPED, _EXECUTION, "lifecycle/renew"),
 }
 """The parts of each transition's script."""
 
