@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from redis import Redis
-from redis.exceptions import RedisError, ResponseError
 
 from rq_ses import contract
 from rq_ses.deadletter.reading.payload import is_ours
 from rq_ses.keys import Keys, keys_of
+from rq_ses.server.stored import answered
 from rq_ses.states import CANCELED, FINISHED
 
 Word = Literal["written", "there", "over", "conflict"]
@@ -58,7 +58,7 @@ def fitting(client: Redis, ids: Sequence[bytes]) -> int:
     with client.pipeline(transaction=False) as pipeline:
         for job_id in ids:
             pipeline.hstrlen(keys.job(job_id), "data")
-        sizes = _checked(pipeline.execute(raise_on_error=False))
+        sizes = map(answered, pipeline.execute(raise_on_error=False))
     total = 0
     for number, size in enumerate(sizes):
         total += size if isinstance(size, int) else 0
@@ -75,7 +75,7 @@ def read_copies(client: Redis, members: Sequence[tuple[bytes, float]]) -> list[C
         for job_id, _ in members:
             job, results = keys.job(job_id), keys.results(job_id)
             pipeline.hgetall(job).pttl(job).xrange(results).pttl(results)
-        answers = iter(_checked(pipeline.execute(raise_on_error=False)))
+        answers = map(answered, pipeline.execute(raise_on_error=False))
     found = []
     for job_id, score in members:
         fields, ttl, results, results_ttl = (next(answers) for _ in range(4))
@@ -151,13 +151,3 @@ def _is_mail(fields: Mapping[bytes, bytes]) -> bool:
     data = fields.get(b"data", b"")
     # A receipt has no payload any more.
     return is_ours(data) if data else fields[b"status"] == FINISHED.encode()
-
-
-def _checked(answers: Sequence[Any]) -> Iterator[Any]:
-    """Yield answers; None for a key of another type, as anybody may have made one."""
-    for answer in answers:
-        if isinstance(answer, RedisError) and not (
-            isinstance(answer, ResponseError) and str(answer).startswith("WRONGTYPE")
-        ):
-            raise answer
-        yield None if isinstance(answer, RedisError) else answer

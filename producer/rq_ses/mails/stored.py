@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import OutOfMemoryError
 
 from rq_ses import contract, states
 from rq_ses.contract import PRIORITIES, Priority
@@ -16,6 +16,7 @@ from rq_ses.errors import RqSesError
 from rq_ses.keys import keys_of
 from rq_ses.server.jobdata import DATA_LIMIT
 from rq_ses.server.serverclock import epoch
+from rq_ses.server.stored import answered
 from rq_ses.text.plaintext import one_line
 
 _FIELDS: Final = (
@@ -120,21 +121,12 @@ def _ask(connection: Any, queues: Sequence[str], job_id: str, *, together: bool 
             for kind in _REGISTRIES:
                 pipeline.zscore(keys.registry(kind, queue), name)
         try:
-            return map(_checked, pipeline.execute(raise_on_error=False))
+            return map(answered, pipeline.execute(raise_on_error=False))
         except OutOfMemoryError:
             if not together:
                 raise
     # A full Redis 7 takes no transaction, not even one that only reads.
     return _ask(connection, queues, job_id, together=False)
-
-
-def _checked(answer: Any) -> Any:
-    """Return an answer; None for a key of another type, as anybody may have made one."""
-    if isinstance(answer, ResponseError) and not str(answer).startswith("NOPERM"):
-        return None
-    if isinstance(answer, RedisError):
-        raise answer
-    return answer
 
 
 def _data(connection: Any, job_id: str, size: int) -> bytes:

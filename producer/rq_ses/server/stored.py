@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
+
+from redis.exceptions import RedisError, ResponseError
 
 from rq_ses.text.plaintext import one_line
 
 _LARGEST_COUNT = 2**31
 _LATEST = 1e11
 """Epoch seconds: in the year 5138; what is later is a mistake, or meant to break a reader."""
+
+
+def answered(answer: Any) -> Any:
+    """Return what a pipeline has as an answer; None for a key of another type, as anybody may make one.
+
+    Raises redis.exceptions.RedisError: any other error must never count as "there is none".
+    """
+    if isinstance(answer, ResponseError) and str(answer).startswith("WRONGTYPE"):
+        return None
+    if isinstance(answer, RedisError):
+        raise answer
+    return answer
 
 
 def line(value: object, limit: int) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from redis import Redis
-from redis.exceptions import ResponseError
 
 from rq_ses import contract
 from rq_ses.keys import keys_of
 from rq_ses.server.jobdata import inflated_head
+from rq_ses.server.stored import answered
 from rq_ses_worker.lifecycle.task import JobRefused, Task, read_job
 
 _FUNCTION: Final = b'["' + contract.JOB_FUNCTION.encode() + b'"'
@@ -71,8 +71,4 @@ class Jobs:
 
 def _is_no_job(answer: object) -> bool:
     """Tell whether a key is of another type, and so no job; any other error is raised."""
-    if isinstance(answer, ResponseError) and str(answer).startswith("WRONGTYPE"):
-        return True
-    if isinstance(answer, Exception):
-        raise answer
-    return False
+    return answered(answer) is None
