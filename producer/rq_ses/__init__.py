@@ -14,6 +14,7 @@ from rq_ses.errors import (
 
 if TYPE_CHECKING:
     from rq_ses.message.message import Attachment, Message, explain
+    from rq_ses.message.raw import RawMessage
     from rq_ses.outbox.outbox import Outbox
     from rq_ses.outbox.submission import Submission
     from rq_ses.receipt import Receipt
@@ -27,6 +28,7 @@ __all__ = [
     "Outbox",
     "OutboxUnavailable",
     "ProducerSettings",
+    "RawMessage",
     "Receipt",
     "RqSesError",
     "SettingsError",
@@ -41,6 +43,7 @@ _LATER = {
     "Message": "rq_ses.message.message",
     "Outbox": "rq_ses.outbox.outbox",
     "ProducerSettings": "rq_ses.settings.producer",
+    "RawMessage": "rq_ses.message.raw",
     "Receipt": "rq_ses.receipt",
     "Submission": "rq_ses.outbox.submission",
     "explain": "rq_ses.message.message",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -11,9 +12,13 @@ from pydantic import ValidationError
 from rq_ses.deadletter.reading.deadletter import DeadLetter
 from rq_ses.deadletter.reading.payload import Unreadable
 from rq_ses.message.message import Message, explain
+from rq_ses.message.raw import RawMessage
+from rq_ses.message.reading import AnyMessage
 from rq_ses.text.plaintext import one_line
 
 _LINE: Final = 2000
+_HEADERS: Final = 200
+"""Headers of raw MIME that are shown."""
 
 
 def letter_object(letter: DeadLetter) -> dict[str, Any]:
@@ -60,9 +65,9 @@ def letter_rows(
         else:
             yield from _message_rows(message)
             yield from _option_rows(letter.payload.options if letter.payload else {})
-            if message.text:
+            if text := _text(message):
                 yield None, ""
-                for line in message.text.splitlines():
+                for line in text:
                     yield None, one_line(line, _LINE)
 
 
@@ -83,29 +88,53 @@ def _failure_rows(letter: DeadLetter, when: Callable[[datetime | None], str]) ->
         yield _row("hint", letter.hint)
 
 
-def _message_rows(message: Message) -> Iterator[tuple[str, str]]:
-    yield _row("from", message.sender)
-    for label, addresses in (
-        ("to", message.to),
-        ("cc", message.cc),
-        ("bcc", message.bcc),
-        ("reply to", message.reply_to),
-    ):
-        for number, address in enumerate(addresses):
-            yield _row("" if number else label, address)
-    yield _row("subject", message.subject)
-    for name, value in message.headers.items():
-        yield _row("header", f"{name}: {value}")
+def _message_rows(message: AnyMessage) -> Iterator[tuple[str, str]]:
+    yield from _raw_rows(message) if isinstance(message, RawMessage) else _envelope_rows(message)
     for name, value in message.tags.items():
         yield _row("tag", f"{name}={value}")
     if message.configuration_set:
         yield _row("configuration set", message.configuration_set)
+    if isinstance(message, Message):
+        yield from _content_rows(message)
+
+
+def _raw_rows(message: RawMessage) -> Iterator[tuple[str, str]]:
+    yield _row("from", message.sender or message.header.first("From") or "")
+    yield from _list("to", message.to)
+    yield _row("subject", message.subject)
+    yield _row("MIME", f"{len(message.data):,} bytes")
+
+
+def _envelope_rows(message: Message) -> Iterator[tuple[str, str]]:
+    yield _row("from", message.sender)
+    yield from _list("to", message.to)
+    yield from _list("cc", message.cc)
+    yield from _list("bcc", message.bcc)
+    yield from _list("reply to", message.reply_to)
+    yield _row("subject", message.subject)
+    for name, value in message.headers.items():
+        yield _row("header", f"{name}: {value}")
+
+
+def _content_rows(message: Message) -> Iterator[tuple[str, str]]:
     for attachment in message.attachments:
         size = f"{len(attachment.content):,} bytes"
         yield _row("attachment", f"{attachment.filename} ({attachment.content_type}, {size})")
     for label, body in (("text", message.text), ("html", message.html)):
         if body is not None:
             yield _row(label, f"{len(body):,} characters")
+
+
+def _list(label: str, addresses: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for number, address in enumerate(addresses):
+        yield _row("" if number else label, address)
+
+
+def _text(message: AnyMessage) -> Sequence[str]:
+    """Return the lines that are shown of a mail: its text, or of MIME the header."""
+    if isinstance(message, RawMessage):
+        return list(islice(message.header.texts(), _HEADERS))
+    return (message.text or "").splitlines()
 
 
 def _option_rows(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,7 @@ from rq_ses.contract import Priority
 from rq_ses.deadletter.reading.deadletter import DeadLetter, Entry, read_letter
 from rq_ses.deadletter.reading.payload import Unreadable, read_payload
 from rq_ses.mails.stored import StoredMail
+from rq_ses.message.reading import stated
 from rq_ses.server.stored import count, date, line, moment
 from rq_ses.text.plaintext import one_line
 
@@ -120,11 +121,11 @@ def read_mail(stored: StoredMail) -> Mail:
         unknown=last.unknown,
         hint=letter.hint if tells else None,
         message_id=last.message_id,
-        sender=_plain(message.get("sender"), _NAMES),
+        sender=_plain(stated(message, "sender", "From"), _NAMES),
         to=_names(message.get("to")),
         cc=_names(message.get("cc")),
         bcc=_names(message.get("bcc")),
-        subject=_plain(message.get("subject"), _NAMES) if "subject" in message else None,
+        subject=_maybe_plain(stated(message, "subject", "Subject"), _NAMES),
         expires=moment(options.get("expires")),
         on_unknown=_plain(options.get("on_unknown"), 20) or None,
         keyed=bool(fields.get(contract.KEY_FIELD)),
@@ -205,3 +206,7 @@ def _names(value: object) -> tuple[str, ...]:
 
 def _plain(value: object, limit: int) -> str:
     return one_line(value, limit) if isinstance(value, str) else ""
+
+
+def _maybe_plain(value: object, limit: int) -> str | None:
+    return None if value is None else _plain(value, limit)

@@ -1,4 +1,4 @@
-"""What `Message(...)` takes, for type checkers: more than the types that its attributes have afterwards."""
+"""What messages take, for type checkers: more than the types that their attributes have afterwards."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from rq_ses.message.attachment import Attachment
 Addresses = str | list[str] | tuple[str, ...]
 
 
-class Fields(TypedDict, total=False):
+class Terms(TypedDict, total=False):
+    """The arguments that both kinds of message take."""
+
+    tags: Mapping[str, str]
+    configuration_set: str | None
+
+
+class Fields(Terms, total=False):
     """The arguments of a message, by their names."""
 
     sender: Required[str]
@@ -22,6 +29,12 @@ class Fields(TypedDict, total=False):
     text: str | None
     html: str | None
     headers: Mapping[str, str]
-    tags: Mapping[str, str]
-    configuration_set: str | None
     attachments: list[Attachment] | tuple[Attachment, ...]
+
+
+class RawFields(Terms, total=False):
+    """The arguments of a raw message, by their names."""
+
+    data: Required[bytes | bytearray | memoryview]
+    to: Required[Addresses]
+    sender: str | None

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
-FROZEN: Final = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-"""Of the models a user builds: no other fields, and no errors that hold what was given."""
 
-Model = TypeVar("Model", bound=BaseModel)
+class Frozen(BaseModel):
+    """A model that a user builds: no other fields than its own, and no errors that hold what was given."""
 
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-def changed(model: Model, update: Mapping[str, Any]) -> Model:
-    """Return a copy, some fields with other values, which are judged as those of a new one.
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy, some fields with other values, which are judged as those of a new one.
 
-    Raises pydantic.ValidationError.
-    """
-    given = {name: getattr(model, name) for name in model.model_fields_set}
-    return model.model_validate({**given, **update})
+        Raises pydantic.ValidationError.
+        """
+        if not update:
+            return super().model_copy(deep=deep)
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return self.model_validate({**given, **update})
 
 
 class FrozenMapping(Mapping[str, str]):

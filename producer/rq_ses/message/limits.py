@@ -37,7 +37,10 @@ RECIPIENTS: Final = Limit(
 MESSAGE_SIZE: Final = Limit(
     "the whole message", 40 * 1024 * 1024, "bytes", "https://docs.aws.amazon.com/ses/latest/dg/quotas.html"
 )
-"""Attachments are counted in base64."""
+"""Attachments, and raw MIME, are counted in base64."""
+
+MIME_LINE: Final = Limit("a line of raw MIME", 998, "octets", "RFC 5322, 2.1.1")
+"""Without the line break."""
 
 HEADERS: Final = Limit("headers", 15, "headers", f"{_API}/API_Message.html")
 HEADER_NAME: Final = Limit("a header's name", 126, "characters", f"{_API}/API_MessageHeader.html")

@@ -12,22 +12,14 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final, Self, Unpack
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    Field,
-    PlainSerializer,
-    Strict,
-    ValidationError,
-    model_validator,
-)
-from pydantic_core import InitErrorDetails
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Strict, model_validator
 
 from rq_ses.message import address, headertext
-from rq_ses.message.attachment import FROM_JSON, Attachment
-from rq_ses.message.frozen import EMPTY, FROZEN, FrozenMapping, changed
+from rq_ses.message.attachment import Attachment
+from rq_ses.message.frozen import EMPTY, FrozenMapping
 from rq_ses.message.limits import HEADERS, MESSAGE_SIZE, RECIPIENTS
+from rq_ses.message.mailable import Mailable, refused
+from rq_ses.message.terms import Address, Addresses, ConfigurationSet, Tags
 from rq_ses.text import suggestion  # noqa: F401 - for explain, even where no descriptor is left by then
 from rq_ses.text.invalid import explain, shown
 
@@ -41,18 +33,6 @@ _SURELY_SMALL: Final = MAX_BYTES // 8
 """JSON makes six bytes of a character at most, so less than this needs no exact count."""
 
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
-
-
-def _addresses(value: Any) -> Any:
-    if isinstance(value, str):
-        return (value,)
-    if not isinstance(value, list | tuple):
-        raise ValueError(  # noqa: TRY004 - pydantic turns ValueError alone into a problem of the field
-            f"{shown(value)} is not a list of addresses: give a list, or one address as a string"
-        )
-    if len(value) > RECIPIENTS.most:
-        raise ValueError(f"{len(value)} addresses are too many: give {RECIPIENTS.most} at most, in all")
-    return value
 
 
 def _attachments(value: Any) -> Any:
@@ -81,17 +61,13 @@ def _headers(headers: Mapping[str, str]) -> FrozenMapping:
     return FrozenMapping(headers)
 
 
-_Address = Annotated[str, Strict(), AfterValidator(address.normalise)]
-_Addresses = Annotated[tuple[_Address, ...], BeforeValidator(_addresses)]
 _Line = Annotated[str, Strict(), AfterValidator(headertext.line)]
 _Body = Annotated[str, Strict(), AfterValidator(_body)]
 _HeaderName = Annotated[str, Strict(), AfterValidator(headertext.header_name)]
 _HeaderValue = Annotated[str, Strict(), AfterValidator(headertext.header_value)]
-_Tag = Annotated[str, Strict(), AfterValidator(headertext.tag)]
-_ConfigurationSet = Annotated[str, Strict(), AfterValidator(headertext.configuration_set)]
 
 
-class Message(BaseModel):
+class Message(Mailable):
     """One mail, immutable and hashable.
 
     Addresses are `local@domain` or `Name <local@domain>`; domains are kept in their ASCII form. Raises
@@ -112,23 +88,19 @@ class Message(BaseModel):
         attachments (tuple[Attachment, ...]): the whole message has 40 MB at most, these counted in base64.
     """
 
-    model_config = FROZEN
-
-    sender: _Address
-    to: _Addresses = ()
-    cc: _Addresses = ()
-    bcc: _Addresses = ()
-    reply_to: _Addresses = ()
+    sender: Address
+    to: Addresses = ()
+    cc: Addresses = ()
+    bcc: Addresses = ()
+    reply_to: Addresses = ()
     subject: _Line
     text: _Body | None = Field(default=None, repr=False)
     html: _Body | None = Field(default=None, repr=False)
     headers: Annotated[
         Mapping[_HeaderName, _HeaderValue], AfterValidator(_headers), PlainSerializer(dict, dict[str, str])
     ] = EMPTY
-    tags: Annotated[
-        Mapping[_Tag, _Tag], AfterValidator(FrozenMapping), PlainSerializer(dict, dict[str, str])
-    ] = EMPTY
-    configuration_set: _ConfigurationSet | None = None
+    tags: Tags = EMPTY
+    configuration_set: ConfigurationSet | None = None
     attachments: Annotated[tuple[Attachment, ...], BeforeValidator(_attachments)] = ()
 
     if TYPE_CHECKING:
@@ -140,27 +112,6 @@ class Message(BaseModel):
         """Return the addresses of to, cc and bcc, without display names."""
         return tuple([address.bare(one) for one in (*self.to, *self.cc, *self.bcc)])
 
-    @classmethod
-    def from_payload(cls, fields: Mapping[str, Any]) -> Self:
-        """Return the message whose fields json.loads has read: the contents of attachments are base64.
-
-        From JSON text it is `model_validate_json`. Raises pydantic.ValidationError.
-        """
-        return cls.model_validate(fields, context=FROM_JSON)
-
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Return a copy, some fields with other values, which are judged as those of a new message.
-
-        Raises pydantic.ValidationError.
-        """
-        if not update:
-            return super().model_copy(deep=deep)
-        return changed(self, update)
-
-    def to_payload(self) -> bytes:
-        """Return the message as compact JSON in UTF-8; equal messages give equal bytes."""
-        return self.__pydantic_serializer__.to_json(self, exclude_defaults=True)
-
     @model_validator(mode="after")
     def _check_whole(self) -> Self:
         problems = [
@@ -169,16 +120,7 @@ class Message(BaseModel):
             *self._attachment_problems(),
         ]
         if problems:
-            raise ValidationError.from_exception_data(
-                "Message",
-                [
-                    InitErrorDetails(
-                        type="value_error", loc=(field,), input=None, ctx={"error": ValueError(text)}
-                    )
-                    for field, text in problems
-                ],
-                hide_input=True,
-            )
+            raise refused("Message", problems)
         return self
 
     def _recipient_problems(self) -> list[tuple[str, str]]:

@@ -11,15 +11,26 @@ from pydantic_core import to_json
 from rq_ses.message.address import encoded
 from rq_ses.message.attachment import Attachment
 from rq_ses.message.message import Message
+from rq_ses.message.raw import RawMessage
+from rq_ses.message.reading import AnyMessage
 
 
-def send_email_body(message: Message) -> bytes:
+def send_email_body(message: AnyMessage) -> bytes:
     """Return the request as compact JSON in UTF-8: the bytes to sign and to send."""
     return to_json(send_email_request(message))
 
 
-def send_email_request(message: Message) -> dict[str, Any]:
-    """Return the request as AWS's model names it, attachments in base64."""
+def send_email_request(message: AnyMessage) -> dict[str, Any]:
+    """Return the request as AWS's model names it, bytes in base64."""
+    request = _raw_request(message) if isinstance(message, RawMessage) else _simple_request(message)
+    if message.tags:
+        request["EmailTags"] = _pairs(message.tags)
+    if message.configuration_set:
+        request["ConfigurationSetName"] = message.configuration_set
+    return request
+
+
+def _simple_request(message: Message) -> dict[str, Any]:
     request: dict[str, Any] = {
         "FromEmailAddress": encoded(message.sender),
         "Destination": _destination(message),
@@ -27,10 +38,17 @@ def send_email_request(message: Message) -> dict[str, Any]:
     }
     if message.reply_to:
         request["ReplyToAddresses"] = _encoded_all(message.reply_to)
-    if message.tags:
-        request["EmailTags"] = _pairs(message.tags)
-    if message.configuration_set:
-        request["ConfigurationSetName"] = message.configuration_set
+    return request
+
+
+def _raw_request(message: RawMessage) -> dict[str, Any]:
+    # The destination is the envelope: SES then asks no header who gets it.
+    request: dict[str, Any] = {
+        "Destination": {"ToAddresses": _encoded_all(message.to)},
+        "Content": {"Raw": {"Data": b64encode(message.data).decode("ascii")}},
+    }
+    if message.sender:
+        request["FromEmailAddress"] = encoded(message.sender)
     return request
 
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from rq_ses import contract
 from rq_ses.message.message import Message
+from rq_ses.message.raw import RawMessage
+from rq_ses.message.reading import AnyMessage
 from rq_ses.outbox.submission import Submission, checked_key
 
 
@@ -24,7 +26,7 @@ class Entry(NamedTuple):
         return sum(map(len, self.fields))
 
 
-def make_entry(item: Message | Submission, queue: str, now: Callable[[str], float]) -> Entry:
+def make_entry(item: AnyMessage | Submission, queue: str, now: Callable[[str], float]) -> Entry:
     """Return what enqueues a message; `now` tells the time (epoch seconds) of a job's server.
 
     Raises:
@@ -33,13 +35,7 @@ def make_entry(item: Message | Submission, queue: str, now: Callable[[str], floa
     """
     submission = item if isinstance(item, Submission) else Submission(item)
     message, key = submission.message, submission.key
-    if not isinstance(message, Message):
-        raise TypeError(f"message must be a rq_ses.Message, not {type(message).__name__}")
-    if type(message) is not Message and (more := type(message).model_fields.keys() - Message.model_fields):
-        raise TypeError(
-            f"message is a {type(message).__name__}, which has fields that no Message has "
-            f"({', '.join(sorted(more))}): make a rq_ses.Message of it"
-        )
+    _check_kind(message)
     payload = message.to_payload()
     # The id is made before anything is written, so that trying again can't enqueue a second time.
     if key is None:
@@ -53,3 +49,14 @@ def make_entry(item: Message | Submission, queue: str, now: Callable[[str], floa
     weight = str(len(recipients)) if len(recipients) > 1 else ""
     place = str(submission.place() + 1)
     return Entry(job_id, key, (place, job_id, data, description, submission.due(), mark, weight))
+
+
+def _check_kind(message: AnyMessage) -> None:
+    kind: type[AnyMessage] = RawMessage if isinstance(message, RawMessage) else Message
+    if not isinstance(message, kind):
+        raise TypeError(f"message must be a rq_ses.Message or RawMessage, not {type(message).__name__}")
+    if type(message) is not kind and (more := type(message).model_fields.keys() - kind.model_fields):
+        raise TypeError(
+            f"message is a {type(message).__name__}, which has fields that no {kind.__name__} has "
+            f"({', '.join(sorted(more))}): make a rq_ses.{kind.__name__} of it"
+        )

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rq_ses.errors import SendManyInterrupted
-from rq_ses.message.message import Message
+from rq_ses.message.mailable import Mailable
+from rq_ses.message.reading import AnyMessage
 from rq_ses.outbox.submission import Submission
 
 
-def drawn(messages: Iterable[Message | Submission]) -> Iterator[Message | Submission]:
+def drawn(messages: Iterable[AnyMessage | Submission]) -> Iterator[AnyMessage | Submission]:
     """Yield what an iterable holds.
 
     Raises:
@@ -19,7 +20,7 @@ def drawn(messages: Iterable[Message | Submission]) -> Iterator[Message | Submis
     """
     # A message can be iterated over, too: pydantic gives its fields.
     kind: Any = type(messages)
-    if issubclass(kind, Message) or not (hasattr(kind, "__iter__") or hasattr(kind, "__getitem__")):
+    if issubclass(kind, Mailable) or not (hasattr(kind, "__iter__") or hasattr(kind, "__getitem__")):
         raise TypeError(f"messages: a {kind.__name__} is no iterable of messages: give a list, or call send")
     iterator = iter(messages)
     while True:

@@ -11,7 +11,7 @@ from redis import Redis
 
 from rq_ses import contract
 from rq_ses.errors import RqSesError, UnusableMessage
-from rq_ses.message.message import Message
+from rq_ses.message.reading import AnyMessage
 from rq_ses.outbox.arguments import Terms
 from rq_ses.outbox.call import Call, OnConflict, Result, Results, receipts_of
 from rq_ses.outbox.durability import Confirmation
@@ -105,7 +105,7 @@ class Outbox:
 
     def send(
         self,
-        message: Message,
+        message: AnyMessage,
         *,
         key: str | None = None,
         at: datetime | None = None,
@@ -146,7 +146,7 @@ class Outbox:
 
     def send_many(
         self,
-        messages: Iterable[Message | Submission],
+        messages: Iterable[AnyMessage | Submission],
         *,
         durable: bool = False,
         on_conflict: OnConflict = "raise",
@@ -176,7 +176,7 @@ class Outbox:
 
     def try_send_many(
         self,
-        messages: Iterable[Message | Submission],
+        messages: Iterable[AnyMessage | Submission],
         *,
         durable: bool = False,
         on_conflict: OnConflict = "raise",
@@ -211,7 +211,7 @@ class Outbox:
         """
         return self._enqueueing.now()
 
-    def _entries(self, messages: Iterable[Message | Submission]) -> Iterator[Entry]:
+    def _entries(self, messages: Iterable[AnyMessage | Submission]) -> Iterator[Entry]:
         for message in drawn(messages):
             try:
                 entry = self._entry(message)
@@ -219,7 +219,7 @@ class Outbox:
                 raise UnusableMessage(str(exc)) from exc
             yield entry
 
-    def _usable(self, messages: Iterable[Message | Submission], results: Results) -> Iterator[Entry]:
+    def _usable(self, messages: Iterable[AnyMessage | Submission], results: Results) -> Iterator[Entry]:
         for message in drawn(messages):
             try:
                 entry = self._entry(message)
@@ -231,7 +231,7 @@ class Outbox:
                 results.expect(entry)
                 yield entry
 
-    def _entry(self, item: Message | Submission) -> Entry:
+    def _entry(self, item: AnyMessage | Submission) -> Entry:
         return make_entry(item, self.queue, self._enqueueing.now)
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from rq_ses.contract import ON_UNKNOWN, PRIORITIES, YEARS, OnUnknown, Priority
-from rq_ses.message.message import Message
+from rq_ses.message.reading import AnyMessage
 from rq_ses.text.localtime import checked_moment
 
 __all__ = ["KEY_LIMIT", "OnUnknown", "Priority", "Seconds", "Submission", "checked_key", "is_unicode"]
@@ -28,7 +28,7 @@ class Submission:
     """One message with the terms of its own that Outbox.send takes.
 
     Attributes:
-        message (Message): what to send.
+        message (Message | RawMessage): what to send.
         key (str | None): idempotency key; the same key and message are enqueued once.
         at (datetime | None): aware datetime before which it is not sent; or
         delay (float | timedelta | None): seconds (or a timedelta) from now for which it is not sent.
@@ -39,7 +39,7 @@ class Submission:
         priority (str): "high" is claimed before "normal", that before "bulk"; see docs/rate.md.
     """
 
-    message: Message
+    message: AnyMessage
     key: str | None = None
     at: datetime | None = None
     delay: Seconds | None = None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _PROBLEMS_LIMIT: Final = 50
 _LINE_LIMIT: Final = 400
-_CONFIDENTIAL: Final = frozenset({"text", "html", "content"})
+_CONFIDENTIAL: Final = frozenset({"text", "html", "content", "data"})
 """Fields whose value is never shown: bodies hold one-time links and passwords."""
 
 _REMEDIES: Final = {
@@ -96,10 +96,10 @@ def _remedy(location: Sequence[int | str], model: str) -> str:
     from rq_ses.text import suggestion  # here, for most errors are of other kinds
 
     name = str(location[-1])
-    if model == "Attachment" or (model == "Message" and location[0] == "attachments"):
-        return suggestion.remedy(name, attachment=True)
-    if model == "Message":
-        return suggestion.remedy(name, attachment=False)
+    if model == "Message" and location[0] == "attachments":
+        model = "Attachment"
+    if model in suggestion.MODELS:
+        return suggestion.remedy(name, model)
     return "remove it, or look for a misspelling"
 
 

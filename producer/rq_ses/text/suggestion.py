@@ -29,6 +29,14 @@ _MESSAGE: Final = {
     "configuration_set": "configset config_set configuration configuration_set_name ses_configuration_set",
     "attachments": "attachment attach attached file files inline inlines images",
 }
+_RAW: Final = {
+    "data": "raw mime content body message email eml raw_message raw_email raw_mime rfc822 bytes payload",
+    "to": _MESSAGE["to"].replace(" email ", " "),
+    **{name: _MESSAGE[name] for name in ("sender", "tags", "configuration_set")},
+}
+_IN_MIME: Final = frozenset({"reply_to", "subject", "text", "html", "headers", "attachments"})
+_MIME: Final = frozenset({"data", "raw", "mime", "eml", "raw_message", "raw_email", "raw_mime", "rfc822"})
+"""What a Message is given where a RawMessage was meant."""
 _ATTACHMENT: Final = {
     "filename": "name file_name path filepath file_path title",
     "content": "data body bytes raw raw_content base64 payload file value",
@@ -50,29 +58,47 @@ def _by_other_name(fields: Mapping[str, str]) -> dict[str, str]:
     return {other: field for field, others in fields.items() for other in (field, *others.split())}
 
 
-_MESSAGE_NAMES: Final = _by_other_name(_MESSAGE)
-_ATTACHMENT_NAMES: Final = _by_other_name(_ATTACHMENT)
+MODELS: Final = {
+    model: (fields, _by_other_name(fields))
+    for model, fields in (("Message", _MESSAGE), ("RawMessage", _RAW), ("Attachment", _ATTACHMENT))
+}
+"""Names of models, each with its fields and their other names."""
 _TERM_NAMES: Final = _by_other_name(_TERMS)
 _HEADER: Final = re.compile(r"[A-Z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)+")
 
 
-def remedy(name: str, *, attachment: bool) -> str:
-    """Return what to do about the unknown field `name` of a message, or of an attachment."""
+def remedy(name: str, model: str) -> str:
+    """Return what to do about the unknown field `name` of a model (one of MODELS)."""
     word = _plain(name)
-    fields, names = (_ATTACHMENT, _ATTACHMENT_NAMES) if attachment else (_MESSAGE, _MESSAGE_NAMES)
+    fields, names = MODELS[model]
     if meant := names.get(word):
         return f"did you mean {meant}?"
-    if not attachment and word in _TERMS:
-        return "give it to Outbox.send or to a Submission, beside the message"
-    if not attachment and (term := _TERM_NAMES.get(word)):
-        return _term(term)
-    if not attachment and len(name) <= _LIMIT and _HEADER.fullmatch(name):
-        return f"did you mean a header, headers={{{name!r}: …}}?"
+    attachment = model == "Attachment"
+    if not attachment and (found := _elsewhere(name, word, model)):
+        return found
     if word and (close := get_close_matches(word, names, n=1, cutoff=_CLOSE)):
         return f"did you mean {names[close[0]]}?"
     if not attachment and word and (close := get_close_matches(word, _TERM_NAMES, n=1, cutoff=_CLOSE)):
         return _term(_TERM_NAMES[close[0]])
     return f"remove it, or give one of {', '.join(fields)}"
+
+
+def _elsewhere(name: str, word: str, model: str) -> str:
+    """Return where a field goes that is none of a message, "" if that isn't known."""
+    if word in _TERMS:
+        return "give it to Outbox.send or to a Submission, beside the message"
+    if term := _TERM_NAMES.get(word):
+        return _term(term)
+    if model == "RawMessage":
+        field = MODELS["Message"][1].get(word)
+        if field in ("cc", "bcc"):
+            return "give everybody who gets the mail in to; its own header tells who is a cc"
+        return "it stands in data already, as MIME: leave it out" if field in _IN_MIME else ""
+    if word in _MIME:
+        return "MIME is sent as it is by a RawMessage, rq_ses.RawMessage(data=…, to=…)"
+    if len(name) <= _LIMIT and _HEADER.fullmatch(name):
+        return f"did you mean a header, headers={{{name!r}: …}}?"
+    return ""
 
 
 def _term(name: str) -> str:

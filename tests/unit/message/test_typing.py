@@ -6,10 +6,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Required, get_origin, get_type_hints
+from typing import Any, Required, get_origin, get_type_hints
 
-from rq_ses import Message
-from rq_ses.message.fields import Fields
+import pytest
+from pydantic import BaseModel
+
+from rq_ses import Message, RawMessage
+from rq_ses.message.fields import Fields, RawFields
 from support.programs.processes import PATIENCE, environment
 
 ROOT = Path(__file__).parents[3]
@@ -50,8 +53,9 @@ def test_a_program_is_checked_by_what_a_message_takes(tmp_path: Path) -> None:
     assert found == [("20", "arg-type"), ("21", "call-arg"), ("22", "call-arg")], done.stdout
 
 
-def test_the_types_are_those_of_all_fields() -> None:
-    types = get_type_hints(Fields, include_extras=True)
-    assert list(types) == list(Message.model_fields)
-    needed = {name for name, field in Message.model_fields.items() if field.is_required()}
+@pytest.mark.parametrize(("given", "model"), [(Fields, Message), (RawFields, RawMessage)])
+def test_the_types_are_those_of_all_fields(given: type[Any], model: type[BaseModel]) -> None:
+    types = get_type_hints(given, include_extras=True)
+    assert set(types) == set(model.model_fields)
+    needed = {name for name, field in model.model_fields.items() if field.is_required()}
     assert {name for name, kind in types.items() if get_origin(kind) is Required} == needed

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from rq_ses import Attachment, Message, Submission, explain
+from rq_ses import Attachment, Message, RawMessage, Submission, explain
 from rq_ses.text import suggestion
 
 FIELDS: dict[str, Any] = {"sender": "a@example.com", "to": "b@example.com", "subject": "Hi", "text": "Hello"}
@@ -83,9 +83,10 @@ def test_what_is_no_field_at_all_is_told_where_it_goes(name: str, remedy: str) -
 
 def test_suggestions_name_fields_and_terms_that_exist_and_none_that_is_one() -> None:
     assert list(suggestion._MESSAGE) == list(Message.model_fields)
+    assert list(suggestion._RAW) == list(RawMessage.model_fields)
     assert list(suggestion._ATTACHMENT) == list(Attachment.model_fields)
     assert [*suggestion._TERMS] == [name.name for name in fields(Submission) if name.name != "message"]
-    for known in (suggestion._MESSAGE, suggestion._ATTACHMENT, suggestion._TERMS):
+    for known in (suggestion._MESSAGE, suggestion._RAW, suggestion._ATTACHMENT, suggestion._TERMS):
         others = [other for listed in known.values() for other in listed.split()]
         assert sorted({*others} & {*known}) == []
         assert len(others) == len({*others})

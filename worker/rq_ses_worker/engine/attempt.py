@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
-from rq_ses.message.message import Message
+from rq_ses.message.reading import AnyMessage
 from rq_ses.server.serverclock import ServerClock
 from rq_ses.text.plaintext import one_line
 from rq_ses_worker.account.scope import scope
@@ -55,7 +55,7 @@ _UNTRIED: Final = History()
 class Client(Protocol):
     """What sends a message and tells how SES answered: SesClient, or a stand-in of a test."""
 
-    def send(self, message: Message) -> Outcome: ...
+    def send(self, message: AnyMessage) -> Outcome: ...
 
 
 class Attempts:
@@ -112,7 +112,7 @@ class Attempts:
         events.MAIL_DOUBTED.log(log, job_id=claim.lease.job_id)
         return False
 
-    def _send(self, message: Message, claim: Claim) -> Outcome:
+    def _send(self, message: AnyMessage, claim: Claim) -> Outcome:
         try:
             outcome = self._client.send(message)
         except Exception as exc:  # noqa: BLE001 - the attempt counts, and its history stays

@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 
 from rq_ses import contract
 from rq_ses.keys import carry, keys_of
-from rq_ses.message.message import Message
+from rq_ses.message.reading import AnyMessage
 from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.engine.worker import Capacity, MailWorker, Sending
 from rq_ses_worker.lifecycle.retry import RetryPolicy
@@ -35,7 +35,7 @@ class _Sender:
         self.region = client.region
         self._client = client
 
-    def send(self, message: Message) -> Outcome:
+    def send(self, message: AnyMessage) -> Outcome:
         return self._client.send(message)
 
 

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from rq_ses import contract
 from rq_ses.contract import ON_UNKNOWN, OnUnknown
-from rq_ses.message.message import Message, explain
+from rq_ses.message.message import explain
+from rq_ses.message.reading import AnyMessage, read_message
 from rq_ses.server.jobdata import inflated
 from rq_ses.text.plaintext import one_line
 
@@ -31,7 +32,7 @@ class Task(NamedTuple):
     it when SES may have accepted it (None: what the worker's policy says).
     """
 
-    message: Message
+    message: AnyMessage
     expires: float | None = None
     on_unknown: OnUnknown | None = None
 
@@ -81,7 +82,7 @@ def read_call(args: Any, kwargs: Any) -> Task:
     if on_unknown not in (None, *ON_UNKNOWN):
         raise JobRefused("InvalidMessage", f"on_unknown: {on_unknown!r:.80} is neither resend nor hold")
     try:
-        return Task(Message.from_payload(payload), expires, on_unknown)
+        return Task(read_message(payload), expires, on_unknown)
     except ValidationError as exc:
         raise JobRefused("InvalidMessage", "; ".join(explain(exc))) from exc
     except RecursionError as exc:

@@ -11,7 +11,7 @@ from typing import Final, Self
 
 from requests import PreparedRequest, Response
 
-from rq_ses.message.message import Message
+from rq_ses.message.reading import AnyMessage
 from rq_ses.message.render import send_email_body
 from rq_ses_worker.ses.account import (
     ACCOUNT_PATH,
@@ -120,7 +120,7 @@ class SesClient:
         """Close the connections that are idle, for their descriptors; the next exchanges make new ones."""
         self._adapter.close_idle()
 
-    def send(self, message: Message) -> Outcome:
+    def send(self, message: AnyMessage) -> Outcome:
         """Send one mail and return how it went; nothing that the network or SES does is raised."""
         return self.send_body(send_email_body(message))
 

@@ -1,4 +1,4 @@
-"""Messages as lines of JSON: a Message each, with the terms of a Submission where it has any."""
+"""Messages as lines of JSON: one of either kind each, with the terms of a Submission where it has any."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Annotated, Any, BinaryIO, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from rq_ses.contract import YEARS
-from rq_ses.message.message import Message, explain
+from rq_ses.message.message import explain
+from rq_ses.message.reading import read_message
 from rq_ses.outbox.submission import KEY_LIMIT, OnUnknown, Priority, Submission
 from rq_ses.text import textfile
 from rq_ses.text.invalid import shown
@@ -91,7 +92,7 @@ def _read(number: int, size: int, raw: bytes) -> Line:
     problems: list[str] = []
     message = agreed = None
     try:
-        message = Message.from_payload(fields)
+        message = read_message(fields)
     except ValidationError as exc:
         problems += explain(exc)
     try:

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from rq_ses.deadletter.reading.payload import Payload
 from rq_ses.deadletter.reading.unsent import surely_unsent
 from rq_ses.hints import hint_for
-from rq_ses.message.message import Message
+from rq_ses.message.reading import AnyMessage
 from rq_ses.server.stored import count, date, moment
 
 ATTEMPT_FIELDS: Final = frozenset(
@@ -101,7 +101,7 @@ class DeadLetter:
         return hint_for(self.code, self.message, self.http_status)
 
     @property
-    def mail(self) -> Message | None:
+    def mail(self) -> AnyMessage | None:
         """Return the message, if it was read. Raises pydantic.ValidationError if it isn't valid."""
         return None if self.payload is None else self.payload.message()
 

@@ -10,6 +10,7 @@ from typing import Any
 from rq_ses.deadletter.reading.deadletter import DeadLetter
 from rq_ses.deadletter.reading.payload import Payload
 from rq_ses.message import address
+from rq_ses.message.reading import stated
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ class Matcher:
             if self._recipient not in map(_bare, everybody):
                 return False
         if self._domain:
-            sender = next(iter(_texts(fields.get("sender"))), "")
+            sender = next(iter(_texts(stated(fields, "sender", "From"))), "")
             if _bare(sender).rpartition("@")[2] != self._domain:
                 return False
         if self._tags:

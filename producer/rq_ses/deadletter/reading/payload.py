@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from rq_ses import contract
-from rq_ses.message.message import Message
+from rq_ses.message.reading import AnyMessage, read_message
 from rq_ses.server.jobdata import inflated, inflated_head
 
 _HEAD_BYTES: Final = 256
@@ -27,10 +27,10 @@ class Payload:
     fields: Mapping[str, Any]
     options: Mapping[str, Any]
 
-    def message(self) -> Message:
+    def message(self) -> AnyMessage:
         """Return the message. Raises pydantic.ValidationError, or Unreadable."""
         try:
-            return Message.from_payload(self.fields)
+            return read_message(self.fields)
         except RecursionError as exc:
             raise Unreadable("the payload is nested too deep") from exc
 

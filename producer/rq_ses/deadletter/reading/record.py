@@ -18,7 +18,8 @@ from rq_ses.deadletter.reading.deadletter import DeadLetter, error_text, fresh_m
 from rq_ses.deadletter.reading.payload import Payload, Unreadable
 from rq_ses.deadletter.reading.reader import raw_id
 from rq_ses.keys import keys_of
-from rq_ses.message.message import Message, explain
+from rq_ses.message.message import explain
+from rq_ses.message.reading import AnyMessage
 from rq_ses.rqdate import utcformat
 from rq_ses.states import FAILED, QUEUED
 from rq_ses.text.plaintext import one_line
@@ -167,7 +168,7 @@ def _stored(line: bytes) -> _Record:
         ) from None
 
 
-def _payload(stored: _Record) -> tuple[bytes, Message | None, str]:
+def _payload(stored: _Record) -> tuple[bytes, AnyMessage | None, str]:
     """Return a line's payload, its message if that is valid, and else why it isn't."""
     try:
         message = Payload(stored.message, {}).message()

@@ -1,0 +1,1 @@
+"""Mail that exists as MIME: what can be read of it."""

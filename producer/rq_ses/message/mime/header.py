@@ -1,0 +1,69 @@
+"""The header of a mail that exists as MIME, read for what has to be known of it, never to be written anew.
+
+What is read here is for people's eyes and for checks: the bytes themselves are what is sent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final, Self
+
+_END: Final = re.compile(rb"\A\r?\n|\r?\n(?=\r?\n)")
+_FIELD: Final = re.compile(rb"[!-9;-~]+[ \t]*:")
+_FOLD: Final = re.compile(rb"\r?\n(?=[ \t])")
+
+
+class HeaderBlock:
+    """The lines of a header; `lines` are they, unfolded."""
+
+    def __init__(self, block: bytes) -> None:
+        self.lines = [line.rstrip(b"\r") for line in _FOLD.sub(b"", block).split(b"\n") if line.strip()]
+
+    @classmethod
+    def of(cls, mime: bytes) -> Self | None:
+        """Return the header of a mail; None if no blank line ends it."""
+        end = _END.search(mime)
+        return cls(mime[: end.start()]) if end else None
+
+    def problem(self) -> str:
+        """Return what is wrong with it, "" if nothing is."""
+        if not self.lines:
+            return "begins with a blank line, so it has no header: give the mail with its header"
+        if self.lines[0].startswith(b"From "):
+            return "begins with an mbox's line (From …), which is no header: leave that line out"
+        for number, line in enumerate(self.lines, 1):
+            if not _FIELD.match(line):
+                return (
+                    f"header {number} is no name with a colon and a value: a header, a blank line and the "
+                    "body are what a mail is made of"
+                )
+        return ""
+
+    def first(self, name: str) -> str | None:
+        """Return the first value of a header, encoded words decoded; None if there is none."""
+        start = name.lower().encode()
+        for line in self.lines:
+            found, _, value = line.partition(b":")
+            if found.rstrip().lower() == start:
+                return decoded(value.strip())
+        return None
+
+    def texts(self) -> Iterator[str]:
+        """Yield each header as a line of text, encoded words decoded."""
+        for line in self.lines:
+            yield decoded(line)
+
+
+def decoded(value: bytes) -> str:
+    """Return a header's value as text: what can't be decoded stays as it is, or is replaced."""
+    text = value.decode("utf-8", "replace")
+    if "=?" not in text:
+        return text
+    # Here, for few mails are raw ones, and every process that knows messages loads this file.
+    from email.header import decode_header, make_header
+
+    try:
+        return str(make_header(decode_header(text)))
+    except (ValueError, LookupError):
+        return text
