@@ -9,22 +9,34 @@ accepted here fails there only for what SES alone can know.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Final, Self, Unpack
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Strict, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    Strict,
+    ValidationError,
+    model_validator,
+)
 
 from rq_ses.message import address, headertext
 from rq_ses.message.attachment import Attachment
 from rq_ses.message.frozen import EMPTY, FrozenMapping
 from rq_ses.message.limits import HEADERS, MESSAGE_SIZE, RECIPIENTS
 from rq_ses.message.mailable import Mailable, refused
+from rq_ses.message.raw import RawMessage
 from rq_ses.message.terms import Address, Addresses, ConfigurationSet, Tags
 from rq_ses.text import suggestion  # noqa: F401 - for explain, even where no descriptor is left by then
 from rq_ses.text.invalid import explain, shown
 
 if TYPE_CHECKING:
-    from rq_ses.message.fields import Fields
+    import email.message
+
+    from rq_ses.message.fields import Fields, Terms
 
 __all__ = ["Attachment", "Message", "explain"]
 
@@ -111,6 +123,41 @@ class Message(Mailable):
     def recipients(self) -> tuple[str, ...]:
         """Return the addresses of to, cc and bcc, without display names."""
         return tuple([address.bare(one) for one in (*self.to, *self.cc, *self.bcc)])
+
+    @classmethod
+    def from_email(
+        cls,
+        email: email.message.Message[Any, Any],
+        *,
+        sender: str | None = None,
+        recipients: Sequence[str] | None = None,
+        **terms: Unpack[Terms],
+    ) -> Message | RawMessage:
+        """Return a mail of the standard library as a Message where that says the same, else as a RawMessage.
+
+        What a Message can't say (signatures, invitations, AMP, …) stays as the bytes it is. A Bcc is taken
+        out of them and is in the envelope alone.
+
+        Args:
+            email: an EmailMessage, or one of the older kind.
+            sender: an address in place of the one in its From header.
+            recipients: who gets it, if not those of To, Cc and Bcc (of a resent mail: Resent-To, …).
+            terms: fields that both kinds have, such as `tags`.
+
+        Raises:
+            ValueError: it can't be written as MIME; or (pydantic.ValidationError) it can't be sent.
+        """
+        # Here, for few programs have such mails, and reading them takes more modules than all the rest.
+        from rq_ses.message.mime.simple import envelope_of, mime_of, simple_fields
+
+        mime = mime_of(email)
+        fields = simple_fields(email, mime, sender, recipients)
+        if fields is not None:
+            # What a Message doesn't take, such as a sixteenth header, a RawMessage may.
+            with suppress(ValidationError):
+                return cls(**fields, **terms)
+        to = envelope_of(email) if recipients is None else recipients
+        return RawMessage(data=mime, to=list(to), sender=sender, **terms)
 
     @model_validator(mode="after")
     def _check_whole(self) -> Self:
