@@ -9,6 +9,7 @@ from typing import Any, Final
 from redis import Redis
 
 from rq_ses import Message, Outbox, Submission
+from rq_ses.message.reading import AnyMessage
 from rq_ses_worker.engine.attempt import Attempt, judge, settlement
 from rq_ses_worker.lifecycle.retry import History, RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
@@ -39,7 +40,7 @@ def in_doubt() -> Transient:
 
 def fail(
     redis: Redis,
-    mails: Sequence[Message | Submission],
+    mails: Sequence[AnyMessage | Submission],
     outcome: Outcome | Sequence[Outcome] | None = None,
     *,
     queue: str = "mail",

@@ -6,7 +6,9 @@ import json
 from io import BytesIO
 from typing import Any
 
+from rq_ses import Submission
 from rq_ses.cli.sending.lines import read_lines
+from support.mails.mail import raw_mail
 
 FIELDS: dict[str, Any] = {"sender": "a@example.com", "to": "b@example.com", "subject": "Hi", "text": "Hello"}
 
@@ -23,6 +25,12 @@ def test_an_attachment_in_a_line_is_base64() -> None:
     refused = read(attachments=[{"filename": "note.txt", "content": "plain words"}])
     assert refused.submission is None
     assert refused.problem.startswith("attachments[0].content: is not base64 (")
+
+
+def test_a_line_with_data_is_mime_in_base64() -> None:
+    fields = json.loads(raw_mail().to_payload()) | {"key": "k", "delay": 60}
+    (line,) = read_lines(BytesIO(json.dumps(fields).encode()))
+    assert line.submission == Submission(raw_mail(), "k", delay=60)
 
 
 def test_an_unknown_field_of_a_line_is_told_its_name() -> None:

@@ -10,6 +10,7 @@ import pytest
 from rq_ses import contract
 from rq_ses.message.message import Message
 from rq_ses_worker.lifecycle.task import JobRefused, Task, read_job
+from support.mails.mail import raw_mail
 
 PAYLOAD = {"sender": "a@example.com", "to": ["b@example.com"], "subject": "Hi", "text": "x"}
 
@@ -43,6 +44,19 @@ def test_the_attachments_of_a_queue_that_an_older_build_filled_are_read_from_bas
     }
     (attachment,) = read_job(data(args=(payload,))).message.attachments
     assert (attachment.content, attachment.content_type) == (b"Hello", "text/plain")
+
+
+def test_mime_is_read_back_byte_for_byte() -> None:
+    message = raw_mail()
+    assert read_job(contract.encode_job(message.to_payload(), {"on_unknown": "hold"})) == Task(
+        message, None, "hold"
+    )
+    broken = refusal(data(args=({"data": "SGVsbG8=", "to": ["b@example.com"]},)))
+    assert (broken.code, broken.reason) == (
+        "InvalidMessage",
+        "data: has no blank line after its header: give a mail as it goes over the wire, such as "
+        "email_message.as_bytes()",
+    )
 
 
 def test_an_unknown_field_of_a_payload_is_told_its_name() -> None:

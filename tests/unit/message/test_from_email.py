@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from rq_ses import Message, RawMessage
 
 PNG = b"\x89PNG\r\n\x1a\n\x00"
+LOGO = {"cid": "<logo>", "filename": "logo.png", "disposition": "inline"}
 
 
 def written(**headers: str) -> EmailMessage:
