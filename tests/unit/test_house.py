@@ -20,7 +20,7 @@ CLASS_LINES: Final = 200
 FUNCTION_LINES: Final = 40
 ARGUMENTS: Final = 7
 
-SIGNATURES: Final = {"producer/rq_ses/outbox/outbox.py Outbox"}
+SIGNATURES: Final = {"producer/rq_ses/outbox/base.py OutboxBase"}
 """Classes that may take more arguments: Outbox's are what its users write, and stand in the docs."""
 
 THEMES: Final = {"builds", "docs", "dashboard", "faults"}

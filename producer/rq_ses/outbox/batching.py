@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
-from typing import Protocol, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Final, Generic, Protocol, TypeVar
+
+BATCH_MESSAGES: Final = 500
+BATCH_BYTES: Final = 4 * 1024 * 1024
+"""Bounds of what one step of enqueueing writes."""
 
 
 class Sized(Protocol):
@@ -16,52 +18,40 @@ class Sized(Protocol):
 
 
 Item = TypeVar("Item", bound=Sized)
-Reply = TypeVar("Reply")
+
+
+class Cut(Generic[Item]):
+    """Makes lists of at most `most` items and `most_bytes` bytes; a larger item has a list of its own."""
+
+    def __init__(self, *, most: int, most_bytes: int) -> None:
+        self._most = most
+        self._most_bytes = most_bytes
+        self._batch: list[Item] = []
+        self._size = 0
+
+    def add(self, item: Item) -> Iterator[list[Item]]:
+        """Take the next item, and yield the lists that it makes full; a list of `most` at once."""
+        size = item.size
+        if self._batch and self._size + size > self._most_bytes:
+            yield self._taken()
+        self._batch.append(item)
+        self._size += size
+        if len(self._batch) == self._most:
+            yield self._taken()
+
+    def rest(self) -> Iterator[list[Item]]:
+        """Yield the last list, unless it is empty."""
+        if self._batch:
+            yield self._taken()
+
+    def _taken(self) -> list[Item]:
+        batch, self._batch, self._size = self._batch, [], 0
+        return batch
 
 
 def batches(items: Iterable[Item], *, most: int, most_bytes: int) -> Iterator[list[Item]]:
-    """Yield lists of at most `most` items and `most_bytes` bytes; a larger item has a list of its own.
-
-    A list of `most` is yielded before the next item is asked for.
-    """
-    batch: list[Item] = []
-    size = 0
+    """Yield lists of items as Cut makes them; a list of `most` before the next item is asked for."""
+    cut: Cut[Item] = Cut(most=most, most_bytes=most_bytes)
     for item in items:
-        if batch and size + item.size > most_bytes:
-            yield batch
-            batch, size = [], 0
-        batch.append(item)
-        size += item.size
-        if len(batch) == most:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
-def in_turn(
-    call: Callable[[list[Item]], Reply], made: Iterable[list[Item]], *, full: int
-) -> Iterator[tuple[list[Item], Reply]]:
-    """Yield each batch with the reply of `call`, which has one at a time, in order.
-
-    While one of `full` items is in a thread of `call`, the next is made in the caller's; none is called
-    before the one before it was yielded. What `call` raises is raised in that batch's turn.
-    """
-    waiting: tuple[list[Item], Future[Reply]] | None = None
-    with ExitStack() as stack:
-        pool: ThreadPoolExecutor | None = None
-        try:
-            for batch in made:
-                if waiting:
-                    ended, waiting = waiting, None
-                    yield ended[0], ended[1].result()
-                if len(batch) < full:
-                    yield batch, call(batch)
-                else:
-                    # Most calls have one small batch: these shall not pay for a pool.
-                    pool = pool or stack.enter_context(ThreadPoolExecutor(1, "rq-ses-batch"))
-                    waiting = batch, pool.submit(call, batch)
-        finally:
-            # Also where the next batch can't be made: then it matters more what became of this one.
-            if waiting:
-                yield waiting[0], waiting[1].result()
+        yield from cut.add(item)
+    yield from cut.rest()

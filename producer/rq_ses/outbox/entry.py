@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import NamedTuple
 
 from rq_ses import contract
@@ -26,29 +25,43 @@ class Entry(NamedTuple):
         return sum(map(len, self.fields))
 
 
-def make_entry(item: AnyMessage | Submission, queue: str, now: Callable[[str], float]) -> Entry:
-    """Return what enqueues a message; `now` tells the time (epoch seconds) of a job's server.
+class Draft:
+    """A message on its way to its Entry, which knows its job's id, and so where that belongs.
 
     Raises:
         ValueError: its terms can't be used.
         TypeError: it is no message, or its terms are none.
     """
-    submission = item if isinstance(item, Submission) else Submission(item)
-    message, key = submission.message, submission.key
-    _check_kind(message)
-    payload = message.to_payload()
-    # The id is made before anything is written, so that trying again can't enqueue a second time.
-    if key is None:
-        job_id, mark = contract.new_job_id(), ""
-    else:
-        job_id = contract.keyed_job_id(queue, checked_key(key))
-        mark = f"{contract.digest(payload)}:{os.urandom(8).hex()}"
-    data = contract.encode_job(payload, submission.options(lambda: now(job_id)))
-    recipients = message.recipients
-    description = contract.description(recipients, message.subject)
-    weight = str(len(recipients)) if len(recipients) > 1 else ""
-    place = str(submission.place() + 1)
-    return Entry(job_id, key, (place, job_id, data, description, submission.due(), mark, weight))
+
+    def __init__(self, item: AnyMessage | Submission, queue: str) -> None:
+        self._submission = item if isinstance(item, Submission) else Submission(item)
+        message, key = self._submission.message, self._submission.key
+        _check_kind(message)
+        self._payload = message.to_payload()
+        # The id is made before anything is written, so that trying again can't enqueue a second time.
+        if key is None:
+            self.job_id, self._mark = contract.new_job_id(), ""
+        else:
+            self.job_id = contract.keyed_job_id(queue, checked_key(key))
+            self._mark = f"{contract.digest(self._payload)}:{os.urandom(8).hex()}"
+        self.asks_time = self._submission.asks_time()
+
+    def entry(self, now: float) -> Entry:
+        """Return the Entry; `now` is the time (epoch seconds) of its job's server, if it `asks_time`.
+
+        Raises:
+            ValueError: its terms can't be used.
+            TypeError: its terms are none.
+        """
+        submission = self._submission
+        message, job_id = submission.message, self.job_id
+        data = contract.encode_job(self._payload, submission.options(lambda: now))
+        recipients = message.recipients
+        description = contract.description(recipients, message.subject)
+        weight = str(len(recipients)) if len(recipients) > 1 else ""
+        place = str(submission.place() + 1)
+        fields = (place, job_id, data, description, submission.due(), self._mark, weight)
+        return Entry(job_id, submission.key, fields)
 
 
 def _check_kind(message: AnyMessage) -> None:

@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from redis import Redis
 
-from rq_ses import contract
-from rq_ses.errors import RqSesError, UnusableMessage
+from rq_ses.keys import Keys
 from rq_ses.message.reading import AnyMessage
-from rq_ses.outbox.arguments import Terms
-from rq_ses.outbox.call import Call, OnConflict, Result, Results, receipts_of
-from rq_ses.outbox.durability import Confirmation
-from rq_ses.outbox.enqueueing import Enqueueing
-from rq_ses.outbox.entry import Entry, make_entry
-from rq_ses.outbox.messages import drawn
-from rq_ses.outbox.ranges import checked_ttl, checked_wait
-from rq_ses.outbox.spreading import Spreading
+from rq_ses.outbox.base import OutboxBase, Waits
+from rq_ses.outbox.call import Call, OnConflict, Result
+from rq_ses.outbox.plans.sending import checked_messages
+from rq_ses.outbox.plans.steps import Line
 from rq_ses.outbox.submission import OnUnknown, Priority, Seconds, Submission
-from rq_ses.partition import partition_keys
+from rq_ses.outbox.threads import ThreadLine, Threads
 from rq_ses.receipt import Receipt
 from rq_ses.server.location import Location
 
-ENQUEUE_TIMEOUT: Final = 2.0
-"""Seconds for which a call tries again while Redis is away."""
 
-_TTL_BEYOND: Final = 60
-"""Seconds by which a job outlives the call that enqueues it, which looks for it after a lost reply."""
-
-_OR_ELSE: Final = ", or let Outbox.from_env() read RQ_SES_REDIS_URL and its siblings"
-
-
-class Outbox:
+class Outbox(OutboxBase[Redis]):
     """Enqueue messages for the workers of one queue, or rather of its priorities' three (docs/redis.md).
 
     A message is durable once the call has returned, as far as the server's appendfsync promises. Threads may
@@ -59,49 +45,19 @@ class Outbox:
         TypeError: `connection` is no client of one server.
     """
 
-    def __init__(
-        self,
-        redis_url: str | Redis | None = None,
-        queue: str = contract.DEFAULT_QUEUE,
-        *,
-        partitions: str | Sequence[str] = (),
-        connection: Redis | None = None,
-        result_ttl: int = contract.RESULT_TTL,
-        failure_ttl: int = contract.FAILURE_TTL,
-        enqueue_timeout: float = ENQUEUE_TIMEOUT,
-        durable_replicas: int = 0,
-        durable_timeout: float = 5.0,
-    ) -> None:
-        server = Location.given(redis_url, connection, to="Outbox", otherwise=_OR_ELSE)
-        self.queue = _checked_queue(queue)
-        checked_wait("enqueue_timeout", enqueue_timeout)
-        terms = _terms(queue, enqueue_timeout, result_ttl, failure_ttl)
-        confirmation = Confirmation(durable_replicas, durable_timeout)
-        each = [
-            Enqueueing(server, keys, terms, timeout=enqueue_timeout, confirmation=confirmation)
-            for keys in partition_keys(partitions, server.keys)
-        ]
-        self._enqueueing = each[0] if len(each) == 1 else Spreading(each)
-        self.connections = tuple(one.connection for one in each)
-        self.connection = self.connections[0]
+    def _open(self, server: Location, keys: Keys | None, waits: Waits) -> tuple[Line, Redis]:
+        line = ThreadLine(server, keys, waits)
+        return line, line.client
 
-    @classmethod
-    def from_env(cls, *, config: str | None = None, **overrides: Any) -> Outbox:
-        """Return the Outbox that the settings describe: those that `rq-ses` reads for its commands.
+    @property
+    def connections(self) -> tuple[Redis, ...]:
+        """The clients that enqueue, one for each partition."""
+        return tuple(line.client for line in self._lines)
 
-        RQ_SES_REDIS_URL, RQ_SES_QUEUE and their siblings count, else the file that RQ_SES_CONFIG names.
-
-        Args:
-            config: a file in place of that one.
-            overrides: settings by their names (redis_url, queue, result_ttl, …) that count before all others.
-
-        Raises:
-            SettingsError: with a line for each that is missing, wrong, or no setting at all.
-        """
-        # Here, for an Outbox that is given its arguments reads no settings.
-        from rq_ses.settings.producer import load_producer_settings
-
-        return cls(**load_producer_settings(config=config, **overrides).model_dump())
+    @property
+    def connection(self) -> Redis:
+        """The client that enqueues; that of the first partition."""
+        return self.connections[0]
 
     def send(
         self,
@@ -139,10 +95,8 @@ class Outbox:
             ValueError: an argument is unusable; nothing was enqueued.
         """
         call = Call(on_conflict, durable=durable)
-        entry = self._entry(Submission(message, key, at, delay, expires, on_unknown, priority))
-        [receipt] = call.receipts([entry], self._enqueueing.batch([entry], call))
-        call.end([receipt])
-        return receipt
+        submission = Submission(message, key, at, delay, expires, on_unknown, priority)
+        return Threads().carry_out(self._sending.send(submission, call))
 
     def send_many(
         self,
@@ -164,15 +118,7 @@ class Outbox:
             UnusableMessage: an element is no message, or its terms can't be used; likewise, and a ValueError.
         """
         call = Call(on_conflict, durable=durable)
-        receipts: list[Receipt] = []
-        try:
-            for batch, words in self._enqueueing.batches(self._entries(messages), call):
-                receipts += call.receipts(batch, words)
-        except RqSesError as exc:
-            call.broken_off(exc, receipts)
-            raise
-        call.end(receipts)
-        return receipts
+        return Threads(checked_messages(messages)).carry_out(self._sending.send_many(call))
 
     def try_send_many(
         self,
@@ -192,16 +138,7 @@ class Outbox:
             SendManyInterrupted: `messages` itself raised (`__cause__`).
         """
         call = Call(on_conflict, durable=durable, whole=False)
-        results = Results(call)
-        try:
-            for batch, words in self._enqueueing.batches(self._usable(messages, results), call):
-                results.write(batch, words)
-            call.end(receipts_of(results.all))
-        except RqSesError as exc:
-            exc.results = results.certain()
-            call.broken_off(exc, receipts_of(exc.results))
-            raise
-        return results.all
+        return Threads(checked_messages(messages)).carry_out(self._sending.try_send_many(call))
 
     def server_time(self) -> float:
         """Return the server's time (epoch seconds), by which terms are reckoned; asked once a minute at most.
@@ -209,40 +146,4 @@ class Outbox:
         Raises:
             OutboxUnavailable: Redis didn't answer within `enqueue_timeout`.
         """
-        return self._enqueueing.now()
-
-    def _entries(self, messages: Iterable[AnyMessage | Submission]) -> Iterator[Entry]:
-        for message in drawn(messages):
-            try:
-                entry = self._entry(message)
-            except (ValueError, TypeError) as exc:
-                raise UnusableMessage(str(exc)) from exc
-            yield entry
-
-    def _usable(self, messages: Iterable[AnyMessage | Submission], results: Results) -> Iterator[Entry]:
-        for message in drawn(messages):
-            try:
-                entry = self._entry(message)
-            except ValueError as exc:
-                results.refuse(exc)
-            except TypeError as exc:
-                raise UnusableMessage(str(exc)) from exc
-            else:
-                results.expect(entry)
-                yield entry
-
-    def _entry(self, item: AnyMessage | Submission) -> Entry:
-        return make_entry(item, self.queue, self._enqueueing.now)
-
-
-def _terms(queue: str, enqueue_timeout: float, result_ttl: int, failure_ttl: int) -> Terms:
-    least = math.ceil(enqueue_timeout) + _TTL_BEYOND
-    given = checked_ttl("result_ttl", result_ttl), checked_ttl("failure_ttl", failure_ttl)
-    return Terms(queue, *(ttl if ttl < 0 else max(ttl, least) for ttl in given))
-
-
-def _checked_queue(name: str) -> str:
-    try:
-        return contract.checked_queue(name)
-    except ValueError as exc:
-        raise ValueError(f"queue: {exc}") from exc
+        return Threads().carry_out(self._sending.now())

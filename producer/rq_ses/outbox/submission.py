@@ -77,10 +77,17 @@ class Submission:
             options["on_unknown"] = self.on_unknown
         return options
 
+    def asks_time(self) -> bool:
+        """Tell whether its options depend on the time. Raises ValueError for an expiry that can't be used."""
+        if self.expires is None:
+            return False
+        _moment_or_length(self.expires)
+        return True
+
     def _expiry(self, expires: datetime | Seconds, now: Callable[[], float]) -> float:
         """Return when it expires (epoch seconds), which is after it is due."""
         absolute = isinstance(expires, datetime)
-        length = _epoch("expires", expires) if isinstance(expires, datetime) else _seconds("expires", expires)
+        length = _moment_or_length(expires)
         delay = None if self.delay is None else _seconds("delay", self.delay)
         server = now()
         moment = length if absolute else server + length
@@ -135,6 +142,10 @@ def _seconds(name: str, length: Seconds) -> float:
     if not 0 <= length <= YEARS:
         raise ValueError(f"{name}: {length!r:.80} is out of range: give 0 to {YEARS} seconds")
     return float(length)
+
+
+def _moment_or_length(expires: datetime | Seconds) -> float:
+    return _epoch("expires", expires) if isinstance(expires, datetime) else _seconds("expires", expires)
 
 
 def _shown(epoch: float) -> str:

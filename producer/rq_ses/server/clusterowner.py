@@ -9,14 +9,15 @@ tells where the one primary is. Scripts, transactions, WAIT and pub/sub then sta
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from redis import exceptions as redis_errors
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 
+from rq_ses.plan import Plan, carry_out
 from rq_ses.server.hosts import Address, read_hosts
 from rq_ses.server.slot import is_tagged, slot_of
 from rq_ses.server.timeouts import BoundedConnection, ending_within
@@ -32,12 +33,24 @@ _URL: Final = re.compile(
 _UNKNOWN: Final = ("", "?")
 """What a node gives as a host that it doesn't know: the one under which it was asked is meant."""
 
-_PASSING: Final = (
+PASSING: Final = (
     redis_errors.AskError,  # MOVED, too
     redis_errors.ClusterDownError,  # MASTERDOWN, too
     redis_errors.ReadOnlyError,
     redis_errors.TryAgainError,
 )
+
+
+class Ask(NamedTuple):
+    """A step: what a node answers to CLUSTER SLOTS."""
+
+    node: Address
+
+
+class Connect(NamedTuple):
+    """A step: a connection to who is said to be the owner."""
+
+    owner: Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,24 +100,24 @@ class ClusterOwner:
         """Return what finds the owner of another prefix's slot in the same cluster."""
         return ClusterOwner(self._given, prefix)
 
-    def owners(self, ask: Callable[[Address], Any]) -> Iterator[Address]:
-        """Yield the owner's address as the first node tells it; where that is of no use, as others tell it.
+    def connecting(self) -> Plan[None]:
+        """Connect to the owner as the first node tells it; where that is of no use, as others tell it.
 
-        During a failover some name the dead owner longer than others.
-
-        Args:
-            ask: returns a node's answer to CLUSTER SLOTS, or raises RedisError.
+        During a failover some name the dead owner longer than others. Steps: Ask, whose answer is a node's to
+        CLUSTER SLOTS, and Connect.
 
         Raises:
             ConnectionError: redis-py's: no node tells it now.
             RedisError: those that answer refuse to tell.
+            OSError: no address that was told can be connected to.
         """
         told: set[Address] = set()
         refusal: RedisError | None = None
+        failure: OSError | None = None
         failures = []
         for node in self._nodes:
             try:
-                owner, others = self._read(ask(node), node)
+                owner, others = self._read((yield Ask(node)), node)
             except RedisError as exc:
                 failures.append(f"{node[0]}:{node[1]}: {exc}")
                 refusal = refusal if _passes(exc) else exc
@@ -112,12 +125,29 @@ class ClusterOwner:
             if owner not in told:
                 told.add(owner)
                 self._nodes = tuple(dict.fromkeys((node, *others, *self._given)))
-                yield owner
+                try:
+                    yield Connect(owner)
+                except OSError as exc:
+                    failure = exc
+                else:
+                    return
         if not told:
             self.pass_over()
             raise refusal or ConnectionLost(
                 f"no node tells who owns slot {self.slot} ({'; '.join(failures)})"
             )
+        raise failure or ConnectionLost("no owner")
+
+    def learn(self, exc: RedisError, node: Address) -> RedisError:
+        """Return what a node's error comes to, and learn from it who may be the owner now."""
+        if isinstance(exc, redis_errors.AskError) and not self.tagged:
+            # That doesn't pass: keys are all over the cluster.
+            return redis_errors.ClusterCrossSlotError(f"{exc}, and the prefix has no hash tag")
+        if isinstance(exc, redis_errors.MovedError):
+            self.ask_first((known_host(exc.host, node), exc.port))
+        elif isinstance(exc, redis_errors.ClusterDownError | redis_errors.ReadOnlyError):
+            self.pass_over()
+        return ConnectionLost(_in_words(exc, f"{node[0]}:{node[1]}"))
 
     def ask_first(self, node: Address) -> None:
         """Ask this node before others: it is said to be the owner."""
@@ -157,14 +187,25 @@ def known_host(host: str | None, asked: Address) -> str:
     return asked[0] if host is None or host in _UNKNOWN else host
 
 
+def owner_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a connection to a node that is asked, of those to the owner."""
+    pools = ("maint", "orig_", "oss_")
+    return {**{name: value for name, value in options.items() if not name.startswith(pools)}, "db": 0}
+
+
+def gives_up(exc: RedisError) -> bool:
+    """Tell whether the connection to a node that says this is of no more use."""
+    return not isinstance(exc, redis_errors.TryAgainError)
+
+
 def owner_connection(kind: Any) -> Any:
     """Return a class of connections to the owner, made of redis-py's for a node; it takes an `owner`, too."""
     plain = type("Connection", (BoundedConnection, kind), {})
     return type("Connection", (_OwnerConnection, plain), {"_plain": plain})
 
 
-class _OwnerConnection:
-    """A connection that looks for the owner whenever it connects, and is given up when that is another."""
+class OwnerOptions:
+    """What a connection is given that looks for the owner whenever it connects."""
 
     _plain: Any
     host: str
@@ -174,24 +215,34 @@ class _OwnerConnection:
         parent: Any = super()
         parent.__init__(**options)
         self._owner = owner
-        pools = ("maint", "orig_", "oss_")
-        self._options = {name: value for name, value in options.items() if not name.startswith(pools)}
-        self._options["db"] = 0
+        self._options = owner_options(options)
+
+    def _to(self, node: Address) -> Any:
+        """Return a connection to a node, which isn't connected yet."""
+        host, port = node
+        return self._plain(**{**self._options, "host": host, "port": port})
+
+
+class _OwnerConnection(OwnerOptions):
+    """A connection that looks for the owner whenever it connects, and is given up when that is another."""
 
     def _connect(self) -> Any:
-        parent: Any = super()
-        failure: OSError | None = None
-        for address in self._owner.owners(self._ask):
-            self.host, self.port = address
-            try:
-                return parent._connect()
-            except OSError as exc:
-                failure = exc
-        raise failure or ConnectionLost("no owner")
+        connect: Any = super()._connect  # type: ignore[misc]
+        connected: Any = None
+
+        def make(step: Ask | Connect) -> Any:
+            nonlocal connected
+            if isinstance(step, Ask):
+                return self._ask(step.node)
+            self.host, self.port = step.owner
+            connected = connect()
+            return None
+
+        carry_out(self._owner.connecting(), make)
+        return connected
 
     def _ask(self, node: Address) -> Any:
-        host, port = node
-        asking = self._plain(**{**self._options, "host": host, "port": port})
+        asking = self._to(node)
         try:
             with ending_within(NODE_TIMEOUT):
                 asking.connect()
@@ -204,17 +255,10 @@ class _OwnerConnection:
         connection: Any = super()
         try:
             return connection.read_response(*args, **kwargs)
-        except _PASSING as exc:
-            if isinstance(exc, redis_errors.AskError) and not self._owner.tagged:
-                # That doesn't pass: keys are all over the cluster.
-                raise redis_errors.ClusterCrossSlotError(f"{exc}, and the prefix has no hash tag") from exc
-            if not isinstance(exc, redis_errors.TryAgainError):
+        except PASSING as exc:
+            if gives_up(exc):
                 connection.disconnect()
-            if isinstance(exc, redis_errors.MovedError):
-                self._owner.ask_first((known_host(exc.host, (self.host, self.port)), exc.port))
-            elif isinstance(exc, redis_errors.ClusterDownError | redis_errors.ReadOnlyError):
-                self._owner.pass_over()
-            raise ConnectionLost(_in_words(exc, f"{self.host}:{self.port}")) from exc
+            raise self._owner.learn(exc, (self.host, self.port)) from exc
 
 
 def _in_words(exc: RedisError, node: str) -> str:

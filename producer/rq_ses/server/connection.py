@@ -10,7 +10,7 @@ The URL of a cluster: rq_ses.server.clusterowner.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -42,6 +42,8 @@ SENTINEL_TIMEOUT: Final = 1.0
 
 BORROWED_TIMEOUT: Final = 5.0
 """Seconds for a connection and for a command of a client that is made for a moment."""
+
+BECAME_REPLICA: Final = "the server has become a replica"
 
 _SENTINEL_URL: Final = re.compile(
     r"(?P<scheme>rediss?)\+sentinel://(?:(?P<user>[^/?#@\s]*)@)?(?P<hosts>[^/?#@\s]+)"
@@ -91,116 +93,165 @@ def read_sentinel_url(url: str) -> SentinelUrl:
     )
 
 
-def connect(
-    redis_url: str, *, socket_timeout: float, connect_timeout: float, keys: Keys | None = None
-) -> Redis:
-    """Return a client that neither connects yet nor tries again by itself: trying again is its user's.
+@dataclass(frozen=True)
+class Clients:
+    """Makes clients of redis-py's classes: of those for threads (THREADS), or of redis.asyncio's.
 
+    A client neither connects when it is made nor tries again by itself: trying again is its user's.
     A connection is given up when it is lost, and when its server has become a replica; the next one asks the
     Sentinels (the cluster, the name service) anew. So a client finds the new primary after a failover;
     until there is one its commands raise redis.exceptions.ConnectionError.
-
-    Args:
-        redis_url: as described above; that of a cluster leads to the owner of the slot of the keys' prefix.
-        socket_timeout: seconds for a command.
-        connect_timeout: seconds for a connection.
-        keys: under which it works (keys_of); None: the process's own.
-
-    Raises:
-        ValueError: the URL can't be read.
     """
-    client = _connect(redis_url, socket_timeout, connect_timeout, keys or Keys.default())
-    if keys:
-        carry(client, keys)
-    return client
 
+    client: Any
+    pipeline: Any
+    pool: Any
+    waiting_pool: Any
+    """A pool that waits when all its connections are in use, if it is to have any other meaning than `pool`."""
+    sentinel: Any
+    sentinel_pool: Any
+    managed: tuple[Any, Any]
+    """Connections to a server that Sentinels name: plain, and with TLS."""
+    retry: Any
+    bounded: type
+    """What every connection of ours is, besides."""
+    moving: type
+    """What connections are, too, that don't learn otherwise that their server has become a replica."""
+    owned: Callable[[Any], Any]
+    """Makes a class of connections to a cluster's owner of one to a node."""
+    elsewhere: str
+    """What to do with a client of the other kind."""
 
-def _connect(redis_url: str, socket_timeout: float, connect_timeout: float, keys: Keys) -> Redis:
-    check_redis_url(redis_url)
-    options: dict[str, Any] = {
-        "socket_timeout": socket_timeout,
-        "socket_connect_timeout": connect_timeout,
-    }
-    if not redis_url.startswith("unix:"):
-        options["socket_keepalive"] = True
-    if is_cluster_url(redis_url):
-        return _cluster_client(redis_url, options, keys)
-    if not is_sentinel_url(redis_url):
-        pool = ConnectionPool.from_url(redis_url, **options, retry=_never())
-        pool.connection_class = _ours(pool.connection_class)
-        return Redis.from_pool(pool)
-    found = read_sentinel_url(redis_url)
-    sentinel = _bounded(Sentinel(found.sentinels, sentinel_kwargs=found.sentinel_options))
-    plain = {**options, "retry": _never(), **found.options}
-    kind = SentinelManagedSSLConnection if plain.pop("ssl", False) else SentinelManagedConnection
-    primary: Redis = sentinel.master_for(found.service, **plain, connection_class=_ours(kind))
-    return primary
+    def connect(
+        self, redis_url: str, *, socket_timeout: float, connect_timeout: float, keys: Keys | None = None
+    ) -> Any:
+        """Return a client by a URL.
 
+        Args:
+            redis_url: as described above; that of a cluster leads to the owner of the slot of the keys' prefix.
+            socket_timeout: seconds for a command.
+            connect_timeout: seconds for a connection.
+            keys: under which it works (keys_of); None: the process's own.
 
-def _cluster_client(redis_url: str, options: dict[str, Any], keys: Keys) -> Redis:
-    found = read_cluster_url(redis_url)
-    pool = ConnectionPool.from_url(found.node_url, **options, retry=_never())
-    host, port = found.nodes[0]  # for who looks at the client: connections go where the owner is
-    owner = ClusterOwner(found.nodes, keys.prefix)
-    pool.connection_kwargs.update(host=host, port=port, owner=owner)
-    pool.connection_class = owner_connection(pool.connection_class)
-    return Redis.from_pool(pool)
+        Raises:
+            ValueError: the URL can't be read.
+        """
+        check_redis_url(redis_url)
+        options: dict[str, Any] = {
+            "socket_timeout": socket_timeout,
+            "socket_connect_timeout": connect_timeout,
+            "retry": self._never(),
+        }
+        if not redis_url.startswith("unix:"):
+            options["socket_keepalive"] = True
+        if is_cluster_url(redis_url):
+            client = self._of_cluster(redis_url, options, keys or Keys.default())
+        elif is_sentinel_url(redis_url):
+            client = self._of_sentinels(redis_url, options)
+        else:
+            pool = self.pool.from_url(redis_url, **options)
+            pool.connection_class = self._ours(pool.connection_class)
+            client = self.client.from_pool(pool)
+        if keys:
+            carry(client, keys)
+        return client
 
+    def _of_sentinels(self, redis_url: str, options: dict[str, Any]) -> Any:
+        found = read_sentinel_url(redis_url)
+        sentinel = self._bounded(self.sentinel(found.sentinels, sentinel_kwargs=found.sentinel_options))
+        plain = {**options, **found.options}
+        kind = self.managed[plain.pop("ssl", False)]
+        return sentinel.master_for(found.service, **plain, connection_class=self._ours(kind))
 
-def own_client(
-    connection: Redis, *, socket_timeout: float, connect_timeout: float, keys: Keys | None = None
-) -> Redis:
-    """Return a client like that of `connect` to where a client that was handed over leads.
+    def _of_cluster(self, redis_url: str, options: dict[str, Any], keys: Keys) -> Any:
+        found = read_cluster_url(redis_url)
+        pool = self.pool.from_url(found.node_url, **options)
+        host, port = found.nodes[0]  # for who looks at the client: connections go where the owner is
+        owner = ClusterOwner(found.nodes, keys.prefix)
+        pool.connection_kwargs.update(host=host, port=port, owner=owner)
+        pool.connection_class = self.owned(pool.connection_class)
+        return self.client.from_pool(pool)
 
-    Address, credentials, TLS, database, Sentinels and (unless others are given) keys are its own; it is left
-    as it is. Neither its retries and time-outs (redis-py 8 repeats commands ten times) nor its decoding are.
+    def own(
+        self, connection: Any, *, socket_timeout: float, connect_timeout: float, keys: Keys | None = None
+    ) -> Any:
+        """Return a client like that of `connect` to where a client that was handed over leads.
 
-    Raises:
-        TypeError: it is no client of one server.
-        ValueError: it is one of Sentinels' replicas.
-    """
-    _check(connection)
-    pool: Any = connection.connection_pool
-    kept = {name: value for name, value in pool.connection_kwargs.items() if not _of_its_pool(name)}
-    options: dict[str, Any] = {
-        **kept,
-        **_PLAIN,
-        **_of_the_keys(kept, keys),
-        **({"legacy_responses": True} if "legacy_responses" in kept else {}),
-        "socket_timeout": socket_timeout,
-        "socket_connect_timeout": connect_timeout,
-        "retry": _never(),
-        "connection_class": _ours(pool.connection_class),
-        "max_connections": pool.max_connections,
-    }
-    if "host" in kept:
-        # A server that is being moved stands in the way of its own name for a while (redis-py 8).
-        options["host"] = pool.connection_kwargs.get("orig_host_address") or kept["host"]
-    if isinstance(pool, SentinelConnectionPool):
-        if not pool.is_master:
-            raise ValueError("connection: its server is a replica: give Sentinel(...).master_for(SERVICE)")
-        own: Any = SentinelConnectionPool(pool.service_name, _bounded(pool.sentinel_manager), **options)
-    elif isinstance(pool, BlockingConnectionPool):
-        own = BlockingConnectionPool(timeout=socket_timeout, **options)
-    else:
-        own = ConnectionPool(**options)
-    client = Redis.from_pool(own)
-    carry(client, keys or keys_of(connection))
-    return client
+        Address, credentials, TLS, database, Sentinels and (unless others are given) keys are its own; it is left
+        as it is. Neither its retries and time-outs (redis-py 8 repeats commands ten times) nor its decoding are.
 
+        Raises:
+            TypeError: it is no client of one server.
+            ValueError: it is one of Sentinels' replicas.
+        """
+        self._check(connection)
+        pool: Any = connection.connection_pool
+        kept = {name: value for name, value in pool.connection_kwargs.items() if not _of_its_pool(name)}
+        options: dict[str, Any] = {
+            **kept,
+            **_PLAIN,
+            **_of_the_keys(kept, keys),
+            **({"legacy_responses": True} if "legacy_responses" in kept else {}),
+            "socket_timeout": socket_timeout,
+            "socket_connect_timeout": connect_timeout,
+            "retry": self._never(),
+            "connection_class": self._ours(pool.connection_class),
+            "max_connections": pool.max_connections,
+        }
+        if "host" in kept:
+            # A server that is being moved stands in the way of its own name for a while (redis-py 8).
+            options["host"] = pool.connection_kwargs.get("orig_host_address") or kept["host"]
+        if isinstance(pool, self.sentinel_pool):
+            if not pool.is_master:
+                raise ValueError("connection: its server is a replica: give Sentinel(...).master_for(SERVICE)")
+            own = self.sentinel_pool(pool.service_name, self._bounded(pool.sentinel_manager), **options)
+        elif isinstance(pool, self.waiting_pool):
+            own = self.waiting_pool(timeout=socket_timeout, **options)
+        else:
+            own = self.pool(**options)
+        client = self.client.from_pool(own)
+        carry(client, keys or keys_of(connection))
+        return client
 
-@contextmanager
-def borrowed(connection: Redis) -> Iterator[Redis]:
-    """Use one of our clients as it is, and in place of any other its `own_client`, for a moment."""
-    if isinstance(connection, Redis) and _is_ours(connection.connection_pool.connection_class):
-        yield connection
-        return
-    with own_client(connection, socket_timeout=BORROWED_TIMEOUT, connect_timeout=BORROWED_TIMEOUT) as own:
-        yield own
+    def _check(self, connection: Any) -> None:
+        ours = isinstance(connection, self.client)
+        if ours and not isinstance(connection, self.pipeline):
+            return
+        kinds = type(connection).__mro__
+        name = f"{type(connection).__module__}.{type(connection).__qualname__}"
+        wanted = f"{self.client.__module__.removesuffix('.client')}.{self.client.__name__}"
+        remedy = f"give a {wanted}, or a URL as redis_url"
+        if any(base.__name__ == "RedisCluster" for base in kinds):
+            remedy = (
+                f"give its nodes as a URL (redis+cluster://host:port,host:port), or a {wanted} of a single "
+                "server, or of Sentinels"
+            )
+        elif not ours and any(base.__name__ == self.client.__name__ for base in kinds):
+            remedy = f"it is {self.elsewhere}"
+        raise TypeError(f"connection: a {name} can't be used: {remedy}")
 
+    def _bounded(self, manager: Any) -> Any:
+        """Return one like a Sentinel manager, whose Sentinels are each asked once, and briefly."""
+        own = self.sentinel([], manager.min_other_sentinels, sentinel_kwargs={})
+        own.sentinels = [
+            self.own(one, socket_timeout=SENTINEL_TIMEOUT, connect_timeout=SENTINEL_TIMEOUT)
+            for one in manager.sentinels
+        ]
+        # redis-py 6 and later; before, there is none.
+        own._force_master_ip = getattr(manager, "_force_master_ip", None)
+        return own
 
-def _is_ours(kind: object) -> bool:
-    return isinstance(kind, type) and issubclass(kind, BoundedConnection)
+    def _ours(self, kind: Any) -> Any:
+        """Return a class with what ours have: they know a replica, and the size of what they write."""
+        if not isinstance(kind, type) or issubclass(kind, self.bounded):
+            return kind
+        managed = issubclass(kind, self.managed[0])  # it knows a replica already
+        return type(
+            "Connection", (self.bounded, kind) if managed else (self.moving, self.bounded, kind), {}
+        )
+
+    def _never(self) -> Any:
+        return self.retry(NoBackoff(), 0)
 
 
 _PLAIN: Final[dict[str, Any]] = {
@@ -221,43 +272,6 @@ def _of_its_pool(name: str) -> bool:
     return name.startswith(("maint", "orig_", "oss_")) or name in ("connection_pool", "himport_registry")
 
 
-def _check(connection: Any) -> None:
-    kind = f"{type(connection).__module__}.{type(connection).__qualname__}"
-    if isinstance(connection, Redis) and not isinstance(connection, Pipeline):
-        return
-    remedy = "give a redis.Redis, or a URL as redis_url"
-    if any(base.__name__ == "RedisCluster" for base in type(connection).__mro__):
-        remedy = (
-            "give its nodes as a URL (redis+cluster://host:port,host:port), or a redis.Redis of a single "
-            "server, or of Sentinels"
-        )
-    elif any("asyncio" in base.__module__ for base in type(connection).__mro__):
-        remedy = "it is asyncio's: give a redis.Redis, and call from a thread (asyncio.to_thread)"
-    raise TypeError(f"connection: a {kind} can't be used: {remedy}")
-
-
-def _bounded(manager: Sentinel) -> Sentinel:
-    """Return one like `manager` whose Sentinels are each asked once, and briefly."""
-    own = Sentinel([], manager.min_other_sentinels, sentinel_kwargs={})
-    own.sentinels = [
-        own_client(one, socket_timeout=SENTINEL_TIMEOUT, connect_timeout=SENTINEL_TIMEOUT)
-        for one in manager.sentinels
-    ]
-    # redis-py 6 and later; before, there is none.
-    own._force_master_ip = getattr(manager, "_force_master_ip", None)
-    return own
-
-
-def _ours(kind: Any) -> Any:
-    """Return a connection class with what ours have: they know a replica, and the size of what they write."""
-    if not isinstance(kind, type) or issubclass(kind, BoundedConnection):
-        return kind
-    managed = issubclass(kind, SentinelManagedConnection)  # it knows a replica already
-    return type(
-        "Connection", (BoundedConnection, kind) if managed else (_Moving, BoundedConnection, kind), {}
-    )
-
-
 class _Moving:
     """A connection that is given up when its server refuses writes, as redis-py's for Sentinels is."""
 
@@ -267,8 +281,54 @@ class _Moving:
             return connection.read_response(*args, **kwargs)
         except ReadOnlyError as exc:
             connection.disconnect()
-            raise ConnectionLost("the server has become a replica") from exc
+            raise ConnectionLost(BECAME_REPLICA) from exc
 
 
-def _never() -> Retry:
-    return Retry(NoBackoff(), 0)
+THREADS: Final = Clients(
+    client=Redis,
+    pipeline=Pipeline,
+    pool=ConnectionPool,
+    waiting_pool=BlockingConnectionPool,
+    sentinel=Sentinel,
+    sentinel_pool=SentinelConnectionPool,
+    managed=(SentinelManagedConnection, SentinelManagedSSLConnection),
+    retry=Retry,
+    bounded=BoundedConnection,
+    moving=_Moving,
+    owned=owner_connection,
+    elsewhere="asyncio's: give a redis.Redis, or to enqueue use rq_ses.aio.AsyncOutbox",
+)
+
+
+def connect(
+    redis_url: str, *, socket_timeout: float, connect_timeout: float, keys: Keys | None = None
+) -> Redis:
+    """Return a client for threads by a URL, as Clients.connect does."""
+    client: Redis = THREADS.connect(
+        redis_url, socket_timeout=socket_timeout, connect_timeout=connect_timeout, keys=keys
+    )
+    return client
+
+
+def own_client(
+    connection: Redis, *, socket_timeout: float, connect_timeout: float, keys: Keys | None = None
+) -> Redis:
+    """Return a client for threads to where another leads, as Clients.own does."""
+    client: Redis = THREADS.own(
+        connection, socket_timeout=socket_timeout, connect_timeout=connect_timeout, keys=keys
+    )
+    return client
+
+
+@contextmanager
+def borrowed(connection: Redis) -> Iterator[Redis]:
+    """Use one of our clients as it is, and in place of any other its `own_client`, for a moment."""
+    if isinstance(connection, Redis) and _is_ours(connection.connection_pool.connection_class):
+        yield connection
+        return
+    with own_client(connection, socket_timeout=BORROWED_TIMEOUT, connect_timeout=BORROWED_TIMEOUT) as own:
+        yield own
+
+
+def _is_ours(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BoundedConnection)

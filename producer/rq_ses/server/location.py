@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Self
-
-from redis import Redis
+from typing import Any, Self
 
 from rq_ses.keys import Keys, keys_of
-from rq_ses.server.connection import connect, own_client
+from rq_ses.server.connection import THREADS, Clients
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +15,12 @@ class Location:
 
     url: str = field(repr=False)
     """Empty where a client was given; it may hold a password."""
-    connection: Redis | None = field(repr=False)
+    connection: Any = field(repr=False)
+    """A client, or None."""
 
     @classmethod
     def given(
-        cls, redis_url: str | Redis | None, connection: Redis | None, *, to: str, otherwise: str = ""
+        cls, redis_url: Any, connection: Any, *, to: str, otherwise: str = ""
     ) -> Self:
         """Return the one that was given; a client may stand in the place of the URL.
 
@@ -47,22 +46,25 @@ class Location:
         """Those of the client that was given, or the process's own."""
         return keys_of(self.connection)
 
-    def client(self, *, socket_timeout: float, connect_timeout: float, keys: Keys | None = None) -> Redis:
+    def client(
+        self,
+        *,
+        socket_timeout: float,
+        connect_timeout: float,
+        keys: Keys | None = None,
+        clients: Clients = THREADS,
+    ) -> Any:
         """Return a client of ours, which neither connects yet nor tries again by itself.
 
         Args:
             socket_timeout: seconds for a command.
             connect_timeout: seconds for a connection.
             keys: under which it works; None: those of the client that was given, or the process's own.
+            clients: what makes it.
 
         Raises:
             ValueError: the URL can't be read, or the client is one of Sentinels' replicas.
-            TypeError: the client isn't a redis.Redis of one server.
+            TypeError: the client isn't one of one server, of the kind that `clients` makes.
         """
-        if self.connection is None:
-            return connect(
-                self.url, socket_timeout=socket_timeout, connect_timeout=connect_timeout, keys=keys
-            )
-        return own_client(
-            self.connection, socket_timeout=socket_timeout, connect_timeout=connect_timeout, keys=keys
-        )
+        make, of = (clients.connect, self.url) if self.connection is None else (clients.own, self.connection)
+        return make(of, socket_timeout=socket_timeout, connect_timeout=connect_timeout, keys=keys)

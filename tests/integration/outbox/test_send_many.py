@@ -21,13 +21,13 @@ from rq_ses import (
     contract,
 )
 from rq_ses.errors import SendManyInterrupted, UnusableMessage
-from rq_ses.outbox import enqueueing
+from rq_ses.outbox.plans import sending
 from support.mails.mail import mail
 
 
 @pytest.fixture
 def outbox(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> Outbox:
-    monkeypatch.setattr(enqueueing, "BATCH_MESSAGES", 10)
+    monkeypatch.setattr(sending, "BATCH_MESSAGES", 10)
     return Outbox(redis, enqueue_timeout=30)  # the machine may be busy with other tests
 
 
@@ -116,7 +116,7 @@ def test_a_server_that_refuses_a_later_batch_leaves_the_receipts_and_the_ids_in_
 @pytest.mark.usefixtures("room")
 def test_a_durable_call_that_ends_early_tells_of_its_doubt_too(redis: Redis) -> None:
     outbox = Outbox(redis, durable_replicas=1, durable_timeout=0.05)
-    batch = [mail() for _ in range(enqueueing.BATCH_MESSAGES)]
+    batch = [mail() for _ in range(sending.BATCH_MESSAGES)]
     with pytest.raises(SendManyInterrupted) as caught:
         outbox.send_many([*batch, "no message"], durable=True)  # type: ignore[list-item]
     assert len(caught.value.receipts) == len(batch)

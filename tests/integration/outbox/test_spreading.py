@@ -10,7 +10,7 @@ from redis import Redis
 
 from rq_ses import IdempotencyConflict, Outbox, OutboxUnavailable, Submission, contract
 from rq_ses.keys import keys_of
-from rq_ses.outbox import spreading
+from rq_ses.outbox.plans import sending
 from rq_ses.partition import partition_of
 from support.mails.mail import mail
 from support.mails.partitioned import THREE, client, standing
@@ -52,7 +52,7 @@ def test_each_mail_stands_where_its_key_is_and_nothing_stands_elsewhere(
 def test_many_are_split_and_their_receipts_come_in_order(
     outbox: Outbox, clients: list[Redis], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spreading, "BATCH_MESSAGES", 16)
+    monkeypatch.setattr(sending, "BATCH_MESSAGES", 16)
     wanted = [Submission(mail(), key=key) for key in KEYS] + [mail("b@example.com") for _ in range(30)]
     receipts = outbox.send_many(wanted)
     assert [one.job_id for one in receipts[:40]] == [contract.keyed_job_id("mail", key) for key in KEYS]

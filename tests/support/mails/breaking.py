@@ -8,6 +8,9 @@ from typing import Any
 
 from redis import Redis
 
+from rq_ses import Outbox
+from rq_ses.server.script import Source
+
 DENIED = "NOPERM this user has no permissions to run the command"
 """What a refusal says; WRONGTYPE would be another matter."""
 
@@ -56,6 +59,28 @@ class Breakable:
         if not at:
             return self._script(**arguments)
         return self._redis.register_script(breaking(self._script.script, at))(**arguments)
+
+
+class BreakableSource:
+    """Stands in the place of an Outbox's script; breaks off at the call it was told, once."""
+
+    def __init__(self, redis: Redis, source: Source) -> None:
+        self._redis = redis
+        self._source = source
+        self.text = source.text
+        self.at = 0
+
+    @property
+    def sha(self) -> str:
+        at, self.at = self.at, 0
+        return str(self._redis.script_load(breaking(self.text, at))) if at else self._source.sha
+
+
+def breakable_source(redis: Redis, outbox: Outbox) -> BreakableSource:
+    """Return what stands in the place of an Outbox's script from now on."""
+    enqueueing: Any = outbox._sending._enqueueing
+    enqueueing.script = BreakableSource(redis, enqueueing.script)
+    return enqueueing.script  # type: ignore[no-any-return]
 
 
 def each_break(redis: Redis, act: Callable[[int], None]) -> int:

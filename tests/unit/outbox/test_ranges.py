@@ -11,7 +11,7 @@ import pytest
 
 from rq_ses import Message, Outbox, Submission
 from rq_ses.errors import UnusableMessage
-from rq_ses.outbox.entry import make_entry
+from rq_ses.outbox.entry import Draft
 
 URL = "redis://127.0.0.1:1/0"
 MAIL = Message(sender="a@shop.example", to="b@customer.example", subject="Hi", text="Hello")
@@ -50,7 +50,7 @@ class Nowhere(tzinfo):
 def test_a_zone_without_an_offset_is_none(name: str) -> None:
     terms: dict[str, Any] = {name: datetime(2030, 1, 1, tzinfo=Nowhere())}
     with pytest.raises(ValueError, match=f"^{name}: .* has no time zone: give an aware datetime"):
-        make_entry(Submission(MAIL, **terms), "mail", lambda _: 1e9)
+        Draft(Submission(MAIL, **terms), "mail").entry(1e9)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import pytest
 from redis import exceptions as errors
 from redis.connection import SSLConnection
 
-from rq_ses.server.clusterowner import ClusterOwner, read_cluster_url
+from rq_ses.plan import carry_out
+from rq_ses.server.clusterowner import Ask, ClusterOwner, Connect, read_cluster_url
 from rq_ses.server.connection import connect, own_client
 from rq_ses.server.hosts import Address
 from rq_ses.server.slot import is_tagged, slot_of
@@ -24,16 +25,30 @@ def shard(first: int, last: int, *nodes: tuple[Any, int]) -> list[Any]:
 class Nodes:
     """Answers CLUSTER SLOTS, node by node, or raises what is set for it; notes who was asked."""
 
-    def __init__(self, answers: dict[Address, Any]) -> None:
+    def __init__(self, answers: dict[Address, Any], dead: Address | None = None) -> None:
         self.answers = answers
+        self.dead = dead
         self.asked: list[Address] = []
+        self.tried: list[Address] = []
 
-    def __call__(self, node: Address) -> Any:
+    def __call__(self, step: Ask | Connect) -> Any:
+        if isinstance(step, Connect):
+            self.tried.append(step.owner)
+            if step.owner == self.dead:
+                raise ConnectionRefusedError
+            return None
+        node = step.node
         self.asked.append(node)
         answer = self.answers.get(node, errors.ConnectionError("refused"))
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+
+def owner_by(owner: ClusterOwner, nodes: Nodes) -> Address:
+    """Return the owner that is connected to."""
+    carry_out(owner.connecting(), nodes)
+    return nodes.tried[-1]
 
 
 WHOLE = [shard(0, 4000, (b"one", 7001)), shard(4001, 16383, (b"two", 7002), (b"three", 7003))]
@@ -63,28 +78,28 @@ def test_the_slot_is_redis_own() -> None:
 def test_the_owner_is_found_and_all_nodes_that_are_told_of_are_asked_later() -> None:
     owner = ClusterOwner([ONE], "{mail}:")
     nodes = Nodes({ONE: WHOLE})
-    assert next(owner.owners(nodes)) == TWO
+    assert owner_by(owner, nodes) == TWO
     nodes.answers = {THREE: [shard(0, 16383, (b"three", 7003))]}
-    assert next(owner.owners(nodes)) == THREE
+    assert owner_by(owner, nodes) == THREE
     assert nodes.asked == [ONE, ONE, TWO, THREE]
     # Who has answered last is asked first.
-    assert next(owner.owners(nodes)) == THREE
+    assert owner_by(owner, nodes) == THREE
     assert nodes.asked[4:] == [THREE]
 
 
 @pytest.mark.parametrize("host", [None, b"", b"?", "", "?"])
 def test_a_node_that_does_not_know_its_host_is_where_it_was_asked(host: Any) -> None:
     owner = ClusterOwner([("seed", 1)], "{mail}")
-    assert next(owner.owners(Nodes({("seed", 1): [shard(0, 16383, (host, 7001))]}))) == ("seed", 7001)
+    assert owner_by(owner, Nodes({("seed", 1): [shard(0, 16383, (host, 7001))]})) == ("seed", 7001)
 
 
 def test_what_a_node_told_in_vain_is_asked_of_another_and_who_is_said_to_own_it_first() -> None:
     owner = ClusterOwner([ONE, TWO, THREE], "{mail}")
     nodes = Nodes(dict.fromkeys((ONE, TWO, THREE), WHOLE))
     owner.pass_over()
-    next(owner.owners(nodes))
+    owner_by(owner, nodes)
     owner.ask_first(THREE)
-    next(owner.owners(nodes))
+    owner_by(owner, nodes)
     assert nodes.asked == [TWO, THREE]
 
 
@@ -92,21 +107,25 @@ def test_during_a_failover_all_nodes_are_asked_for_they_learn_of_it_one_by_one()
     owner = ClusterOwner([ONE, TWO, THREE], "{mail}")
     dead = ("dead", 7000)
     answers = {ONE: dead, TWO: dead, THREE: THREE}
-    nodes = Nodes({node: [shard(0, 16383, told)] for node, told in answers.items()})
-    assert list(owner.owners(nodes)) == [dead, THREE]
+    nodes = Nodes({node: [shard(0, 16383, told)] for node, told in answers.items()}, dead)
+    assert owner_by(owner, nodes) == THREE
+    assert nodes.tried == [dead, THREE]
+    nodes.answers = dict.fromkeys(answers, [shard(0, 16383, dead)])
+    with pytest.raises(ConnectionRefusedError):
+        owner_by(owner, nodes)
 
 
 def test_a_cluster_that_does_not_answer_is_an_outage_and_one_that_refuses_is_not() -> None:
     owner = ClusterOwner([ONE, TWO], "{mail}")
     with pytest.raises(errors.ConnectionError, match=r"who owns slot 4247 \(one:7001: refused; two:7002"):
-        next(owner.owners(Nodes({})))
+        owner_by(owner, Nodes({}))
     with pytest.raises(errors.ConnectionError, match="no node owns slot 4247"):
-        next(owner.owners(Nodes({TWO: [shard(0, 100, (b"one", 7001))]})))
+        owner_by(owner, Nodes({TWO: [shard(0, 100, (b"one", 7001))]}))
     for refusal in (errors.NoPermissionError("no"), errors.AuthenticationError("no")):
         with pytest.raises(type(refusal)):
-            next(owner.owners(Nodes({ONE: refusal})))
+            owner_by(owner, Nodes({ONE: refusal}))
     with pytest.raises(errors.ConnectionError, match="who owns slot"):
-        next(owner.owners(Nodes({ONE: errors.TimeoutError("slow")})))
+        owner_by(owner, Nodes({ONE: errors.TimeoutError("slow")}))
 
 
 def test_a_cluster_url_names_nodes_and_how_each_is_spoken_to() -> None:

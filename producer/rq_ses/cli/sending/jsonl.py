@@ -18,9 +18,8 @@ from rq_ses.cli.terminal.output import echo
 from rq_ses.cli.terminal.progress import Display
 from rq_ses.errors import DurabilityUnconfirmed, OutboxUnavailable
 from rq_ses.interrupts import interrupts_held
-from rq_ses.outbox.batching import batches
+from rq_ses.outbox.batching import BATCH_MESSAGES, batches
 from rq_ses.outbox.call import OnConflict
-from rq_ses.outbox.enqueueing import BATCH_MESSAGES
 from rq_ses.outbox.outbox import Outbox
 from rq_ses.outbox.submission import Submission
 from rq_ses.receipt import Receipt

@@ -5,17 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
-from redis import Redis
 from redis.exceptions import RedisError
-from redis.sentinel import SentinelConnectionPool
 
 from rq_ses.errors import OutboxUnavailable
-from rq_ses.keys import keys_of
+from rq_ses.outbox.plans.steps import Exchange, Line, Pause
+from rq_ses.plan import Plan
 from rq_ses.server.refusal import read_refusal
-from rq_ses.server.serverclock import ServerClock
-from rq_ses.server.timeouts import ending_within
+from rq_ses.server.serverclock import ServerClock, epoch
 
 QUICK: Final = 0.25
 """Seconds that a call has which finds the server as an earlier one left it: away."""
@@ -52,29 +50,30 @@ class _Try:
         """Seconds since it began."""
         return time.monotonic() - self.started
 
-    def wait(self) -> None:
-        """Sleep until the next attempt."""
-        time.sleep(self.pause)
-        self.pause = min(2 * self.pause, _LONGEST_PAUSE)
+    def wait(self) -> Pause:
+        """Return the step until the next attempt."""
+        pause, self.pause = Pause(self.pause), min(2 * self.pause, _LONGEST_PAUSE)
+        return pause
 
 
 class Retrying:
-    """Makes calls to a server that may be away for a while. Threads may share it.
+    """Plans calls to a server that may be away for a while. Threads may share it.
 
     Args:
-        connection: a client that doesn't try again by itself.
+        line: the way to it, on which nothing is tried again.
+        server: what tells it from others.
         timeout: seconds for which a call is tried again.
     """
 
-    def __init__(self, connection: Redis, timeout: float) -> None:
-        self._connection = connection
+    def __init__(self, line: Line, server: str, timeout: float) -> None:
+        self._line = line
         self._timeout = timeout
         self._clock = ServerClock()
-        self._server = f"{keys_of(connection).prefix} {_address(connection)}", timeout
+        self._server = server, timeout
 
     def call(
-        self, attempt: Callable[[], Answer], job_ids: Sequence[str] = (), *, beyond: float = 0.0
-    ) -> Answer:
+        self, attempt: Callable[[float], Plan[Answer]], job_ids: Sequence[str] = (), *, beyond: float = 0.0
+    ) -> Plan[Answer]:
         """Return what `attempt` returns at last.
 
         After a call that ended in vain, those that follow have QUICK seconds to find the server and make one
@@ -82,7 +81,8 @@ class Retrying:
         FULL_EVERY seconds one of them has all its time.
 
         Args:
-            attempt: it must change nothing when it is repeated.
+            attempt: takes the moment (time.monotonic()) at which it has to end; it must change nothing when it is
+                repeated.
             job_ids: what it enqueues, for the error.
             beyond: seconds that an attempt may take in addition.
 
@@ -94,16 +94,14 @@ class Retrying:
         while True:
             try:
                 if call.quick:
-                    with ending_within(min(QUICK, self._timeout)):
-                        self._ask_time()
-                with ending_within(self._timeout - call.waited + beyond):
-                    answer = attempt()
+                    yield from self._ask_time(time.monotonic() + min(QUICK, self._timeout))
+                answer = yield from attempt(call.started + self._timeout + beyond)
             except (RedisError, OSError) as exc:
                 self._check_again(call, exc)
-                call.wait()
             else:
                 _away.pop(self._server, None)
                 return answer
+            yield call.wait()
 
     def _check_again(self, call: _Try, exc: RedisError | OSError) -> None:
         """Raise OutboxUnavailable unless another attempt may help, and there is time for it."""
@@ -126,24 +124,19 @@ class Retrying:
         _away[self._server] = now  # the other callers meanwhile are quick
         return False
 
-    def now(self) -> float:
+    def now(self) -> Plan[float]:
         """Return the server's time (epoch seconds), asked at most once a minute.
 
         Raises:
             OutboxUnavailable: as `call` does.
         """
         if not self._clock.fresh(CLOCK_AGE):
-            self.call(self._ask_time)
+            yield from self.call(self._ask_time)
         return self._clock.now()
 
-    def _ask_time(self) -> None:
-        self._clock.ask(self._connection)
-
-
-def _address(connection: Redis) -> str:
-    """Return what tells a server, or a service of some Sentinels, from others."""
-    pool: Any = connection.connection_pool
-    if isinstance(pool, SentinelConnectionPool):
-        asked = " ".join(sorted(_address(one) for one in pool.sentinel_manager.sentinels))
-        return f"{pool.service_name} {asked}"
-    return "/".join(str(pool.connection_kwargs.get(name, "")) for name in ("host", "port", "path"))
+    def _ask_time(self, until: float) -> Plan[None]:
+        asked = time.monotonic()
+        [told] = yield Exchange(self._line, (("TIME",),), until)
+        if isinstance(told, Exception):
+            raise told
+        self._clock.heard(epoch(told), asked, time.monotonic())

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Final
 
 from rq_ses.errors import RqSesError
-from rq_ses.outbox.batching import batches, in_turn
 from rq_ses.outbox.call import CONFLICT, Call
-from rq_ses.outbox.enqueueing import BATCH_BYTES, BATCH_MESSAGES, Enqueueing
 from rq_ses.outbox.entry import Entry
+from rq_ses.outbox.plans.enqueueing import Enqueueing
+from rq_ses.outbox.plans.steps import Words
 from rq_ses.partition import partition_of
+from rq_ses.plan import Plan
 
 _REFUSED: Final = "refused"
 """What enqueue.lua says of entries that are not written, for another one of the batch is a conflict."""
@@ -27,16 +27,11 @@ class Spreading:
     def __init__(self, enqueueings: Sequence[Enqueueing]) -> None:
         self._enqueueings = tuple(enqueueings)
 
-    def now(self, job_id: str = "") -> float:
+    def now(self, job_id: str = "") -> Plan[float]:
         """Return the time (epoch seconds) of a job's server. Raises OutboxUnavailable."""
         return self._enqueueings[self._place(job_id)].now()
 
-    def batches(self, entries: Iterable[Entry], call: Call) -> Iterator[tuple[list[Entry], list[str]]]:
-        """Write entries in batches, as Enqueueing does."""
-        made = batches(entries, most=BATCH_MESSAGES, most_bytes=BATCH_BYTES)
-        return in_turn(partial(self.batch, call=call), made, full=BATCH_MESSAGES)
-
-    def batch(self, entries: Sequence[Entry], call: Call) -> list[str]:
+    def batch(self, entries: Sequence[Entry], call: Call) -> Plan[Words]:
         """Write entries, those of a partition in one step, and return enqueue.lua's word for each.
 
         The call learns what partitions had taken before another one broke it off.
@@ -50,11 +45,12 @@ class Spreading:
             parts.setdefault(self._place(entry.job_id), []).append(number)
         if call.waits and len(parts) > 1:
             for place in parts:
-                self._enqueueings[place].check_durability()
+                yield from self._enqueueings[place].check_durability()
         words = [_REFUSED] * len(entries)
         try:
             for place in sorted(parts):
-                told = self._enqueueings[place].batch([entries[number] for number in parts[place]], call)
+                part = [entries[number] for number in parts[place]]
+                told = yield from self._enqueueings[place].batch(part, call)
                 for number, word in zip(parts[place], told, strict=True):
                     words[number] = word
                 if call.strict and CONFLICT in told:

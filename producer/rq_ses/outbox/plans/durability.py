@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from redis import Redis
 from redis import exceptions as redis_errors
-from redis.commands.core import Script
 
 from rq_ses.errors import DurabilityUnconfirmed
-from rq_ses.keys import keys_of
+from rq_ses.outbox.plans.steps import Exchange, Line
 from rq_ses.outbox.ranges import checked_wait
+from rq_ses.plan import Plan
 from rq_ses.text.plaintext import one_line
 
 log = logging.getLogger(__name__)
@@ -58,28 +57,26 @@ class Confirmation:
 
 
 class Durability:
-    """Runs a script and waits until its writes are safe.
+    """Plans how it is made sure that what one connection has written is safe.
 
     Safe is: fsynced by the server itself (WAITAOF; Valkey, or Redis >= 7.2, with `appendonly yes`), and held
     by so many replicas (WAIT). A server that can't tell about its disk, but has replicas, is asked for these
     alone, which is logged.
 
     Args:
-        connection: the client the script was registered with; one that waits for an answer for longer than
-            the confirmation may take.
-        script: what is run.
+        line: the way to the server.
+        mark: the key that is written last.
         confirmation: what is waited for.
     """
 
-    def __init__(self, connection: Redis, script: Script, confirmation: Confirmation) -> None:
-        self._connection = connection
-        self._mark = keys_of(connection).durable
-        self._script = script
+    def __init__(self, line: Line, mark: str, confirmation: Confirmation) -> None:
+        self._line = line
+        self._mark = mark
         self._replicas = confirmation.replicas
         self._timeout = confirmation.timeout
         self._disk: bool | None = None
 
-    def check(self) -> None:
+    def check(self, until: float) -> Plan[None]:
         """Find out, once, what the server can confirm.
 
         Raises:
@@ -88,52 +85,43 @@ class Durability:
         """
         if self._disk is not None:
             return
-        try:
-            self._connection.execute_command("WAITAOF", 1, 0, 1)
-        except redis_errors.ResponseError as exc:
-            reason = _incapable(exc)
+        [told] = yield Exchange(self._line, (("WAITAOF", 1, 0, 1),), until, waits=True)
+        if isinstance(told, redis_errors.ResponseError):
+            reason = _incapable(told)
             if not reason:
-                raise
+                raise told
             if not self._replicas:
-                raise DurabilityUnconfirmed((), f"{reason}; nothing was enqueued") from exc
+                raise DurabilityUnconfirmed((), f"{reason}; nothing was enqueued") from told
             log.warning("durable: %s: only its replicas are waited for, not its disk", reason)
             self._disk = False
         else:
             self._disk = True
 
-    def call(self, keys: Sequence[str], args: Sequence[Any]) -> tuple[list[Any], str]:
-        """Run the script and wait; return its reply, and what could not be confirmed in time ("": nothing).
+    def commands(self) -> tuple[tuple[Any, ...], ...]:
+        """Return what is sent behind a write, at once with it, when the server has been checked.
+
+        WAIT and WAITAOF speak of the last write of *their* connection. The mark is that last write where the
+        script itself changes nothing, since an earlier call, whose answer was lost, has written already.
+        """
+        milliseconds = max(1, int(self._timeout * 1000))
+        mark = (("SET", self._mark, "", "EX", _MARK_SECONDS),)
+        replicas = (("WAIT", self._replicas, milliseconds),) if self._replicas else ()
+        disk = (("WAITAOF", 1, 0, milliseconds),) if self._disk else ()
+        return mark + replicas + disk
+
+    def doubt(self, told: Sequence[Any]) -> str:
+        """Return what could not be confirmed in time ("": nothing) by the replies to `commands`.
 
         Raises:
-            RedisError: it isn't known whether the script ran; it may be run again by another call.
+            ConnectionError: redis-py's: it isn't known; it may be written again by another call.
         """
-        # WAIT and WAITAOF speak of the last write of *their* connection: so all goes in one pipeline, which
-        # redis-py sends over one connection, and anew as a whole. The mark is that last write where the
-        # script itself changes nothing, since an earlier call, whose answer was lost, has written already.
-        milliseconds = max(1, int(self._timeout * 1000))
-        with self._connection.pipeline(transaction=False) as pipeline:
-            pipeline.evalsha(self._script.sha, len(keys), *keys, *args)
-            pipeline.set(self._mark, "", ex=_MARK_SECONDS)
-            if self._replicas:
-                pipeline.execute_command("WAIT", self._replicas, milliseconds)
-            if self._disk:
-                pipeline.execute_command("WAITAOF", 1, 0, milliseconds)
-            reply, *marks = pipeline.execute(raise_on_error=False)
-        if isinstance(reply, redis_errors.NoScriptError):
-            self._connection.script_load(self._script.script)
-            return self.call(keys, args)
-        if isinstance(reply, Exception):
-            raise reply
-        return list(reply), self._doubt(marks)
-
-    def _doubt(self, marks: list[Any]) -> str:
-        for mark in marks:
-            if isinstance(mark, redis_errors.ResponseError) and str(mark).startswith("UNBLOCKED"):
-                raise redis_errors.ConnectionError("the primary became a replica meanwhile") from mark
-            if isinstance(mark, Exception):
-                return one_line(f"the server refused to tell: {mark}", 200)
+        for reply in told:
+            if isinstance(reply, redis_errors.ResponseError) and str(reply).startswith("UNBLOCKED"):
+                raise redis_errors.ConnectionError("the primary became a replica meanwhile") from reply
+            if isinstance(reply, Exception):
+                return one_line(f"the server refused to tell: {reply}", 200)
         within = f"within {self._timeout:g} s"
-        _, *counts = marks
+        _, *counts = told
         if self._replicas and int(counts[0]) < self._replicas:
             return f"{int(counts[0])} of {self._replicas} replicas have it {within}"
         if self._disk and int(counts[-1][0]) < 1:

@@ -1,0 +1,1 @@
+"""What an Outbox does, in plans (rq_ses.plan): the same for threads and for asyncio."""

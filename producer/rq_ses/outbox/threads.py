@@ -1,0 +1,82 @@
+"""Makes the steps of an Outbox's plans in the thread that calls it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from redis import Redis
+from redis.exceptions import ResponseError
+
+from rq_ses.keys import Keys
+from rq_ses.outbox.base import Waits
+from rq_ses.outbox.plans.steps import END, Await, Begin, Exchange, Pause, Write
+from rq_ses.plan import Plan, carry_out
+from rq_ses.server.location import Location
+from rq_ses.server.timeouts import ending_at
+
+Outcome = TypeVar("Outcome")
+
+
+class ThreadLine:
+    """The way to one server, over redis-py's clients for threads. Threads may share it."""
+
+    def __init__(self, server: Location, keys: Keys | None, waits: Waits) -> None:
+        self.client, self._waiting = (
+            server.client(socket_timeout=seconds, connect_timeout=waits.connect, keys=keys)
+            for seconds in (waits.command, waits.confirmed)
+        )
+
+    def exchange(self, exchange: Exchange) -> list[Any]:
+        """Return the replies to commands. Raises RedisError or OSError, which ends the exchange."""
+        client: Redis = self._waiting if exchange.waits else self.client
+        if len(exchange.commands) == 1:
+            try:
+                return [client.execute_command(*exchange.commands[0])]
+            except ResponseError as exc:
+                return [exc]
+        with client.pipeline(transaction=False) as pipeline:
+            for command in exchange.commands:
+                pipeline.execute_command(*command)
+            return pipeline.execute(raise_on_error=False)
+
+
+class Threads:
+    """Makes steps in the caller's thread; what is begun beside them, in a thread of its own.
+
+    Args:
+        messages: what is drawn.
+    """
+
+    def __init__(self, messages: Iterable[Any] = ()) -> None:
+        self._messages = iter(messages)
+        self._pool: ThreadPoolExecutor | None = None
+
+    def carry_out(self, plan: Plan[Outcome]) -> Outcome:
+        """Return the outcome of a plan; what it has begun has ended then."""
+        try:
+            return carry_out(plan, self._make)
+        finally:
+            if self._pool:
+                self._pool.shutdown()
+
+    def _make(self, step: Any) -> Any:
+        match step:
+            case Write():
+                with ending_at(step.until):
+                    return carry_out(step.writer.written(step), self._make)
+            case Exchange():
+                line: Any = step.line
+                with ending_at(step.until):
+                    return line.exchange(step)
+            case Pause():
+                return time.sleep(step.seconds)
+            case Begin():
+                self._pool = self._pool or ThreadPoolExecutor(1, "rq-ses-batch")
+                return self._pool.submit(carry_out, step.plan, self._make)
+            case Await():
+                return step.begun.result()
+            case _:
+                return next(self._messages, END)
