@@ -1,8 +1,8 @@
 """Plans: what is to be done with a server, decided without doing any of it.
 
-A plan is a generator. It yields one step after another, is sent the answer to each, or has the error raised in it
-with which the step ended, and returns its outcome. So what is written, how an answer is read and when it is
-tried again stand once, and are carried out in a thread or in an event loop, whichever the caller has.
+A plan is a generator. It yields one step after another, is sent the answer to each, or has the error raised
+in it with which the step ended, and returns its outcome. So what is written, how an answer is read and when
+it is tried again stand once, and are carried out in a thread or in an event loop, whichever the caller has.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def carry_out(plan: Plan[Outcome], make: Callable[[Any], Any]) -> Outcome:
             step = go_on(given)
             try:
                 go_on, given = plan.send, make(step)
-            except Exception as exc:
+            except Exception as exc:  # noqa: BLE001 - the plan knows what to do about it
                 go_on, given = plan.throw, exc
     except StopIteration as end:
         outcome: Outcome = end.value
@@ -43,7 +43,7 @@ async def carried_out(plan: Plan[Outcome], make: Callable[[Any], Awaitable[Any]]
             step = go_on(given)
             try:
                 go_on, given = plan.send, await make(step)
-            except Exception as exc:
+            except Exception as exc:  # noqa: BLE001 - the plan knows what to do about it
                 go_on, given = plan.throw, exc
     except StopIteration as end:
         outcome: Outcome = end.value

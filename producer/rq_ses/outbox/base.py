@@ -1,4 +1,4 @@
-"""What an Outbox is made of, whichever face it has: its arguments, checked, and where its mails are written."""
+"""What an Outbox is made of, whichever its face: its arguments, checked, and where its mails are written."""
 
 from __future__ import annotations
 
@@ -123,6 +123,7 @@ def _checked_queue(name: str) -> str:
         return contract.checked_queue(name)
     except ValueError as exc:
         raise ValueError(f"queue: {exc}") from exc
+
 
 def address(connection: Any) -> str:
     """Return what tells a server, or a service of some Sentinels, from others."""

@@ -107,7 +107,7 @@ class Clients:
     pipeline: Any
     pool: Any
     waiting_pool: Any
-    """A pool that waits when all its connections are in use, if it is to have any other meaning than `pool`."""
+    """A kind of pool that waits when all its connections are in use; others refuse."""
     sentinel: Any
     sentinel_pool: Any
     managed: tuple[Any, Any]
@@ -128,7 +128,7 @@ class Clients:
         """Return a client by a URL.
 
         Args:
-            redis_url: as described above; that of a cluster leads to the owner of the slot of the keys' prefix.
+            redis_url: as described above; that of a cluster leads to the owner of the slot of the prefix.
             socket_timeout: seconds for a command.
             connect_timeout: seconds for a connection.
             keys: under which it works (keys_of); None: the process's own.
@@ -177,8 +177,9 @@ class Clients:
     ) -> Any:
         """Return a client like that of `connect` to where a client that was handed over leads.
 
-        Address, credentials, TLS, database, Sentinels and (unless others are given) keys are its own; it is left
-        as it is. Neither its retries and time-outs (redis-py 8 repeats commands ten times) nor its decoding are.
+        Address, credentials, TLS, database, Sentinels and (unless others are given) keys are its own; it is
+        left as it is. Neither its retries and time-outs (redis-py 8 repeats commands ten times) nor its
+        decoding are.
 
         Raises:
             TypeError: it is no client of one server.
@@ -203,7 +204,9 @@ class Clients:
             options["host"] = pool.connection_kwargs.get("orig_host_address") or kept["host"]
         if isinstance(pool, self.sentinel_pool):
             if not pool.is_master:
-                raise ValueError("connection: its server is a replica: give Sentinel(...).master_for(SERVICE)")
+                raise ValueError(
+                    "connection: its server is a replica: give Sentinel(...).master_for(SERVICE)"
+                )
             own = self.sentinel_pool(pool.service_name, self._bounded(pool.sentinel_manager), **options)
         elif isinstance(pool, self.waiting_pool):
             own = self.waiting_pool(timeout=socket_timeout, **options)
@@ -246,9 +249,7 @@ class Clients:
         if not isinstance(kind, type) or issubclass(kind, self.bounded):
             return kind
         managed = issubclass(kind, self.managed[0])  # it knows a replica already
-        return type(
-            "Connection", (self.bounded, kind) if managed else (self.moving, self.bounded, kind), {}
-        )
+        return type("Connection", (self.bounded, kind) if managed else (self.moving, self.bounded, kind), {})
 
     def _never(self) -> Any:
         return self.retry(NoBackoff(), 0)

@@ -19,9 +19,7 @@ class Location:
     """A client, or None."""
 
     @classmethod
-    def given(
-        cls, redis_url: Any, connection: Any, *, to: str, otherwise: str = ""
-    ) -> Self:
+    def given(cls, redis_url: Any, connection: Any, *, to: str, otherwise: str = "") -> Self:
         """Return the one that was given; a client may stand in the place of the URL.
 
         Args:

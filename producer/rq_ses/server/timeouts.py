@@ -112,7 +112,7 @@ def not_sent(size: int, began: float) -> TimedOut | None:
 
 
 def not_answered(size: int, asked: float) -> TimedOut | None:
-    """Return what names the size of a command that wasn't answered since `asked`; None if that is no cause."""
+    """Return what names the size of a command without an answer since `asked`; None if that is no cause."""
     waited = time.monotonic() - asked
     return None if size < _LARGE else TimedOut(f"no answer to {megabytes(size)} within {waited:.1f} s")
 

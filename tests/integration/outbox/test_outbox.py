@@ -259,7 +259,7 @@ def test_a_reply_lost_on_the_wire_enqueues_nothing_twice(
     outbox.send(mail("first@example.com"))  # the script is known to the server
     with LossyProxy(int(redis_url.rpartition(":")[2].partition("/")[0])) as proxy:
         lossy = Outbox(f"redis://127.0.0.1:{proxy.port}/0")
-        lossy.connection.ping()
+        lossy.server_time()  # it is connected
         proxy.lose_replies(True)
         receipts: list[Receipt] = []
         sending = threading.Thread(target=lambda: receipts.append(lossy.send(mail(), key=key)))

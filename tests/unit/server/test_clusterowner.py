@@ -110,7 +110,7 @@ def test_during_a_failover_all_nodes_are_asked_for_they_learn_of_it_one_by_one()
     nodes = Nodes({node: [shard(0, 16383, told)] for node, told in answers.items()}, dead)
     assert owner_by(owner, nodes) == THREE
     assert nodes.tried == [dead, THREE]
-    nodes.answers = dict.fromkeys(answers, [shard(0, 16383, dead)])
+    nodes.answers = {node: [shard(0, 16383, dead)] for node in answers}
     with pytest.raises(ConnectionRefusedError):
         owner_by(owner, nodes)
 

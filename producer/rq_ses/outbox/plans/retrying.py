@@ -81,8 +81,8 @@ class Retrying:
         FULL_EVERY seconds one of them has all its time.
 
         Args:
-            attempt: takes the moment (time.monotonic()) at which it has to end; it must change nothing when it is
-                repeated.
+            attempt: takes the moment (time.monotonic()) at which it has to end; it must change nothing when
+                it is repeated.
             job_ids: what it enqueues, for the error.
             beyond: seconds that an attempt may take in addition.
 

@@ -31,8 +31,8 @@ class Writer(Protocol):
 class Exchange(NamedTuple):
     """Commands that go out at once, over one connection.
 
-    The answer: the reply to each, which may be one of redis-py's ResponseErrors. What ends the exchange as a whole,
-    a RedisError or OSError, is raised.
+    The answer: the reply to each, which may be one of redis-py's ResponseErrors. What ends the exchange as a
+    whole, a RedisError or OSError, is raised.
     """
 
     line: Line
@@ -46,8 +46,8 @@ class Exchange(NamedTuple):
 class Write(NamedTuple):
     """Entries that one server takes in one step.
 
-    The answer: enqueue.lua's word for each, and why durability isn't confirmed ("" if it is, or nobody asked).
-    Writes that aren't strict may become one, whose words and doubt are those of all.
+    The answer: enqueue.lua's word for each, and why durability isn't confirmed ("" if it is, or nobody
+    asked). Writes that aren't strict may become one, whose words and doubt are those of all.
     """
 
     writer: Writer
