@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -81,9 +82,9 @@ class Lane:
             raise _late(waiting, began) from exc
 
     async def close(self) -> None:
-        """Wait for what is under way, and close the connections."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        """Wait for what was asked, and close the connections."""
+        while self._queue or self._tasks:
+            await (asyncio.wait(self._tasks) if self._tasks else asyncio.sleep(0))
         await self._client.aclose()
 
     def _call(self) -> None:
@@ -96,9 +97,9 @@ class Lane:
         self._called = False
         while self._free and (group := self._group()):
             self._free -= 1
-            task = asyncio.get_running_loop().create_task(self._run(group))
+            task = asyncio.get_running_loop().create_task(self._answer(group))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(partial(self._ended, group))
 
     def _group(self) -> list[_Waiting]:
         """Take from the queue what goes out next; none if it is empty."""
@@ -117,15 +118,13 @@ class Lane:
             self._queue.popleft()
         return group
 
-    async def _run(self, group: list[_Waiting]) -> None:
-        try:
-            await self._answer(group)
-        finally:
-            # The loop is being closed, perhaps: then nobody shall wait for ever.
-            for waiting in group:
-                waiting.answer.cancel()
-            self._free += 1
-            self._call()
+    def _ended(self, group: Sequence[_Waiting], task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        for waiting in group:
+            # It was cancelled, by who closes the loop: nobody shall wait for ever.
+            waiting.answer.cancel()
+        self._free += 1
+        self._call()
 
     async def _answer(self, group: Sequence[_Waiting]) -> None:
         try:

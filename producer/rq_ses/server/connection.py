@@ -187,21 +187,14 @@ class Clients:
         """
         self._check(connection)
         pool: Any = connection.connection_pool
-        kept = {name: value for name, value in pool.connection_kwargs.items() if not _of_its_pool(name)}
         options: dict[str, Any] = {
-            **kept,
-            **_PLAIN,
-            **_of_the_keys(kept, keys),
-            **({"legacy_responses": True} if "legacy_responses" in kept else {}),
+            **_kept(pool.connection_kwargs, keys),
             "socket_timeout": socket_timeout,
             "socket_connect_timeout": connect_timeout,
             "retry": self._never(),
             "connection_class": self._ours(pool.connection_class),
             "max_connections": pool.max_connections,
         }
-        if "host" in kept:
-            # A server that is being moved stands in the way of its own name for a while (redis-py 8).
-            options["host"] = pool.connection_kwargs.get("orig_host_address") or kept["host"]
         if isinstance(pool, self.sentinel_pool):
             if not pool.is_master:
                 raise ValueError(
@@ -265,8 +258,17 @@ _PLAIN: Final[dict[str, Any]] = {
 """What scripts and payloads need: bytes as they are; and no trying again but ours."""
 
 
-def _of_the_keys(kept: dict[str, Any], keys: Keys | None) -> dict[str, Any]:
-    return {"owner": kept["owner"].of(keys.prefix)} if keys and "owner" in kept else {}
+def _kept(options: dict[str, Any], keys: Keys | None) -> dict[str, Any]:
+    """Return the options of a client's connections that ours have, too."""
+    kept = {name: value for name, value in options.items() if not _of_its_pool(name)} | _PLAIN
+    if keys and "owner" in kept:
+        kept["owner"] = kept["owner"].of(keys.prefix)
+    if "legacy_responses" in kept:
+        kept["legacy_responses"] = True
+    if "host" in kept:
+        # A server that is being moved stands in the way of its own name for a while (redis-py 8).
+        kept["host"] = options.get("orig_host_address") or kept["host"]
+    return kept
 
 
 def _of_its_pool(name: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rq_ses.outbox.plans import retrying
-from support.mails.faces import FACES, Awaited
+from support.faces import FACES, Awaited
 
 
 @pytest.fixture(autouse=True, params=FACES)
