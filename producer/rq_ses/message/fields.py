@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Required, TypedDict
 
 from rq_ses.message.attachment import Attachment
+from rq_ses.message.terms import ConfigurationOverrides, ListManagement
 
 Addresses = str | list[str] | tuple[str, ...]
 
@@ -15,6 +16,12 @@ class Terms(TypedDict, total=False):
 
     tags: Mapping[str, str]
     configuration_set: str | None
+    from_email_arn: str | None
+    feedback_to: str | None
+    feedback_arn: str | None
+    list_management: ListManagement | Mapping[str, str | None] | None
+    tenant: str | None
+    configuration_overrides: ConfigurationOverrides | Mapping[str, bool | None] | None
 
 
 class Fields(Terms, total=False):
@@ -30,6 +37,7 @@ class Fields(Terms, total=False):
     html: str | None
     headers: Mapping[str, str]
     attachments: list[Attachment] | tuple[Attachment, ...]
+    unsubscribe: str | None
 
 
 class RawFields(Terms, total=False):

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from rq_ses.message.limits import (
+    ARN,
     CONFIGURATION_SET,
+    CONTACT_LIST,
     CONTENT_DESCRIPTION,
     CONTENT_ID,
     CONTENT_TYPE,
@@ -20,6 +22,7 @@ from rq_ses.message.limits import (
     HEADER_NAME,
     HEADER_VALUE,
     TAG,
+    TENANT,
 )
 from rq_ses.text.invalid import shown
 
@@ -56,6 +59,20 @@ _CONFIGURATION_SET: Final = _Rule(
     re.compile(rf"[A-Za-z0-9_-]{{1,{CONFIGURATION_SET.most}}}"),
     "is not the name of a configuration set: "
     f"use 1-{CONFIGURATION_SET.most} ASCII letters, digits, underscores and dashes",
+)
+_TENANT: Final = _Rule(
+    re.compile(rf"[A-Za-z0-9_-]{{1,{TENANT.most}}}"),
+    f"is not a tenant's name: use 1-{TENANT.most} ASCII letters, digits, underscores and dashes",
+)
+_CONTACT_LIST: Final = _Rule(
+    re.compile(rf"[ -~]{{1,{CONTACT_LIST.most}}}"),
+    f"is not the name of a contact list or topic: use 1-{CONTACT_LIST.most} printable ASCII characters",
+)
+_ARN: Final = _Rule(
+    re.compile(
+        rf"(?=.{{1,{ARN.most}}}\Z)arn:[a-z][a-z0-9-]*:ses:[a-z0-9-]+:[0-9]{{12}}:identity/[!-~]+", re.DOTALL
+    ),
+    "is not an identity's ARN: use one like arn:aws:ses:eu-west-1:123456789012:identity/example.com",
 )
 _FILENAME: Final = _Rule(
     re.compile(rf".{{1,{FILENAME.most}}}", re.DOTALL),
@@ -138,6 +155,21 @@ def tag(text: str) -> str:
 def configuration_set(name: str) -> str:
     """Check the name of a configuration set."""
     return _CONFIGURATION_SET.checked(name)
+
+
+def tenant(name: str) -> str:
+    """Check the name of a tenant."""
+    return _TENANT.checked(name)
+
+
+def contact_list(name: str) -> str:
+    """Check the name of a contact list, or of a topic of one."""
+    return _CONTACT_LIST.checked(name)
+
+
+def identity_arn(text: str) -> str:
+    """Check the ARN of an identity of SES."""
+    return _ARN.checked(text)
 
 
 def filename(name: str) -> str:

@@ -54,6 +54,10 @@ CONFIGURATION_SET: Final = Limit(
     "a configuration set's name", 64, "characters", f"{_API}/API_CreateConfigurationSet.html"
 )
 
+TENANT: Final = Limit("a tenant's name", 64, "characters", f"{_API}/API_CreateTenant.html")
+CONTACT_LIST: Final = Limit("a contact list's or topic's name", 256, "characters", "ours: SES names no bound")
+ARN: Final = Limit("an ARN", 2048, "characters", "ours: no longer text is read")
+
 FILENAME: Final = Limit("an attachment's filename", 255, "characters", f"{_API}/API_Attachment.html")
 CONTENT_TYPE: Final = Limit("an attachment's content_type", 78, "characters", f"{_API}/API_Attachment.html")
 CONTENT_ID: Final = Limit("an attachment's content_id", 78, "characters", f"{_API}/API_Attachment.html")

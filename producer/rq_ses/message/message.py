@@ -27,9 +27,20 @@ from rq_ses.message import address, headertext
 from rq_ses.message.attachment import Attachment
 from rq_ses.message.frozen import EMPTY, FrozenMapping
 from rq_ses.message.limits import HEADERS, MESSAGE_SIZE, RECIPIENTS
-from rq_ses.message.mailable import Mailable, refused
+from rq_ses.message.payload import Mailable, refused
 from rq_ses.message.raw import RawMessage
-from rq_ses.message.terms import Address, Addresses, ConfigurationSet, Tags
+from rq_ses.message.terms import (
+    Address,
+    Addresses,
+    ConfigurationOverrides,
+    ConfigurationSet,
+    IdentityArn,
+    ListManagement,
+    Tags,
+    Tenant,
+    feedback_problems,
+)
+from rq_ses.message.unsubscribing import Unsubscribe, unsubscribe_problems
 from rq_ses.text import suggestion  # noqa: F401 - for explain, even where no descriptor is left by then
 from rq_ses.text.invalid import explain, shown
 
@@ -98,6 +109,15 @@ class Message(Mailable):
         tags (Mapping[str, str]): for SES's events; 1 to 256 ASCII letters, digits, `_` and `-` each.
         configuration_set (str | None): the name of one; 1 to 64 such characters.
         attachments (tuple[Attachment, ...]): the whole message has 40 MB at most, these counted in base64.
+        from_email_arn (str | None): the ARN of the sender's identity, where it is another account's.
+        feedback_to (str | None): the address that SES forwards bounces and complaints to.
+        feedback_arn (str | None): the ARN of the identity of `feedback_to`, likewise.
+        list_management (ListManagement | None): `{"contact_list": …, "topic": …}` of SES's own lists.
+        tenant (str | None): the name of one; 1 to 64 ASCII letters, digits, `_` and `-`.
+        configuration_overrides (ConfigurationOverrides | None): `{"open_tracking": …, "click_tracking": …}`,
+            true or false for this mail.
+        unsubscribe (str | None): an https link that unsubscribes by a POST, which becomes two headers
+            (RFC 8058).
     """
 
     sender: Address
@@ -114,6 +134,13 @@ class Message(Mailable):
     tags: Tags = EMPTY
     configuration_set: ConfigurationSet | None = None
     attachments: Annotated[tuple[Attachment, ...], BeforeValidator(_attachments)] = ()
+    from_email_arn: IdentityArn | None = None
+    feedback_to: Address | None = None
+    feedback_arn: IdentityArn | None = None
+    list_management: ListManagement | None = None
+    tenant: Tenant | None = None
+    configuration_overrides: ConfigurationOverrides | None = None
+    unsubscribe: Unsubscribe | None = None
 
     if TYPE_CHECKING:
         # Without pydantic's plugin a type checker takes the attributes' types for those of the arguments.
@@ -165,6 +192,8 @@ class Message(Mailable):
             *self._recipient_problems(),
             *self._body_problems(),
             *self._attachment_problems(),
+            *feedback_problems(self.feedback_to, self.feedback_arn),
+            *unsubscribe_problems(self.unsubscribe, self.headers, listed=self.list_management is not None),
         ]
         if problems:
             raise refused("Message", problems)

@@ -14,10 +14,20 @@ from pydantic import AfterValidator, Field, model_validator
 from rq_ses.message import address
 from rq_ses.message.frozen import EMPTY
 from rq_ses.message.limits import MESSAGE_SIZE, MIME_LINE, RECIPIENTS
-from rq_ses.message.mailable import Mailable, refused
 from rq_ses.message.mime.header import HeaderBlock
-from rq_ses.message.octets import Octets
-from rq_ses.message.terms import Address, Addresses, ConfigurationSet, Tags
+from rq_ses.message.mime.lines import long_line
+from rq_ses.message.payload import Mailable, Octets, refused
+from rq_ses.message.terms import (
+    Address,
+    Addresses,
+    ConfigurationOverrides,
+    ConfigurationSet,
+    IdentityArn,
+    ListManagement,
+    Tags,
+    Tenant,
+    feedback_problems,
+)
 
 if TYPE_CHECKING:
     from rq_ses.message.fields import RawFields
@@ -42,27 +52,12 @@ def _mime(data: bytes) -> bytes:
         raise ValueError(problem)
     if b"\0" in data:
         raise ValueError("holds a NUL byte, which no mail may: write that part in base64")
-    if line := _too_long(data):
+    if line := long_line(data):
         raise ValueError(
             f"line {line} has more than {MIME_LINE.most} bytes, which mail servers cut or refuse: "
             "write that part in quoted-printable or base64, and fold a header"
         )
     return data
-
-
-def _too_long(data: bytes) -> int:
-    """Return the number of the first line that no mail may have, 0 if there is none."""
-    start, size = 0, len(data)
-    while size - start > MIME_LINE.most:
-        # The last line that ends within reach: so most lines are never looked at one by one.
-        end = data.rfind(b"\n", start, start + MIME_LINE.most + 2)
-        if end == start + MIME_LINE.most + 1 and data[end - 1 : end] != b"\r":
-            end = data.rfind(b"\n", start, end)
-        if end < 0:
-            rest = data[start : start + MIME_LINE.most + 2].removesuffix(b"\r")
-            return data.count(b"\n", 0, start) + 1 if len(rest) > MIME_LINE.most else 0
-        start = end + 1
-    return 0
 
 
 class RawMessage(Mailable):
@@ -78,6 +73,13 @@ class RawMessage(Mailable):
         sender (str | None): one address, which SES writes over the one of the From header; None leaves it.
         tags (Mapping[str, str]): for SES's events; 1 to 256 ASCII letters, digits, `_` and `-` each.
         configuration_set (str | None): the name of one; 1 to 64 such characters.
+        from_email_arn (str | None): the ARN of the sender's identity, where it is another account's.
+        feedback_to (str | None): the address that SES forwards bounces and complaints to.
+        feedback_arn (str | None): the ARN of the identity of `feedback_to`, likewise.
+        list_management (ListManagement | None): `{"contact_list": …, "topic": …}` of SES's own lists.
+        tenant (str | None): the name of one; 1 to 64 ASCII letters, digits, `_` and `-`.
+        configuration_overrides (ConfigurationOverrides | None): `{"open_tracking": …, "click_tracking": …}`,
+            true or false for this mail.
     """
 
     data: Annotated[Octets, AfterValidator(_mime)] = Field(repr=False)
@@ -85,6 +87,12 @@ class RawMessage(Mailable):
     sender: Address | None = None
     tags: Tags = EMPTY
     configuration_set: ConfigurationSet | None = None
+    from_email_arn: IdentityArn | None = None
+    feedback_to: Address | None = None
+    feedback_arn: IdentityArn | None = None
+    list_management: ListManagement | None = None
+    tenant: Tenant | None = None
+    configuration_overrides: ConfigurationOverrides | None = None
 
     if TYPE_CHECKING:
 
@@ -107,7 +115,7 @@ class RawMessage(Mailable):
 
     @model_validator(mode="after")
     def _check_whole(self) -> Self:
-        problems = []
+        problems = feedback_problems(self.feedback_to, self.feedback_arn)
         if not self.to:
             problems.append(("to", f"no recipient: give 1 to {RECIPIENTS.most}"))
         if self.sender is None and not self.header.first("From"):

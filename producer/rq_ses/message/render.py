@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from pydantic_core import to_json
 
@@ -13,6 +13,11 @@ from rq_ses.message.attachment import Attachment
 from rq_ses.message.message import Message
 from rq_ses.message.raw import RawMessage
 from rq_ses.message.reading import AnyMessage
+from rq_ses.message.terms import ConfigurationOverrides, ListManagement
+from rq_ses.message.unsubscribing import unsubscribe_headers
+
+_ENCODINGS: Final = {"base64": "BASE64", "quoted-printable": "QUOTED_PRINTABLE", "7bit": "SEVEN_BIT"}
+"""MIME's names (RFC 2045, 6.1), and SES's."""
 
 
 def send_email_body(message: AnyMessage) -> bytes:
@@ -25,9 +30,39 @@ def send_email_request(message: AnyMessage) -> dict[str, Any]:
     request = _raw_request(message) if isinstance(message, RawMessage) else _simple_request(message)
     if message.tags:
         request["EmailTags"] = _pairs(message.tags)
-    if message.configuration_set:
-        request["ConfigurationSetName"] = message.configuration_set
+    for member, value in _named(message):
+        if value is not None:
+            request[member] = value
     return request
+
+
+def _named(message: AnyMessage) -> Iterator[tuple[str, Any]]:
+    """Yield the members that both kinds of message may have; None is one that a message hasn't."""
+    feedback, listed, overrides = (
+        message.feedback_to,
+        message.list_management,
+        message.configuration_overrides,
+    )
+    yield "ConfigurationSetName", message.configuration_set
+    yield "FromEmailAddressIdentityArn", message.from_email_arn
+    yield "FeedbackForwardingEmailAddress", None if feedback is None else encoded(feedback)
+    yield "FeedbackForwardingEmailAddressIdentityArn", message.feedback_arn
+    yield "TenantName", message.tenant
+    yield "ListManagementOptions", None if listed is None else _list(listed)
+    yield "ConfigurationOverrides", None if overrides is None else {"Tracking": _tracking(overrides)}
+
+
+def _list(listed: ListManagement) -> dict[str, str]:
+    topic = {} if listed.topic is None else {"TopicName": listed.topic}
+    return {"ContactListName": listed.contact_list, **topic}
+
+
+def _tracking(overrides: ConfigurationOverrides) -> dict[str, str]:
+    switches = {
+        "OpenTrackingEnabled": overrides.open_tracking,
+        "ClickTrackingEnabled": overrides.click_tracking,
+    }
+    return {name: "ENABLED" if on else "DISABLED" for name, on in switches.items() if on is not None}
 
 
 def _simple_request(message: Message) -> dict[str, Any]:
@@ -70,11 +105,17 @@ def _simple(message: Message) -> dict[str, Any]:
     if message.html:
         body["Html"] = _content(message.html)
     simple: dict[str, Any] = {"Subject": _content(message.subject), "Body": body}
-    if message.headers:
-        simple["Headers"] = _pairs(message.headers)
+    if headers := _headers(message):
+        simple["Headers"] = _pairs(headers)
     if message.attachments:
         simple["Attachments"] = [_attachment(attachment) for attachment in message.attachments]
     return simple
+
+
+def _headers(message: Message) -> Mapping[str, str]:
+    if message.unsubscribe is None:
+        return message.headers
+    return {**message.headers, **unsubscribe_headers(message.unsubscribe)}
 
 
 def _content(text: str) -> dict[str, str]:
@@ -87,10 +128,14 @@ def _attachment(attachment: Attachment) -> dict[str, str]:
         "RawContent": b64encode(attachment.content).decode("ascii"),
         "FileName": attachment.filename,
         "ContentType": attachment.content_type,
-        "ContentDisposition": "INLINE" if attachment.content_id else "ATTACHMENT",
+        "ContentDisposition": (
+            attachment.disposition or ("inline" if attachment.content_id else "attachment")
+        ).upper(),
     }
     if attachment.content_id:
         rendered["ContentId"] = attachment.content_id
+    if attachment.transfer_encoding:
+        rendered["ContentTransferEncoding"] = _ENCODINGS[attachment.transfer_encoding]
     if attachment.description:
         rendered["ContentDescription"] = attachment.description
     return rendered

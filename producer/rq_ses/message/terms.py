@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer, Strict
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, Strict, model_validator
 
 from rq_ses.message import address, headertext
-from rq_ses.message.frozen import FrozenMapping
+from rq_ses.message.frozen import Frozen, FrozenMapping
 from rq_ses.message.limits import RECIPIENTS
 from rq_ses.text.invalid import shown
 
@@ -31,3 +31,47 @@ Address = Annotated[str, Strict(), AfterValidator(address.normalise)]
 Addresses = Annotated[tuple[Address, ...], BeforeValidator(_addresses)]
 Tags = Annotated[Mapping[_Tag, _Tag], AfterValidator(FrozenMapping), PlainSerializer(dict, dict[str, str])]
 ConfigurationSet = Annotated[str, Strict(), AfterValidator(headertext.configuration_set)]
+Tenant = Annotated[str, Strict(), AfterValidator(headertext.tenant)]
+IdentityArn = Annotated[str, Strict(), AfterValidator(headertext.identity_arn)]
+
+_ContactList = Annotated[str, Strict(), AfterValidator(headertext.contact_list)]
+_Switch = Annotated[bool, Strict()]
+
+
+class ListManagement(Frozen):
+    """The contact list of SES, and the topic of it, that a mail belongs to.
+
+    SES then writes the headers for unsubscribing, and sends nothing to a contact who has.
+
+    Attributes:
+        contact_list (str): its name.
+        topic (str | None): the name of one of its topics.
+    """
+
+    contact_list: _ContactList
+    topic: _ContactList | None = None
+
+
+class ConfigurationOverrides(Frozen):
+    """What counts for one mail, whatever its configuration set and the account say; None leaves it to them.
+
+    Attributes:
+        open_tracking (bool | None): whether SES tracks that it is opened.
+        click_tracking (bool | None): whether SES tracks which of its links are followed.
+    """
+
+    open_tracking: _Switch | None = None
+    click_tracking: _Switch | None = None
+
+    @model_validator(mode="after")
+    def _check_any(self) -> Self:
+        if self.open_tracking is None and self.click_tracking is None:
+            raise ValueError("says nothing: give open_tracking, click_tracking or both, as true or false")
+        return self
+
+
+def feedback_problems(feedback_to: str | None, feedback_arn: str | None) -> list[tuple[str, str]]:
+    """Return what is wrong with the address for bounces and complaints: the field, and the problem."""
+    if feedback_arn is not None and feedback_to is None:
+        return [("feedback_arn", "it is the identity of feedback_to, which is missing: give both of them")]
+    return []

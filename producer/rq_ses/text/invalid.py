@@ -27,6 +27,14 @@ _REMEDIES: Final = {
 }
 
 
+_INNER: Final = {
+    "attachments": "Attachment",
+    "list_management": "ListManagement",
+    "configuration_overrides": "ConfigurationOverrides",
+}
+"""Fields whose value is a model of its own."""
+
+
 def explain(error: ValidationError) -> list[str]:
     """Return a line for each problem: the field, the value (bounded; never a body's) and the remedy.
 
@@ -96,8 +104,8 @@ def _remedy(location: Sequence[int | str], model: str) -> str:
     from rq_ses.text import suggestion  # here, for most errors are of other kinds
 
     name = str(location[-1])
-    if model == "Message" and location[0] == "attachments":
-        model = "Attachment"
+    if len(location) > 1:
+        model = _INNER.get(str(location[0]), model)
     if model in suggestion.MODELS:
         return suggestion.remedy(name, model)
     return "remove it, or look for a misspelling"

@@ -25,15 +25,22 @@ NUMBERS = {
     ],
     "tags": [limits.TAG.most],
     "configuration_set": [limits.CONFIGURATION_SET.most],
+    "tenant": [limits.TENANT.most],
+    "list_management": [limits.CONTACT_LIST.most],
+    "unsubscribe": [],
     "attachments": [limits.MESSAGE_SIZE.most // 2**20],
     "filename": [limits.FILENAME.most],
     "content_type": [limits.CONTENT_TYPE.most],
     "content_id": [limits.CONTENT_ID.most],
     "description": [limits.CONTENT_DESCRIPTION.most],
+    "transfer_encoding": [7],
 }
 """By the field that a line of the page begins with: its numbers, in the order in which they stand there."""
 
-NEITHER = {"sender", "subject", "text", "content"}
+NEITHER = {
+    *("sender", "subject", "text", "content", "from_email_arn", "feedback_to", "configuration_overrides"),
+    *("disposition",),
+}
 """Fields without a number."""
 
 SHAPES = [

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rq_ses.errors import RqSesError, SendManyInterrupted, UnusableMessage
-from rq_ses.message.mailable import Mailable
+from rq_ses.message.payload import Mailable
 from rq_ses.message.reading import AnyMessage
 from rq_ses.outbox.batching import BATCH_BYTES, BATCH_MESSAGES, Cut
 from rq_ses.outbox.call import Call, Result, Results, receipts_of
