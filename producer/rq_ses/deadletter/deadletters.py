@@ -121,9 +121,9 @@ class DeadLetters:
             limit: how many at most; those that failed first are taken first.
             rate: mails a second, at an even pace; by default as fast as Redis takes them.
             include_unknown: also those that SES may have accepted, which may then be received twice.
-            edits: new values by field of the message; None takes one away; `tags` and `headers` take a
-                mapping and leave other names alone. An idempotency key goes on standing for the message it
-                was given with. `to`, `cc`, `bcc` and `subject` can be changed of mails named by `ids` alone.
+            edits: new values by field of the message; None takes one away; `tags`, `headers` and
+                `list_management` take a mapping and leave other names alone. An idempotency key goes on
+                standing for the message it was given with. `to`, `cc`, `bcc` and `subject` can be changed of mails named by `ids` alone.
             on_progress: called after each step with what was done so far.
 
         Raises:

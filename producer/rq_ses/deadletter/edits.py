@@ -14,8 +14,11 @@ from rq_ses.errors import RqSesError
 from rq_ses.message.message import explain
 from rq_ses.text.invalid import shown
 
-MAPPINGS: Final = ("headers", "tags")
-WHOLE: Final = ("sender", "reply_to", "configuration_set", "subject", "to", "cc", "bcc")
+MAPPINGS: Final = ("headers", "tags", "list_management")
+WHOLE: Final = (
+    *("sender", "reply_to", "configuration_set", "subject", "to", "cc", "bcc"),
+    *("tenant", "from_email_arn", "feedback_to", "feedback_arn"),
+)
 PERSONAL: Final = ("subject", "to", "cc", "bcc")
 """What each mail has of its own: one value for all that match would be a mistake."""
 
@@ -42,7 +45,8 @@ class Edited:
 class Edits:
     """New values by field of the message; None takes the field's value away.
 
-    `headers` and `tags` take a mapping of names to new values, and leave the other names alone.
+    `headers`, `tags` and `list_management` take a mapping of names to new values, and leave
+    other names alone.
 
     Args:
         changes: values by field.
@@ -94,6 +98,8 @@ class Edits:
                 old = fields.get(name)
                 merged = {**old, **value} if isinstance(old, Mapping) else dict(value)
                 changed[name] = {key: text for key, text in merged.items() if text is not None}
+                if not changed[name]:
+                    del changed[name]
             elif value is None:
                 changed.pop(name, None)
             else:

@@ -92,10 +92,31 @@ def _message_rows(message: AnyMessage) -> Iterator[tuple[str, str]]:
     yield from _raw_rows(message) if isinstance(message, RawMessage) else _envelope_rows(message)
     for name, value in message.tags.items():
         yield _row("tag", f"{name}={value}")
-    if message.configuration_set:
-        yield _row("configuration set", message.configuration_set)
+    yield from _term_rows(message)
     if isinstance(message, Message):
         yield from _content_rows(message)
+
+
+def _term_rows(message: AnyMessage) -> Iterator[tuple[str, str]]:
+    listed, overrides = message.list_management, message.configuration_overrides
+    for label, value in (
+        ("configuration set", message.configuration_set),
+        ("sender's identity", message.from_email_arn),
+        ("feedback to", message.feedback_to),
+        ("its identity", message.feedback_arn),
+        ("contact list", listed.contact_list if listed else None),
+        ("topic", listed.topic if listed else None),
+        ("tenant", message.tenant),
+        ("track opens", _switch(overrides.open_tracking if overrides else None)),
+        ("track clicks", _switch(overrides.click_tracking if overrides else None)),
+        ("unsubscribe", message.unsubscribe if isinstance(message, Message) else None),
+    ):
+        if value is not None:
+            yield _row(label, value)
+
+
+def _switch(on: bool | None) -> str | None:
+    return None if on is None else "yes" if on else "no"
 
 
 def _raw_rows(message: RawMessage) -> Iterator[tuple[str, str]]:

@@ -48,6 +48,15 @@ BAD_FLAGS = {
     "a key of bytes": (["--key", "\udcff"], "--key: '\\udcff' is not Unicode text: write it in UTF-8"),
     "strict alone": (["--strict"], "--strict goes with --jsonl"),
     "jsonl and flags": (["--jsonl", "-"], "--jsonl takes no other mail: drop --from"),
+    "a link that is none": (["--unsubscribe", "http://x"], "--unsubscribe: is no https link of printable"),
+    "a topic of no list": (["--topic", "a"], "--contact-list: is missing: give it"),
+    "a topic that is none": (["--contact-list", "a", "--topic", "ä"], "--topic: 'ä' is not the name of a"),
+    "an endpoint": (["--endpoint-id", "a.b"], "--endpoint-id: SES takes it with a signature of SigV4A alone"),
+    "feedback of nobody": (
+        ["--feedback-arn", "arn:aws:ses:eu-west-1:123456789012:identity/a"],
+        "--feedback-arn: it is the identity of feedback_to, which is missing",
+    ),
+    "MIME and a text": (["--raw", "/dev/null"], "--raw takes a whole mail: drop --subject"),
     "an argument": (["stray"], "unexpected extra argument (stray)"),
 }
 

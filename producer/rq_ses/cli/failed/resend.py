@@ -34,8 +34,9 @@ from rq_ses.text.figures import counted
     "changes",
     multiple=True,
     metavar="FIELD=VALUE",
-    help="Change the mails on the way: sender, reply_to, configuration_set, tags.NAME, headers.NAME, and of "
-    "mails named by id also to, cc, bcc, subject; may be repeated; an empty VALUE takes the field away.",
+    help="Change the mails on the way: sender, reply_to, configuration_set, tenant, feedback_to, tags.NAME, "
+    "headers.NAME, list_management.topic, …, and of mails named by id also to, cc, bcc, subject; may be "
+    "repeated; an empty VALUE takes the field away.",
 )
 @at_most
 @click.option(

@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
-from typing import Any, BinaryIO, Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import click
-from pydantic import ValidationError
 
+from rq_ses.cli.sending.mail import by_option, mail_options, message_of, option_name
 from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
 from rq_ses.cli.terminal.inputs import opened
 from rq_ses.cli.terminal.options import setting_options
 from rq_ses.cli.terminal.output import broken, echo, leave
-from rq_ses.cli.terminal.pairs import pairs
 from rq_ses.contract import ON_UNKNOWN, PRIORITIES, YEARS, OnUnknown, Priority
 from rq_ses.errors import DurabilityUnconfirmed, IdempotencyConflict
-from rq_ses.message.message import MAX_BYTES, Attachment, Message, explain
 from rq_ses.outbox.call import ON_CONFLICT, OnConflict
 from rq_ses.outbox.outbox import Outbox
 from rq_ses.outbox.submission import Submission, is_unicode
 from rq_ses.receipt import Receipt
 from rq_ses.settings.producer import ProducerSettings
 from rq_ses.text.localtime import read_moment
-
-_OPTIONS: Final = {
-    "sender": "from",
-    "headers": "header",
-    "tags": "tag",
-    "attachments": "attach",
-    "attached": "attach",
-}
-"""Options that are called otherwise than the field of the message or the parameter they fill."""
-
 
 _DAY: Final = re.compile(r"((?:19|20)\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
 """A date in ISO 8601's basic form, which is also a number."""
@@ -74,26 +60,7 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # generic since click 
     }
 )
 @click.command()
-@click.option("--from", "sender", help="Sender: an address, or 'Name <address>'.")
-@click.option("--to", multiple=True, help="Recipient; may be repeated.")
-@click.option("--cc", multiple=True, help="Recipient of a copy; may be repeated.")
-@click.option("--bcc", multiple=True, help="Recipient of a blind copy; may be repeated.")
-@click.option("--reply-to", multiple=True, help="Address for replies; may be repeated.")
-@click.option("--subject", help="Subject line.")
-@click.option("--text", help="Plain text body.")
-@click.option("--text-file", type=click.File("rb"), help="File with the plain text body.")
-@click.option("--html", help="HTML body.")
-@click.option("--html-file", type=click.File("rb"), help="File with the HTML body.")
-@click.option("--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="Header; may be repeated.")
-@click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="SES tag; may be repeated.")
-@click.option("--configuration-set", help="SES configuration set.")
-@click.option(
-    "--attach",
-    "attached",
-    multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="File to attach; may be repeated.",
-)
+@mail_options
 @click.option("--key", help="Idempotency key: the same key and mail are enqueued once.")
 @click.option("--at", type=Moment(), help="Send no earlier than this (ISO 8601).")
 @click.option(
@@ -142,7 +109,7 @@ def send(
     """
     given = [name for name, value in flags.items() if value not in (None, ())]
     if jsonl is not None and given:
-        raise click.UsageError(f"--jsonl takes no other mail: drop {_option(given[0])}")
+        raise click.UsageError(f"--jsonl takes no other mail: drop {option_name(given[0])}")
     if jsonl is None and strict:
         raise click.UsageError("--strict goes with --jsonl")
     submission = None if jsonl is not None else _submission(**flags)
@@ -157,10 +124,6 @@ def send(
             leave(send_lines(outbox, source, strict=strict, durable=durable, on_conflict=on_conflict))
 
 
-def _option(name: str) -> str:
-    return f"--{_OPTIONS.get(name, name).replace('_', '-')}"
-
-
 def _submission(
     *,
     key: str | None,
@@ -169,72 +132,14 @@ def _submission(
     expires: datetime | float | None,
     on_unknown: OnUnknown | None,
     priority: Priority | None,
-    text: str | None,
-    text_file: BinaryIO | None,
-    html: str | None,
-    html_file: BinaryIO | None,
-    headers: tuple[str, ...],
-    tags: tuple[str, ...],
-    attached: tuple[Path, ...],
     **fields: Any,
 ) -> Submission:
-    fields = {name: value for name, value in fields.items() if value not in (None, ())}
-    attachments = [_attachment(path) for path in attached]
-    try:
-        message = Message(
-            text=_body("--text", text, text_file),
-            html=_body("--html", html, html_file),
-            headers=pairs("--header", headers, "'Name: value'", separator=":"),
-            tags=pairs("--tag", tags, "name=value"),
-            attachments=attachments,
-            **fields,
-        )
-    except ValidationError as exc:
-        raise click.UsageError(_by_option(explain(exc))) from exc
+    message = message_of(**fields)
     if at is not None and delay is not None:
         raise click.UsageError("--at and --delay: both were given: give one of them")
     if key is not None and not is_unicode(key):
         raise click.UsageError(f"--key: {key!r} is not Unicode text: write it in UTF-8")
     return Submission(message, key, at, delay, expires, on_unknown, priority or "normal")
-
-
-def _by_option(problems: Sequence[str]) -> str:
-    """Return problems as lines that name the option at the command line in place of the field."""
-    return "\n       ".join(
-        re.sub(
-            r"^([a-z_]+)(\[\d+\])?(\.?)",
-            lambda found: _option(found[1]) + (" " if found[3] else ""),
-            problem,
-        )
-        for problem in problems
-    )
-
-
-def _body(option: str, given: str | None, file: BinaryIO | None) -> str | None:
-    if file is None:
-        return given
-    if given is not None:
-        raise click.UsageError(f"{option} and {option}-file: both were given: give one of them")
-    try:
-        # A byte more than any mail may have is enough to be refused.
-        return file.read(MAX_BYTES + 1).decode("utf-8-sig")
-    except UnicodeDecodeError as exc:
-        place = f"byte {exc.start + 1}"
-        raise click.UsageError(f"{option}-file: {place} of {file.name!r} is not UTF-8: convert it") from exc
-
-
-def _attachment(path: Path) -> Attachment:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as exc:
-        raise click.UsageError(f"--attach: {str(path)!r} can't be read: {exc.strerror}") from exc
-    if len(content) > MAX_BYTES:
-        raise click.UsageError(f"--attach: {str(path)!r} is larger than any mail may be: send a link to it")
-    try:
-        return Attachment(filename=path.name, content=content)
-    except ValidationError as exc:
-        raise click.UsageError(f"--attach: {str(path)!r}: {'; '.join(explain(exc))}") from exc
 
 
 def _send_one(outbox: Outbox, submission: Submission, *, durable: bool, on_conflict: OnConflict) -> NoReturn:
@@ -254,7 +159,7 @@ def _send_one(outbox: Outbox, submission: Submission, *, durable: bool, on_confl
     if isinstance(result, IdempotencyConflict):
         echo(f"Error: {result}", err=True)
         leave(INCOMPLETE)
-    raise click.UsageError(_by_option([str(result)])) from result
+    raise click.UsageError(by_option([str(result)])) from result
 
 
 def _tell(receipt: Receipt, submission: Submission) -> None:
