@@ -123,7 +123,8 @@ class DeadLetters:
             include_unknown: also those that SES may have accepted, which may then be received twice.
             edits: new values by field of the message; None takes one away; `tags`, `headers` and
                 `list_management` take a mapping and leave other names alone. An idempotency key goes on
-                standing for the message it was given with. `to`, `cc`, `bcc` and `subject` can be changed of mails named by `ids` alone.
+                standing for the message it was given with. `to`, `cc`, `bcc` and `subject` can be changed
+                of mails named by `ids` alone.
             on_progress: called after each step with what was done so far.
 
         Raises:

@@ -12,7 +12,7 @@ from rq.job import JobStatus
 
 from rq_ses import Outbox
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.mails.mail import fetch, mail, status
+from support.mails.mail import ODD, fetch, mail, raw_mail, status
 from support.programs.processes import running, running_module
 from support.waiting import wait_for
 
@@ -44,8 +44,10 @@ def test_a_stock_rq_worker_sends_the_same_jobs(
         outbox.send(mail(address)).job_id
         for address in ("anna@example.com", "503.x@faults.example", "reject.x@faults.example")
     )
+    raw = outbox.send(raw_mail("ben@example.com")).job_id
     with running_module(stock(redis_url, "--with-scheduler"), worker_env, tmp_path / "log"):
-        wait_for(lambda: all(ended(redis, job_id) for job_id in (good, retried, bad)), within=60)
+        wait_for(lambda: all(ended(redis, job_id) for job_id in (good, retried, bad, raw)), within=60)
+    assert [found.parsed.mime for found in ses.mails if found.recipients == ("ben@example.com",)] == [ODD]
     assert fetch(redis, good).return_value() == {"message_id": ses.mails[0].message_id}
     assert fetch(redis, retried).get_status() == JobStatus.FINISHED
     assert fetch(redis, retried).get_meta() == {"attempts": 2}

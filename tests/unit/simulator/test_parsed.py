@@ -13,7 +13,7 @@ from rq_ses import Attachment, Message
 from rq_ses.message.render import send_email_body
 from rq_ses_worker.simulator.records.parsed import ParsedMail, decoded, parse_mail
 from rq_ses_worker.simulator.web.page import documents
-from support.mails.mail import mail
+from support.mails.mail import ODD, mail
 
 
 def letter(**fields: Any) -> ParsedMail:
@@ -89,6 +89,11 @@ def test_long_headers_are_unfolded_and_names_are_decoded_after_the_addresses_are
     )
     assert found.subject == found.headers["Subject"] == "A subject that goes on in the next line"
     assert found.to == ("Müller, Anna <anna@example.com>", "ben@example.com")
+
+
+def test_a_raw_mail_is_kept_byte_for_byte() -> None:
+    assert raw(ODD).mime == ODD
+    assert letter().mime is None
 
 
 def test_the_destination_wins_over_a_raw_mails_headers() -> None:

@@ -123,6 +123,29 @@ def test_what_is_missing_is_told_in_the_words_of_ses(request_: Any, message: str
         _request(FromEmailAddress={"a": 1}),
         _request(EmailTags=[{"Name": "a b", "Value": "c"}]),
         _request(ReplyToAddresses=["nobody"]),
+        _request(EndpointId="abcdef12.g3h"),
+        _request(FromEmailAddressIdentityArn="example.com"),
+        _request(FeedbackForwardingEmailAddressIdentityArn=""),
+        _request(FeedbackForwardingEmailAddress="nobody"),
+        _request(FeedbackForwardingEmailAddress=5),
+        _request(TenantName=""),
+        _request(ConfigurationSetName=5),
+        _request(ListManagementOptions={"TopicName": "weekly"}),
+        _request(ListManagementOptions="news"),
+        _request(ConfigurationOverrides={"Tracking": {"OpenTrackingEnabled": "YES"}}),
+        _request(ConfigurationOverrides={"Tracking": {"ClickTrackingEnabled": True}}),
+        _request(ConfigurationOverrides={"Tracking": "ENABLED"}),
+        *(
+            _simple(Attachments=[{"FileName": "a.txt", "RawContent": "YQ==", name: value}])
+            for name, value in (
+                ("ContentDisposition", "inline"),
+                ("ContentTransferEncoding", "7bit"),
+                ("ContentId", ""),
+                ("ContentType", "x" * 79),
+                ("FileName", "x" * 256),
+                ("ContentDescription", "x" * 1001),
+            )
+        ),
     ],
 )
 def test_members_of_the_wrong_kind_are_a_bad_request(request_: Any) -> None:
@@ -164,6 +187,36 @@ def test_a_raw_message_may_name_its_addresses_itself() -> None:
     submission = read(json.dumps({"Content": {"Raw": {"Data": base64.b64encode(mime).decode()}}}).encode())
     assert submission.sender == "a@example.com"
     assert submission.recipients == ("b@example.com", "c@example.com", "d@example.com")
+
+
+def test_what_stands_beside_the_content_is_taken_where_it_is_right() -> None:
+    arn = "arn:aws:ses:us-east-1:123456789012:identity/example.com"
+    whole = _request(
+        FromEmailAddressIdentityArn=arn,
+        FeedbackForwardingEmailAddress="Bounces <b@example.com>",
+        FeedbackForwardingEmailAddressIdentityArn=arn,
+        ListManagementOptions={"ContactListName": "news", "TopicName": "weekly"},
+        TenantName="shop",
+        ConfigurationOverrides={
+            "Tracking": {"OpenTrackingEnabled": "ENABLED", "ClickTrackingEnabled": "DISABLED"}
+        },
+    )
+    whole["Content"]["Simple"]["Attachments"] = [
+        {
+            "FileName": "a.txt",
+            "RawContent": "YQ==",
+            "ContentDisposition": "INLINE",
+            "ContentId": "a",
+            "ContentTransferEncoding": "SEVEN_BIT",
+            "ContentType": "text/plain",
+            "ContentDescription": "",
+        }
+    ]
+    assert read(json.dumps(whole).encode()).sender == "a@example.com"
+    assert _refusal(_request(ConfigurationOverrides={"Tracking": {"OpenTrackingEnabled": "on"}}))[2] == (
+        "1 validation error detected: Value at 'configurationOverrides.tracking.openTrackingEnabled' failed "
+        "to satisfy constraint: Member must satisfy enum value set: [ENABLED, DISABLED]"
+    )
 
 
 def test_a_template_does_not_exist_unless_its_content_comes_with_it() -> None:

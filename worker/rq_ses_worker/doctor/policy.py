@@ -18,7 +18,7 @@ def policy(
     *,
     sender: str | None = None,
     account_id: str | None = None,
-    raw: bool = False,
+    raw: bool = True,
     configuration_set: str | None = None,
 ) -> dict[str, Any]:
     """Return the policy: sending from the sender's identity, and asking for the account's limits.
@@ -27,7 +27,7 @@ def policy(
         region: of SES.
         sender: an address, whose domain's identity counts, too, or a domain; else a placeholder.
         account_id: of AWS, 12 digits; else a placeholder.
-        raw: whether raw content (MIME) is sent as well, which IAM calls ses:SendRawEmail.
+        raw: whether raw content (RawMessage) is sent as well, which IAM calls ses:SendRawEmail.
         configuration_set: one that the mails name: it is a resource of its own.
     """
     arn = f"arn:{partition_of(region).name}:ses:{region}:{account_id or ACCOUNT_PLACEHOLDER}"

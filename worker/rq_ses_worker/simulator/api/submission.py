@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -15,7 +13,19 @@ from email.utils import getaddresses
 from typing import Any, Final
 
 from rq_ses.message import limits
-from rq_ses_worker.simulator.api.answers import NOT_JSON, Refused, bad_request, error
+from rq_ses_worker.simulator.api.answers import NOT_JSON, Refused, error
+from rq_ses_worker.simulator.api.checks import (
+    bad,
+    blob_of,
+    check_data,
+    check_pairs,
+    constraint,
+    items_of,
+    members_of,
+    missing,
+    strings_of,
+)
+from rq_ses_worker.simulator.api.members import check_attachment, check_members
 
 _HEADER_NAME: Final = re.compile(rf"[!-9;-@A-~]{{1,{limits.HEADER_NAME.most}}}")
 _HEADER_VALUE: Final = re.compile(rf"[ -~]{{1,{limits.HEADER_VALUE.most}}}")
@@ -41,23 +51,24 @@ class Submission:
 
 def read(body: bytes) -> Submission:
     """Return who sends to whom in a SendEmail request. Raises Refused with SES's words."""
-    request = _object(_parse(body), "request")
-    content = _object(request.get("Content"), "content")
+    request = members_of(_parse(body), "request")
+    content = members_of(request.get("Content"), "content")
     kinds = [kind for kind in ("Simple", "Raw", "Template") if content.get(kind) is not None]
     if len(kinds) != 1:
-        raise _bad("Content must hold exactly one of Simple, Raw and Template.")
+        raise bad("Content must hold exactly one of Simple, Raw and Template.")
     raw = None
     match kinds[0]:
         case "Simple":
-            _check_simple(_object(content["Simple"], "content.simple"))
+            _check_simple(members_of(content["Simple"], "content.simple"))
         case "Raw":
-            raw = _read_raw(_object(content["Raw"], "content.raw"))
+            raw = _read_raw(members_of(content["Raw"], "content.raw"))
         case _:
-            _check_template(_object(content["Template"], "content.template"))
-    _check_pairs(request.get("EmailTags"), "emailTags", _TAG, _TAG)
+            _check_template(members_of(content["Template"], "content.template"))
+    check_pairs(request.get("EmailTags"), "emailTags", _TAG, _TAG)
     if len(body) > limits.MESSAGE_SIZE.most:
         _check_size(content)
-    for address in _strings(request, "ReplyToAddresses"):
+    check_members(request)
+    for address in (*strings_of(request, "ReplyToAddresses"), *_feedback(request)):
         bare_address(address)
     return Submission(_sender(request, raw), _recipients(request, raw))
 
@@ -65,24 +76,24 @@ def read(body: bytes) -> Submission:
 def bare_address(text: str) -> str:
     """Return the address in `text`, which may have a display name. Raises Refused."""
     if not text.strip():
-        raise _bad("Invalid email address .")
+        raise bad("Invalid email address .")
     if _CONTROL.search(text):
-        raise _bad("Address contains control or whitespace")
+        raise bad("Address contains control or whitespace")
     if not text.isascii():
-        raise _bad("Address contains non-ASCII characters")
+        raise bad("Address contains non-ASCII characters")
     address = text.strip()
     if address.endswith(">"):
         quoted = _BRACKETED.search(address)
         address = (quoted["quoted"] if quoted else address[:-1].rpartition("<")[2]).strip()
     local, at, domain = address.rpartition("@")
     if not at or not domain:
-        raise _bad("Missing final '@domain'")
+        raise bad("Missing final '@domain'")
     if not local:
-        raise _bad("Missing local name")
+        raise bad("Missing local name")
     if not _LOCAL.fullmatch(local) and not _QUOTED.fullmatch(local):
-        raise _bad("Local address contains control or whitespace")
+        raise bad("Local address contains control or whitespace")
     if not _DOMAIN.fullmatch(domain):
-        raise _bad("Domain contains illegal character")
+        raise bad("Domain contains illegal character")
     return address
 
 
@@ -106,53 +117,57 @@ def _sender(request: Mapping[str, Any], raw: Message | None) -> str:
     if sender is None and raw is not None:
         sender = str(raw.get("From", ""))
     if sender is None:
-        raise _bad(None)
+        raise bad(None)
     if not isinstance(sender, str):
-        raise _bad("Value at 'fromEmailAddress' failed to satisfy constraint: Member must be a string")
+        raise bad("Value at 'fromEmailAddress' failed to satisfy constraint: Member must be a string")
     return bare_address(sender)
+
+
+def _feedback(request: Mapping[str, Any]) -> list[str]:
+    name = "FeedbackForwardingEmailAddress"
+    return [] if request.get(name) is None else strings_of({name: [request[name]]}, name)
 
 
 def _recipients(request: Mapping[str, Any], raw: Message | None) -> tuple[str, ...]:
     destination = request.get("Destination")
     found: list[str] = []
     if destination is not None:
-        destination = _object(destination, "destination")
+        destination = members_of(destination, "destination")
         for name in _LISTS:
-            found += _strings(destination, name)
+            found += strings_of(destination, name)
     if not found and raw is not None:
         headers = [str(value) for name in ("To", "Cc", "Bcc") for value in raw.get_all(name, [])]
         found = [address for _, address in getaddresses(headers)]
     if not found:
-        raise _bad("At least one recipient must be specified.")
+        raise bad("At least one recipient must be specified.")
     if len(found) > limits.RECIPIENTS.most:
-        raise _bad(f"Recipient count exceeds {limits.RECIPIENTS.most}.")
+        raise bad(f"Recipient count exceeds {limits.RECIPIENTS.most}.")
     return tuple(bare_address(address) for address in found)
 
 
 def _check_simple(simple: Mapping[str, Any]) -> None:
-    _data(simple.get("Subject"), "content.simple.subject")
-    body = _object(simple.get("Body"), "content.simple.body")
+    check_data(simple.get("Subject"), "content.simple.subject")
+    body = members_of(simple.get("Body"), "content.simple.body")
     parts = [name for name in ("Text", "Html") if body.get(name) is not None]
     if not parts:
-        raise _null("content.simple.body.text")
+        raise missing("content.simple.body.text")
     for name in parts:
-        _data(body[name], f"content.simple.body.{name.lower()}")
+        check_data(body[name], f"content.simple.body.{name.lower()}")
     headers = simple.get("Headers")
-    _check_pairs(headers, "content.simple.headers", _HEADER_NAME, _HEADER_VALUE)
+    check_pairs(headers, "content.simple.headers", _HEADER_NAME, _HEADER_VALUE)
     if headers is not None and len(headers) > limits.HEADERS.most:
-        raise _constraint(
-            "content.simple.headers", f"have length less than or equal to {limits.HEADERS.most}"
-        )
-    for number, attachment in enumerate(_list(simple.get("Attachments"), "content.simple.attachments"), 1):
+        raise constraint("content.simple.headers", f"have length less than or equal to {limits.HEADERS.most}")
+    for number, attachment in enumerate(items_of(simple.get("Attachments"), "content.simple.attachments"), 1):
         where = f"content.simple.attachments.{number}.member"
-        attachment = _object(attachment, where)
+        attachment = members_of(attachment, where)
         if not attachment.get("FileName"):
-            raise _null(f"{where}.fileName")
-        _blob(attachment.get("RawContent"), f"{where}.rawContent")
+            raise missing(f"{where}.fileName")
+        blob_of(attachment.get("RawContent"), f"{where}.rawContent")
+        check_attachment(attachment, where)
 
 
 def _read_raw(raw: Mapping[str, Any]) -> Message:
-    return BytesHeaderParser(policy=compat32).parsebytes(_blob(raw.get("Data"), "content.raw.data"))
+    return BytesHeaderParser(policy=compat32).parsebytes(blob_of(raw.get("Data"), "content.raw.data"))
 
 
 def _check_template(template: Mapping[str, Any]) -> None:
@@ -165,7 +180,7 @@ def _check_size(content: Mapping[str, Any]) -> None:
     texts = (value for _, value in _walk(content) if isinstance(value, str))
     size = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
     if size > limits.MESSAGE_SIZE.most:
-        raise _bad(f"Message length is more than {limits.MESSAGE_SIZE.most} bytes long: '{size}'.")
+        raise bad(f"Message length is more than {limits.MESSAGE_SIZE.most} bytes long: '{size}'.")
 
 
 def _walk(value: Any) -> Iterator[tuple[int, Any]]:
@@ -178,67 +193,3 @@ def _walk(value: Any) -> Iterator[tuple[int, Any]]:
             left += [(depth + 1, member) for member in value.values()]
         elif isinstance(value, list):
             left += [(depth + 1, member) for member in value]
-
-
-def _check_pairs(value: Any, where: str, name: re.Pattern[str], content: re.Pattern[str]) -> None:
-    for number, pair in enumerate(_list(value, where), 1):
-        pair = _object(pair, f"{where}.{number}.member")
-        for key, pattern in (("Name", name), ("Value", content)):
-            member = f"{where}.{number}.member.{key.lower()}"
-            if pair.get(key) is None:
-                raise _null(member)
-            if not isinstance(pair[key], str) or not pattern.fullmatch(pair[key]):
-                raise _constraint(member, f"satisfy regular expression pattern: {pattern.pattern}")
-
-
-def _object(value: Any, where: str) -> dict[str, Any]:
-    if value is None:
-        raise _null(where)
-    if not isinstance(value, dict):
-        raise _constraint(where, "be an object")
-    return value
-
-
-def _list(value: Any, where: str) -> list[Any]:
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise _constraint(where, "be a list")
-    return value
-
-
-def _strings(members: Mapping[str, Any], name: str) -> list[str]:
-    values = _list(members.get(name), name)
-    if not all(isinstance(value, str) for value in values):
-        raise _constraint(name, "hold nothing but strings")
-    return values
-
-
-def _data(value: Any, where: str) -> None:
-    data = _object(value, where).get("Data")
-    if data is None:
-        raise _null(f"{where}.data")
-    if not isinstance(data, str):
-        raise _constraint(f"{where}.data", "be a string")
-
-
-def _blob(value: Any, where: str) -> bytes:
-    if value is None:
-        raise _null(where)
-    try:
-        return base64.b64decode(value, validate=True)
-    except (ValueError, TypeError, binascii.Error) as exc:
-        raise _constraint(where, "be base64") from exc
-
-
-def _bad(message: str | None) -> Refused:
-    return Refused(bad_request(message))
-
-
-def _constraint(where: str, constraint: str) -> Refused:
-    where = f"Value at '{where}' failed to satisfy constraint"
-    return _bad(f"1 validation error detected: {where}: Member must {constraint}")
-
-
-def _null(where: str) -> Refused:
-    return _constraint(where, "not be null")

@@ -60,7 +60,11 @@ class ParsedMail:
     header_lines: tuple[tuple[str, str], ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     configuration_set: str | None = None
+    terms: Mapping[str, str] = field(default_factory=dict)
+    """What else stands beside the content, by the names of Message's fields, or of what is in them."""
     attachments: tuple[Attachment, ...] = ()
+    mime: bytes | None = field(default=None, repr=False)
+    """A raw mail, byte for byte."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -105,10 +109,28 @@ def _envelope(request: dict[str, Any]) -> dict[str, Any]:
         "reply_to": _addresses(request.get("ReplyToAddresses")),
         "tags": dict(_pairs(request.get("EmailTags"))),
         "configuration_set": _text(request.get("ConfigurationSetName")),
+        "terms": dict(_terms(request)),
     }
     if sender := _text(request.get("FromEmailAddress")):
         envelope["sender"] = decoded(sender)
     return envelope
+
+
+def _terms(request: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    listed = _members(request.get("ListManagementOptions"))
+    tracking = _members(_members(request.get("ConfigurationOverrides")).get("Tracking"))
+    for name, value in (
+        ("from_email_arn", request.get("FromEmailAddressIdentityArn")),
+        ("feedback_to", request.get("FeedbackForwardingEmailAddress")),
+        ("feedback_arn", request.get("FeedbackForwardingEmailAddressIdentityArn")),
+        ("contact_list", listed.get("ContactListName")),
+        ("topic", listed.get("TopicName")),
+        ("tenant", request.get("TenantName")),
+        ("open_tracking", tracking.get("OpenTrackingEnabled")),
+        ("click_tracking", tracking.get("ClickTrackingEnabled")),
+    ):
+        if (text := _text(value)) is not None:
+            yield name, text
 
 
 def _simple(simple: dict[str, Any], envelope: dict[str, Any]) -> ParsedMail:
@@ -151,7 +173,7 @@ def _raw(data: bytes, envelope: dict[str, Any]) -> ParsedMail:
         parts = [part for part in message.walk() if not part.is_multipart()]
         encoded = [(name, _FOLD.sub("", str(value))) for name, value in message.items()]
     except _ODD_MAIL:
-        return ParsedMail(text=data.decode("utf-8", "replace"), **envelope)
+        return ParsedMail(text=data.decode("utf-8", "replace"), mime=data, **envelope)
     values: dict[str, list[str]] = {}
     for name, value in encoded:
         values.setdefault(name.lower(), []).append(value)
@@ -174,6 +196,7 @@ def _raw(data: bytes, envelope: dict[str, Any]) -> ParsedMail:
         html=bodies.get("text/html"),
         header_lines=tuple((name, decoded(value)) for name, value in encoded),
         attachments=tuple(attachments),
+        mime=data,
         **envelope,
     )
 

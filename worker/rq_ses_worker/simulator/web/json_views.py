@@ -143,6 +143,8 @@ def _part(parsed: ParsedMail, rest: Sequence[str]) -> WebResponse:
     match rest:
         case ["html"] if parsed.html is not None:
             return documents.html(parsed)
+        case ["mime"] if parsed.mime is not None:
+            return documents.download("mail.eml", parsed.mime)
         case ["attachments", number]:
             wanted = whole_number(number)
             if wanted is not None and 1 <= wanted <= len(parsed.attachments):
@@ -164,6 +166,7 @@ def _as_json(parsed: ParsedMail) -> dict[str, Any]:
         "headers": parsed.header_lines,
         "tags": parsed.tags,
         "configuration_set": parsed.configuration_set,
+        "terms": parsed.terms,
         "attachments": [
             {
                 "number": number,

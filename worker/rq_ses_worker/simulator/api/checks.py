@@ -1,0 +1,96 @@
+"""The members of a request, checked as SES checks them, in its words."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from rq_ses_worker.simulator.api.answers import Refused, bad_request
+
+
+def check_pairs(value: Any, where: str, name: re.Pattern[str], content: re.Pattern[str]) -> None:
+    """Check a list of names and values by their patterns. Raises Refused, as all here do."""
+    for number, pair in enumerate(items_of(value, where), 1):
+        pair = members_of(pair, f"{where}.{number}.member")
+        for key, pattern in (("Name", name), ("Value", content)):
+            member = f"{where}.{number}.member.{key.lower()}"
+            if pair.get(key) is None:
+                raise missing(member)
+            if not isinstance(pair[key], str) or not pattern.fullmatch(pair[key]):
+                raise constraint(member, f"satisfy regular expression pattern: {pattern.pattern}")
+
+
+def members_of(value: Any, where: str) -> dict[str, Any]:
+    """Return an object."""
+    if value is None:
+        raise missing(where)
+    if not isinstance(value, dict):
+        raise constraint(where, "be an object")
+    return value
+
+
+def items_of(value: Any, where: str) -> list[Any]:
+    """Return a list; none is an empty one."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise constraint(where, "be a list")
+    return value
+
+
+def strings_of(members: Mapping[str, Any], name: str) -> list[str]:
+    """Return the strings in a member that is a list of them."""
+    values = items_of(members.get(name), name)
+    if not all(isinstance(value, str) for value in values):
+        raise constraint(name, "hold nothing but strings")
+    return values
+
+
+def check_data(value: Any, where: str) -> None:
+    """Check a content: an object whose data is a string."""
+    data = members_of(value, where).get("Data")
+    if data is None:
+        raise missing(f"{where}.data")
+    if not isinstance(data, str):
+        raise constraint(f"{where}.data", "be a string")
+
+
+def blob_of(value: Any, where: str) -> bytes:
+    """Return bytes that stand as base64."""
+    if value is None:
+        raise missing(where)
+    try:
+        return base64.b64decode(value, validate=True)
+    except (ValueError, TypeError, binascii.Error) as exc:
+        raise constraint(where, "be base64") from exc
+
+
+def bad(message: str | None) -> Refused:
+    """Return a BadRequestException in these words."""
+    return Refused(bad_request(message))
+
+
+def constraint(where: str, constraint: str) -> Refused:
+    """Return what SES says of a member that isn't as its model has it."""
+    where = f"Value at '{where}' failed to satisfy constraint"
+    return bad(f"1 validation error detected: {where}: Member must {constraint}")
+
+
+def missing(where: str) -> Refused:
+    """Return what SES says of a member that must be there."""
+    return constraint(where, "not be null")
+
+
+def check_text(value: Any, where: str, pattern: re.Pattern[str]) -> None:
+    """Check a member that may be missing: a string as its pattern has it."""
+    if value is not None and (not isinstance(value, str) or not pattern.fullmatch(value)):
+        raise constraint(where, f"satisfy regular expression pattern: {pattern.pattern}")
+
+
+def check_word(value: Any, where: str, words: tuple[str, ...]) -> None:
+    """Check a member that may be missing: one of the words that its model knows."""
+    if value is not None and value not in words:
+        raise constraint(where, f"satisfy enum value set: [{', '.join(words)}]")
