@@ -276,8 +276,8 @@ _BY_CODE: Final[dict[str, str]] = {
         "mails' queue. Enqueue with rq_ses.Outbox, and give other jobs a queue of their own."
     ),
     "InvalidMessage": (
-        "The job's payload is not a valid message, so it was not made by this version of rq_ses.Outbox: "
-        "correct what is named, and send it anew."
+        "The job's payload is not a valid message, so it was not made by this version of rq_ses.Outbox: if "
+        "the app's is newer, upgrade the workers and resend; else correct what is named, and send it anew."
     ),
     "Expired": (
         "It waited longer than its `expires` allowed. If mails wait that long, add workers or "

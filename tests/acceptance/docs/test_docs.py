@@ -70,7 +70,10 @@ def _thirteen_of_fifteen_wait(redis: Redis, ses: SimulatorServer) -> None:
 
 def _a_mail_of_each_kind_came(redis: Redis, ses: SimulatorServer) -> None:
     mails = {mail.parsed.subject: mail.parsed for mail in ses.mails}
-    assert len(ses.mails) == 8
+    assert len(ses.mails) == 12
+    assert b"text/calendar" in (mails["Your fitting"].mime or b"")
+    assert b"multipart/signed" in (mails["Signed"].mime or b"")
+    assert b"text/x-amp-html" in (mails["Your basket"].mime or b"")
     assert mails["Your invoice 4711"].attachments[0].content_type == "application/pdf"
     [logo] = mails["Thank you"].attachments
     assert (logo.content_id, logo.content_type) == ("logo", "image/png")

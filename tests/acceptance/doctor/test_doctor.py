@@ -265,8 +265,9 @@ def policy(*options: str, env: Mapping[str, str] | None = None) -> Any:
 
 
 def test_the_policy_is_printed_without_credentials_and_without_asking_anybody() -> None:
-    send, rate = policy("--from", "shop@bücher.example", "--account-id", "123456789012", "--raw")["Statement"]
+    send, rate = policy("--from", "shop@bücher.example", "--account-id", "123456789012")["Statement"]
     assert send["Action"] == ["ses:SendEmail", "ses:SendRawEmail"]
+    assert policy("--no-raw")["Statement"][0]["Action"] == ["ses:SendEmail"]
     assert send["Resource"][0] == "arn:aws:ses:eu-west-1:123456789012:identity/xn--bcher-kva.example"
     assert rate == {"Sid": "SendRate", "Effect": "Allow", "Action": ["ses:GetAccount"], "Resource": "*"}
     assert "us-gov-west-1" in json.dumps(policy("--region", "us-gov-west-1", env=environment()))

@@ -8,7 +8,7 @@ from rq_ses_worker.doctor.policy import policy
 
 
 def test_the_policy_allows_sending_from_the_sender_and_asking_for_the_rate_alone() -> None:
-    assert policy("eu-west-1", sender="shop@example.com", account_id="123456789012") == {
+    assert policy("eu-west-1", sender="shop@example.com", account_id="123456789012", raw=False) == {
         "Version": "2012-10-17",
         "Statement": [
             {
@@ -32,7 +32,7 @@ def test_the_policy_allows_sending_from_the_sender_and_asking_for_the_rate_alone
 def test_an_arn_stands_in_its_regions_partition_and_raw_content_is_an_action_of_its_own(
     region: str, partition: str
 ) -> None:
-    [send, _] = policy(region, raw=True, configuration_set="news")["Statement"]
+    [send, _] = policy(region, configuration_set="news")["Statement"]
     assert send["Action"] == ["ses:SendEmail", "ses:SendRawEmail"]
     assert send["Resource"] == [
         f"arn:{partition}:ses:{region}:ACCOUNT-ID:identity/example.com",

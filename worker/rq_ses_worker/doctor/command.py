@@ -96,7 +96,9 @@ class PolicySettings(GateSettings):
 @click.option(
     "--policy", "policy_wanted", is_flag=True, help="Print the least IAM policy, and check nothing."
 )
-@click.option("--raw", is_flag=True, help="With --policy: allow raw content (MIME), too.")
+@click.option(
+    "--raw/--no-raw", default=None, help="With --policy: allow raw content (MIME), too, or don't [--raw]."
+)
 @click.option(
     "--account-id", callback=_account_id, metavar="ID", help="With --policy: the AWS account's 12 digits."
 )
@@ -113,7 +115,7 @@ def doctor(
     no_dns: bool,
     nameserver: str | None,
     policy_wanted: bool,
-    raw: bool,
+    raw: bool | None,
     account_id: str | None,
     configuration_set: str | None,
     **options: Any,
@@ -130,11 +132,11 @@ def doctor(
       rq-ses doctor --from example.com --json | jq -r '.findings[].text'
       rq-ses doctor --policy --from shop@example.com --account-id 123456789012
     """
-    granted = {"account_id": account_id, "raw": raw, "configuration_set": configuration_set}
+    granted = {"account_id": account_id, "configuration_set": configuration_set}
     if policy_wanted:
-        _tell_policy(options, sender=sender, **granted)
+        _tell_policy(options, sender=sender, raw=raw is not False, **granted)
         sys.exit(OK)
-    if any(granted.values()):
+    if raw is not None or any(granted.values()):
         raise click.UsageError("--raw, --account-id and --configuration-set go with --policy")
     settings = load_worker_settings(**options)
     findings = _examined(settings, Wishes(sender, recipient, dns=not no_dns, nameserver=nameserver))
