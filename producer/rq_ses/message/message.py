@@ -55,6 +55,9 @@ MAX_BYTES: Final = MESSAGE_SIZE.most
 _SURELY_SMALL: Final = MAX_BYTES // 8
 """JSON makes six bytes of a character at most, so less than this needs no exact count."""
 
+_TOGETHER: Final = frozenset({"feedback_arn", "unsubscribe"})
+"""Fields that few messages have, and that not every other one goes together with."""
+
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 
 
@@ -192,9 +195,11 @@ class Message(Mailable):
             *self._recipient_problems(),
             *self._body_problems(),
             *self._attachment_problems(),
-            *feedback_problems(self.feedback_to, self.feedback_arn),
-            *unsubscribe_problems(self.unsubscribe, self.headers, listed=self.list_management is not None),
         ]
+        if not _TOGETHER.isdisjoint(self.model_fields_set):
+            problems += feedback_problems(self.feedback_to, self.feedback_arn)
+            listed = self.list_management is not None
+            problems += unsubscribe_problems(self.unsubscribe, self.headers, listed=listed)
         if problems:
             raise refused("Message", problems)
         return self

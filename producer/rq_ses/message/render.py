@@ -20,6 +20,14 @@ _ENCODINGS: Final = {"base64": "BASE64", "quoted-printable": "QUOTED_PRINTABLE",
 """MIME's names (RFC 2045, 6.1), and SES's."""
 
 
+_SELDOM: Final = frozenset(
+    {
+        *("from_email_arn", "feedback_to", "feedback_arn"),
+        *("list_management", "tenant", "configuration_overrides"),
+    }
+)
+
+
 def send_email_body(message: AnyMessage) -> bytes:
     """Return the request as compact JSON in UTF-8: the bytes to sign and to send."""
     return to_json(send_email_request(message))
@@ -30,20 +38,20 @@ def send_email_request(message: AnyMessage) -> dict[str, Any]:
     request = _raw_request(message) if isinstance(message, RawMessage) else _simple_request(message)
     if message.tags:
         request["EmailTags"] = _pairs(message.tags)
-    for member, value in _named(message):
-        if value is not None:
-            request[member] = value
+    if message.configuration_set:
+        request["ConfigurationSetName"] = message.configuration_set
+    if not _SELDOM.isdisjoint(message.model_fields_set):
+        request |= {member: value for member, value in _seldom(message) if value is not None}
     return request
 
 
-def _named(message: AnyMessage) -> Iterator[tuple[str, Any]]:
-    """Yield the members that both kinds of message may have; None is one that a message hasn't."""
+def _seldom(message: AnyMessage) -> Iterator[tuple[str, Any]]:
+    """Yield the members of the fields that few messages have; None is one that this one hasn't."""
     feedback, listed, overrides = (
         message.feedback_to,
         message.list_management,
         message.configuration_overrides,
     )
-    yield "ConfigurationSetName", message.configuration_set
     yield "FromEmailAddressIdentityArn", message.from_email_arn
     yield "FeedbackForwardingEmailAddress", None if feedback is None else encoded(feedback)
     yield "FeedbackForwardingEmailAddressIdentityArn", message.feedback_arn
