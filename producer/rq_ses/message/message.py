@@ -176,6 +176,7 @@ class Message(Mailable):
 
         Raises:
             ValueError: it can't be written as MIME; or (pydantic.ValidationError) it can't be sent.
+            TypeError: it is no mail of the standard library.
         """
         # Here, for few programs have such mails, and reading them takes more modules than all the rest.
         from rq_ses.message.mime.simple import envelope_of, mime_of, simple_fields

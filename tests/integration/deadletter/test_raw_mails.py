@@ -15,6 +15,7 @@ from rq_ses.deadletter.view import letter_object, letter_rows
 from rq_ses.mails import Mails
 from rq_ses.mails.view import mail_rows
 from rq_ses_worker.lifecycle.task import read_job
+from rq_ses_worker.ses.outcome import Terminal
 from support.mails.deadletters import fail, in_doubt, mails, queued
 from support.mails.keys import KEYS
 from support.mails.mail import ODD, raw_mail
@@ -68,6 +69,14 @@ def test_their_envelope_is_changed_and_nothing_that_stands_in_the_mime(
         resent=1
     )
     assert waiting(redis) == raw_mail("new@example.com", sender="s@example.com")
+
+
+def test_what_an_older_worker_has_parked_goes_out_by_a_newer_one(redis: Redis, letters: DeadLetters) -> None:
+    parked = Terminal(None, "InvalidMessage", "data: is not a field: remove it")
+    [job_id] = fail(redis, [raw_mail()], parked)
+    assert "upgrade the workers and resend" in (letters.get(job_id).hint or "")
+    assert letters.resend(Filter(codes=["InvalidMessage"])) == Resent(resent=1)
+    assert waiting(redis) == raw_mail()
 
 
 def test_a_file_of_them_is_put_back_into_another_redis(redis: Redis, letters: DeadLetters) -> None:

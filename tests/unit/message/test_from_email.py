@@ -229,6 +229,33 @@ def test_the_signed_part_of_a_mail_is_not_written_anew() -> None:
         assert b"--b\r\n" + signed + b"\r\n--b\r\n" in raw(mail).data
 
 
+@pytest.mark.parametrize("kind", [EmailMessage, None])
+def test_addresses_beyond_ascii_are_written_so_that_they_can_be_read(kind: type[EmailMessage] | None) -> None:
+    mail: Any = kind() if kind else MIMEText("Hello")
+    mail["From"], mail["Subject"] = "Öz, Ann <a@müller.example>".replace("Öz, Ann", '"Öz, Ann"'), "Hi"
+    mail["To"] = "Jörg Öz <j@bücher.example>, b@example.com"
+    if kind:
+        mail.set_content("Hello")
+    message = simple(mail)
+    assert message.sender == '"Öz, Ann" <a@xn--mller-kva.example>'
+    assert message.to == ('"Jörg Öz" <j@xn--bcher-kva.example>', "b@example.com")
+    found = raw(mail, recipients=["z@example.com"])
+    header = email.message_from_bytes(found.data, policy=default)
+    assert [one.addr_spec for one in header["To"].addresses] == ["j@xn--bcher-kva.example", "b@example.com"]
+    assert header["From"].addresses[0].display_name == "Öz, Ann"
+
+
+def test_bytes_in_a_header_stay_what_they_are() -> None:
+    data = b"From: a@example.com\r\nTo: b@example.com\r\nSubject: caf\xe9\r\n\r\nHello\r\n"
+    assert raw(email.message_from_bytes(data)).data == data
+    assert raw(email.message_from_bytes(data, policy=default)).data == data
+
+
+def test_what_is_no_mail_is_told() -> None:
+    with pytest.raises(TypeError, match=r"email: a str is no email\.message\.Message"):
+        Message.from_email("From: a@example.com")  # type: ignore[arg-type]
+
+
 def test_a_mail_that_is_sent_again_goes_to_whom_it_is_resent() -> None:
     mail = written(
         Resent_Date="Sat, 3 Jan 2026 01:05:34 +0000", Resent_To="n@example.com", Resent_Bcc="h@example.com"

@@ -168,6 +168,12 @@ def test_a_message_that_is_given_mime_is_told_where_it_goes() -> None:
     assert "raw: is not a field: MIME is sent as it is by a RawMessage" in explain(caught.value)[0]
 
 
+def test_who_knows_messages_alone_refuses_it_by_name_as_an_older_worker_does() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Message.from_payload(json.loads(RawMessage(**FIELDS).to_payload()))
+    assert any(line.startswith("data: is not a field") for line in explain(caught.value))
+
+
 def test_a_copy_is_judged_like_a_new_one() -> None:
     message = RawMessage(**FIELDS)
     assert message.model_copy(update={"to": "c@example.com"}).to == ("c@example.com",)

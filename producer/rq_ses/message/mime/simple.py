@@ -20,7 +20,10 @@ from io import BytesIO
 from textwrap import wrap
 from typing import Any, Final
 
+from rq_ses.message.address import encoded, normalise
+
 _HIDDEN: Final = ("bcc", "resent-bcc")
+_PEOPLE: Final = frozenset({"from", "sender", "reply-to", "to", "cc"})
 _WORD: Final = 70
 """Characters of a word in a header that fit into a line together with the header's name."""
 _ADDRESSES: Final = {"to": "To", "cc": "Cc", "bcc": "Bcc", "reply_to": "Reply-To"}
@@ -51,8 +54,10 @@ class _Unsayable(Exception):
 def mime_of(email: Message[Any, Any]) -> bytes:
     """Return a mail as bytes with CRLF, without its Bcc, which recipients must not see.
 
-    Raises ValueError if it can't be written.
+    Raises ValueError if it can't be written, TypeError if it is none.
     """
+    if not isinstance(email, Message):
+        raise TypeError(f"email: a {type(email).__name__} is no email.message.Message: give one")
     written = BytesIO()
     try:
         _set_boundaries(email)
@@ -73,9 +78,26 @@ def _shown(email: Message[Any, Any]) -> Message[Any, Any]:
     for name in set(seen.keys()):
         del seen[name]
     for name, value in email.raw_items():
-        if name.lower() not in _HIDDEN:
-            seen.set_raw(name, _unbroken(value))
+        word = name.lower()
+        if word not in _HIDDEN:
+            seen.set_raw(name, _addressed(value) if word in _PEOPLE else _unbroken(value))
     return seen
+
+
+def _addressed(value: Any) -> Any:
+    """Return the addresses of a header in ASCII, where the standard library would write what nobody reads.
+
+    It makes encoded words of domains, and of mails of the older kind even of whole addresses.
+    """
+    if not isinstance(value, str) or value.isascii():
+        return value
+    pairs = getaddresses([str(value)])
+    if isinstance(value, BaseHeader) and all(address.isascii() for _, address in pairs):
+        return value
+    try:
+        return ",\n ".join(encoded(normalise(_written(*pair))) for pair in pairs)
+    except ValueError:
+        return value
 
 
 def _unbroken(value: Any) -> Any:
@@ -191,6 +213,8 @@ def _headers(parsed: EmailMessage) -> dict[str, Any]:
     headers: dict[str, str] = {}
     for name, value in parsed.raw_items():
         word = name.lower()
+        if not str(value).isascii():  # bytes in a header, of which nobody knows the encoding
+            raise _Unsayable
         if word in _OWN or word in _OVERWRITTEN:
             continue
         if word == "content-disposition" and parsed.get_content_disposition() == "inline":
