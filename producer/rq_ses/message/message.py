@@ -160,7 +160,7 @@ class Message(Mailable):
         email: email.message.Message[Any, Any],
         *,
         sender: str | None = None,
-        recipients: Sequence[str] | None = None,
+        recipients: str | Sequence[str] | None = None,
         **terms: Unpack[Terms],
     ) -> Message | RawMessage:
         """Return a mail of the standard library as a Message where that says the same, else as a RawMessage.
@@ -182,12 +182,13 @@ class Message(Mailable):
         from rq_ses.message.mime.simple import envelope_of, mime_of, simple_fields
 
         mime = mime_of(email)
-        fields = simple_fields(email, mime, sender, recipients)
+        given = (recipients,) if isinstance(recipients, str) else recipients
+        fields = simple_fields(email, mime, sender, given)
         if fields is not None:
             # What a Message doesn't take, such as a sixteenth header, a RawMessage may.
             with suppress(ValidationError):
                 return cls(**fields, **terms)
-        to = envelope_of(email) if recipients is None else recipients
+        to = envelope_of(email) if given is None else given
         return RawMessage(data=mime, to=list(to), sender=sender, **terms)
 
     @model_validator(mode="after")

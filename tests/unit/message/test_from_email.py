@@ -79,7 +79,7 @@ def test_a_long_link_in_a_header_stays_one_that_can_be_followed() -> None:
     mail = written(List_Unsubscribe=f"{link}, <mailto:u@example.com>")
     assert simple(mail).headers["List-Unsubscribe"] == f"{link}, <mailto:u@example.com>"
     _nameless(mail)
-    assert f"List-Unsubscribe: {link},\r\n <mailto:u@example.com>\r\n".encode() in raw(mail).data
+    assert f"List-Unsubscribe: {link}, <mailto:u@example.com>\r\n".encode() in raw(mail).data
 
 
 def test_a_mail_that_is_made_once_more_is_the_same_for_its_key() -> None:
@@ -111,6 +111,7 @@ def test_mails_of_the_older_kind_are_read_as_well() -> None:
 def test_a_sender_of_the_envelope_counts_and_so_do_recipients_that_are_the_same() -> None:
     mail = written(Cc="c@example.com")
     assert simple(mail, sender="s@example.com").sender == "s@example.com"
+    assert simple(written(), recipients="b@example.com").to == ('"Ben" <b@example.com>',)
     assert simple(mail, recipients=["c@example.com", "b@example.com"]).cc == ("c@example.com",)
     message = raw(mail, recipients=["z@example.com"], sender="s@example.com", tags={"a": "b"})
     assert (message.to, message.sender, dict(message.tags)) == (
@@ -190,6 +191,15 @@ def _html_twice(mail: EmailMessage) -> None:
     mail.add_alternative("<b>", subtype="html")
 
 
+def _long_word(mail: EmailMessage) -> None:
+    mail["X-Token"] = "x" * 2000
+    mail["Sender"] = "s@example.com"
+
+
+def _quotes(mail: EmailMessage) -> None:
+    mail.add_attachment(b"x", maintype="image", subtype="png", filename="a.png", params={"x": 'a"b'})
+
+
 def _sender(mail: EmailMessage) -> None:
     mail["Sender"] = "s@example.com"
 
@@ -203,7 +213,7 @@ def _unknown_charset(mail: EmailMessage) -> None:
     [
         _calendar, _amp, _html_first, _attached_mail, _nameless, _language, _flowed, _twice, _sixteen,
         _command, _received, _no_subject, _group, _inline_file, _cid_of_a_file,
-        _html_twice, _sender, _unknown_charset,
+        _html_twice, _long_word, _quotes, _sender, _unknown_charset,
     ],
 )  # fmt: skip
 def test_what_a_message_cant_say_stays_the_bytes_it_is(changed: Callable[[EmailMessage], None]) -> None:

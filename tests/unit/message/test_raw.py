@@ -93,6 +93,11 @@ def test_recipients_are_those_of_the_envelope_and_the_subject_is_for_the_eyes() 
     assert message.subject == "Öl und Wein"
     assert RawMessage(data=mail(b"x"), to="b@example.com").subject == ""
     odd = RawMessage(data=mail(b"", b"From: a@x.yy\nSubject: \xff =?nope?q?=C3?=\n"), to="b@example.com")
+    for broken in (b"=?utf-8?b?a?=", b"=?utf-8?b?!!!?=", b"=?utf-8?q?=ff?="):
+        head = b"From: a@x.yy\nSubject: " + broken + b"\n"
+        assert len(RawMessage(data=mail(b"", head), to="b@example.com").subject) < 20
+    many = b"From: a@x.yy\nSubject: " + b"=?a?q?\n " * 100_000 + b"\n"
+    assert len(RawMessage(data=mail(b"", many), to="b@example.com").subject) <= 2000
     assert odd.subject == "\ufffd =?nope?q?=C3?="
 
 

@@ -11,6 +11,8 @@ from typing import Final, Self
 
 _END: Final = re.compile(rb"\A\r?\n|\r?\n(?=\r?\n)")
 _FIELD: Final = re.compile(rb"[!-9;-~]+[ \t]*:")
+_SHOWN: Final = 2000
+"""Bytes of a header that are decoded: looking for encoded words takes the square of their number."""
 _FOLD: Final = re.compile(rb"\r?\n(?=[ \t])")
 
 
@@ -56,14 +58,15 @@ class HeaderBlock:
 
 
 def decoded(value: bytes) -> str:
-    """Return a header's value as text: what can't be decoded stays as it is, or is replaced."""
-    text = value.decode("utf-8", "replace")
+    """Return a header's value as text, its beginning: what can't be decoded stays, or is replaced."""
+    text = value[:_SHOWN].decode("utf-8", "replace")
     if "=?" not in text:
         return text
     # Here, for few mails are raw ones, and every process that knows messages loads this file.
+    from email.errors import MessageError
     from email.header import decode_header, make_header
 
     try:
         return str(make_header(decode_header(text)))
-    except (ValueError, LookupError):
+    except (MessageError, ValueError, LookupError):
         return text

@@ -24,8 +24,10 @@ from rq_ses.message.address import encoded, normalise
 
 _HIDDEN: Final = ("bcc", "resent-bcc")
 _PEOPLE: Final = frozenset({"from", "sender", "reply-to", "to", "cc"})
-_WORD: Final = 70
-"""Characters of a word in a header that fit into a line together with the header's name."""
+_FOLDED: Final = 70
+"""Characters of a word that the standard library can surely write as it is, behind a header's name."""
+_LINE: Final = 900
+"""Characters that a line may have, with room for the header's name."""
 _ADDRESSES: Final = {"to": "To", "cc": "Cc", "bcc": "Bcc", "reply_to": "Reply-To"}
 _OWN: Final = frozenset(
     {"from", "to", "cc", "reply-to", "subject", "mime-version", "content-type", "content-transfer-encoding"}
@@ -46,6 +48,9 @@ _PART: Final = frozenset(
     }
 )
 
+_ODD: Final = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What the standard library raises over mail it wasn't made for."""
+
 
 class _Unsayable(Exception):
     """Raised when a Message's fields can't say what a mail says."""
@@ -64,7 +69,7 @@ def mime_of(email: Message[Any, Any]) -> bytes:
         BytesGenerator(written, mangle_from_=False, policy=_policy(email)).flatten(
             _shown(email), linesep="\r\n"
         )
-    except (MessageError, ValueError, LookupError, TypeError, AttributeError) as exc:
+    except (MessageError, *_ODD) as exc:
         raise ValueError(
             f"email: it can't be written as MIME ({type(exc).__name__}: {exc}): "
             "set its parts anew, addresses with ASCII domains"
@@ -101,15 +106,15 @@ def _addressed(value: Any) -> Any:
 
 
 def _unbroken(value: Any) -> Any:
-    """Return a header's value, in lines already if the standard library would encode a long word of it.
+    """Return a header's value, in long lines if the standard library would encode a long word of it.
 
     EmailPolicy does so to headers that were set and not read: nobody follows a List-Unsubscribe then.
     """
     if not isinstance(value, BaseHeader) or not value.isascii():
         return value
-    if max(map(len, value.split()), default=0) < _WORD:
+    if not _FOLDED <= max(map(len, value.split()), default=0) <= _LINE:
         return value
-    return "\n ".join(wrap(value, _WORD, break_long_words=False, break_on_hyphens=False))
+    return "\n ".join(wrap(value, _LINE, break_long_words=False, break_on_hyphens=False))
 
 
 def _policy(email: Message[Any, Any]) -> Any:
@@ -159,10 +164,10 @@ def simple_fields(
         sender: the envelope's sender, where it isn't the one of the header.
         recipients: the envelope's, where they aren't those of the headers.
     """
-    parsed = BytesParser(EmailMessage, policy=default).parsebytes(mime)
     try:
+        parsed = BytesParser(EmailMessage, policy=default).parsebytes(mime)
         fields = {**_addresses(email, parsed), **_headers(parsed), **_Content(parsed).fields}
-    except (_Unsayable, LookupError, ValueError, AttributeError, TypeError):
+    except (_Unsayable, *_ODD):
         return None
     if sender is not None:
         fields["sender"] = sender
@@ -277,7 +282,7 @@ class _Content:
 
 def _parts(part: EmailMessage) -> Iterator[EmailMessage]:
     for one in part.iter_parts():
-        if not isinstance(one, EmailMessage) or (one.keys() and not {*map(str.lower, one.keys())} <= _PART):
+        if not isinstance(one, EmailMessage) or not {*map(str.lower, one.keys())} <= _PART:
             raise _Unsayable
         yield one
 
@@ -318,7 +323,7 @@ def _parameters(part: EmailMessage, header: str) -> Mapping[str, str]:
 
 def _type(part: EmailMessage, filename: str) -> str:
     parameters = _parameters(part, "content-type")
-    if parameters.get("name", filename) != filename:
+    if parameters.get("name", filename) != filename or not {*'"\\'}.isdisjoint("".join(parameters.values())):
         raise _Unsayable
     kept = [f'; {name}="{value}"' for name, value in parameters.items() if name != "name"]
     return part.get_content_type() + "".join(kept)
