@@ -75,7 +75,9 @@ _OPTIONS: Final = (
     click.option("--tenant", metavar="NAME", help="SES tenant."),
     click.option("--track-opens/--no-track-opens", default=None, help="Track openings, or don't."),
     click.option("--track-clicks/--no-track-clicks", default=None, help="Track links, or don't."),
-    click.option("--endpoint-id", hidden=True, callback=_endpoint, expose_value=False),
+    click.option(
+        "--endpoint-id", hidden=True, callback=_endpoint, expose_value=False, help="Refused: it needs SigV4A."
+    ),
 )
 
 
