@@ -17,10 +17,11 @@ from support.programs.processes import PATIENCE, environment
 
 ROOT = Path(__file__).parents[3]
 PROGRAM = """\
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
-from rq_ses import Attachment, Message, Outbox, Submission
+from rq_ses import Attachment, Message, Outbox, RawMessage, Submission
 
 def names() -> list[str]:
     return ["ben@example.org"]
@@ -35,7 +36,10 @@ message = Message(
     tags={"kind": "order"}, configuration_set="prod", attachments=[file],
 )
 recipients: tuple[str, ...] = message.to
-Outbox.from_env().send_many([Submission(message, key="k")])
+raw = RawMessage(data=b"", to="b@example.org", list_management={"contact_list": "a"}, tenant="t")
+either = Message.from_email(EmailMessage(), recipients=["b@example.org"], configuration_overrides={})
+Outbox.from_env().send_many([Submission(message, key="k"), raw, either])
+RawMessage(data="text", to="b@example.org")
 Message(sender="a@example.com", to=7, subject="Hello", text="Hi")
 Message(sender="a@example.com", to="b@example.org", text="Hi")
 Message(sender="a@example.com", to="b@example.org", subject="Hello", txt="Hi")
@@ -50,7 +54,9 @@ def test_a_program_is_checked_by_what_a_message_takes(tmp_path: Path) -> None:
         cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     found = re.findall(r"^program\.py:(\d+): error: .*\[([a-z-]+)\]$", done.stdout, re.MULTILINE)
-    assert found == [("20", "arg-type"), ("21", "call-arg"), ("22", "call-arg")], done.stdout
+    assert found == [("23", "arg-type"), ("24", "arg-type"), ("25", "call-arg"), ("26", "call-arg")], (
+        done.stdout
+    )
 
 
 @pytest.mark.parametrize(("given", "model"), [(Fields, Message), (RawFields, RawMessage)])
