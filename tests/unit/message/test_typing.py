@@ -51,7 +51,7 @@ def test_a_program_is_checked_by_what_a_message_takes(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--config-file=", "program.py"],
         env=environment(MYPYPATH=str(ROOT / "producer")),
-        cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=4 * PATIENCE, check=False,
     )  # fmt: skip
     found = re.findall(r"^program\.py:(\d+): error: .*\[([a-z-]+)\]$", done.stdout, re.MULTILINE)
     assert found == [("23", "arg-type"), ("24", "arg-type"), ("25", "call-arg"), ("26", "call-arg")], (
