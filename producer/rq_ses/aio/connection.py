@@ -20,7 +20,7 @@ from redis.exceptions import ReadOnlyError
 from redis.exceptions import TimeoutError as TimedOut
 
 from rq_ses.plan import carried_out
-from rq_ses.server.clusterowner import NODE_TIMEOUT, PASSING, Ask, Connect, OwnerOptions, gives_up
+from rq_ses.server.clusterowner import NODE_TIMEOUT, PASSING, Ask, Connect, OwnerOptions
 from rq_ses.server.connection import BECAME_REPLICA, Clients
 from rq_ses.server.hosts import Address
 from rq_ses.server.timeouts import not_answered, not_sent, patience
@@ -92,14 +92,14 @@ class _OwnerConnection(OwnerOptions):
         except TimeoutError as exc:
             raise TimedOut(f"no answer within {NODE_TIMEOUT:g} s") from exc
         finally:
-            await asking.disconnect(nowait=True)
+            await asking.disconnect()
 
     async def read_response(self, *args: Any, **kwargs: Any) -> Any:
         connection: Any = super()
         try:
             return await connection.read_response(*args, **kwargs)
         except PASSING as exc:
-            if gives_up(exc):
+            if self._owner.leaves(exc):
                 await connection.disconnect(nowait=True)
             raise self._owner.learn(exc, (self.host, self.port)) from exc
 

@@ -10,11 +10,12 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as TimedOut
 
 from rq_ses.outbox.batching import BATCH_BYTES, BATCH_MESSAGES
@@ -85,7 +86,10 @@ class Lane:
         """Wait for what was asked, and close the connections."""
         while self._queue or self._tasks:
             await (asyncio.wait(self._tasks) if self._tasks else asyncio.sleep(0))
-        await self._client.aclose()
+        sentinels = getattr(self._client.connection_pool, "sentinel_manager", None)
+        for client in (self._client, *(sentinels.sentinels if sentinels else ())):
+            with suppress(RedisError, OSError):  # what can't be closed any more is no loss
+                await client.aclose()
 
     def _call(self) -> None:
         if not self._called:

@@ -138,10 +138,17 @@ class ClusterOwner:
             )
         raise failure or ConnectionLost("no owner")
 
+    def leaves(self, exc: RedisError) -> bool:
+        """Tell whether the connection to a node that says this is of no more use."""
+        return not isinstance(exc, redis_errors.TryAgainError) and not self._is_scattered(exc)
+
+    def _is_scattered(self, exc: RedisError) -> bool:
+        # That doesn't pass: keys are all over the cluster.
+        return isinstance(exc, redis_errors.AskError) and not self.tagged
+
     def learn(self, exc: RedisError, node: Address) -> RedisError:
         """Return what a node's error comes to, and learn from it who may be the owner now."""
-        if isinstance(exc, redis_errors.AskError) and not self.tagged:
-            # That doesn't pass: keys are all over the cluster.
+        if self._is_scattered(exc):
             return redis_errors.ClusterCrossSlotError(f"{exc}, and the prefix has no hash tag")
         if isinstance(exc, redis_errors.MovedError):
             self.ask_first((known_host(exc.host, node), exc.port))
@@ -191,11 +198,6 @@ def owner_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a connection to a node that is asked, of those to the owner."""
     pools = ("maint", "orig_", "oss_")
     return {**{name: value for name, value in options.items() if not name.startswith(pools)}, "db": 0}
-
-
-def gives_up(exc: RedisError) -> bool:
-    """Tell whether the connection to a node that says this is of no more use."""
-    return not isinstance(exc, redis_errors.TryAgainError)
 
 
 def owner_connection(kind: Any) -> Any:
@@ -256,7 +258,7 @@ class _OwnerConnection(OwnerOptions):
         try:
             return connection.read_response(*args, **kwargs)
         except PASSING as exc:
-            if gives_up(exc):
+            if self._owner.leaves(exc):
                 connection.disconnect()
             raise self._owner.learn(exc, (self.host, self.port)) from exc
 

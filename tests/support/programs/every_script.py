@@ -25,7 +25,9 @@ import rq_ses_worker
 from rq_ses import Outbox, contract
 from rq_ses.deadletter import DeadLetters, Filter
 from rq_ses.mails.mails import Mails
+from rq_ses.outbox.plans.enqueueing import SCRIPT
 from rq_ses.server.connection import connect
+from rq_ses.server.script import Source
 from rq_ses_worker.account.gate import GatePolicy, Observation
 from rq_ses_worker.account.grants import Grants
 from rq_ses_worker.audit.places import Places
@@ -48,8 +50,9 @@ def script_files() -> dict[str, str]:
 
 @contextmanager
 def _noted(calls: dict[str, Any]) -> Iterator[None]:
-    files, names, encoder = script_files(), {}, Encoder("utf-8", "strict", False)
-    register, evalsha = Redis.register_script, CoreCommands.evalsha
+    files, encoder = script_files(), Encoder("utf-8", "strict", False)
+    names = {Source(SCRIPT).sha: Path(SCRIPT).name}
+    register, evalsha, execute = Redis.register_script, CoreCommands.evalsha, Redis.execute_command
 
     def registering(self: Redis, script: str) -> Any:
         made = register(self, script)
@@ -57,15 +60,24 @@ def _noted(calls: dict[str, Any]) -> Iterator[None]:
         names.update((made.sha, name) for name, text in files.items() if script.endswith(text))
         return made
 
-    def calling(self: Any, sha: str, numkeys: int, *rest: Any) -> Any:
+    def noted(sha: str, numkeys: int, *rest: Any) -> None:
         if sha in names:
             texts = [bytes(encoder.encode(one)).decode("latin-1") for one in rest]
             calls[names[sha]] = {"sha": sha, "keys": texts[:numkeys], "args": texts[numkeys:]}
+
+    def calling(self: Any, sha: str, numkeys: int, *rest: Any) -> Any:
+        noted(sha, numkeys, *rest)
         return evalsha(self, sha, numkeys, *rest)
+
+    def executing(self: Redis, *command: Any, **options: Any) -> Any:
+        if command[0] == "EVALSHA":
+            noted(*command[1:])
+        return execute(self, *command, **options)
 
     with (
         mock.patch.object(Redis, "register_script", registering),
         mock.patch.object(CoreCommands, "evalsha", calling),
+        mock.patch.object(Redis, "execute_command", executing),
     ):
         yield
 

@@ -1,8 +1,8 @@
 """A producer as a process of its own: `python -m support.programs.producer URL [durable]`, until SIGTERM.
 
-It prints a line of JSON for each mail: its job id, its address, the moment (time.monotonic(), one clock for
-all processes) at which it was acknowledged, the seconds that took, and whether a durable call was confirmed;
-or an error.
+It has a thread for each face of an Outbox, and prints a line of JSON for each mail: its job id, its address,
+the moment (time.monotonic(), one clock for all processes) at which it was acknowledged, the seconds that
+took, and whether a durable call was confirmed; or an error.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rq_ses import DurabilityUnconfirmed, Outbox, RqSesError
+from rq_ses import DurabilityUnconfirmed, RqSesError
+from support.faces import FACES
 from support.mails.mail import mail
 from support.programs.processes import Process
 
-THREADS = 2
 PAUSE = 0.01
 DURABLE_TIMEOUT = 0.5
 
@@ -84,7 +84,6 @@ def producing(url: str, env: Mapping[str, str], log: Path, *, durable: bool = Fa
 
 def _main(url: str, *, durable: bool) -> None:
     options: dict[str, Any] = {"durable_replicas": 1, "durable_timeout": DURABLE_TIMEOUT} if durable else {}
-    outbox = Outbox(url, enqueue_timeout=30, **options)
     over, printing = threading.Event(), threading.Lock()
     numbers = itertools.count()
     signal.signal(signal.SIGTERM, lambda *_: over.set())
@@ -93,7 +92,7 @@ def _main(url: str, *, durable: bool) -> None:
         with printing:
             print(json.dumps(facts), flush=True)  # noqa: T201 (read by Producer)
 
-    def work() -> None:
+    def work(outbox: Any) -> None:
         while not over.wait(PAUSE):
             address = f"slow-0.01.{'d' if durable else 'p'}{next(numbers)}@faults.example"
             began = time.monotonic()
@@ -107,7 +106,8 @@ def _main(url: str, *, durable: bool) -> None:
             at = time.monotonic()
             tell(job_id=receipt.job_id, address=address, at=at, took=at - began, confirmed=confirmed)
 
-    threads = [threading.Thread(target=work) for _ in range(THREADS)]
+    outboxes = [face(url, enqueue_timeout=30, **options) for face in FACES.values()]
+    threads = [threading.Thread(target=work, args=(outbox,)) for outbox in outboxes]
     for thread in threads:
         thread.start()
     for thread in threads:
