@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Final
 
 from redis import Redis
 from rq import Queue
@@ -12,7 +15,8 @@ from benchmarks.harness.mails import POOL, message, request
 from benchmarks.harness.processtree import cores
 from benchmarks.harness.services import Store, pinned
 from benchmarks.stacks import CELERY, DRAMATIQ_BOTO3, enqueue_rq
-from rq_ses import Outbox
+from rq_ses import Message, Outbox
+from rq_ses.aio import AsyncOutbox
 
 
 def enqueue_rates(store: Store, repeats: int, scale: float) -> dict[str, list[float]]:
@@ -35,6 +39,8 @@ def enqueue_rates(store: Store, repeats: int, scale: float) -> dict[str, list[fl
 Enqueue = Callable[[int], None]
 """Enqueues so many; what a program would have at hand before is prepared already."""
 
+Send = Callable[[Message], Awaitable[Any]]
+
 
 def _send_many(url: str, count: int) -> Enqueue:
     outbox, messages = Outbox(url), [message(number) for number in range(count)]
@@ -54,6 +60,39 @@ def _send(url: str, _: int) -> Enqueue:
             outbox.send(messages[number % POOL])
 
     return enqueue
+
+
+def _tasks(count: int, sending: Callable[[], AbstractAsyncContextManager[Send]]) -> Enqueue:
+    """Let TASKS tasks of an event loop send one mail after the other."""
+
+    async def work(send: Send, number: int) -> None:
+        for at in range(number, count, TASKS):
+            await send(messages[at % POOL])
+
+    async def run() -> None:
+        async with sending() as send:
+            await asyncio.gather(*(work(send, number) for number in range(TASKS)))
+
+    messages = [message(number) for number in range(POOL)]
+    return lambda _: asyncio.run(run())
+
+
+def _async_send(url: str, count: int) -> Enqueue:
+    @asynccontextmanager
+    async def sending() -> AsyncIterator[Send]:
+        async with AsyncOutbox(url) as outbox:
+            yield outbox.send
+
+    return _tasks(count, sending)
+
+
+def _threaded_send(url: str, count: int) -> Enqueue:
+    @asynccontextmanager
+    async def sending() -> AsyncIterator[Send]:
+        outbox = Outbox(url)
+        yield lambda mail: asyncio.to_thread(outbox.send, mail)
+
+    return _tasks(count, sending)
 
 
 def _rq_many(url: str, count: int) -> Enqueue:
@@ -85,12 +124,17 @@ def _nothing(_: object) -> None:
 
 
 SEND_MANY, SEND, RQ_MANY, RQ_SINGLE = "rq-ses send_many", "rq-ses send", "RQ enqueue_many", "RQ enqueue"
+TASKS: Final = 200
+ASYNC_SEND = f"rq-ses AsyncOutbox.send, {TASKS} tasks"
+THREADED_SEND = f"rq-ses asyncio.to_thread(Outbox.send), {TASKS} tasks"
 
 _WAYS: tuple[tuple[str, Callable[[str, int], Enqueue], int], ...] = (
     (SEND_MANY, _send_many, 20_000),
     ("rq-ses send_many, Message(…) included", _build_and_send_many, 15_000),
     (RQ_MANY, _rq_many, 10_000),
     (SEND, _send, 3_000),
+    (ASYNC_SEND, _async_send, 10_000),
+    (THREADED_SEND, _threaded_send, 4_000),
     (RQ_SINGLE, _rq, 3_000),
     ("dramatiq enqueue", _dramatiq, 3_000),
     ("Celery send_task", _celery, 2_000),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from benchmarks.enqueueing import RQ_MANY, RQ_SINGLE, SEND, SEND_MANY
+from benchmarks.enqueueing import ASYNC_SEND, RQ_MANY, RQ_SINGLE, SEND, SEND_MANY, THREADED_SEND
 from benchmarks.report.table import percentile, spread, table
 from benchmarks.stacks import BARE_URLLIB3, DRAMATIQ_BOTO3, DRAMATIQ_URLLIB3, OURS, RQ_SIMPLE
 
@@ -138,10 +138,12 @@ def _memory(found: Results) -> list[Verdict]:
 def _enqueueing(found: Results) -> list[Verdict]:
     many = [a / b for a, b in zip(found[SEND_MANY], found[RQ_MANY], strict=True)]
     single = [a / b for a, b in zip(found[SEND], found[RQ_SINGLE], strict=True)]
+    tasks = [a / b for a, b in zip(found[ASYNC_SEND], found[THREADED_SEND], strict=True)]
     return [
         _at_least("send_many ≥ 15,000 messages/s", found[SEND_MANY], 15_000),
         _at_least("send_many ≥ 1.6 × RQ's enqueue_many", many, 1.6, ".2f"),
         _at_least("send ≥ RQ's enqueue", single, 1.0, ".2f"),
+        _at_least("AsyncOutbox.send ≥ 2 × asyncio.to_thread(Outbox.send), 200 tasks", tasks, 2.0, ".2f"),
     ]
 
 
