@@ -15,25 +15,8 @@ Outcome = TypeVar("Outcome")
 Plan = Generator[Any, Any, Outcome]
 
 
-def carry_out(plan: Plan[Outcome], make: Callable[[Any], Any]) -> Outcome:
-    """Return the outcome of a plan whose steps `make` makes; it raises what the plan doesn't handle."""
-    go_on, given = plan.send, None
-    try:
-        while True:
-            step = go_on(given)
-            try:
-                go_on, given = plan.send, make(step)
-            except Exception as exc:  # noqa: BLE001 - the plan knows what to do about it
-                go_on, given = plan.throw, exc
-    except StopIteration as end:
-        outcome: Outcome = end.value
-        return outcome
-    finally:
-        plan.close()
-
-
 async def carried_out(plan: Plan[Outcome], make: Callable[[Any], Awaitable[Any]]) -> Outcome:
-    """Return the outcome of a plan as `carry_out` does; `make` is awaited.
+    """Return the outcome of a plan whose steps `make` makes; it raises what the plan doesn't handle.
 
     Cancelled, it ends between two steps of the plan, or in the middle of the one that is made.
     """
@@ -50,3 +33,17 @@ async def carried_out(plan: Plan[Outcome], make: Callable[[Any], Awaitable[Any]]
         return outcome
     finally:
         plan.close()
+
+
+def carry_out(plan: Plan[Outcome], make: Callable[[Any], Any]) -> Outcome:
+    """Return the outcome of a plan as `carried_out` does; `make` returns at once, or when it has waited."""
+
+    async def made(step: Any) -> Any:
+        return make(step)
+
+    try:
+        carried_out(plan, made).send(None)
+    except StopIteration as end:
+        outcome: Outcome = end.value
+        return outcome
+    raise AssertionError("nothing is awaited")

@@ -6,15 +6,10 @@ import asyncio
 import time
 from typing import Any, Final
 
-from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
+from redis import asyncio as asyncio_kit
+from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import (
-    Sentinel,
-    SentinelConnectionPool,
-    SentinelManagedConnection,
-    SentinelManagedSSLConnection,
-)
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import ReadOnlyError
 from redis.exceptions import TimeoutError as TimedOut
@@ -109,17 +104,7 @@ def _owned(kind: Any) -> Any:
     return type("Connection", (_OwnerConnection, plain), {"_plain": plain})
 
 
-ASYNCIO: Final = Clients(
-    client=Redis,
-    pipeline=Pipeline,
-    pool=ConnectionPool,
-    waiting_pool=BlockingConnectionPool,
-    sentinel=Sentinel,
-    sentinel_pool=SentinelConnectionPool,
-    managed=(SentinelManagedConnection, SentinelManagedSSLConnection),
-    retry=Retry,
-    bounded=_Bounded,
-    moving=_Moving,
-    owned=_owned,
+ASYNCIO: Final[Clients[Redis]] = Clients(
+    *(asyncio_kit, Pipeline, Retry, _Bounded, _Moving, _owned),
     elsewhere="no client of asyncio's: give a redis.asyncio.Redis, or use rq_ses.Outbox",
 )

@@ -13,28 +13,25 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 from urllib.parse import parse_qsl, unquote, urlencode
 
+import redis
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.client import Pipeline
-from redis.connection import BlockingConnectionPool, ConnectionPool, SSLConnection, parse_url
+from redis.connection import SSLConnection, parse_url
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import ReadOnlyError
 from redis.retry import Retry
-from redis.sentinel import (
-    Sentinel,
-    SentinelConnectionPool,
-    SentinelManagedConnection,
-    SentinelManagedSSLConnection,
-)
 
 from rq_ses.keys import Keys, carry, keys_of
 from rq_ses.server.clusterowner import ClusterOwner, is_cluster_url, owner_connection, read_cluster_url
 from rq_ses.server.hosts import read_hosts
 from rq_ses.server.redisurl import check_redis_url
 from rq_ses.server.timeouts import BoundedConnection
+
+Client = TypeVar("Client")
 
 SENTINEL_PORT: Final = 26379
 SENTINEL_TIMEOUT: Final = 1.0
@@ -94,7 +91,7 @@ def read_sentinel_url(url: str) -> SentinelUrl:
 
 
 @dataclass(frozen=True)
-class Clients:
+class Clients(Generic[Client]):
     """Makes clients of redis-py's classes: of those for threads (THREADS), or of redis.asyncio's.
 
     A client neither connects when it is made nor tries again by itself: trying again is its user's.
@@ -103,15 +100,9 @@ class Clients:
     until there is one its commands raise redis.exceptions.ConnectionError.
     """
 
-    client: Any
-    pipeline: Any
-    pool: Any
-    waiting_pool: Any
-    """A kind of pool that waits when all its connections are in use; others refuse."""
-    sentinel: Any
-    sentinel_pool: Any
-    managed: tuple[Any, Any]
-    """Connections to a server that Sentinels name: plain, and with TLS."""
+    kit: Any
+    """The package that has the classes: redis, or redis.asyncio."""
+    pipeline: type[Client]
     retry: Any
     bounded: type
     """What every connection of ours is, besides."""
@@ -124,7 +115,7 @@ class Clients:
 
     def connect(
         self, redis_url: str, *, socket_timeout: float, connect_timeout: float, keys: Keys | None = None
-    ) -> Any:
+    ) -> Client:
         """Return a client by a URL.
 
         Args:
@@ -145,36 +136,37 @@ class Clients:
         if not redis_url.startswith("unix:"):
             options["socket_keepalive"] = True
         if is_cluster_url(redis_url):
-            client = self._of_cluster(redis_url, options, keys or Keys.default())
+            client: Any = self._of_cluster(redis_url, options, keys or Keys.default())
         elif is_sentinel_url(redis_url):
             client = self._of_sentinels(redis_url, options)
         else:
-            pool = self.pool.from_url(redis_url, **options)
+            pool = self.kit.ConnectionPool.from_url(redis_url, **options)
             pool.connection_class = self._ours(pool.connection_class)
-            client = self.client.from_pool(pool)
+            client = self.kit.Redis.from_pool(pool)
         if keys:
             carry(client, keys)
-        return client
+        return client  # type: ignore[no-any-return]
 
     def _of_sentinels(self, redis_url: str, options: dict[str, Any]) -> Any:
         found = read_sentinel_url(redis_url)
-        sentinel = self._bounded(self.sentinel(found.sentinels, sentinel_kwargs=found.sentinel_options))
+        sentinel = self._bounded(self.kit.Sentinel(found.sentinels, sentinel_kwargs=found.sentinel_options))
         plain = {**options, **found.options}
-        kind = self.managed[plain.pop("ssl", False)]
+        kit = self.kit
+        kind = kit.SentinelManagedSSLConnection if plain.pop("ssl", False) else kit.SentinelManagedConnection
         return sentinel.master_for(found.service, **plain, connection_class=self._ours(kind))
 
     def _of_cluster(self, redis_url: str, options: dict[str, Any], keys: Keys) -> Any:
         found = read_cluster_url(redis_url)
-        pool = self.pool.from_url(found.node_url, **options)
+        pool = self.kit.ConnectionPool.from_url(found.node_url, **options)
         host, port = found.nodes[0]  # for who looks at the client: connections go where the owner is
         owner = ClusterOwner(found.nodes, keys.prefix)
         pool.connection_kwargs.update(host=host, port=port, owner=owner)
         pool.connection_class = self.owned(pool.connection_class)
-        return self.client.from_pool(pool)
+        return self.kit.Redis.from_pool(pool)
 
     def own(
         self, connection: Any, *, socket_timeout: float, connect_timeout: float, keys: Keys | None = None
-    ) -> Any:
+    ) -> Client:
         """Return a client like that of `connect` to where a client that was handed over leads.
 
         Address, credentials, TLS, database, Sentinels and (unless others are given) keys are its own; it is
@@ -195,40 +187,42 @@ class Clients:
             "connection_class": self._ours(pool.connection_class),
             "max_connections": pool.max_connections,
         }
-        if isinstance(pool, self.sentinel_pool):
+        if isinstance(pool, self.kit.SentinelConnectionPool):
             if not pool.is_master:
                 raise ValueError(
                     "connection: its server is a replica: give Sentinel(...).master_for(SERVICE)"
                 )
-            own = self.sentinel_pool(pool.service_name, self._bounded(pool.sentinel_manager), **options)
-        elif isinstance(pool, self.waiting_pool):
-            own = self.waiting_pool(timeout=socket_timeout, **options)
+            own = self.kit.SentinelConnectionPool(
+                pool.service_name, self._bounded(pool.sentinel_manager), **options
+            )
+        elif isinstance(pool, self.kit.BlockingConnectionPool):
+            own = self.kit.BlockingConnectionPool(timeout=socket_timeout, **options)
         else:
-            own = self.pool(**options)
-        client = self.client.from_pool(own)
+            own = self.kit.ConnectionPool(**options)
+        client: Any = self.kit.Redis.from_pool(own)
         carry(client, keys or keys_of(connection))
-        return client
+        return client  # type: ignore[no-any-return]
 
     def _check(self, connection: Any) -> None:
-        ours = isinstance(connection, self.client)
+        ours = isinstance(connection, self.kit.Redis)
         if ours and not isinstance(connection, self.pipeline):
             return
         kinds = type(connection).__mro__
         name = f"{type(connection).__module__}.{type(connection).__qualname__}"
-        wanted = f"{self.client.__module__.removesuffix('.client')}.{self.client.__name__}"
+        wanted = f"{self.kit.Redis.__module__.removesuffix('.client')}.{self.kit.Redis.__name__}"
         remedy = f"give a {wanted}, or a URL as redis_url"
         if any(base.__name__ == "RedisCluster" for base in kinds):
             remedy = (
                 f"give its nodes as a URL (redis+cluster://host:port,host:port), or a {wanted} of a single "
                 "server, or of Sentinels"
             )
-        elif not ours and any(base.__name__ == self.client.__name__ for base in kinds):
+        elif not ours and any(base.__name__ == self.kit.Redis.__name__ for base in kinds):
             remedy = f"it is {self.elsewhere}"
         raise TypeError(f"connection: a {name} can't be used: {remedy}")
 
     def _bounded(self, manager: Any) -> Any:
         """Return one like a Sentinel manager, whose Sentinels are each asked once, and briefly."""
-        own = self.sentinel([], manager.min_other_sentinels, sentinel_kwargs={})
+        own = self.kit.Sentinel([], manager.min_other_sentinels, sentinel_kwargs={})
         own.sentinels = [
             self.own(one, socket_timeout=SENTINEL_TIMEOUT, connect_timeout=SENTINEL_TIMEOUT)
             for one in manager.sentinels
@@ -241,7 +235,7 @@ class Clients:
         """Return a class with what ours have: they know a replica, and the size of what they write."""
         if not isinstance(kind, type) or issubclass(kind, self.bounded):
             return kind
-        managed = issubclass(kind, self.managed[0])  # it knows a replica already
+        managed = issubclass(kind, self.kit.SentinelManagedConnection)  # it knows a replica already
         return type("Connection", (self.bounded, kind) if managed else (self.moving, self.bounded, kind), {})
 
     def _never(self) -> Any:
@@ -287,40 +281,13 @@ class _Moving:
             raise ConnectionLost(BECAME_REPLICA) from exc
 
 
-THREADS: Final = Clients(
-    client=Redis,
-    pipeline=Pipeline,
-    pool=ConnectionPool,
-    waiting_pool=BlockingConnectionPool,
-    sentinel=Sentinel,
-    sentinel_pool=SentinelConnectionPool,
-    managed=(SentinelManagedConnection, SentinelManagedSSLConnection),
-    retry=Retry,
-    bounded=BoundedConnection,
-    moving=_Moving,
-    owned=owner_connection,
+THREADS: Final[Clients[Redis]] = Clients(
+    *(redis, Pipeline, Retry, BoundedConnection, _Moving, owner_connection),
     elsewhere="asyncio's: give a redis.Redis, or to enqueue use rq_ses.aio.AsyncOutbox",
 )
 
-
-def connect(
-    redis_url: str, *, socket_timeout: float, connect_timeout: float, keys: Keys | None = None
-) -> Redis:
-    """Return a client for threads by a URL, as Clients.connect does."""
-    client: Redis = THREADS.connect(
-        redis_url, socket_timeout=socket_timeout, connect_timeout=connect_timeout, keys=keys
-    )
-    return client
-
-
-def own_client(
-    connection: Redis, *, socket_timeout: float, connect_timeout: float, keys: Keys | None = None
-) -> Redis:
-    """Return a client for threads to where another leads, as Clients.own does."""
-    client: Redis = THREADS.own(
-        connection, socket_timeout=socket_timeout, connect_timeout=connect_timeout, keys=keys
-    )
-    return client
+connect = THREADS.connect
+own_client = THREADS.own
 
 
 @contextmanager

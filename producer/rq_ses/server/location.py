@@ -50,7 +50,7 @@ class Location:
         socket_timeout: float,
         connect_timeout: float,
         keys: Keys | None = None,
-        clients: Clients = THREADS,
+        clients: Clients[Any] = THREADS,
     ) -> Any:
         """Return a client of ours, which neither connects yet nor tries again by itself.
 

@@ -1,4 +1,7 @@
-"""Tests of what both faces of an Outbox do ask both: the module's name `Outbox` stands for either."""
+"""Tests of what both faces of an Outbox do ask both: the module's name `Outbox` stands for either.
+
+One that has nothing to do with them is parametrised with `face` itself.
+"""
 
 from __future__ import annotations
 

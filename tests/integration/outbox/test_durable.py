@@ -187,6 +187,7 @@ def test_unusable_terms_of_durability_are_refused(options: dict[str, Any]) -> No
         Outbox("redis://127.0.0.1:1/0", **options)
 
 
+@pytest.mark.parametrize("face", ["threads"], indirect=True)
 def test_the_command_line_confirms_or_tells_by_its_exit_code(primary: ValkeyServer) -> None:
     one = ["send", "--from", "a@example.com", "--to", "b@example.com", "--subject", "s", "--text", "t"]
     env = environment(RQ_SES_REDIS_URL=url(primary))

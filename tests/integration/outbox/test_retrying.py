@@ -283,6 +283,7 @@ def test_after_a_call_in_vain_those_that_follow_fail_fast_until_redis_is_back(tm
     assert "earlier call" not in str(refused(Outbox(redis_url, enqueue_timeout=0.7)))
 
 
+@pytest.mark.parametrize("face", ["threads"], indirect=True)
 def test_a_server_that_is_back_but_slow_gets_a_mail_after_a_while(
     server: ValkeyServer, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
