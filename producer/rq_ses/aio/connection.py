@@ -31,6 +31,8 @@ class _Bounded:
     async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
         """Write a command. Raises redis.exceptions.TimeoutError, which names the size of a large one."""
         connection: Any = self
+        if check_health:
+            await connection.check_health()  # it writes a command of its own, and waits as that one may
         pieces = [command] if isinstance(command, bytes | str) else list(command)
         self._size, self._asked = sum(map(len, pieces)), time.monotonic()
         self._usual = self._usual or connection.socket_timeout
@@ -39,7 +41,7 @@ class _Bounded:
             connection.socket_timeout = patience(self._usual, self._size)
         parent: Any = super()
         try:
-            await parent.send_packed_command(pieces, check_health)
+            await parent.send_packed_command(pieces, check_health=False)
         except TimedOut as exc:
             raise not_sent(self._size, self._asked) or exc from exc
 

@@ -16,7 +16,9 @@ from redis.asyncio import Redis as AsyncRedis
 
 from rq_ses import IdempotencyConflict, Outbox, OutboxUnavailable, contract
 from rq_ses.aio import AsyncOutbox
+from rq_ses.aio.connection import ASYNCIO
 from rq_ses.aio.lane import CONNECTIONS
+from rq_ses.server.timeouts import patience
 from support.mails.keys import KEYS
 from support.mails.mail import mail, status
 from support.servers.valkey import client, url, valkey
@@ -249,3 +251,21 @@ def test_both_faces_take_each_others_keys(own: Redis) -> None:
     assert asyncio.run(outbox.send(mail(), key="k")).job_id == first.job_id
     with pytest.raises(IdempotencyConflict):
         asyncio.run(outbox.send(mail("other@example.com"), key="k"))
+
+
+def test_a_connection_that_is_checked_first_still_has_the_time_of_a_large_command(
+    redis: Redis, redis_url: str
+) -> None:
+    async def story() -> float:
+        own = ASYNCIO.connect(f"{redis_url}?health_check_interval=1", socket_timeout=5, connect_timeout=5)
+        async with own:
+            connection: Any = await own.connection_pool.get_connection()
+            connection.next_health_check = 0
+            pings = calls(redis, "ping")
+            await connection.send_command("SET", "x", b"x" * 3_000_000)
+            assert await connection.read_response() == b"OK"
+            assert calls(redis, "ping") == pings + 1
+            await own.connection_pool.release(connection)
+            return float(connection.socket_timeout)
+
+    assert asyncio.run(story()) == pytest.approx(patience(5, 3_000_000), abs=1)
