@@ -64,7 +64,7 @@ def test_what_was_confirmed_survives_the_kill_of_the_server(tmp_path: Path) -> N
     stop = threading.Event()
 
     def produce(redis_url: str) -> None:
-        outbox = Outbox(redis_url, enqueue_timeout=0.01)
+        outbox = Outbox(redis_url, enqueue_timeout=0.5)
         try:
             while not stop.is_set():
                 confirmed.extend(r.job_id for r in outbox.send_many([mail()] * 10, durable=True))
