@@ -43,14 +43,18 @@ class _Bounded:
         try:
             await parent.send_packed_command(pieces, check_health=False)
         except TimedOut as exc:
-            raise not_sent(self._size, self._asked) or exc from exc
+            if large := not_sent(self._size, self._asked):
+                raise large from exc
+            raise
 
     async def read_response(self, *args: Any, **kwargs: Any) -> Any:
         parent: Any = super()
         try:
             return await parent.read_response(*args, **kwargs)
         except TimedOut as exc:
-            raise not_answered(self._size, self._asked) or exc from exc
+            if large := not_answered(self._size, self._asked):
+                raise large from exc
+            raise
 
 
 class _Moving:

@@ -77,7 +77,9 @@ class BoundedConnection:
         try:
             parent.send_packed_command(self._paced(pieces, size, began), check_health)
         except TimedOut as exc:
-            raise not_sent(size, began) or exc from exc
+            if large := not_sent(size, began):
+                raise large from exc
+            raise
         self._asked, self._size = began, size
 
     def read_response(self, *args: Any, **kwargs: Any) -> Any:
@@ -85,7 +87,9 @@ class BoundedConnection:
         try:
             return parent.read_response(*args, **kwargs)
         except TimedOut as exc:
-            raise not_answered(self._size, self._asked) or exc from exc
+            if large := not_answered(self._size, self._asked):
+                raise large from exc
+            raise
 
     def _paced(self, pieces: Sequence[Any], size: int, began: float) -> Iterator[Any]:
         """Yield the pieces, each when the socket has the time-out that is right then."""
