@@ -1,5 +1,5 @@
 # make demo: see it work. make test: every test. Both need Python >= 3.11 and nothing else.
-.PHONY: demo test test-background test-redis7 check format bench docs tables screenshots clean
+.PHONY: demo test test-background test-redis7 test-django check format bench docs tables screenshots clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -61,6 +61,12 @@ test-redis7: $(VENV)/.dev
 	@scripts/redis7.sh
 	$(BIN)/pytest $(SPREAD) --server build/redis7/redis-server -m 'not waitaof' \
 		$(addprefix tests/integration/,$(REDIS7_ROOMS))
+
+# Django's backend on each of its versions, by its own tests and ours; make test-django DJANGO=6.1: one of them.
+DJANGO :=
+
+test-django: $(VENV)/.dev
+	$(BIN)/python scripts/django_tests.py $(DJANGO)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
