@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from io import BytesIO
@@ -16,6 +17,7 @@ from pydantic import ValidationError
 
 from rq_ses import Message, RawMessage
 from rq_ses.django.conversion import Converted, convert
+from rq_ses.message.render import send_email_request
 
 ANNA = "anna@customer.example"
 
@@ -221,6 +223,26 @@ def test_terms_stand_on_the_mail() -> None:
     message = message_of(one)
     assert isinstance(message, RawMessage)
     assert (dict(message.tags), message.configuration_set) == ({"kind": "order"}, "shop")
+
+
+@pytest.mark.parametrize("body", ["T", ""])
+def test_a_link_that_unsubscribes_becomes_two_headers(body: str) -> None:
+    link = f"https://shop.example/u/{'0123456789' * 12}"
+    one = mail(body=body)
+    one.rq_ses = {"unsubscribe": link}
+    request = send_email_request(message_of(one))
+    if body:
+        headers = {each["Name"]: each["Value"] for each in request["Content"]["Simple"]["Headers"]}
+    else:
+        headers = dict(message_from_bytes(b64decode(request["Content"]["Raw"]["Data"])))
+    assert headers["List-Unsubscribe"].split() == [f"<{link}>"]
+    assert headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    one.extra_headers["List-Unsubscribe"] = "<mailto:u@shop.example>"
+    with pytest.raises(ValidationError, match="it writes List-Unsubscribe, which headers has as well"):
+        converted(one)
+    one.rq_ses = {"unsubscribe": "http://shop.example"}
+    with pytest.raises(ValidationError, match="unsubscribe"):
+        converted(one)
 
 
 def test_terms_that_a_mail_doesnt_say_are_the_backends() -> None:

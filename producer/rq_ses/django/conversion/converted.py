@@ -23,7 +23,7 @@ TERMS: Final = "rq_ses"
 """The attribute of a Django mail that has its terms: a dict."""
 
 _OF_JOB: Final = frozenset(Submission.__dataclass_fields__) - {"message"}
-_OF_MESSAGE: Final = frozenset(RawMessage.model_fields) - {"data", "to", "sender"}
+_OF_MESSAGE: Final = frozenset(RawMessage.model_fields) - {"data", "to", "sender"} | {"unsubscribe"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,10 @@ from django.core.mail.message import EmailAlternative, EmailAttachment
 from rq_ses.django.conversion.draft import BY_SES, Draft, is_djangos
 from rq_ses.message import address
 from rq_ses.message.limits import RECIPIENTS
+from rq_ses.message.message import Message
 from rq_ses.message.mime.simple import mime_of
 from rq_ses.message.raw import RawMessage
+from rq_ses.message.unsubscribing import unsubscribe_headers
 
 _SEVEN_BIT: Final = SMTP.clone(cte_type="7bit", refold_source="none")
 """SES advises against parts of 8 bits, which servers on the way may not take."""
@@ -32,9 +34,10 @@ def raw_messages(draft: Draft) -> tuple[RawMessage, ...]:
     """
     _check_sender(draft.sender)
     data = _mime(draft)
+    terms = {name: value for name, value in draft.terms.items() if name != "unsubscribe"}
     most = RECIPIENTS.most
     return tuple(
-        RawMessage(data=data, to=draft.recipients[start : start + most], **draft.terms)
+        RawMessage(data=data, to=draft.recipients[start : start + most], **terms)
         for start in range(0, len(draft.recipients), most)
     )
 
@@ -66,7 +69,7 @@ def _cleaned(draft: Draft) -> Any:
     mail = copy.copy(draft.mail)
     mail.subject, mail.body, mail.from_email = draft.subject, draft.body, draft.sender
     mail.to, mail.cc, mail.bcc, mail.reply_to = draft.to, draft.cc, draft.bcc, draft.reply_to
-    mail.extra_headers = {**draft.shown, **draft.headers}
+    mail.extra_headers = {**draft.shown, **draft.headers, **_unsubscribing(draft)}
     mail.attachments = [
         part if isinstance(part, MimeMessage) else EmailAttachment(part[0] or None, *part[1:])
         for part in draft.parts
@@ -74,6 +77,25 @@ def _cleaned(draft: Draft) -> Any:
     if hasattr(mail, "alternatives"):
         mail.alternatives = [EmailAlternative(*one) for one in draft.alternatives]
     return mail
+
+
+def _unsubscribing(draft: Draft) -> dict[str, str]:
+    """Return the headers that the term `unsubscribe` becomes. Raises pydantic.ValidationError."""
+    link = draft.terms.get("unsubscribe")
+    if link is None:
+        return {}
+    # A Message knows what it may be, and what else may be there.
+    own = {name: value for name, value in draft.headers.items() if name.lower().startswith("list-unsub")}
+    Message(
+        sender=draft.sender,
+        to=draft.recipients[:1],
+        subject="",
+        text="-",
+        headers=own,
+        unsubscribe=link,
+        list_management=draft.terms.get("list_management"),
+    )
+    return unsubscribe_headers(link)
 
 
 def _check_sender(sender: str) -> None:
