@@ -83,13 +83,15 @@ def _measure(found: Found, work: Callable[[int], None], count: int, redis: Store
 
 
 def _configure(url: str, memory: Path) -> None:
+    # Not to be given up where others use the machine.
+    options = {"redis_url": url, "enqueue_timeout": 30}
     settings.configure(
         INSTALLED_APPS=["post_office", "rq_ses.django"],
         DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": str(memory / "db.sqlite3")}},
         **(
-            {"MAILERS": {"default": {"BACKEND": "rq_ses.django.EmailBackend", "OPTIONS": {"redis_url": url}}}}
+            {"MAILERS": {"default": {"BACKEND": "rq_ses.django.EmailBackend", "OPTIONS": options}}}
             if django.VERSION >= (6, 1)
-            else {"EMAIL_BACKEND": "rq_ses.django.EmailBackend", "RQ_SES": {"redis_url": url}}
+            else {"EMAIL_BACKEND": "rq_ses.django.EmailBackend", "RQ_SES": options}
         ),
         TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates"}],
         DEFAULT_AUTO_FIELD="django.db.models.AutoField",
