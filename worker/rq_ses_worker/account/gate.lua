@@ -22,25 +22,27 @@
 --                              times a lower one came first
 
 local FLOW, SIZE = '>dddddddddddddddddddddddddddd', 28 * 8
-local DECREASE, INCREASE, FORGET = 0.7, 0.05, 2
+local INCREASE, FORGET = 0.05, 2
 local DAY = 86400
 
-local mails, recipients, bad = 0, 0, 0
-local a_at, a_mails, a_recipients, a_bad, b_at, b_mails, b_recipients, b_bad = 0, 0, 0, 0, 0, 0, 0, 0
-local tokens, filled_at, fixed, rate, low, top, lowered_at = 0, 0, 0, 0, 0, 0, 0
-local quota, used, counted, mark, ask_at, answered, refused, passed, preferred, turn = 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
-
-local function unpack_flow(flow)
-  if not flow or #flow ~= SIZE then return end
-  mails, recipients, bad, a_at, a_mails, a_recipients, a_bad, b_at, b_mails, b_recipients, b_bad, tokens, filled_at,
-    fixed, rate, low, top, lowered_at, quota, used, counted, mark, ask_at, answered, refused, passed,
-    preferred, turn = struct.unpack(FLOW, flow)
+-- A table, and given to whoever needs it: a local that a function captures costs each call of a script more.
+local function read_flow(packed)
+  if not packed or #packed ~= SIZE then packed = string.rep('\0', SIZE) end
+  local mails, recipients, bad, a_at, a_mails, a_recipients, a_bad, b_at, b_mails, b_recipients, b_bad, tokens,
+    filled_at, fixed, rate, low, top, lowered_at, quota, used, counted, mark, ask_at, answered, refused, passed,
+    preferred, turn = struct.unpack(FLOW, packed)
+  return { mails = mails, recipients = recipients, bad = bad, a_at = a_at, a_mails = a_mails,
+    a_recipients = a_recipients, a_bad = a_bad, b_at = b_at, b_mails = b_mails, b_recipients = b_recipients,
+    b_bad = b_bad, tokens = tokens, filled_at = filled_at, fixed = fixed, rate = rate, low = low, top = top,
+    lowered_at = lowered_at, quota = quota, used = used, counted = counted, mark = mark, ask_at = ask_at,
+    answered = answered, refused = refused, passed = passed, preferred = preferred, turn = turn }
 end
 
-local function packed_flow()
-  return struct.pack(FLOW, mails, recipients, bad, a_at, a_mails, a_recipients, a_bad, b_at, b_mails, b_recipients,
-    b_bad, tokens, filled_at, fixed, rate, low, top, lowered_at, quota, used, counted, mark, ask_at, answered, refused,
-    passed, preferred, turn)
+local function packed_flow(flow)
+  return struct.pack(FLOW, flow.mails, flow.recipients, flow.bad, flow.a_at, flow.a_mails, flow.a_recipients,
+    flow.a_bad, flow.b_at, flow.b_mails, flow.b_recipients, flow.b_bad, flow.tokens, flow.filled_at, flow.fixed,
+    flow.rate, flow.low, flow.top, flow.lowered_at, flow.quota, flow.used, flow.counted, flow.mark, flow.ask_at, flow.answered,
+    flow.refused, flow.passed, flow.preferred, flow.turn)
 end
 
 -- Seconds from now to a moment; 0 if it is past, or further away than it can be: the clock was set.
@@ -50,22 +52,22 @@ local function ahead(moment, now, most)
 end
 
 -- Recipients a second that may be claimed now, nil for any number: after a 429 it grows back line by line.
-local function allowance(now)
-  local ceiling = fixed > 0 and fixed or rate > 0 and rate or nil
+local function allowance(flow, now)
+  local ceiling = flow.fixed > 0 and flow.fixed or flow.rate > 0 and flow.rate or nil
   -- One that was lowered in the future is forgotten: the clock was set back, and it wouldn't grow until then.
-  if top <= 0 or now < lowered_at - 1 then return ceiling, ceiling end
-  local allowed = math.max(0.05, low) + INCREASE * top * math.max(0, now - lowered_at)
+  if flow.top <= 0 or now < flow.lowered_at - 1 then return ceiling, ceiling end
+  local allowed = math.max(0.05, flow.low) + INCREASE * flow.top * math.max(0, now - flow.lowered_at)
   if ceiling then return math.min(ceiling, allowed), ceiling end
-  return allowed < FORGET * top and allowed or nil
+  return allowed < FORGET * flow.top and allowed or nil
 end
 
 local function burst_of(allowed) return math.max(1, allowed / 10) end
 
 -- What is in the bucket now. A mail has at most 50 recipients, so no debt is deeper.
-local function fill(allowed, now)
+local function fill(flow, allowed, now)
   local burst = burst_of(allowed)
-  if filled_at == 0 then return burst end
-  return math.max(-50, math.min(burst, tokens + math.max(0, now - filled_at) * allowed))
+  if flow.filled_at == 0 then return burst end
+  return math.max(-50, math.min(burst, flow.tokens + math.max(0, now - flow.filled_at) * allowed))
 end
 
 local function no_hash(key) return redis.error_reply('WRONGTYPE ' .. key .. ' is no hash: delete it') end

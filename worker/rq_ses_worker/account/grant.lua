@@ -19,19 +19,19 @@
 redis.call('DEL', KEYS[2])
 local account = typed('HMGET', KEYS[1], 'flow', 'state', 'fails', 'opened')
 if not account then return no_hash(KEYS[1]) end
-unpack_flow(account[1])
+local flow = read_flow(account[1])
 local wanted, need, back, beyond = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
-fixed = tonumber(ARGV[5]) or 0
+flow.fixed = tonumber(ARGV[5]) or 0
 
-local mails_before, recipients_before = mails, recipients
-mails, recipients = math.max(0, mails - back + beyond), math.max(0, recipients - back)
-local allowed = allowance(now)
+local mails_before, recipients_before = flow.mails, flow.recipients
+flow.mails, flow.recipients = math.max(0, flow.mails - back + beyond), math.max(0, flow.recipients - back)
+local allowed = allowance(flow, now)
 if allowed then
-  tokens, filled_at = math.max(-50, math.min(burst_of(allowed), fill(allowed, now) + back)), now
+  flow.tokens, flow.filled_at = math.max(-50, math.min(burst_of(allowed), fill(flow, allowed, now) + back)), now
 end
-local left, granted, word, wait, bounded = left_of_day(now), 0, '', 0, 0
+local left, granted, word, wait, bounded = left_of_day(flow, now), 0, '', 0, 0
 
 -- A probe's worker says itself for how long its lease stands (probing.lua).
 local says, detail
@@ -51,9 +51,9 @@ elseif says then
 end
 
 local ask, first = 0, false
-if ARGV[6] == '1' then ask, first = ask_duty(now) end
+if ARGV[6] == '1' then ask, first = ask_duty(flow, now) end
 if word == '' and wanted > 0 then
-  local seconds = allowed and until_token(wanted, allowed)
+  local seconds = allowed and until_token(flow, wanted, allowed)
   if first then
     word, wait = 'asking', 0.02
   elseif left and left < 1 then
@@ -61,24 +61,24 @@ if word == '' and wanted > 0 then
   elseif seconds then
     word, wait = 'rate', seconds
   else
-    granted = math.max(need, allowed and math.min(wanted, math.floor(tokens + 1e-6)) or wanted)
+    granted = math.max(need, allowed and math.min(wanted, math.floor(flow.tokens + 1e-6)) or wanted)
     if left and left <= granted then granted, bounded = math.floor(left), 1 end
     if bounded == 1 then word, wait = 'quota', DAY_LOOK end
   end
 end
 -- A look that has changed nothing leaves nothing in the server's file.
 local changed = granted > 0 or ask == 1 or back ~= 0 or beyond ~= 0
-if word == 'quota' and ARGV[6] == '1' and ask_of_day() then changed = true end
+if word == 'quota' and ARGV[6] == '1' and ask_of_day(flow) then changed = true end
 
 if granted > 0 then
   if allowed then
-    tokens = tokens - granted
-    local seconds = until_token(wanted, allowed)
+    flow.tokens = flow.tokens - granted
+    local seconds = until_token(flow, wanted, allowed)
     if word == '' and seconds then word, wait = 'rate', seconds end
   end
-  mails, recipients = mails + granted, recipients + granted
-  keep_pace(now, mails_before, recipients_before)
+  flow.mails, flow.recipients = flow.mails + granted, flow.recipients + granted
+  keep_pace(flow, now, mails_before, recipients_before)
 end
-if changed then redis.call('HSET', KEYS[1], 'flow', packed_flow()) end
+if changed then redis.call('HSET', KEYS[1], 'flow', packed_flow(flow)) end
 return { granted, word, math.ceil(math.min(LONGEST_WAIT, math.max(0, wait)) * 1000000), ask, tonumber(account[3]) or 0,
   tonumber(account[4]) or 0, bounded, detail and says == 'probe' and detail or '' }

@@ -8,15 +8,15 @@
 redis.call('DEL', KEYS[2])
 local account = typed('HMGET', KEYS[1], 'flow')
 if not account then return no_hash(KEYS[1]) end
-unpack_flow(account[1])
+local flow = read_flow(account[1])
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
-ask_at = now + ARGV[4]
+flow.ask_at = now + ARGV[4]
 if ARGV[1] == '' then
-  refused = now
+  flow.refused = now
 else
-  rate, quota, used = tonumber(ARGV[1]), math.max(0, tonumber(ARGV[2])), tonumber(ARGV[3])
+  flow.rate, flow.quota, flow.used = tonumber(ARGV[1]), math.max(0, tonumber(ARGV[2])), tonumber(ARGV[3])
   -- What was claimed while SES was being asked isn't in its answer.
-  counted, answered, refused = mark, now, 0
+  flow.counted, flow.answered, flow.refused = flow.mark, now, 0
 end
-redis.call('HSET', KEYS[1], 'flow', packed_flow())
+redis.call('HSET', KEYS[1], 'flow', packed_flow(flow))

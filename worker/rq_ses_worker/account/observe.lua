@@ -11,14 +11,14 @@
 --       13 recipients a second, as in claim   14 failures in a row that open it whatever their share
 -- Reply the breaker's state
 
-local GROWTH, FLOOR = 1.6, 0.05
+local GROWTH, FLOOR, DECREASE = 1.6, 0.05, 0.7
 
 -- A server without memory must learn that SES is out, too.
 redis.call('DEL', KEYS[2])
 local account = typed('HMGET', KEYS[1], 'flow', 'state', 'fails', 'opened', 'manual', 'probe', 'spacing')
 if not account then return no_hash(KEYS[1]) end
-unpack_flow(account[1])
-fixed = tonumber(ARGV[13]) or 0
+local flow = read_flow(account[1])
+flow.fixed = tonumber(ARGV[13]) or 0
 local state, fails, opened = account[2] or 'closed', tonumber(account[3]) or 0, tonumber(account[4]) or 0
 local spacing = tonumber(account[7])
 
@@ -37,8 +37,8 @@ local function open(reason)
 end
 
 local function close()
-  a_at, a_mails, a_recipients, a_bad = now, mails, recipients, bad
-  b_at, b_mails, b_recipients, b_bad = now, mails, recipients, bad
+  flow.a_at, flow.a_mails, flow.a_recipients, flow.a_bad = now, flow.mails, flow.recipients, flow.bad
+  flow.b_at, flow.b_mails, flow.b_recipients, flow.b_bad = now, flow.mails, flow.recipients, flow.bad
   redis.call('HSET', KEYS[1], 'state', 'closed', 'closed_at', moment(now), 'fails', 0)
   redis.call('HDEL', KEYS[1], 'manual', 'probe', 'probe_until', 'last_probe', 'next_probe', 'spacing')
   return 'closed'
@@ -58,26 +58,26 @@ end
 -- A 429 takes what is in the bucket, and lowers the rate for everybody: at most once a second, since what was
 -- under way then says the same.
 local function slow_down()
-  local since = now - lowered_at
-  if top > 0 and since >= 0 and since < 1 then return end
-  local allowed, ceiling = allowance(now)
+  local since = now - flow.lowered_at
+  if flow.top > 0 and since >= 0 and since < 1 then return end
+  local allowed, ceiling = allowance(flow, now)
   if ceiling then
-    top = ceiling
+    flow.top = ceiling
   elseif not allowed then
-    allowed = math.max(1, (recipients - a_recipients) / math.max(1, now - a_at))
-    top = allowed
+    allowed = math.max(1, (flow.recipients - flow.a_recipients) / math.max(1, now - flow.a_at))
+    flow.top = allowed
   end
-  tokens, filled_at = math.min(0, fill(allowed, now)), now
-  low, lowered_at = math.max(FLOOR * top, DECREASE * allowed), now
+  flow.tokens, flow.filled_at = math.min(0, fill(flow, allowed, now)), now
+  flow.low, flow.lowered_at = math.max(FLOOR * flow.top, DECREASE * allowed), now
 end
 
 local function count()
   if ARGV[6] == '1' then return open(ARGV[5]) end
   fails = ARGV[1] == '1' and tonumber(ARGV[3]) or fails + failing
-  bad = bad + failing
+  flow.bad = flow.bad + failing
   redis.call('HSET', KEYS[1], 'fails', fails)
   -- At a high rate the share of the latest second or two is reached only when hundreds have gone out.
-  local most = bad - a_bad >= tonumber(ARGV[10]) * (mails - a_mails)
+  local most = flow.bad - flow.a_bad >= tonumber(ARGV[10]) * (flow.mails - flow.a_mails)
   if failing > 0 and fails >= failures and (most or fails >= streak) then
     return open(string.format('%d failures in a row, the last: %s', fails, ARGV[5]))
   end
@@ -91,5 +91,5 @@ elseif account[5] ~= '1' and ARGV[7] ~= '' and ARGV[7] == account[6] then
   -- What was under way when it opened tells nothing new: only the probe's end counts.
   state = end_probe()
 end
-redis.call('HSET', KEYS[1], 'flow', packed_flow())
+redis.call('HSET', KEYS[1], 'flow', packed_flow(flow))
 return state

@@ -4,8 +4,9 @@ local ASK_AGAIN, ASKING, DAY_LOOK, PROBE_LOOK, LONGEST_WAIT = 60, 2, 0.1, 0.25, 
 
 -- Recipients that the day still has; nil: nobody knows of a bound.
 -- What was sent a day ago no longer counts, so an older answer would close the gate for ever.
-local function left_of_day(now)
-  return quota > 0 and now - answered < DAY and quota - used - (recipients - counted) or nil
+local function left_of_day(flow, now)
+  if flow.quota <= 0 or now - flow.answered >= DAY then return nil end
+  return flow.quota - flow.used - (flow.recipients - flow.counted)
 end
 
 -- What a breaker says that is open or half-open: a word and for how long, or "probe" and the job that was probed with last.
@@ -25,34 +26,36 @@ end
 
 -- 1 if the worker that calls shall ask SES for the account's limits; and whether mails shall wait for the answer: the
 -- first is worth a moment, for without it the first mails would go out as fast as they can.
-local function ask_duty(now)
+local function ask_duty(flow, now)
   local duty = 0
-  if ahead(ask_at, now, 3600) == 0 then duty, ask_at, mark = 1, now + ASK_AGAIN, recipients end
-  return duty, answered + refused + fixed == 0 and ask_at - now > ASK_AGAIN - ASKING
+  if ahead(flow.ask_at, now, 3600) == 0 then duty, flow.ask_at, flow.mark = 1, now + ASK_AGAIN, flow.recipients end
+  return duty, flow.answered + flow.refused + flow.fixed == 0 and flow.ask_at - now > ASK_AGAIN - ASKING
 end
 
 -- The day is a rolling window: SES may have more to give in a minute. True if it is asked earlier for that.
-local function ask_of_day()
-  if ask_at <= math.max(answered, refused) + ASK_AGAIN then return false end
-  ask_at = math.max(answered, refused) + ASK_AGAIN
+local function ask_of_day(flow)
+  if flow.ask_at <= math.max(flow.answered, flow.refused) + ASK_AGAIN then return false end
+  flow.ask_at = math.max(flow.answered, flow.refused) + ASK_AGAIN
   return true
 end
 
 -- Any mail passes for a single token, and a heavy one leaves a debt: were it to wait for all it weighs, workers
 -- of other queues would take the tokens of light mails away from under it.
 -- Seconds until one may pass; nil if it may now.
-local function until_token(wanted, allowed)
+local function until_token(flow, wanted, allowed)
   -- A fraction lost in arithmetic must not cost a round trip.
-  if tokens + 1e-6 >= 1 then return nil end
-  return (math.max(1, math.min(wanted, burst_of(allowed) / 2)) - tokens) / allowed
+  if flow.tokens + 1e-6 >= 1 then return nil end
+  return (math.max(1, math.min(wanted, burst_of(allowed) / 2)) - flow.tokens) / allowed
 end
 
 -- Keep what was claimed until now as the past by which the pace, and the share of failures, are reckoned.
-local function keep_pace(now, mails_before, recipients_before)
-  local gap = now - b_at
+local function keep_pace(flow, now, mails_before, recipients_before)
+  local gap = now - flow.b_at
   if gap >= 0 and gap < 1 then return end
-  a_at, a_mails, a_recipients, a_bad = b_at, b_mails, b_recipients, b_bad
-  b_at, b_mails, b_recipients, b_bad = now, mails_before, recipients_before, bad
+  flow.a_at, flow.a_mails, flow.a_recipients, flow.a_bad = flow.b_at, flow.b_mails, flow.b_recipients, flow.b_bad
+  flow.b_at, flow.b_mails, flow.b_recipients, flow.b_bad = now, mails_before, recipients_before, flow.bad
   -- After a rest nothing before it counts.
-  if gap < 0 or gap > 2 then a_at, a_mails, a_recipients, a_bad = b_at, b_mails, b_recipients, b_bad end
+  if gap < 0 or gap > 2 then
+    flow.a_at, flow.a_mails, flow.a_recipients, flow.a_bad = now, mails_before, recipients_before, flow.bad
+  end
 end

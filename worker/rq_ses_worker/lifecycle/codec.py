@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from rq_ses.rqdate import utcformat
 from rq_ses_worker.account.gate import View
-from rq_ses_worker.lifecycle.records import Claim, Lease, Overdue, Settlement
+from rq_ses_worker.lifecycle.records import Claim, Lease, Overdue, Settlement, Word
 
 _HEAD: Final = struct.Struct(">BBBBIII")
 """Of each job that claim hands out: queue, fresh, hooked, sizes of date, id, data and meta."""
@@ -68,24 +68,56 @@ def read_lease(queue: int, member: str) -> Lease:
     return Lease(queue, job_id, execution)
 
 
-def encode_settlements(settlements: Sequence[Settlement], clock: float) -> list[Any]:
-    """Return settle.lua's arguments for settlements; `clock` is time.monotonic() now."""
-    return [value for settlement in settlements for value in _values(settlement, clock)]
+class Encoded(NamedTuple):
+    """Settlements as settle.lua takes them."""
+
+    queues: list[int]
+    """Places of the queues that they speak of."""
+    args: list[Any]
+    order: list[int]
+    """Which of the settlements each of its words is about."""
 
 
-def _values(settlement: Settlement, clock: float) -> tuple[Any, ...]:
-    lease, fields = settlement.lease, settlement.fields
-    meta = json.dumps(settlement.meta) if settlement.meta or settlement.action != "back" else ""
-    first, second = "", ""
-    match settlement.action:
+def encode_settlements(settlements: Sequence[Settlement], clock: float) -> Encoded:
+    """Return settle.lua's arguments for settlements; `clock` is time.monotonic() now.
+
+    What they have in common is said once for all that have it: most of a batch are of one queue, and sent.
+    """
+    groups: dict[tuple[int, str, str, str], list[int]] = {}
+    for number, one in enumerate(settlements):
+        meta = json.dumps(one.meta) if one.meta or one.action != "back" else ""
+        group = (one.lease.queue, "1" if one.overdue else "", one.action, meta)
+        groups.setdefault(group, []).append(number)
+    queues = list(dict.fromkeys(queue for queue, *_ in groups))
+    args: list[Any] = []
+    for (queue, overdue, action, meta), members in groups.items():
+        args += (queues.index(queue), overdue, action, meta, len(members))
+        for number in members:
+            args += _values(settlements[number], clock)
+    return Encoded(queues, args, [number for members in groups.values() for number in members])
+
+
+def _values(one: Settlement, clock: float) -> tuple[Any, ...]:
+    lease, fields = one.lease, one.fields
+    own: tuple[str, ...]
+    match one.action:
         case "sent":
-            first = fields["result"]
+            own = (fields["result"],)
         case "retry":
-            first = f"{max(0.0, fields['delay'] - max(0.0, clock - settlement.ended_clock)):.6f}"
+            own = (f"{max(0.0, fields['delay'] - max(0.0, clock - one.ended_clock)):.6f}",)
         case "failed":
-            first, second = fields["exc"], fields["exc_string"]
+            own = (fields["exc"], fields["exc_string"])
         case "back":
-            first = "1" if fields.get("fresh") else ""
-    overdue = "1" if settlement.overdue else ""
-    ended = utcformat(settlement.ended)
-    return lease.queue, lease.job_id, lease.execution, overdue, ended, meta, settlement.action, first, second
+            own = ("1" if fields.get("fresh") else "",)
+    return lease.job_id, lease.execution, utcformat(one.ended), *own
+
+
+def read_settled(reply: Any, order: Sequence[int]) -> list[Word]:
+    """Return the words that settle.lua replied, in the order of the settlements."""
+    if isinstance(reply, bytes):
+        word: Any = reply.decode()
+        return [word] * len(order)
+    words: list[Any] = [""] * len(order)
+    for number, word in zip(order, reply, strict=True):
+        words[number] = word.decode()
+    return words

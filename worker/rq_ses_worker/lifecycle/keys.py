@@ -34,15 +34,21 @@ class ScriptKeys:
             keys.scratch,
             *_rows(lists, started, self.leases),
         ]
-        places = _rows(lists, started, self.leases, scheduled, finished, failed, canceled)
-        self.settle: Final = [keys.worker(worker_name), keys.scratch, keys.result_scratch, *places]
+        self._settled = [keys.worker(worker_name), keys.scratch, keys.result_scratch]
+        self._places = list(
+            zip(lists, started, self.leases, scheduled, finished, failed, canceled, strict=True)
+        )
         self.promote: Final = [keys.scratch, *_rows(scheduled, lists)]
         self.reclaim: Final = [keys.scratch, *self.leases]
         self.renew: Final = [keys.scratch, *_rows(started, self.leases)]
 
     def rename(self, worker_name: str) -> None:
         """Take another worker's name from here on."""
-        self.settle[0] = self.names.worker(worker_name)
+        self._settled[0] = self.names.worker(worker_name)
+
+    def settle(self, queues: Sequence[int]) -> list[str]:
+        """Return settle's for settlements of these queues (their places)."""
+        return [*self._settled, *(key for queue in queues for key in self._places[queue])]
 
 
 def _rows(*columns: Sequence[str]) -> list[str]:

@@ -25,7 +25,14 @@ from rq_ses.partition import MOVING
 from rq_ses.rqdate import utcformat
 from rq_ses.server.serverclock import ServerClock, epoch
 from rq_ses_worker.account.gate import GATE, PASSING, Gate, GatePolicy, Observation, View
-from rq_ses_worker.lifecycle.codec import Claimed, encode_settlements, read_claimed, read_lease, read_overdue
+from rq_ses_worker.lifecycle.codec import (
+    Claimed,
+    encode_settlements,
+    read_claimed,
+    read_lease,
+    read_overdue,
+    read_settled,
+)
 from rq_ses_worker.lifecycle.keys import ScriptKeys
 from rq_ses_worker.lifecycle.observation import observed
 from rq_ses_worker.lifecycle.records import Claim, Lease, Overdue, Settlement, Suspended, Word
@@ -45,7 +52,7 @@ _EXECUTION: Final = "lifecycle/execution"
 
 SCRIPTS: Final[dict[str, Parts]] = {
     "claim": (TYPED, GATE, PASSING, _EXECUTION, "lifecycle/claim"),
-    "settle": (TYPED, "lifecycle/settle"),
+    "settle": (TYPED, *(f"lifecycle/settling/{part}" for part in ("receipt", "contested", "settle"))),
     "promote": (TYPED, "lifecycle/promote"),
     "reclaim": (TYPED, "lifecycle/reclaim"),
     "renew": (TYPED, _EXECUTION, "lifecycle/renew"),
@@ -185,20 +192,20 @@ class Lifecycle:
         """
         worked = sum(settlement.seconds for settlement in settlements)
         args = [*self._keys.prefixes, self._keys.names.results_prefix, self._worker_name, *_RECEIPT]
-        args += [f"{worked:.6f}", *encode_settlements(settlements, clock)]
-        settle, seen = Call(self._scripts["settle"], self._keys.settle, args), observed(settlements)
-        words: Any = self._settle_and_tell(settle, seen) if seen.tells(self.view) else settle.run()
-        return [word.decode() for word in words]
+        encoded, seen = encode_settlements(settlements, clock), observed(settlements)
+        args += [f"{worked:.6f}", *encoded.args]
+        settle = Call(self._scripts["settle"], self._keys.settle(encoded.queues), args)
+        reply = self._settle_and_tell(settle, seen) if seen.tells(self.view) else settle.run()
+        return read_settled(reply, encoded.order)
 
-    def _settle_and_tell(self, settle: Call, seen: Observation) -> Sequence[bytes]:
+    def _settle_and_tell(self, settle: Call, seen: Observation) -> Any:
         words, told = run_together(self._connection, [settle, self._gate.observe(seen)])
         if isinstance(words, Exception):
             raise words
         if isinstance(told, Exception):
             # The outcomes are written: saying them again for this would only make them look late.
             events.GATE_UNTOLD.log(log, error=str(told))
-        replied: Sequence[bytes] = words
-        return replied
+        return words
 
     def learn(self, account: Account | None, *, ask_again: float) -> None:
         """Let the gate know the account's limits (Gate.learn)."""
