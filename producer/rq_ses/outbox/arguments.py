@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import chain
 from typing import Any, NamedTuple
 
 from rq_ses import contract
@@ -34,18 +33,25 @@ class EnqueueArguments:
     """
 
     def __init__(self, keys: Keys, terms: Terms) -> None:
-        names = contract.queue_names(terms.queue)
-        places = ((keys.queue(name), keys.registry(SCHEDULED, name)) for name in names)
-        self.keys = (keys.queues, keys.scratch, *chain.from_iterable(places))
-        queues = chain.from_iterable((name, keys.wake(name)) for name in names)
+        self._keys = (keys.queues, keys.scratch)
+        # Jobs call their queues by their places, from 1 on (rq_ses.outbox.entry).
+        self._places = {
+            str(place): (keys.queue(name), keys.registry(SCHEDULED, name), name, keys.wake(name))
+            for place, name in enumerate(contract.queue_names(terms.queue), 1)
+        }
         self._job_prefix = keys.job_prefix
-        self._terms = (contract.JOB_TIMEOUT, terms.result_ttl, terms.failure_ttl, *queues)
+        self._terms = (contract.JOB_TIMEOUT, terms.result_ttl, terms.failure_ttl)
 
-    def of(self, batch: Sequence[Entry], *, strict: bool) -> list[Any]:
-        """Return the arguments of a batch; `strict`: a conflict refuses all of it."""
+    def of(self, batch: Sequence[Entry], *, strict: bool) -> tuple[list[str], list[Any]]:
+        """Return the keys and arguments of a batch; `strict`: a conflict refuses all of it."""
+        keys = list(self._keys)
         args: list[Any] = [self._job_prefix, "strict" if strict else ""]
         args += (contract.KEY_FIELD, contract.RECIPIENTS_FIELD, utcformat(datetime.now(UTC)))
         args += self._terms
+        for place in dict.fromkeys(entry.place for entry in batch):
+            queue, scheduled, name, channel = self._places[place]
+            keys += (queue, scheduled)
+            args += (place, name, channel)
         for entry in batch:
             args += entry.fields
-        return args
+        return keys, args

@@ -20,6 +20,11 @@ class Entry(NamedTuple):
     fields: tuple[str | bytes, ...]
 
     @property
+    def place(self) -> str:
+        """What it calls its queue: its place by priority, from 1 on."""
+        return str(self.fields[0])
+
+    @property
     def size(self) -> int:
         """Bytes it takes, about."""
         return sum(map(len, self.fields))

@@ -103,8 +103,7 @@ class Enqueueing:
         return words, self._durability.doubt(told) if write.waits else ""
 
     def _call(self, write: Write) -> Plan[Sequence[Any]]:
-        keys = self._arguments.keys
-        arguments = self._arguments.of(write.entries, strict=write.strict)
+        keys, arguments = self._arguments.of(write.entries, strict=write.strict)
         script = ("EVALSHA", self.script.sha, len(keys), *keys, *arguments)
         # WAIT and WAITAOF speak of their connection's writes: so all goes at once, and anew as a whole.
         confirmed = self._durability.commands() if write.waits else ()
