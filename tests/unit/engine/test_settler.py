@@ -65,14 +65,18 @@ def test_an_outcome_that_cannot_be_written_keeps_no_other_from_it(caplog: pytest
     assert shared.wake.is_set()
 
 
-@pytest.mark.parametrize(("several", "batch"), [(1, 2), (2, 3), (9, 4)])
-def test_a_batch_waits_for_others_while_it_is_small(
-    monkeypatch: pytest.MonkeyPatch, several: int, batch: int
+@pytest.mark.parametrize(
+    ("several", "held", "batch"), [(1, 0, 2), (2, 0, 3), (9, 0, 4), (9, 16, 10), (99, 40, 11), (99, 8, 6)]
+)
+def test_a_batch_waits_for_others_while_it_is_small_and_for_longer_while_every_thread_has_a_mail(
+    monkeypatch: pytest.MonkeyPatch, several: int, held: int, batch: int
 ) -> None:
     lifecycle, leases = PickyLifecycle(), Leases(30.0)
+    for number in range(held):
+        leases.add(lease(f"held{number}"), 0.0)
     rounds: list[int] = []
     wake = SimpleNamespace(set=lambda: rounds.append(len(lifecycle.written)))
-    settler = Settler(lifecycle, Shared(leases, wake=wake), several=several)  # type: ignore[arg-type]
+    settler = Settler(lifecycle, Shared(leases, wake=wake), several=several, threads=3)  # type: ignore[arg-type]
     pauses: list[float] = []
 
     def arriving(seconds: float) -> None:

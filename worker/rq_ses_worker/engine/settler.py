@@ -36,6 +36,7 @@ class Settler:
         tally: counts attempts and what was written.
         queues: names, for the log, in the order of the leases' places.
         several: outcomes that are worth a batch of their own.
+        threads: that send.
     """
 
     def __init__(
@@ -46,12 +47,14 @@ class Settler:
         tally: Tally | None = None,
         queues: Sequence[str] = (),
         several: int = 1,
+        threads: int = 1,
     ) -> None:
         self._lifecycle = lifecycle
         self._shared = shared
         self._tally = tally
         self._outcome_log = OutcomeLog(queues)
-        self._batches = Batches(several)
+        # What is leased, and has no outcome yet, is being sent, or ready to be.
+        self._batches = Batches(several, lambda waiting: len(shared.leases) - waiting >= threads)
         # What is not written yet, whether it waits or has failed.
         self._unwritten: dict[Lease, Settlement] = {}
         self._unwritable = Unwritables()

@@ -26,7 +26,7 @@ from rq_ses_worker.account.brake import Brake
 from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.account.grants import Grants
 from rq_ses_worker.engine.attempt import Client
-from rq_ses_worker.engine.claiming.demand import several
+from rq_ses_worker.engine.claiming.demand import outcomes
 from rq_ses_worker.engine.claiming.partition import PartitionLifecycle
 from rq_ses_worker.engine.dispatcher import Burst, Dispatcher
 from rq_ses_worker.engine.heartbeat import Heartbeat
@@ -114,10 +114,11 @@ class MailWorker(RegisteredWorker):
         self._check, self._sending, self._tally = check, sending, tally
         self._lifecycle = lifecycle
         self._limits = LimitsReader(cast(AccountClient, client), lifecycle, shared) if asks else None
+        threads = capacity.threads
         self._settler = Settler(
-            lifecycle, shared, tally=tally, queues=list(queues), several=several(capacity.threads)
+            lifecycle, shared, tally=tally, queues=list(queues), several=outcomes(threads), threads=threads
         )
-        self._senders = Senders(capacity.threads, client, policy, shared, settle=self._settler.put)
+        self._senders = Senders(threads, client, policy, shared, settle=self._settler.put)
         self._dispatcher = Dispatcher(
             lifecycle,
             shared,

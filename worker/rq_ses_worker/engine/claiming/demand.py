@@ -27,6 +27,11 @@ def several(threads: int) -> int:
     return max(1, int(threads * SPARE) // 2)
 
 
+def outcomes(threads: int) -> int:
+    """Return how many outcomes are worth a round trip of a busy worker: the rest of its spare keeps it busy."""
+    return max(1, int(threads * SPARE) * 3 // 4)
+
+
 class Demand:
     """Reckons how many mails to claim; moments are those of time.monotonic().
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Final
 
@@ -12,7 +13,10 @@ GATHER: Final = 0.002
 """Seconds for which the first outcome of a batch waits for others, and again while these are few."""
 
 PATIENCE: Final = 3
-"""Times it waits for them at most."""
+"""Times it waits for them at most while a thread has nothing to send."""
+
+LONGEST: Final = 10
+"""Times it waits for them at most while all have: nobody waits for outcomes to be written."""
 
 BATCH: Final = 256
 """Outcomes in a batch at most."""
@@ -23,10 +27,12 @@ class Batches:
 
     Args:
         several: outcomes that are worth a batch of their own.
+        all_busy: tells of so many outcomes that wait whether every thread has a mail to send beside them.
     """
 
-    def __init__(self, several: int) -> None:
+    def __init__(self, several: int, all_busy: Callable[[int], bool]) -> None:
         self._several = several
+        self._all_busy = all_busy
         self._waiting: SimpleQueue[Settlement | None] = SimpleQueue()
 
     def put(self, settlement: Settlement) -> None:
@@ -49,9 +55,10 @@ class Batches:
         if first is None:
             return [], True
         batch = [first]
-        for _ in range(PATIENCE):
+        for waited in range(1, LONGEST + 1):
             time.sleep(GATHER)
-            if self._waiting.qsize() >= self._several:
+            waiting = self._waiting.qsize()
+            if waiting >= self._several or (waited >= PATIENCE and not self._all_busy(waiting + 1)):
                 break
         while len(batch) < BATCH:
             try:
