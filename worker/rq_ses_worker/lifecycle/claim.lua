@@ -58,11 +58,6 @@ local it = {
 local flow, granted_elsewhere = it.flow, it.granted ~= nil
 flow.fixed = tonumber(ARGV[12]) or 0
 local mails_before, recipients_before = flow.mails, flow.recipients
-for place = 0, it.places - 1 do
-  -- ids: the next of the list, the one at `at` first, read but not taken; taken: how many before that are done with
-  it.queues[place] = { list = KEYS[4 + place * 3], started = KEYS[5 + place * 3], leases = KEYS[6 + place * 3],
-    ids = {}, at = 1, taken = 0, chunk = 0 }
-end
 
 -- The account
 
@@ -89,7 +84,7 @@ elseif account[2] == 'open' or account[2] == 'half-open' then
   local says, detail = breaker_says(KEYS[2], account[2], now, function(member)
     local seconds = 0
     for place = 0, it.places - 1 do
-      local ends = typed('ZSCORE', it.queues[place].leases, member)
+      local ends = typed('ZSCORE', KEYS[6 + place * 3], member)
       seconds = math.max(seconds, ends and tonumber(ends) - now or 0)
     end
     return seconds
@@ -109,9 +104,8 @@ end
 
 if it.places > 1 then
   for place = 0, it.places - 1 do
-    local list = it.queues[place].list
-    it.lengths[place] = typed('LLEN', list)
-    if not it.lengths[place] then it.lengths[place], it.spoilt = 0, list end
+    it.lengths[place] = typed('LLEN', KEYS[4 + place * 3])
+    if not it.lengths[place] then it.lengths[place], it.spoilt = 0, KEYS[4 + place * 3] end
   end
 end
 
@@ -168,6 +162,13 @@ end
 -- The next id of a queue; nil if it has none that may be taken now. Second: it is the one behind that.
 local function look(it, place)
   local queue = it.queues[place]
+  if not queue then
+    -- ids: the next of the list, the one at `at` first, read but not taken; taken: how many before that are done with
+    -- leased, begun: scores and members for its registries
+    queue = { list = KEYS[4 + place * 3], started = KEYS[5 + place * 3], leases = KEYS[6 + place * 3], ids = {}, at = 1,
+      taken = 0, chunk = 0, leased = {}, begun = {} }
+    it.queues[place] = queue
+  end
   if queue.at > #queue.ids then
     queue.chunk = math.min(1000, math.max(it.wanted, 2 * queue.chunk))
     queue.ids, queue.at = typed('LRANGE', queue.list, queue.taken, queue.taken + queue.chunk - 1), 1
@@ -210,35 +211,31 @@ local function keep_unfinished(queue, id, execution, keep)
   redis.call('EXPIRE', hash, keep)
 end
 
--- What a job may have that RQ has saved, or that was started before, and then has a started_at: meta, an execution
--- before this, callbacks and webhooks.
+-- What only a job may have that RQ has saved, or that was started before, and so has a started_at: an execution before
+-- this, callbacks and webhooks. Reply 1 where it has one of the latter.
 local function read_saved(queue, id, keep)
-  local hash = redis.call('HMGET', ARGV[9] .. id, 'meta', ARGV[10], 'success_callback_name', 'failure_callback_name',
+  local hash = redis.call('HMGET', ARGV[9] .. id, ARGV[10], 'success_callback_name', 'failure_callback_name',
     'stopped_callback_name', 'webhooks')
-  if string.match(hash[2] or '', '^[^-]') then keep_unfinished(queue, id, hash[2], keep) end
-  for field = 3, 6 do
-    if (hash[field] or '') ~= '' then return hash[1] or '', 1 end
+  if string.match(hash[1] or '', '^[^-]') then keep_unfinished(queue, id, hash[1], keep) end
+  for field = 2, 5 do
+    if (hash[field] or '') ~= '' then return 1 end
   end
-  return hash[1] or '', 0
+  return 0
 end
 
--- hash: status, data, started_at, recipients, enqueued_at
+-- hash: status, data, meta, started_at, recipients, enqueued_at
 local function choose(it, place, id, hash, weight)
   local queue = it.queues[place]
-  local fresh, meta, hooks = 1, '', 0
-  if hash[3] then
-    fresh = hash[3] ~= '' and 0 or 1
-    meta, hooks = read_saved(queue, id, it.keep)
-  end
+  local fresh, hooks = (hash[4] or '') == '' and 1 or 0, 0
+  if hash[4] then hooks = read_saved(queue, id, it.keep) end
   local execution = ARGV[7] .. string.format(fresh == 1 and '%x1' or '%x0', it.number)
   local n = it.claimed + 1
-  it.chosen[n], it.executions[n], it.saved[n], it.seen[id] = id, execution, hash[3] and true, true
-  if not queue.leased then queue.leased, queue.begun = {}, {} end
+  it.chosen[n], it.executions[n], it.saved[n], it.seen[id] = id, execution, hash[4] and true, true
   local member, at = id .. ':' .. execution, #queue.leased
   queue.leased[at + 1], queue.leased[at + 2] = it.lease_end, member
   queue.begun[at + 1], queue.begun[at + 2] = it.started_end, member
 
-  local parts, data, queued_at = it.parts, hash[2], hash[5] or ''
+  local parts, data, meta, queued_at = it.parts, hash[2], hash[3] or '', hash[6] or ''
   if #queued_at > 40 then queued_at = string.sub(queued_at, 1, 40) end
   at = #parts
   parts[at + 1] = struct.pack('>BBBBI4I4I4', place, fresh, hooks, #queued_at, #id, #data, #meta)
@@ -275,9 +272,9 @@ while it.wanted > 0 and it.room > 0 do
     it.lengths[place] = 0
   else
     local hash = string.match(id, '^[%w_-]+$') and not it.seen[id]
-      and typed('HMGET', ARGV[9] .. id, 'status', 'data', 'started_at', ARGV[11], 'enqueued_at')
+      and typed('HMGET', ARGV[9] .. id, 'status', 'data', 'meta', 'started_at', ARGV[11], 'enqueued_at')
     local dead = not hash or hash[1] ~= 'queued' or not hash[2]
-    local weight = not dead and hash[4] and math.min(50, math.max(1, tonumber(hash[4]) or 1)) or 1
+    local weight = not dead and hash[5] and math.min(50, math.max(1, tonumber(hash[5]) or 1)) or 1
     local reason, seconds
     if not dead and (it.left or it.allowed or it.granted) then reason, seconds = refusal(it, weight) end
     if dead or reason then flow.passed, flow.preferred, flow.turn = passed, preferred, turn end
@@ -302,10 +299,9 @@ while it.wanted > 0 and it.room > 0 do
   end
 end
 
-for place = 0, it.places - 1 do
-  local queue = it.queues[place]
+for _, queue in pairs(it.queues) do
   -- So many at a time as Lua can hand over.
-  for at = 1, queue.leased and #queue.leased or 0, 2000 do
+  for at = 1, #queue.leased, 2000 do
     local last = math.min(at + 1999, #queue.leased)
     redis.call('ZADD', queue.leases, unpack(queue.leased, at, last))
     redis.call('ZADD', queue.started, unpack(queue.begun, at, last))
@@ -334,10 +330,10 @@ if it.claimed > 0 then
   changed = not granted_elsewhere or it.places > 1
 end
 if changed then redis.call('HSET', KEYS[2], 'flow', packed_flow(flow)) end
-for place = 0, it.places - 1 do cut(it.queues[place]) end
+for _, queue in pairs(it.queues) do cut(queue) end
 local waiting = 0
 if granted_elsewhere or (it.word ~= '' and it.word ~= 'probe') then
-  for place = 0, it.places - 1 do waiting = waiting + (typed('LLEN', it.queues[place].list) or 0) end
+  for place = 0, it.places - 1 do waiting = waiting + (typed('LLEN', KEYS[4 + place * 3]) or 0) end
 end
 if it.spoilt and it.claimed == 0 then
   return redis.error_reply('WRONGTYPE ' .. it.spoilt .. ' is not of its type: delete it')

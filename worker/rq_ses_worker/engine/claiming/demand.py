@@ -28,7 +28,7 @@ def several(threads: int) -> int:
 
 
 def outcomes(threads: int) -> int:
-    """Return how many outcomes are worth a round trip of a busy worker: the rest of its spare keeps it busy."""
+    """Return how many outcomes are worth a round trip while every thread has a mail: most of the spare."""
     return max(1, int(threads * SPARE) * 3 // 4)
 
 
