@@ -66,9 +66,9 @@ def test_an_outcome_that_cannot_be_written_keeps_no_other_from_it(caplog: pytest
 
 
 @pytest.mark.parametrize(
-    ("several", "held", "batch"), [(1, 0, 2), (2, 0, 3), (9, 0, 4), (9, 16, 10), (99, 40, 11), (99, 8, 6)]
+    ("several", "held", "batch"), [(1, 0, 2), (2, 0, 3), (9, 0, 4), (9, 16, 10), (99, 40, 11), (99, 8, 5)]
 )
-def test_a_batch_waits_for_others_while_it_is_small_and_for_longer_while_every_thread_has_a_mail(
+def test_a_batch_waits_for_others_while_it_is_small_and_for_longer_while_mails_are_held_ready(
     monkeypatch: pytest.MonkeyPatch, several: int, held: int, batch: int
 ) -> None:
     lifecycle, leases = PickyLifecycle(), Leases(30.0)

@@ -53,8 +53,8 @@ class Settler:
         self._shared = shared
         self._tally = tally
         self._outcome_log = OutcomeLog(queues)
-        # What is leased, and has no outcome yet, is being sent, or ready to be.
-        self._batches = Batches(several, lambda waiting: len(shared.leases) - waiting >= threads)
+        # What is leased, and has no outcome yet, is being sent, or held ready.
+        self._batches = Batches(several, lambda waiting: len(shared.leases) - waiting > threads)
         # What is not written yet, whether it waits or has failed.
         self._unwritten: dict[Lease, Settlement] = {}
         self._unwritable = Unwritables()

@@ -28,7 +28,7 @@ def several(threads: int) -> int:
 
 
 def outcomes(threads: int) -> int:
-    """Return how many outcomes are worth a round trip while every thread has a mail: most of the spare."""
+    """Return how many outcomes are worth a round trip while mails are held ready: most of the spare."""
     return max(1, int(threads * SPARE) * 3 // 4)
 
 

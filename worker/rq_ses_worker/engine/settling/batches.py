@@ -13,10 +13,10 @@ GATHER: Final = 0.002
 """Seconds for which the first outcome of a batch waits for others, and again while these are few."""
 
 PATIENCE: Final = 3
-"""Times it waits for them at most while a thread has nothing to send."""
+"""Times it waits for them at most."""
 
 LONGEST: Final = 10
-"""Times it waits for them at most while all have: nobody waits for outcomes to be written."""
+"""Times it waits for them at most while mails are held ready: no thread waits for the room they take."""
 
 BATCH: Final = 256
 """Outcomes in a batch at most."""
@@ -27,12 +27,12 @@ class Batches:
 
     Args:
         several: outcomes that are worth a batch of their own.
-        all_busy: tells of so many outcomes that wait whether every thread has a mail to send beside them.
+        ready: tells of so many outcomes that wait whether mails are held ready beside them.
     """
 
-    def __init__(self, several: int, all_busy: Callable[[int], bool]) -> None:
+    def __init__(self, several: int, ready: Callable[[int], bool]) -> None:
         self._several = several
-        self._all_busy = all_busy
+        self._ready = ready
         self._waiting: SimpleQueue[Settlement | None] = SimpleQueue()
 
     def put(self, settlement: Settlement) -> None:
@@ -58,7 +58,7 @@ class Batches:
         for waited in range(1, LONGEST + 1):
             time.sleep(GATHER)
             waiting = self._waiting.qsize()
-            if waiting >= self._several or (waited >= PATIENCE and not self._all_busy(waiting + 1)):
+            if waiting >= self._several or (waited >= PATIENCE and not self._ready(waiting + 1)):
                 break
         while len(batch) < BATCH:
             try:
