@@ -307,14 +307,14 @@ for _, queue in pairs(it.queues) do
     redis.call('ZADD', queue.started, unpack(queue.begun, at, last))
   end
 end
+-- RQ's requeue leaves the time to live of a failed mail. Before any is begun, should this right be missing.
 for i, id in ipairs(it.chosen) do
-  local job, execution = ARGV[9] .. id, it.executions[i]
-  if it.saved[i] then
-    tell_older(it, id, execution)
-    -- RQ's requeue leaves the time to live of a failed mail.
-    redis.call('PERSIST', job)
-  end
-  redis.call('HSET', job, 'status', 'started', 'started_at', ARGV[4], 'last_heartbeat', ARGV[4], 'worker_name', ARGV[3],
+  if it.saved[i] then redis.call('PERSIST', ARGV[9] .. id) end
+end
+for i, id in ipairs(it.chosen) do
+  local execution = it.executions[i]
+  if it.saved[i] then tell_older(it, id, execution) end
+  redis.call('HSET', ARGV[9] .. id, 'status', 'started', 'started_at', ARGV[4], 'last_heartbeat', ARGV[4], 'worker_name', ARGV[3],
     ARGV[10], execution)
   if it.probing then it.word = 'probe' end
   if it.probing and not granted_elsewhere then
