@@ -1,9 +1,10 @@
-"""redis-py without its asyncio half: until somebody asks for that, in whatever way."""
+"""redis-py without its asyncio half and its clusters: until somebody asks for those, in whatever way."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,41 @@ def test_a_name_that_it_lacks_is_an_attribute_error() -> None:
     assert ran(f"{LEAN}print(hasattr(redis.asyncio, 'nothing'), hasattr(redis.asyncio, 'Redis'))") == [
         "False", "True",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("asked", "module"),
+    [
+        ("redis.RedisCluster", "redis.cluster"),
+        ("__import__('redis', fromlist=['RedisCluster']).RedisCluster", "redis.cluster"),
+        ("__import__('redis.commands', fromlist=['x']).RedisClusterCommands", "redis.commands.cluster"),
+    ],
+)
+def test_clusters_are_loaded_when_they_are_asked_for(asked: str, module: str) -> None:
+    told = ran(
+        f"{LEAN}client = redis.Redis()\nprint({module!r} in sys.modules)\n"
+        f"print({asked}.__module__, redis.Redis is type(client))"
+    )
+    assert told == ["False", module, "True"]
+
+
+def test_asyncio_is_whole_for_whoever_uses_it() -> None:
+    told = ran(
+        f"{LEAN}import logging\nlogging.LogRecord('', 20, '', 0, '', None, None)\n"
+        "print('asyncio.base_events' in sys.modules)\n"
+        "import asyncio\nfrom asyncio import Lock, get_running_loop\n"
+        "async def main(): return get_running_loop().__class__.__name__, Lock is asyncio.locks.Lock\n"
+        "print(*asyncio.run(main()), issubclass(asyncio.IncompleteReadError, EOFError))"
+    )
+    assert told == ["False", "_UnixSelectorEventLoop", "True", "True"]
+
+
+def test_opentelemetry_is_hidden_from_redis_py_alone(tmp_path: Path) -> None:
+    for name in ("", "metrics"):
+        (tmp_path / "opentelemetry").mkdir(exist_ok=True)
+        (tmp_path / "opentelemetry" / f"{name or '__init__'}.py").write_text("print('loaded', __name__)\n")
+    place = f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\n"
+    assert ran(f"{place}{LEAN}redis.Redis()\nimport opentelemetry") == ["loaded", "opentelemetry"]
 
 
 def test_a_redis_py_of_another_make_is_loaded_as_a_whole() -> None:
