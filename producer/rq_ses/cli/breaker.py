@@ -33,8 +33,8 @@ from rq_ses.gate import (
 from rq_ses.server.location import Location
 from rq_ses.server.partitions import Partitions
 from rq_ses.settings.gate import GateSettings, load_gate_settings
-from rq_ses.status import served_accounts
 from rq_ses.status.view import UNKNOWN
+from rq_ses.status.workers import served_accounts
 from rq_ses.text.figures import rate
 from rq_ses.text.plaintext import one_line
 

@@ -26,8 +26,10 @@ from rq_ses.server.partitions import Partitions
 from rq_ses.server.redisurl import masked
 from rq_ses.server.refusal import ELSE, in_words
 from rq_ses.settings.gate import GateSettings, load_gate_settings
-from rq_ses.status import Rates, Snapshot, Untold, rates_between, read_whole
+from rq_ses.status.rates import Rates, rates_between
+from rq_ses.status.snapshot import Snapshot, Untold
 from rq_ses.status.view import screen, status_object
+from rq_ses.status.whole import read_whole
 
 TIMEOUT: Final = 5.0
 """Seconds after which Redis counts as away."""

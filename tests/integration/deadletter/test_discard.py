@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 
 from rq_ses import Outbox, contract
 from rq_ses.deadletter import DeadLetters, Discarded, Filter
-from rq_ses.status import read_snapshot
+from rq_ses.status.reader import read_snapshot
 from rq_ses_worker.audit.audit import Audit
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from support.mails.breaking import Breakable, each_break

@@ -19,7 +19,7 @@ from rq_ses.keys import Keys, keys_of
 from rq_ses.mails import Mails
 from rq_ses.outbox.submission import Submission
 from rq_ses.server.connection import connect
-from rq_ses.status import read_snapshot
+from rq_ses.status.reader import read_snapshot
 from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.audit.audit import Audit
 from rq_ses_worker.doctor.workers import check_workers

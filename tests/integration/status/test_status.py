@@ -15,7 +15,9 @@ from rq import Queue, Worker
 from rq_ses import Outbox, Submission, contract
 from rq_ses.gate import _FLOW, _FLOW_NAMES, open_breaker
 from rq_ses.server.connection import connect
-from rq_ses.status import Snapshot, rates_between, read_snapshot
+from rq_ses.status.rates import rates_between
+from rq_ses.status.reader import read_snapshot
+from rq_ses.status.snapshot import Snapshot
 from rq_ses.status.view import status_object
 from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.lifecycle.records import Lease, Settlement, failed_fields, sent_fields

@@ -9,7 +9,7 @@ from redis import Redis
 from rq import Queue
 
 from rq_ses import Outbox, Submission
-from rq_ses.status import Unserved, unserved
+from rq_ses.status.unserved import Unserved, unserved
 from rq_ses_worker.doctor.workers import check_strays, check_workers
 from support.mails.mail import mail
 from support.programs.processes import run, running

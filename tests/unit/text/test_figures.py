@@ -11,7 +11,7 @@ from rich.console import Console
 
 from rq_ses.cli.breaker import _rows
 from rq_ses.gate import GateState
-from rq_ses.status import QueueState, Snapshot
+from rq_ses.status.snapshot import QueueState, Snapshot
 from rq_ses.status.view import UNKNOWN, screen
 from rq_ses.text.figures import age, counted, duration, figure, rate
 

@@ -19,7 +19,7 @@ from rq_ses.keys import keys_of
 from rq_ses.server.location import Location
 from rq_ses.server.partitions import Partitions
 from rq_ses.server.refusal import ELSE, read_refusal
-from rq_ses.status import served_accounts
+from rq_ses.status.workers import served_accounts
 from rq_ses_worker.doctor.account import judged_account, judged_answer, judged_clock
 from rq_ses_worker.doctor.credentials import check_credentials
 from rq_ses_worker.doctor.endpoint import check_endpoint

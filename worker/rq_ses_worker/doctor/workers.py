@@ -10,7 +10,7 @@ from redis import Redis
 
 from rq_ses.keys import keys_of
 from rq_ses.partition import MOVING, resuming
-from rq_ses.status import strays, unserved
+from rq_ses.status.unserved import strays, unserved
 from rq_ses.text.plaintext import one_line
 from rq_ses_worker.doctor.finding import Finding, ok, variable
 from rq_ses_worker.monitoring.registered import age, registered

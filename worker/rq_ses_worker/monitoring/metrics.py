@@ -23,7 +23,7 @@ from prometheus_client.registry import Collector
 
 from rq_ses import states
 from rq_ses.gate import GateState
-from rq_ses.status import QueueState
+from rq_ses.status.snapshot import QueueState
 from rq_ses_worker.monitoring.shared import SharedState
 from rq_ses_worker.monitoring.tally import EXCHANGE, QUEUE_WAIT, SETTLE_LAG, Histogram, Reading
 

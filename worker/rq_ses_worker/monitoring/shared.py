@@ -13,7 +13,8 @@ from redis.exceptions import RedisError
 from rq_ses.gate import GateState
 from rq_ses.server.location import Location
 from rq_ses.server.partitions import Partitions
-from rq_ses.status import QueueState, read_whole
+from rq_ses.status.snapshot import QueueState
+from rq_ses.status.whole import read_whole
 
 TIMEOUT: Final = 1.0
 """Seconds for each command, and for connecting."""

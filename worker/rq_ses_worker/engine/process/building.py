@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 from rq_ses import contract
 from rq_ses.contract import PRIORITIES, Priority
 from rq_ses.keys import Keys, keys_of
-from rq_ses.status import Unserved, strays, unserved
+from rq_ses.status.unserved import Unserved, strays, unserved
 from rq_ses_worker.engine.preflight.server import preflight
 from rq_ses_worker.engine.worker import Capacity, MailWorker, Sending
 from rq_ses_worker.identity.source import CredentialSource
