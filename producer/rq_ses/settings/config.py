@@ -19,7 +19,6 @@ But a name that is nobody's is refused by everybody.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -86,6 +85,8 @@ def parse_config(
     others: Callable[[], Collection[str]] | None = None,
 ) -> Config:
     """Return what `text` says, as `read_config` does; `path` names it in problems."""
+    import tomllib  # here, for few have a file
+
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as exc:
