@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -13,7 +12,7 @@ from rq_ses_worker.ses.failure import EXPECTED, failed
 from rq_ses_worker.ses.sigv4 import host_header
 from rq_ses_worker.ses.wire.connection import WholeAnswer
 from rq_ses_worker.ses.wire.deadline import EXCHANGE
-from rq_ses_worker.ses.wire.route import STRAIGHT, Route, tls_context
+from rq_ses_worker.ses.wire.route import STRAIGHT, Route, context_to
 from rq_ses_worker.ses.wire.transport import EndpointAdapter, prepared, user_agent
 
 LIMIT: Final = 65_536
@@ -43,9 +42,7 @@ def exchange(
 ) -> Reply:
     """Make one exchange of at most `timeout` seconds. Raises NoReply."""
     proxy = route.through()
-    # Loading CAs takes 20 ms: only for a server, or a proxy, that speaks TLS.
-    secure = url.startswith("https:") or (proxy is not None and proxy.url.startswith("https:"))
-    context = tls_context(route.ca_bundle) if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = context_to(url, route.ca_bundle, proxy)
     complete = {"Host": host_header(url), "User-Agent": user_agent(), **(headers or {})}
     if method != "GET":
         complete["Content-Length"] = str(len(body))

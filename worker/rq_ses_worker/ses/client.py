@@ -37,7 +37,7 @@ from rq_ses_worker.ses.warmup import warm_up
 from rq_ses_worker.ses.wire.body import read_what_comes
 from rq_ses_worker.ses.wire.connection import WholeAnswer
 from rq_ses_worker.ses.wire.deadline import EXCHANGE, Phase, Timeout
-from rq_ses_worker.ses.wire.route import STRAIGHT, Route, tls_context
+from rq_ses_worker.ses.wire.route import STRAIGHT, Route, context_to
 from rq_ses_worker.ses.wire.transport import EndpointAdapter, prepared, user_agent
 
 BODY_LIMIT: Final = 1 << 20
@@ -95,7 +95,8 @@ class SesClient:
             "Accept": "application/json",
         }
         self._clock = SigningClock(clock)
-        context, proxy = tls_context(route.ca_bundle), route.through()
+        proxy = route.through()
+        context = context_to(self.url, route.ca_bundle, proxy)
         self._mask = EchoMask(proxy.secrets if proxy else ())
         self._adapter = EndpointAdapter(self.url, pool_size, context, proxy)
         self._pid = os.getpid()

@@ -81,6 +81,11 @@ class SesSettings(KeySettings, EndpointSettings):
         )
         return CredentialSource(Chain(environment, self.aws_profile, sts, self.ca_bundle).find)
 
+    @property
+    def url(self) -> str:
+        """Where SendEmail is called."""
+        return self._ses().url
+
     def client(self, credentials: CredentialSource | None = None) -> SesClient:
         """Return a client with a connection for each thread; nothing is connected yet."""
         from rq_ses_worker.ses.client import SesClient

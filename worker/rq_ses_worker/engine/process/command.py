@@ -26,7 +26,6 @@ from rq_ses_worker.logging import events, rendering
 from rq_ses_worker.monitoring.listening import read_listening
 from rq_ses_worker.monitoring.tally import Board
 from rq_ses_worker.server import descriptors
-from rq_ses_worker.ses.client import SesClient
 from rq_ses_worker.ses.credentials import CredentialsUnavailable
 from rq_ses_worker.settings.worker import WorkerSettings, load_worker_settings
 
@@ -188,8 +187,7 @@ def _introduce(settings: WorkerSettings) -> CredentialSource:
 
 def tell_where(settings: WorkerSettings) -> None:
     """Log which host the mails will go to, and what was set and has no effect."""
-    client: SesClient = settings.client()
-    url = urlsplit(client.url)
+    url = urlsplit(settings.url)
     place = settings.endpoint_place
     events.WORKER_SENDS.log(
         log,

@@ -68,6 +68,16 @@ class Proxy:
         return f"Proxy({self.url!r})"
 
 
+def context_to(url: str, ca_bundle: str | None, proxy: Proxy | None) -> ssl.SSLContext:
+    """Return the context of connections to `url`, as `tls_context` does.
+
+    It holds no authorities, which take 20 ms and 1 MB, where neither the server nor the proxy speaks TLS.
+    """
+    if url.startswith("https:") or (proxy is not None and proxy.url.startswith("https:")):
+        return tls_context(ca_bundle)
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
 def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
     """Return the context of all connections: certificates and host names are always verified.
 
