@@ -13,7 +13,7 @@ from rq_ses_worker.ses.sigv4 import host_header
 from rq_ses_worker.ses.wire.connection import WholeAnswer
 from rq_ses_worker.ses.wire.deadline import EXCHANGE
 from rq_ses_worker.ses.wire.route import STRAIGHT, Route, context_to
-from rq_ses_worker.ses.wire.transport import EndpointAdapter, prepared, user_agent
+from rq_ses_worker.ses.wire.transport import UNTIMED, EndpointAdapter, prepared, user_agent
 
 LIMIT: Final = 65_536
 """Bytes of an answer that are read; credentials take 2 KB."""
@@ -51,7 +51,7 @@ def exchange(
     try:
         with EXCHANGE.within(timeout):
             try:
-                answer: Response | WholeAnswer = adapter.send(request, stream=True, timeout=timeout)
+                answer: Response | WholeAnswer = adapter.send(request, stream=True, timeout=UNTIMED)
                 content = answer.body if isinstance(answer, WholeAnswer) else _read(answer)
             except EXPECTED as exc:
                 # Not chained: the cause may repeat the headers, which hold tokens.

@@ -13,9 +13,11 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from codecs import BOM_UTF8
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+from rq_ses_worker.ses.wire.headers import lower_names
 
 _JSON_BOUND: Final = 1 << 20
 _XML_BOUND: Final = 4096
@@ -28,8 +30,7 @@ _MARKUP: Final = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECA
 _ROOT: Final = re.compile(r"(?:<\?xml[^>]*>\s*)?<(?:\w+:)?(\w+(?:Exception|Failure))\b[^>]*>")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """Hold what an answer's headers and body say; text that is absent is None, or "" for the message."""
 
     code: str | None
@@ -52,16 +53,16 @@ class Answer:
 def read(headers: Mapping[str, str], body: bytes) -> Answer:
     """Return what an answer says; any headers and any bytes will do, nothing is raised."""
     by_name = lower_names(headers)
-    text = bytes(body[:_JSON_BOUND]).decode("utf-8-sig", "replace").strip()
+    text = bytes(body[:_JSON_BOUND]).removeprefix(BOM_UTF8).decode("utf-8", "replace").strip()
     if text.startswith("<"):
         members = {} if _PAGE.match(text[:_XML_BOUND]) else _xml_members(text[:_XML_BOUND])
         is_foreign = "MessageId" not in members
     else:
         members = _json_members(text)
         is_foreign = bool(text) and text[0] != "{"
-    names = (by_name.get("x-amzn-errortype"), *(members.get(key) for key in _NAMES))
+    names = by_name.get("x-amzn-errortype"), *map(members.get, _NAMES)
     return Answer(
-        code=next(_short_names(names), None),
+        code=_short_name(names),
         message=_first(members, "message", "Message") or "",
         request_id=_first(by_name, "x-amzn-requestid", "x-amz-request-id", "x-amzn-request-id")
         or _first(members, "RequestId", "RequestID", "requestId"),
@@ -72,18 +73,14 @@ def read(headers: Mapping[str, str], body: bytes) -> Answer:
     )
 
 
-def lower_names(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers by their names in lower case, without anything that isn't text."""
-    items: list[tuple[Any, Any]] = list(headers.items())
-    return {name.lower(): value for name, value in items if isinstance(name, str) and isinstance(value, str)}
-
-
-def _short_names(names: tuple[object, ...]) -> Iterator[str]:
+def _short_name(names: Iterable[object]) -> str | None:
+    """Return the first of the names that is one, without what may stand around it."""
     for name in names:
         if isinstance(name, str):
             short = name.partition(":")[0].rpartition("#")[2].strip()
             if short:
-                yield short
+                return short
+    return None
 
 
 def _first(members: Mapping[str, object], *keys: str) -> str | None:

@@ -38,7 +38,7 @@ from rq_ses_worker.ses.wire.body import read_what_comes
 from rq_ses_worker.ses.wire.connection import WholeAnswer
 from rq_ses_worker.ses.wire.deadline import EXCHANGE, Phase, Timeout
 from rq_ses_worker.ses.wire.route import STRAIGHT, Route, context_to
-from rq_ses_worker.ses.wire.transport import EndpointAdapter, prepared, user_agent
+from rq_ses_worker.ses.wire.transport import UNTIMED, EndpointAdapter, prepared, user_agent
 
 BODY_LIMIT: Final = 1 << 20
 """Bytes of an answer that are read; SES's are well under 1 KB."""
@@ -182,7 +182,7 @@ class SesClient:
         seconds = self.timeout.seconds
         with EXCHANGE.within(seconds, self.timeout.upload(len(body))):
             try:
-                answer: Response | WholeAnswer = self._adapter.send(request, stream=True, timeout=seconds)
+                answer: Response | WholeAnswer = self._adapter.send(request, stream=True, timeout=UNTIMED)
             except EXPECTED as exc:
                 return failed(exc, EXCHANGE.phase, EXCHANGE.allowed), {}, b""
             # The status alone decides, so what is missing of the body is no failure.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-from rq_ses_worker.ses.answer import lower_names
+from rq_ses_worker.ses.wire.headers import lower_names
 from rq_ses_worker.ses.wire.httpdate import parse_http_date
 
 

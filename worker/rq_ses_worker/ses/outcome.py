@@ -20,8 +20,9 @@ from typing import Final, TypeAlias
 
 from rq_ses.hints import hint_for
 from rq_ses.text.plaintext import one_line
-from rq_ses_worker.ses.answer import Answer, lower_names, read
+from rq_ses_worker.ses.answer import Answer, read
 from rq_ses_worker.ses.redaction import redact
+from rq_ses_worker.ses.wire.headers import lower_names
 from rq_ses_worker.ses.wire.httpdate import parse_http_date
 
 SUMMARY_LIMIT: Final = 500

@@ -13,14 +13,14 @@ import re
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from urllib3 import HTTPHeaderDict, HTTPResponse
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
 
 from rq_ses_worker.ses.wire.deadline import EXCHANGE, ONE_PIECE, Phase, connect
+from rq_ses_worker.ses.wire.headers import LowerNames
 
 _IDLE_LIMIT: Final = 45.0
 """Seconds after which an unused connection is replaced: gateways forget idle ones without telling."""
@@ -38,11 +38,10 @@ _INTERIM_LIMIT: Final = 262_144
 _BROKEN_OFF: Final = frozenset({408, 413})
 """Answers after which a server may close without saying so, for it broke the request off (RFC 9110, sections
 15.5.9 and 15.5.14): a further request might be lost, and nobody could say whether it was."""
-_LEAVE_TO_LIBRARY: Final = frozenset({"transfer-encoding", "content-encoding", "connection"})
+_OF_LIBRARY: Final = frozenset({"transfer-encoding", "content-encoding", "connection"})
 
 
-@dataclass(frozen=True, slots=True)
-class WholeAnswer:
+class WholeAnswer(NamedTuple):
     """An answer that is read already: headers by their names in lower case, and the body."""
 
     status_code: int
@@ -115,7 +114,10 @@ class DeadlineHTTPConnection(HTTPConnection):
 
     def _past_interim(self) -> bytes:
         """Return the beginning of the final answer, b"" if none came (RFC 9110, section 15.2)."""
-        received, left = b"", _INTERIM_LIMIT
+        received = self.sock.recv(_ONE_READ)
+        if len(received) >= _TOLD_APART and not received.startswith(_BEGINNINGS):
+            return received
+        left = _INTERIM_LIMIT - len(received)
         while True:
             interim = _INTERIM.match(received)
             if interim and (end := _HEAD_END.search(received)):
@@ -137,14 +139,18 @@ class DeadlineHTTPConnection(HTTPConnection):
         end = received.find(b"\r\n\r\n")
         if first is None or end < 0:
             return None
-        headers: dict[str, str] = {}
-        for line in received[first.end() : end].decode("latin-1").split("\r\n"):
+        lines = received[first.end() : end].decode("latin-1").split("\r\n")
+        headers = LowerNames()
+        for line in lines:
             name, colon, value = line.partition(":")
             name = name.lower()
-            odd = not colon or name in headers or name in _LEAVE_TO_LIBRARY or name != name.strip()
-            if odd or "\n" in value:
+            if not colon or name in headers or name != name.strip():
                 return None
             headers[name] = value.strip()
+        if received.count(b"\n", first.end(), end) >= len(lines) or not headers.keys().isdisjoint(
+            _OF_LIBRARY
+        ):
+            return None
         length = headers.get("content-length", "")
         if not (length.isascii() and length.isdigit() and len(received) - end - 4 == int(length[:9])):
             return None

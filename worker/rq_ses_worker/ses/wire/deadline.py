@@ -13,13 +13,12 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from functools import wraps
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 MIN_UPLOAD_RATE: Final = 250_000
 """Bytes a second: 16 threads that each send a large mail share a line of 32 Mbit/s."""
@@ -78,26 +77,29 @@ class Exchange(threading.local):
     _base = 0.0
     _upload = 0.0
 
-    @contextmanager
-    def within(self, seconds: float, upload: float = 0.0) -> Iterator[None]:
-        """Run one exchange that must end in `seconds`, and in `upload` more if its request takes that long.
+    def within(self, seconds: float, upload: float = 0.0) -> Self:
+        """Begin an exchange that must end in `seconds`, and in `upload` more if its request takes that long.
 
-        Connecting has `seconds` alone, waiting for the answer what is left of both: whether a large request
-        has arrived can't be seen from here, since the system's buffer holds megabytes, and a gateway may take
-        all of it at once and hand it on slowly.
+        It is over when the block of the `with` statement is left. Connecting has `seconds` alone, waiting for
+        the answer what is left of both: whether a large request has arrived can't be seen from here, since
+        the system's buffer holds megabytes, and a gateway may take all of it at once and hand it on slowly.
         """
         self._began, self._base, self._upload = time.monotonic(), seconds, upload
+        self.phase, self.allowed = Phase.IDLE, seconds
         self.end = self._began + seconds
-        self.enter(Phase.IDLE)
-        try:
-            yield
-        finally:
-            self.end = None
+        return self
+
+    # Not contextlib's: a generator for each exchange costs as much as hashing its request.
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self.end = None
 
     def enter(self, phase: Phase) -> None:
         """Come to a phase, with the time that it has from the exchange's beginning on."""
         self.phase = phase
-        if self.end is None:
+        if not self._upload or self.end is None:
             return
         self.allowed = self._base
         if phase in (Phase.SENDING, Phase.AWAITING):

@@ -6,12 +6,15 @@ no cookies, and a fraction of a Session's cost for each request.
 
 from __future__ import annotations
 
+import queue
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from typing import Any, Final
 
+import urllib3
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool
@@ -21,11 +24,43 @@ from urllib3.util import parse_url
 from rq_ses_worker.ses.wire.connection import DeadlineHTTPConnection, DeadlineHTTPSConnection, WholeAnswer
 from rq_ses_worker.ses.wire.route import Proxy
 
+UNTIMED: Final[Any] = urllib3.Timeout()
+"""For `EndpointAdapter.send`, which goes by the exchange's deadline: so none is made for each request."""
+
+
+class _Idle:
+    """The connections that nobody uses, the one used last on top.
+
+    urllib3's own takes locks for each exchange; of a list, append and pop are atomic anyhow.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._connections: list[Any] = []
+
+    def put(self, connection: Any, *, block: bool = True) -> None:  # noqa: ARG002 - nobody waits for room
+        """Leave a connection here, or None for one that is yet to be made. Raises queue.Full."""
+        if len(self._connections) >= self._most:
+            raise queue.Full
+        self._connections.append(connection)
+
+    def get(self, *, block: bool = False, timeout: float | None = None) -> Any:  # noqa: ARG002
+        """Take one. Raises queue.Empty."""
+        try:
+            return self._connections.pop()
+        except IndexError:
+            raise queue.Empty from None
+
+    def qsize(self) -> int:
+        """Return how many there are."""
+        return len(self._connections)
+
 
 class _HTTPPool(HTTPConnectionPool):
     """Connections of which each exchange takes one; nothing is tried twice and no redirect is followed."""
 
     ConnectionCls = DeadlineHTTPConnection  # type: ignore[assignment]
+    QueueCls = _Idle  # type: ignore[assignment]
 
     def urlopen(  # type: ignore[override]
         self, method: str, url: str, body: bytes, headers: Mapping[str, str], **_: Any
@@ -58,10 +93,15 @@ class _HTTPPool(HTTPConnectionPool):
         waiting = self.pool
         if waiting is None:
             return
-        with waiting.mutex:
-            for connection in waiting.queue:
-                if connection is not None:
-                    connection.close()
+        taken = []
+        with suppress(queue.Empty):
+            while True:
+                taken.append(waiting.get(block=False))
+        for connection in reversed(taken):
+            if connection is not None:
+                connection.close()
+            with suppress(queue.Full):
+                waiting.put(connection)
 
     def _prepared_for_proxy(
         self, connection: Any, target: str, headers: Mapping[str, str]
