@@ -100,7 +100,8 @@ class Senders:
                 events.MAIL_RAISED.log(log, trace=True, job_id=claim.lease.job_id, step="its attempt")
                 settlement = self._attempts.break_off(claim, exc)
             self._end(settlement)
-            if self._underway.idle > 0:
+            # Setting it takes a lock; where it is set, the dispatcher has yet to count who is idle.
+            if self._underway.idle > 0 and not self._shared.wake.is_set():
                 self._shared.wake.set()
 
     def _end(self, settlement: Settlement) -> None:
