@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -118,7 +117,7 @@ class World:
         if not claim:
             return
         self.client.answer = answer
-        settled = replace(self.attempts.make(replace(claim, probe=probe)), probe=probe)
+        settled = self.attempts.make(claim._replace(probe=probe))._replace(probe=probe)
         if ending == "stranded":
             self.strand()
         elif ending != "told":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -82,8 +82,8 @@ def test_a_mail_that_ses_refuses_fails_with_a_line() -> None:
 @pytest.mark.parametrize(
     ("given", "line"),
     [
-        (replace(claim(), data=b"?"), "JobRefused: its data is not a JSON call"),
-        (replace(claim(), hooked=True), "JobRefused: callbacks and webhooks are never executed"),
+        (claim()._replace(data=b"?"), "JobRefused: its data is not a JSON call"),
+        (claim()._replace(hooked=True), "JobRefused: callbacks and webhooks are never executed"),
         (claim(expires=1.0), "Expired: the mail expired before it could be sent"),
         (
             claim({"ambiguous": 3}),
@@ -121,7 +121,7 @@ def test_a_mail_that_had_better_not_be_begun_goes_back_as_it_was(happens: Callab
     world = World()
     happens(world)
     settled = world.attempts.make(claim())
-    assert settled == replace(unsent(LEASE), ended=settled.ended)
+    assert settled == unsent(LEASE)._replace(ended=settled.ended)
     assert (settled.action, settled.meta, settled.fields) == ("back", {}, {"fresh": 1})
     assert world.asked == 0
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -153,7 +152,7 @@ def test_what_fails_alone_over_and_over_is_set_aside_with_all_that_is_known(
     settler = Settler(lifecycle, Shared(leases), queues=["mail"])  # type: ignore[arg-type]
     for job_id in ("a", "b", "c"):
         leases.add(lease(job_id), 0.0)
-        settler.put(replace(sent(job_id), outcome=Sent(200, message_id="m-4711"), to=["anna@example.com"]))
+        settler.put(sent(job_id)._replace(outcome=Sent(200, message_id="m-4711"), to=["anna@example.com"]))
     settler.start()
     wait_for(lambda: len(leases) == 0)
     settler.put(sent("d"))
@@ -170,7 +169,7 @@ def test_the_end_of_a_dead_lease_is_left_out_after_trouble_with_redis() -> None:
     lifecycle = ShakyLifecycle("", RedisTimeout("slow"))
     leases = Leases(30.0)
     settler = Settler(lifecycle, Shared(leases))  # type: ignore[arg-type]
-    settler.put(replace(sent("dead"), overdue=True))
+    settler.put(sent("dead")._replace(overdue=True))
     settler.put(sent("a"))
     assert lease("dead") in settler
     settler.start()

@@ -62,8 +62,7 @@ class Lease(NamedTuple):
         return is_fresh(self.execution)
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A job this worker has started."""
 
     lease: Lease
@@ -92,8 +91,7 @@ class Overdue:
     """RQ's name of the worker that held it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(NamedTuple):
     """How an execution ended, ready to be written; `fields` are those of settle.lua for its action."""
 
     lease: Lease

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import replace
 
 from rq_ses.text.plaintext import one_line
 from rq_ses_worker.engine.attempt import Attempt, Back, judge, read, settlement
@@ -71,7 +70,7 @@ class Reclaim:
         events.MAIL_RECLAIMED.log(
             log, job_id=found.lease.job_id, error=outcome.message, lost_worker=one_line(found.worker, 120)
         )
-        self._settler.put(replace(settlement(found.lease, attempt, ending, decision), overdue=True))
+        self._settler.put(settlement(found.lease, attempt, ending, decision)._replace(overdue=True))
 
     def _task_of(self, found: Overdue) -> Task | None:
         claim = self._lifecycle.adopt(found.lease)

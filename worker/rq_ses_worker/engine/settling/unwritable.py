@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from rq_ses_worker.lifecycle.records import Settlement
@@ -42,7 +42,7 @@ class Unwritable:
         if self.failures >= MOST_FAILURES:
             return True
         if self.failures == FAILURES_WITH_OTHERS:
-            self.settlement = replace(self.settlement, meta=without_others(self.settlement.meta))
+            self.settlement = self.settlement._replace(meta=without_others(self.settlement.meta))
         self.pause = min(2 * self.pause, LONGEST_PAUSE)
         self.again_at = time.monotonic() + self.pause
         return False
