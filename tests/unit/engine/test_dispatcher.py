@@ -137,3 +137,13 @@ def test_a_pool_of_three_holds_none_ready(lasting: Callable[..., World]) -> None
     world = lasting(threads=3)
     world.end(1)
     assert world.step() == [1]
+
+
+def test_failures_that_a_claim_has_heard_of_hold_the_next_mails() -> None:
+    world = World(queued=100)
+    world.queue.view = View(failures=20)
+    assert world.step() == [8]
+    world.end(7)
+    assert world.step() == []
+    world.end(1)
+    assert world.step() == [1]

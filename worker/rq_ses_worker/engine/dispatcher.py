@@ -196,6 +196,7 @@ class Dispatcher:
                 events.WORKER_SUSPENDED.log(log, by=by, remedy=remedy)
                 self._shared.suspended = True
             return None
+        self._shared.brake.told(self._lifecycle.view.failures)
         if self._shared.suspended:
             events.WORKER_RESUMED.log(log)
             self._shared.suspended = False
