@@ -40,7 +40,7 @@ _SECONDS: Final = click.FloatRange(min=0.1, max=3600)
 @ends_with(
     {
         OK: "shown",
-        INCOMPLETE: "Redis refused to tell some of it (stderr says what)",
+        INCOMPLETE: "some of it is not known (stderr says what)",
         UNAVAILABLE: "",
     }
 )
@@ -95,7 +95,9 @@ class _Reader:
         self.title = f"rq-ses at {masked(settings.redis_url)}{parts}"
 
     def read(self) -> Snapshot:
-        return read_whole(self._partitions, self._queues, account=self._account, mails=self._mails)
+        return read_whole(
+            self._partitions, self._queues, account=self._account, mails=self._mails, partly=True
+        )
 
     @contextmanager
     def connected(self) -> Iterator[None]:

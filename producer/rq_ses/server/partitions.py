@@ -65,7 +65,7 @@ class Partitions:
 
     def naming(self, client: Redis) -> AbstractContextManager[None]:
         """Let an error of Redis in a block name the partition of a client; without partitions, nothing."""
-        return naming(client, "partition") if self.prefixes else nullcontext()
+        return _naming(client) if self.prefixes else nullcontext()
 
     @property
     def prefixes(self) -> tuple[str, ...]:
@@ -93,8 +93,8 @@ class Partitions:
 
 
 @contextmanager
-def naming(client: Redis, what: str) -> Iterator[None]:
-    """Let an error of Redis in the block name the prefix of a client, unless a block inside has done so.
+def _naming(client: Redis) -> Iterator[None]:
+    """Let an error of Redis in the block name the partition of a client, unless a block inside has done so.
 
     It becomes a note of the exception, which rq_ses.server.refusal.in_words repeats.
     """
@@ -102,5 +102,5 @@ def naming(client: Redis, what: str) -> Iterator[None]:
         yield
     except RedisError as exc:
         if not hasattr(exc, "__notes__"):
-            exc.add_note(f"{what} {keys_of(client).prefix}")
+            exc.add_note(f"partition {keys_of(client).prefix}")
         raise

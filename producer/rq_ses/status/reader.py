@@ -21,7 +21,6 @@ from rq_ses.gate import GateState, read_gate
 from rq_ses.keys import Keys, keys_of
 from rq_ses.partition import MOVING
 from rq_ses.server.connection import borrowed
-from rq_ses.server.partitions import naming
 from rq_ses.server.refusal import is_scattered, read_refusal
 from rq_ses.server.serverclock import epoch
 from rq_ses.server.stored import line
@@ -88,6 +87,8 @@ def _snapshot(
     current = list(_current(queues, overview.leases, details.started, now))
     current.sort(key=lambda mail: mail.seconds or 0.0, reverse=True)
     held_by = Counter(mail.worker for mail in current)
+    at_gate: dict[str, RedisError] = {}
+    apart = keys_of(at_gates).prefix if at_gates is not client else ""
     keys, told = keys_of(client), zip(overview.workers, details.workers, strict=True)
     found = [worker_state(keys, key, answer, held_by, now) for key, answer in told]
     ours = tuple(worker for worker in found if worker and set(worker.queues) & set(queues))
@@ -98,11 +99,14 @@ def _snapshot(
         queues=tuple(states),
         workers=ours,
         other_workers=sum(worker is not None for worker in found) - len(ours),
-        gates=_gates(at_gates, account, ours, refused),
+        gates=_gates(at_gates, account, ours, at_gate, apart=bool(apart)),
         mails=_described(client, current[:mails]),
         unserved=_unserved(client, refused) if workers else (),
         served=tuple(sorted({f"{w.account}:{w.region}" for w in found if w and w.account})),
-        refused=tuple(_untold(what, exc) for what, exc in refused.items()),
+        refused=(
+            *(untold_of(what, exc) for what, exc in refused.items()),
+            *(untold_of(what, exc, apart) for what, exc in at_gate.items()),
+        ),
     )
 
 
@@ -222,9 +226,10 @@ def _refused(
     return refused
 
 
-def _untold(what: str, exc: RedisError) -> Untold:
+def untold_of(what: str, exc: RedisError, partition: str = "") -> Untold:
+    """Return what an error of Redis leaves untold, in its words."""
     refusal = read_refusal(exc)
-    return Untold(what, refusal.reason, refusal.remedy)
+    return Untold(what, refusal.reason, refusal.remedy, partition)
 
 
 def _queue(name: str, answers: _QueueAnswers, enqueued: Sequence[Any], now: float) -> QueueState:
@@ -291,21 +296,24 @@ def _gates(
     account: tuple[str, str] | None,
     workers: Sequence[WorkerState],
     refused: dict[str, RedisError],
+    *,
+    apart: bool,
 ) -> tuple[GateState, ...]:
-    """Return the gate that was asked for, and those that workers name."""
+    """Return the gate that was asked for, and those that workers name; `apart`: their server is another."""
     asked = [account] if account else []
     asked += [(worker.account, worker.region) for worker in workers if worker.account]
-    with naming(client, "prefix"):
-        gates = [_gate(client, *gate, refused) for gate in islice(dict.fromkeys(asked), ACCOUNTS)]
-    return tuple(filter(None, gates))
-
-
-def _gate(connection: Redis, account: str, region: str, refused: dict[str, RedisError]) -> GateState | None:
-    try:
-        return read_gate(connection, account, region)
-    except ResponseError as exc:
-        refused[f"account {account} in {region}"] = exc
-        return None
+    found = []
+    for name, region in islice(dict.fromkeys(asked), ACCOUNTS):
+        try:
+            found.append(read_gate(client, name, region))
+        except RedisError as exc:
+            is_away = not isinstance(exc, ResponseError)
+            if is_away and not apart:
+                raise
+            refused[f"account {name} in {region}"] = exc
+            if is_away:
+                break  # each of the others would wait as long
+    return tuple(found)
 
 
 def _unserved(connection: Redis, refused: dict[str, RedisError]) -> tuple[Unserved, ...]:

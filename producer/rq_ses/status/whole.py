@@ -7,13 +7,12 @@ from dataclasses import replace
 from itertools import chain
 
 from redis import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError
 
 from rq_ses.keys import keys_of
-from rq_ses.server.partitions import Partitions, naming
-from rq_ses.server.refusal import read_refusal
-from rq_ses.status.reader import read_snapshot
-from rq_ses.status.snapshot import PartitionState, QueueState, Snapshot, Untold
+from rq_ses.server.partitions import Partitions
+from rq_ses.status.reader import read_snapshot, untold_of
+from rq_ses.status.snapshot import PartitionState, QueueState, Snapshot
 from rq_ses.status.unserved import strays
 
 
@@ -24,23 +23,44 @@ def read_whole(
     account: tuple[str, str] | None = None,
     mails: int = 10,
     workers: bool = True,
+    partly: bool = False,
 ) -> Snapshot:
     """Return how everything stands, as `read_snapshot` does of one client.
 
+    Args:
+        partitions: of the queues.
+        queues: their names, the most urgent first.
+        account: see read_snapshot, likewise `mails` and `workers`.
+        mails: as above.
+        workers: as above.
+        partly: a partition that is away isn't counted, but named in `refused`, as long as another answers.
+
     Raises:
-        redis.exceptions.RedisError: a partition's server is away, or refuses everything.
+        redis.exceptions.RedisError: a partition's server is away (`partly`: all are), or refuses everything.
     """
-    found, own = [], partitions.own
+    found: list[tuple[str, Snapshot]] = []
+    away: dict[str, RedisError] = {}
     for client in partitions:
-        with partitions.naming(client):
-            found.append(
-                read_snapshot(client, queues, account=account, mails=mails, workers=workers, gates=own)
-            )
+        try:
+            with partitions.naming(client):
+                one = read_snapshot(
+                    client, queues, account=account, mails=mails, workers=workers, gates=partitions.own
+                )
+        except RedisError as exc:
+            if not partly:
+                raise
+            away[keys_of(client).prefix] = exc
+        else:
+            found.append((keys_of(client).prefix, one))
+    if not found:
+        raise next(iter(away.values()))
     if not partitions.prefixes:
-        return found[0]
-    whole = together(
-        [(keys_of(client).prefix, one) for client, one in zip(partitions, found, strict=True)], mails
+        return found[0][1]
+    whole = together(found, mails)
+    untold = tuple(
+        untold_of("what stands there, which isn't counted", away[prefix], prefix) for prefix in away
     )
+    whole = replace(whole, refused=(*untold, *whole.refused))
     return _with_strays(whole, partitions.own) if workers else whole
 
 
@@ -64,7 +84,13 @@ def together(found: Sequence[tuple[str, Snapshot]], mails: int) -> Snapshot:
         mails=tuple(sending[:mails]),
         unserved=tuple(replace(queue, partition=prefix) for prefix, one in found for queue in one.unserved),
         served=tuple(sorted(set(chain.from_iterable(one.served for one in snapshots)))),
-        refused=tuple(replace(untold, partition=prefix) for prefix, one in found for untold in one.refused),
+        refused=tuple(
+            dict.fromkeys(
+                untold if untold.partition else replace(untold, partition=prefix)
+                for prefix, one in found
+                for untold in one.refused
+            )
+        ),
         partitions=tuple(
             PartitionState(prefix, one.suspended, len(one.workers), one.queues, one.moving)
             for prefix, one in found
@@ -75,11 +101,9 @@ def together(found: Sequence[tuple[str, Snapshot]], mails: int) -> Snapshot:
 def _with_strays(whole: Snapshot, own: Redis) -> Snapshot:
     """Add what stands under the deployment's own prefix, where no partition is."""
     try:
-        with naming(own, "prefix"):
-            return replace(whole, unserved=(*strays(own), *whole.unserved))
-    except ResponseError as exc:
-        refusal = read_refusal(exc)
-        untold = Untold("the names of all queues", refusal.reason, refusal.remedy, keys_of(own).prefix)
+        return replace(whole, unserved=(*strays(own), *whole.unserved))
+    except RedisError as exc:
+        untold = untold_of("the names of all queues", exc, keys_of(own).prefix)
         return replace(whole, refused=(*whole.refused, untold))
 
 
