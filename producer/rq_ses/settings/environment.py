@@ -22,17 +22,18 @@ _SERVICE: Final = "_SERVICE_HOST"
 def check_environment(environment: Mapping[str, str]) -> None:
     """Raise SettingsError with a line for each RQ_SES_ variable that is no setting; empty ones are unset.
 
+    So is one that isn't in capitals: not all that reads variables would find it.
     In a program that was frozen into one file, without entry points, nothing can be told.
     """
     given = {name for name, value in environment.items() if value and name.upper().startswith(PREFIX)}
-    left = {name for name in given - _service_links(given) if name.upper() not in KNOWN}
+    left = {name for name in given - _service_links(given) if name not in KNOWN}
     if not left:
         return
     # Another package may declare settings, too; and here is where the one is found that is meant.
     from rq_ses.settings.declared import all_variables, meant
 
     known = all_variables()
-    left = {name for name in left if name.upper() not in known}
+    left = {name for name in left if name not in known}
     if left and known:
         raise SettingsError([unknown(name, meant(name, known)) for name in sorted(left)])
 

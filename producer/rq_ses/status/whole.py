@@ -27,13 +27,7 @@ def read_whole(
 ) -> Snapshot:
     """Return how everything stands, as `read_snapshot` does of one client.
 
-    Args:
-        partitions: of the queues.
-        queues: their names, the most urgent first.
-        account: see read_snapshot, likewise `mails` and `workers`.
-        mails: as above.
-        workers: as above.
-        partly: a partition that is away isn't counted, but named in `refused`, as long as another answers.
+    With `partly`, a partition that is away isn't counted, but named in `refused`, as long as another answers.
 
     Raises:
         redis.exceptions.RedisError: a partition's server is away (`partly`: all are), or refuses everything.

@@ -42,6 +42,9 @@ def problems(**variables: str) -> list[str]:
         ("RQ_SES_BASEURL", "RQ_SES_BASE_URL"),
         ("RQ_SES_SIMULATOR_QUOTAS", "RQ_SES_SIMULATOR_QUOTA"),
         ("rq_ses_concurency", "RQ_SES_CONCURRENCY"),
+        ("rq_ses_config", "RQ_SES_CONFIG"),
+        ("Rq_Ses_Queue", "RQ_SES_QUEUE"),
+        ("rq_ses_simulator_port", "RQ_SES_SIMULATOR_PORT"),
     ],
 )
 def test_a_misspelt_variable_is_refused_with_the_one_that_is_meant(name: str, meant: str) -> None:
@@ -57,7 +60,7 @@ def test_all_unknown_variables_are_named_each_on_a_line() -> None:
 def test_every_setting_and_every_option_of_the_simulator_is_known() -> None:
     names = [name for setting in describe(WorkerSettings) for name in setting.variables]
     check_environment(dict.fromkeys([*names, "RQ_SES_SIMULATOR_PORT", "RQ_SES_SIMULATOR_SESSION_TOKEN"], "1"))
-    check_environment({"rq_ses_queue": "mail", "RQ_REDIS_URL": "x", "RQ_SESSION": "x"})
+    check_environment({"RQ_REDIS_URL": "x", "RQ_SESSION": "x"})
 
 
 def test_an_empty_variable_counts_as_unset() -> None:

@@ -39,7 +39,7 @@ def provide(concurrency: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
         return
     fewer = concurrency - needed + hard
-    remedy = f"use {fewer} threads at most, or raise the limit" if fewer > 0 else "raise the limit"
+    remedy = f"set {fewer} at most, or raise the limit" if fewer > 0 else "raise the limit"
     raise SettingsError(
         [
             f"RQ_SES_CONCURRENCY: {concurrency} threads need {needed} open files and sockets in a process, "

@@ -24,7 +24,6 @@ from rq_ses_worker.simulator.web.access import host_name, is_loopback
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 EXIT_OK: Final = 0
-EXIT_USAGE: Final = 2
 EXIT_CANNOT_LISTEN: Final = 3
 EXIT_EXTRA_MISSING: Final = 4
 

@@ -55,7 +55,7 @@ class Filter:
             first, last = (f"{moment:%Y-%m-%d %H:%M:%S %z}" for moment in (after, before))
             raise ValueError(
                 f"nothing failed both after {first} and before {last}: "
-                "give the earlier moment as newer_than, the later one as older_than"
+                "give the earlier moment first, or as newer_than, and the later one as older_than"
             )
 
     @property
