@@ -363,6 +363,16 @@ def test_a_browser_finds_pages_by_the_search_and_asks_nobody_else(site: Path, pa
     assert asked == {"127.0.0.1"}
 
 
+def test_on_a_phone_no_name_in_a_table_is_broken(site: Path, page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    names = "[...document.querySelectorAll('td:first-child code')]"
+    broken = f"{names}.filter(name => name.getClientRects().length > 1).map(name => name.textContent)"
+    with served(site) as address:
+        page.goto(f"{address}/settings.html")
+        assert page.evaluate(f"{names}.length") > 30
+        assert page.evaluate(broken) == []
+
+
 def test_the_search_knows_every_page(site: Path) -> None:
     index = json.loads((site / "search" / "search_index.json").read_text())
     places = {entry["location"].partition("#")[0] for entry in index["docs"]}
