@@ -46,8 +46,14 @@ def shell(line: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[byte
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-@pytest.mark.parametrize("command", LOOKING, ids=" ".join)
+ALL_CLOSED = "<&- >&- 2>&-"
+
+
+# What is done about a stream that isn't there is done at the entry, for all commands.
+@pytest.mark.parametrize(
+    ("command", "closed"),
+    [*((["failed"], closed) for closed in ("<&-", ">&-", "2>&-")), *((one, ALL_CLOSED) for one in LOOKING)],
+)
 def test_a_closed_stream_hinders_no_command(
     redis: Redis, env: dict[str, str], command: list[str], closed: str
 ) -> None:
@@ -69,11 +75,18 @@ def test_a_closed_standard_input_is_not_an_empty_one(env: dict[str, str], comman
     assert b"Traceback" not in done.stderr
 
 
+ASCII = {"PYTHONIOENCODING": "ascii"}
+ENCODINGS = (
+    {"LC_ALL": "C"},
+    {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    {"PYTHONIOENCODING": "latin-1"},
+)
+
+
 @pytest.mark.parametrize(
-    "variables", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0",
-    "PYTHONCOERCECLOCALE": "0"}, {"PYTHONIOENCODING": "latin-1"}],
-)  # fmt: skip
-@pytest.mark.parametrize("command", LOOKING, ids=" ".join)
+    ("command", "variables"),
+    [*((one, ASCII) for one in LOOKING), *((["failed", "--list"], one) for one in ENCODINGS)],
+)
 def test_what_cant_be_encoded_is_written_as_an_escape(
     redis: Redis, env: dict[str, str], command: list[str], variables: dict[str, str]
 ) -> None:
@@ -86,13 +99,13 @@ def test_what_cant_be_encoded_is_written_as_an_escape(
         json.loads(line)
 
 
-@pytest.mark.parametrize("columns", ["0", "-1", "1", "7", "abc", "", "²", "99999999999999999999"])
+# Other odd widths: tests/unit/cli/test_console.py.
 @pytest.mark.parametrize("command", LOOKING[:4], ids=" ".join)
 def test_no_width_makes_a_command_print_nothing(
-    redis: Redis, env: dict[str, str], command: list[str], columns: str
+    redis: Redis, env: dict[str, str], command: list[str]
 ) -> None:
     fail(redis, [mail()])
-    odd = {**env, "COLUMNS": columns, "LINES": columns}
+    odd = {**env, "COLUMNS": "0", "LINES": "0"}
     word = WORDS[command[0]]
     assert word in shell(f'"$@" {" ".join(command)}', odd).stdout.decode()
     code, shown = run_on_terminal([*PROGRAM, *command], odd, columns=80)
