@@ -19,6 +19,8 @@ from typing import Final
 import psutil
 import pytest
 
+from support.programs import warm
+
 KNOBS: Final = ("RQ_SES_FAULT_", "RQ_SES_OUTAGE_SECONDS", "RQ_SES_RATE_SECONDS")
 """Variables that are meant for the tests themselves."""
 
@@ -130,6 +132,7 @@ def nothing_is_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator
             patch.delenv(name, raising=False)
         patch.setenv(MARK, mark)
         yield
+        warm.end()
     end = time.monotonic() + PATIENCE
     while (left := left_behind(mark)) and time.monotonic() < end:
         time.sleep(0.05)

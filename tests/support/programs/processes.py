@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from support.programs.warm import warmed
+
 PATIENCE = 30.0
 KEY_ID, SECRET, TOKEN = "AKIDOFTHETESTS", "secret/of+the/tests/0123456789", "token-of-the-tests=="
 
@@ -37,6 +39,8 @@ def run(
     arguments: Sequence[str], env: Mapping[str, str], *, stdin: str | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run `rq-ses` to its end and return what it printed and its exit code."""
+    if (warm := warmed()).serves(env):
+        return warm.run(arguments, env, stdin, PATIENCE)
     return subprocess.run(
         [sys.executable, "-m", "rq_ses", *arguments],
         env=dict(env), capture_output=True, text=True, timeout=PATIENCE, check=False,
