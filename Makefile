@@ -47,9 +47,10 @@ test: $(VENV)/.dev
 	$(BIN)/pytest $(SPREAD) $(ROOM_TESTS)
 
 # What signals reach and terminals show, in the surroundings that a script's background job has.
-BACKGROUND := tests/unit/test_interrupts.py tests/integration/deadletter tests/integration/simulator \
-	tests/acceptance/deadletter tests/acceptance/status tests/acceptance/demo \
-	tests/acceptance/cli/test_send*.py tests/acceptance/docs/test_surroundings.py
+BACKGROUND := tests/unit/test_interrupts.py tests/integration/deadletter/test_resend.py \
+	$(addprefix tests/integration/simulator/test_,command.py plugin.py stop.py) \
+	$(addprefix tests/acceptance/deadletter/test_,discard.py failed.py resend.py) \
+	tests/acceptance/status tests/acceptance/demo tests/acceptance/cli/test_send_output.py
 
 test-background: $(VENV)/.dev
 	scripts/in_background.sh $(SPREAD) $(BACKGROUND)

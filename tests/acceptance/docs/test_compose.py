@@ -25,7 +25,8 @@ from rq_ses.server.slot import is_tagged, slot_of
 from rq_ses_worker.engine.preflight.server import judge, read_state
 from rq_ses_worker.settings.worker import load_worker_settings
 from support.programs.compose import BIN, FILE, ROOT, SES_FILE, Stack, VariableMissing, interpolated, load
-from support.programs.images import Image, dockerfile, image
+from support.programs.images import Image, dockerfile
+from support.programs.images import images as build_images
 from support.programs.processes import environment
 from support.servers.ports import free_port
 from support.waiting import wait_for
@@ -161,7 +162,8 @@ def answers(redis: Redis) -> bool:
 def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Image]:
     """What the Dockerfile installs, in environments of their own, without what these tests need besides."""
     targets = {service["image"]: service["build"]["target"] for service in map(load()["services"].get, OURS)}
-    return {name: image(target, tmp_path_factory.mktemp(name)) for name, target in targets.items()}
+    built = build_images(targets.values(), tmp_path_factory.mktemp("images"))
+    return {name: built[target] for name, target in targets.items()}
 
 
 @pytest.fixture

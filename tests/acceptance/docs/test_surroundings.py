@@ -93,16 +93,14 @@ def run_tests(directory: Path, code: str, *options: str, begin: str = "") -> sub
 
 
 @pytest.mark.parametrize("options", [["--capture", "no"], ["-n", "1"]])
-@pytest.mark.parametrize("stdin", ["exec <&-", "exec </dev/null"])
-def test_what_a_run_inherits_is_put_aside(tmp_path: Path, options: list[str], stdin: str) -> None:
-    begin = f"trap '' INT HUP QUIT TERM CHLD PIPE; umask 077; {stdin}"
+def test_what_a_run_inherits_is_put_aside(tmp_path: Path, options: list[str]) -> None:
+    begin = "trap '' INT HUP QUIT TERM CHLD PIPE; umask 077; exec <&-"
     done = run_tests(tmp_path, INHERITED, *options, begin=begin)
     assert "3 passed" in done.stdout, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("options", [[], ["-n", "1"]])
-def test_a_process_that_is_left_behind_fails_the_run_and_is_ended(tmp_path: Path, options: list[str]) -> None:
-    done = run_tests(tmp_path, LEFT_BEHIND, *options)
+def test_a_process_that_is_left_behind_fails_the_run_and_is_ended(tmp_path: Path) -> None:
+    done = run_tests(tmp_path, LEFT_BEHIND, "-n", "1")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "1 passed, 1 error" in done.stdout
     found = re.search(r"left running by the tests:\n(\d+) sleep 86399\n", done.stdout)

@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -46,36 +47,60 @@ def stage(name: str) -> list[tuple[str, str]]:
     return own
 
 
-def image(target: str, directory: Path) -> Image:
-    """Build a target's environment in a new directory, of nothing but what the Dockerfile puts there."""
-    instructions = stage(target)
+def images(targets: Collection[str], directory: Path) -> dict[str, Image]:
+    """Build some targets' environments in a new directory, of nothing but what the Dockerfile puts there.
+
+    What a stage begins with is taken over from another that consists of it, as Docker takes layers over.
+    """
+    builds = {target: tuple(stage(_source(target))) for target in targets}
+    built: dict[_Instructions, Path] = {}
+    for target, instructions in sorted(builds.items(), key=lambda item: len(item[1])):
+        place = directory / target
+        below = max((one for one in built if instructions[: len(one)] == one), key=len, default=())
+        if below:
+            _take_over(built[below], place)
+        else:
+            (place / "src").mkdir(parents=True)
+        for word, rest in instructions[len(below) :]:
+            if word == "COPY":
+                _copy(rest, place / "src")
+            elif word == "RUN":
+                _run(rest.replace(PLACE, str(place / "opt")), place / "src")
+        built[instructions] = place
+    return {target: Image(directory / target / "opt" / "bin", _variables(target)) for target in targets}
+
+
+def _source(target: str) -> str:
+    """Return the stage from which a target has its environment."""
     [source] = [
-        found[1] for word, rest in instructions if word == "COPY" and (found := _FROM_STAGE.match(rest))
+        found[1] for word, rest in stage(target) if word == "COPY" and (found := _FROM_STAGE.match(rest))
     ]
-    build = stage(source)
-    context, place = directory / "src", directory / "opt"
-    context.mkdir(parents=True)
-    for word, rest in build:
-        if word == "COPY":
-            _copy(rest, context)
-        elif word == "RUN":
-            _run(rest.replace(PLACE, str(place)), context)
-    env = dict(
-        one.split("=", 1)
-        for word, rest in instructions
-        if word == "ENV"
-        for one in shlex.split(rest)
-        if not one.startswith("PATH=")
-    )
-    return Image(place / "bin", env)
+    return source
+
+
+def _variables(target: str) -> dict[str, str]:
+    given = [one for word, rest in stage(target) if word == "ENV" for one in shlex.split(rest)]
+    return dict(one.split("=", 1) for one in given if not one.startswith("PATH="))
+
+
+def _take_over(below: Path, place: Path) -> None:
+    """Copy what was built; an environment names itself in its programs and its settings."""
+    shutil.copytree(below, place, symlinks=True)
+    opt = place / "opt"
+    for file in [opt / "pyvenv.cfg", *(opt / "bin").iterdir()]:
+        if not file.is_symlink():
+            file.write_bytes(file.read_bytes().replace(bytes(below / "opt"), bytes(opt)))
 
 
 def fresh(requirement: str, directory: Path) -> Path:
     """Install a requirement, as `rq-ses[worker]`, into a new environment; return where its programs are."""
     local = requirement.replace("rq-ses", str(ROOT), 1)
-    _run(f"python -m venv {directory} && {directory}/bin/pip install {shlex.quote(local)}", ROOT)
+    _run(f"python -m venv --without-pip {directory}", ROOT)
+    _run(f"python -m pip --python {directory}/bin/python install {shlex.quote(local)}", ROOT)
     return directory / "bin"
 
+
+_Instructions = tuple[tuple[str, str], ...]
 
 _FROM_STAGE: Final = re.compile(rf"--from=([\w-]+) {PLACE} {PLACE}$")
 

@@ -39,7 +39,7 @@ def run(
     arguments: Sequence[str], env: Mapping[str, str], *, stdin: str | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run `rq-ses` to its end and return what it printed and its exit code."""
-    if (warm := warmed()).serves(env):
+    if warm := warmed(env):
         return warm.run(arguments, env, stdin, PATIENCE)
     return subprocess.run(
         [sys.executable, "-m", "rq_ses", *arguments],

@@ -18,25 +18,35 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-_AT_START = ("PYTHON", "RQ_KEY_PREFIX", "LC_", "LANG", "TESTS_RUN", "LD_")
-"""Beginnings of variables that count when a Python starts, or RQ is loaded: such a run has its own Python."""
+_AT_START = ("PYTHON", "RQ_KEY_PREFIX", "LC_", "LANG", "LD_")
+"""Beginnings of variables that count when a Python starts, or RQ is loaded."""
+
+_Start = frozenset[tuple[str, str]]
+
+_SOME: Final = 3
+"""Runs with the same of these from which on a process waits for more: one takes as long to get ready."""
 
 
 class Warm:
-    """The process that waits, and what it is asked for. Threads may share it."""
+    """The process that waits, and what it is asked for. Threads may share it.
 
-    def __init__(self) -> None:
+    Args:
+        env: in which its Python starts.
+    """
+
+    def __init__(self, env: Mapping[str, str]) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._environment = dict(os.environ)
         with theirs:
             # Pipes, as those are that take the streams' places: a stream knows from its start what it may do.
             self._process = subprocess.Popen(
                 [sys.executable, __file__],
+                env=dict(env),
                 stdin=theirs.fileno(),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -47,10 +57,6 @@ class Warm:
         """End it; what it has forked has ended before."""
         self._socket.close()
         self._process.communicate()
-
-    def serves(self, env: Mapping[str, str]) -> bool:
-        """Tell whether a run in this environment needs nothing that counts at a Python's start."""
-        return _of_a_start(env) == _of_a_start(self._environment)
 
     def run(
         self, arguments: Sequence[str], env: Mapping[str, str], stdin: str | None, timeout: float
@@ -81,27 +87,23 @@ class Warm:
         return subprocess.CompletedProcess(list(arguments), int(code), _text(out), _text(err))
 
 
-_warm: Warm | None = None
+_waiting: dict[_Start, Warm] = {}
+_runs: Counter[_Start] = Counter()
 
 
-def warmed() -> Warm:
-    """Return the process that waits, started at the first call."""
-    global _warm
-    if _warm is None:
-        _warm = Warm()
-    return _warm
+def warmed(env: Mapping[str, str]) -> Warm | None:
+    """Return the process that waits for runs in such an environment, None if it isn't worth while yet."""
+    start = frozenset((name, value) for name, value in env.items() if name.startswith(_AT_START))
+    _runs[start] += 1
+    if start not in _waiting and _runs[start] >= _SOME:
+        _waiting[start] = Warm(env)
+    return _waiting.get(start)
 
 
 def end() -> None:
-    """End it, if there is one."""
-    global _warm
-    if _warm is not None:
-        _warm.close()
-        _warm = None
-
-
-def _of_a_start(env: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in env.items() if name.startswith(_AT_START)}
+    """End all that wait."""
+    while _waiting:
+        _waiting.popitem()[1].close()
 
 
 def _text(output: bytes) -> str:
