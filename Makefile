@@ -30,7 +30,7 @@ $(VENV)/.docs: pyproject.toml | $(VENV)/bin/python
 demo: $(VENV)/.demo
 	$(BIN)/rq-ses demo
 
-# Over all cores, files in the order of tests/conftest.py: the long ones first.
+# Several processes, files in the order of tests/conftest.py: the long ones first.
 SPREAD := -n auto --dist loadfile --no-loadscope-reorder
 
 # make test ROOM=lifecycle: those of one room, of every tier.
