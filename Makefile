@@ -48,7 +48,7 @@ test: $(VENV)/.dev
 
 # What signals reach and terminals show, in the surroundings that a script's background job has.
 BACKGROUND := tests/unit/test_interrupts.py tests/integration/deadletter/test_resend.py \
-	$(addprefix tests/integration/simulator/test_,command.py plugin.py stop.py) \
+	$(addprefix tests/integration/simulator/test_,command.py stop.py) \
 	$(addprefix tests/acceptance/deadletter/test_,discard.py failed.py resend.py) \
 	tests/acceptance/status tests/acceptance/demo tests/acceptance/cli/test_send_output.py
 
