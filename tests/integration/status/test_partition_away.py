@@ -16,7 +16,7 @@ from rq_ses.keys import Keys
 from rq_ses.server.connection import connect
 from rq_ses.server.partitions import Partitions
 from rq_ses.server.refusal import in_words
-from rq_ses.status import read_whole
+from rq_ses.status.whole import read_whole
 from support.servers.ports import free_port
 
 
