@@ -38,8 +38,13 @@ HISTOGRAMS: Final = {
 
 def render(readings: Sequence[Reading], shared: SharedState | None) -> bytes:
     """Return the metrics as text; `shared` is None while Redis doesn't answer."""
+    return expose([*_own(readings), *_shared(shared)])
+
+
+def expose(families: Sequence[Metric]) -> bytes:
+    """Return families of metrics as text."""
     registry = CollectorRegistry()
-    registry.register(_Families([*_own(readings), *_shared(shared)]))
+    registry.register(_Families(families))
     text: bytes = generate_latest(registry)
     return text
 

@@ -80,8 +80,12 @@ class ServerUnfit(RqSesError):
         super().__init__("; ".join(finding.text for finding in findings))
 
 
-def preflight(connection: Redis, mode: Mode, known: tuple[Finding, ...] = ()) -> tuple[Finding, ...]:
+def preflight(
+    connection: Redis, mode: Mode, known: tuple[Finding, ...] = (), *, rights: bool = True
+) -> tuple[Finding, ...]:
     """Check the server, log what is wrong with it beside what is `known`, and return all of it.
+
+    Without `rights` it isn't asked whether this user may do all that a worker does.
 
     Raises:
         ServerUnfit: with `mode` "refuse", if the server is unfit.
@@ -90,7 +94,7 @@ def preflight(connection: Redis, mode: Mode, known: tuple[Finding, ...] = ()) ->
     if mode == "off":
         return ()
     findings = judge(read_state(connection), keys_of(connection).prefix)
-    if all(finding.level == "warn" for finding in findings):
+    if rights and all(finding.level == "warn" for finding in findings):
         # What is no server for us at all (a Sentinel) knows no scripts either.
         findings = (*judge_rights(missing_rights(connection)), *findings)
     unfit = tuple(finding for finding in findings if finding.level == "refuse")
