@@ -18,13 +18,12 @@ from rq_ses.settings.gate import GateSettings
 from rq_ses.settings.producer import ProducerSettings
 from rq_ses.settings.setting import Setting
 from rq_ses_worker.settings.audit import AuditSettings
+from rq_ses_worker.settings.smtp import SmtpSettings
 from rq_ses_worker.settings.worker import WorkerSettings
 
 ROOT = Path(__file__).parents[1]
 
-_KINDS = (ProducerSettings, GateSettings, AuditSettings, WorkerSettings)
-_ALL = WorkerSettings
-"""Has every setting there is."""
+_KINDS = (ProducerSettings, GateSettings, AuditSettings, WorkerSettings, SmtpSettings)
 
 _BETWEEN_MARKS = re.compile(
     r"(?<=<!-- settings: written by `make tables` -->\n)(.*?)(?=<!-- /settings -->)", re.DOTALL
@@ -34,10 +33,16 @@ _NAMES = re.compile(r"(?<=# fmt: off\n)(.*?)(?=\"\"\"Those of)", re.DOTALL)
 _LINK = re.compile(r"(?<=\]\()(?=[a-z/-]+\.md)")
 
 
+def _all() -> Iterator[Setting]:
+    """Yield every setting there is: the worker's, who has nearly all, and what only the SMTP ingress has."""
+    yield from describe(WorkerSettings)
+    yield from (one for one in describe(SmtpSettings) if one.name not in WorkerSettings.model_fields)
+
+
 def readme_table() -> Iterator[str]:
     """Yield the lines of the README's table."""
     yield from ("| variable | default | meaning |", "|---|---|---|")
-    for setting in describe(_ALL):
+    for setting in _all():
         yield f"| {_names(setting)} | {_default(setting)} | {_LINK.sub('docs/', _fragment(setting))} |"
 
 
@@ -45,7 +50,7 @@ def reference_table() -> Iterator[str]:
     """Yield the lines of the table in docs/settings.md."""
     # Four columns: with one for each of option, default and values a phone breaks every name in three.
     yield from ("| variable | option, default, values | read by | meaning |", "|---|---|---|---|")
-    for setting in describe(_ALL):
+    for setting in _all():
         yield f"| {_names(setting)} | {_given(setting)} | {readers(setting)} | {_fragment(setting)} |"
 
 

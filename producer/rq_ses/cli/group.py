@@ -20,7 +20,13 @@ from rq_ses.settings.environment import check_environment
 _GROUP = "rq_ses.commands"
 _FULL = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
 _OURS = ("rq_ses", "rq_ses_worker")
-_EXTRAS = {"worker": "worker", "audit": "worker", "doctor": "worker", "simulator": "simulator"}
+_EXTRAS = {
+    "worker": "worker",
+    "audit": "worker",
+    "doctor": "worker",
+    "simulator": "simulator",
+    "smtp": "smtp",
+}
 """The extra that brings a command's needs; any other command wants all of them."""
 
 

@@ -29,6 +29,7 @@ SUMMARIES: Final[Mapping[str, str]] = {
     "send": "Enqueue one mail from flags, or one a line of --jsonl, and print a job id a line.",
     "show": "Show one mail whatever its state: where it stands, its attempts, how the last one ended.",
     "simulator": "Stand in for Amazon SES v2 on this machine.",
+    "smtp": "Take mails over SMTP and enqueue them, until SIGTERM or SIGINT.",
     "status": (
         "Show queues, send rate, breaker, workers, what happens a second, and which mails are being sent."
     ),
@@ -38,6 +39,7 @@ SUMMARIES: Final[Mapping[str, str]] = {
 
 NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "doctor": ("dns", "requests", "urllib3"),
+    "smtp": ("aiosmtpd",),
     "worker": ("requests", "urllib3"),
 }
 """The packages of an extra without which a command can't be imported."""

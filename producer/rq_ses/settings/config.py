@@ -113,7 +113,8 @@ class _Reader:
         for name, value in table.items():
             if name in self._names:
                 self._take(name, f"rq_ses.{name}", value)
-            else:
+            # What another command reads may stand beside it.
+            elif name not in declared.fields() - _ELSEWHERE:
                 self._unknown(name, f"rq_ses.{name}", self._names)
         return self._config
 

@@ -13,6 +13,7 @@ from rq_ses.settings.base import Settings
 from rq_ses.settings.declared import describe
 from rq_ses.settings.producer import ProducerSettings
 from rq_ses.settings.setting import Count, Real, Setting, setting
+from rq_ses_worker.settings.smtp import SmtpSettings
 from rq_ses_worker.settings.worker import WorkerSettings
 
 ROOT = Path(__file__).parents[3]
@@ -89,7 +90,8 @@ def test_a_declaration_that_several_classes_have_is_the_same_in_all() -> None:
 
 
 def test_every_rq_ses_variable_that_the_code_names_is_a_setting() -> None:
-    known = {variable for one in describe(WorkerSettings) for variable in one.variables}
+    kinds = (WorkerSettings, SmtpSettings)
+    known = {variable for kind in kinds for one in describe(kind) for variable in one.variables}
     sources = [path for package in ("producer", "worker") for path in (ROOT / package).rglob("*.py")]
     named = {name for path in sources for name in re.findall(r"RQ_SES_[A-Z_]*[A-Z]", path.read_text())}
     # What names of Services begin with, and options of a command of its own.

@@ -204,6 +204,27 @@ CREDENTIALS_MISSED: Final = Event(
 )
 CREDENTIALS_BACK: Final = Event("credentials.back", INFO, "credentials are available again: %(source)s")
 
+# The SMTP ingress
+
+SMTP_LISTENS: Final = Event(
+    "smtp.listens", INFO, "taking mails for %(queue)s on %(address)s", ("tls", "users")
+)
+SMTP_TAKEN: Final = Event(
+    "smtp.taken",
+    INFO,
+    "job %(job_id)s: taken from %(client)s",
+    ("sender", "recipients", "size", "repeated"),
+)
+SMTP_REFUSED: Final = Event("smtp.refused", INFO, "%(client)s was answered: %(reply)s", ("reason", "about"))
+SMTP_LOGIN_FAILED: Final = Event(
+    "smtp.login_failed", WARNING, "%(client)s gave a wrong name or password", ("user",)
+)
+SMTP_TLS_FAILED: Final = Event("smtp.tls_failed", INFO, "a client's STARTTLS failed (%(error)s)")
+SMTP_RAISED: Final = Event("smtp.raised", ERROR, "a step of a session raised; it was answered with 451")
+SMTP_REREAD: Final = Event("smtp.reread", WARNING, "users and certificate were read anew", ("users",))
+SMTP_NOT_REREAD: Final = Event("smtp.not_reread", ERROR, "users and certificate stay as they were: %(error)s")
+SMTP_STOPPING: Final = Event("smtp.stopping", INFO, "stopping: %(connections)d clients are connected")
+
 CATALOGUE: Final = tuple(value for value in list(globals().values()) if isinstance(value, Event))
 """All events, in the order of docs/events.md."""
 

@@ -21,6 +21,13 @@ MAX_DOUBTFUL: Final = setting(
     at_most=1_000_000,
     option="--max-doubtful N",
 )
+PREFLIGHT: Final = setting(
+    "refuse",
+    "Whether a Redis that would lose mails is refused, or warned of, at the start "
+    "([checks](redis.md#start-up-checks)).",
+    option="--preflight",
+)
+Preflight = Literal["refuse", "warn", "off"]
 
 
 class DurabilitySettings(Settings):
@@ -35,9 +42,4 @@ class DurabilitySettings(Settings):
     )
     on_unknown: OnUnknown = ON_UNKNOWN
     max_doubtful: Count = MAX_DOUBTFUL
-    preflight: Literal["refuse", "warn", "off"] = setting(
-        "refuse",
-        "Whether a Redis that would lose mails is refused, or warned of, at a worker's start "
-        "([checks](redis.md#start-up-checks)).",
-        option="--preflight",
-    )
+    preflight: Preflight = PREFLIGHT

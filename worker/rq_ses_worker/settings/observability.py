@@ -1,4 +1,4 @@
-"""What a worker tells of itself: its log, and what it serves to monitoring."""
+"""What a worker, or the SMTP ingress, tells of itself: its log, and what it serves to monitoring."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ObservabilitySettings(Settings):
 
     metrics: Annotated[str, AfterValidator(values.metrics)] | None = setting(
         None,
-        "Where a worker serves `/metrics`, `/healthz` and `/readyz`: `HOST:PORT`, or a port of loopback "
+        "Where `/metrics`, `/healthz` and `/readyz` are served: `HOST:PORT`, or a port of loopback "
         "([what they tell](metrics.md)).",
         option="--metrics HOST:PORT",
     )
@@ -34,5 +34,5 @@ class ObservabilitySettings(Settings):
         option="--log-addresses",
     )
     log_sent: bool = setting(
-        False, "Log each mail that was sent, too, with SES's message id.", option="--log-sent"
+        False, "Log each mail that was sent (by `smtp`: taken), too, with its ids.", option="--log-sent"
     )

@@ -1,0 +1,1 @@
+"""The SMTP ingress in tests: in this process, as a process, and its clients."""

@@ -1,0 +1,1 @@
+"""`rq-ses smtp`: takes mails over SMTP and enqueues them, for programs that speak nothing else."""

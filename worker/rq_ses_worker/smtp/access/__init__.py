@@ -1,0 +1,1 @@
+"""Who may send mails here: networks and users, their passwords, what they may do, and how fast."""

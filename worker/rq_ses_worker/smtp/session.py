@@ -1,0 +1,103 @@
+"""One session: aiosmtpd's SMTP, and what has to be added to it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import defaultdict
+from typing import Any, Final
+
+from aiosmtpd.smtp import SMTP
+
+from rq_ses_worker.smtp import replies
+from rq_ses_worker.smtp.handler import Handler
+from rq_ses_worker.smtp.jobs import NAME
+
+_PATH: Final = r'\s*(<(?:[^<>"\s]|"(?:[^"\\]|\\.)*")*>)(\s.*)?'
+_MAIL: Final = re.compile(rf"FROM:{_PATH}", re.IGNORECASE)
+_RCPT: Final = re.compile(rf"TO:{_PATH}", re.IGNORECASE)
+_PLAIN: Final = re.compile(r"<([A-Za-z0-9_+=-]+(?:\.[A-Za-z0-9_+=-]+)*@[A-Za-z0-9.-]+)>")
+_AUTH: Final = re.compile(r"\sAUTH=\S+", re.IGNORECASE)
+_COMMAND_LINE: Final = 512
+
+
+class Session(SMTP):
+    """Answers one client; knows whether a mail is under way, and can be told to end.
+
+    Args:
+        handler: says what is answered.
+        open_ones: the sessions that there are; this one puts itself there while it lasts.
+        options: for aiosmtpd.
+    """
+
+    def __init__(self, handler: Handler, open_ones: set[Session], **options: Any) -> None:
+        super().__init__(handler, hostname=NAME, ident="ESMTP", **options)
+        # aiosmtpd has one of these for all sessions, and lets it grow with each EHLO.
+        self.command_size_limits = defaultdict(lambda: _COMMAND_LINE)
+        self._open_ones = open_ones
+        self._busy = False
+        self._ending = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._open_ones.add(self)
+        super().connection_made(transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._open_ones.discard(self)
+        super().connection_lost(error)
+
+    def end(self, *, now: bool = False) -> None:
+        """Say good-bye: at once, or (unless `now`) when the mail that is under way was answered."""
+        self._ending = True
+        if (now or not self._busy) and self.transport is not None:
+            self._writer.write(f"{replies.STOPPING}\r\n".encode())
+            self.transport.close()
+
+    async def push(self, status: Any) -> None:
+        await super().push(status)
+        # The reply that ends a session (RFC 5321, 3.8).
+        if str(status).startswith("421") and self.transport is not None:
+            self.transport.close()
+
+    async def smtp_MAIL(self, arg: str | None) -> None:  # noqa: N802 - aiosmtpd's name
+        """Take out AUTH=: it belongs to AUTH (RFC 4954, 5), and Postfix gives it; aiosmtpd refuses it."""
+        found = _MAIL.fullmatch(arg or "")
+        if not found:
+            await self.push(replies.SYNTAX.reply)
+            return
+        await super().smtp_MAIL(f"FROM:{found[1]}{_AUTH.sub('', found[2] or '')}")
+
+    async def smtp_RCPT(self, arg: str | None) -> None:  # noqa: N802
+        """Let aiosmtpd read none but paths: of others its parser raises, or makes something."""
+        if not _RCPT.fullmatch(arg or ""):
+            await self.push(replies.SYNTAX.reply)
+            return
+        await super().smtp_RCPT(arg)
+
+    async def smtp_VRFY(self, _: str | None) -> None:  # noqa: N802
+        """Say nothing of anybody, and repeat nothing that a client has sent."""
+        await self.push("252 2.5.0 Nobody is looked up here; send the mail")
+
+    def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
+        """Read at once what most addresses are: email's parser takes many times as long."""
+        found = _PLAIN.match(arg)
+        return (found[1], arg[found.end() :]) if found else super()._getaddr(arg)
+
+    async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802
+        """Know that a mail is under way until it was answered."""
+        self._busy = True
+        try:
+            await super().smtp_DATA(arg)
+        finally:
+            self._busy = False
+        if self._ending:
+            await self.push(replies.STOPPING.reply)
+
+
+class Refusing(asyncio.Protocol):
+    """Sends a client away for which there is no room."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's own promise
+        transport.write(f"{replies.CONNECTIONS}\r\n".encode())
+        transport.close()
