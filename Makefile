@@ -1,5 +1,5 @@
 # make demo: see it work. make test: every test. Both need Python >= 3.11 and nothing else.
-.PHONY: demo test test-background test-redis7 test-django check format bench docs tables screenshots clean
+.PHONY: demo test test-background test-redis7 test-django test-postfix check format bench docs tables screenshots clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -42,8 +42,13 @@ $(error no room is called $(ROOM); those with tests: $(sort $(notdir $(patsubst 
 endif
 endif
 
+# Where rq-dashboard's pages are opened in, and a client of the SMTP ingress.
+CHROMIUM := scripts/package.sh chromium -- chromium chromium-browser google-chrome google-chrome-stable chrome
+SWAKS := scripts/package.sh swaks -- swaks
+
 test: $(VENV)/.dev
-	@scripts/chromium.sh
+	@$(CHROMIUM)
+	@$(SWAKS)
 	$(BIN)/pytest $(SPREAD) $(ROOM_TESTS)
 
 # What signals reach and terminals show, in the surroundings that a script's background job has.
@@ -68,6 +73,11 @@ DJANGO :=
 
 test-django: $(VENV)/.dev
 	$(BIN)/python scripts/django_tests.py $(DJANGO)
+
+# What Postfix relays through the SMTP ingress; as root, for Postfix is nobody's else.
+test-postfix: $(VENV)/.dev
+	@scripts/package.sh postfix libsasl2-modules -- postfix
+	$(BIN)/pytest -m postfix tests/acceptance/smtp
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -94,7 +104,7 @@ tables: $(VENV)/.dev
 	$(BIN)/python scripts/rooms.py
 
 screenshots: $(VENV)/.dev
-	@scripts/chromium.sh
+	@$(CHROMIUM)
 	PYTHONPATH=tests $(BIN)/python scripts/screenshots.py
 
 clean:

@@ -29,7 +29,7 @@ def chromium() -> Iterator[Browser]:
     """Run the machine's Chromium until the block is left."""
     path = next(filter(None, map(shutil.which, _NAMES)), None)
     if path is None:
-        pytest.fail("these tests need a Chromium: install the package chromium (scripts/chromium.sh does it)")
+        pytest.fail("these tests need a Chromium: install the package chromium (make test does it)")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=_OPTIONS)
         try:
