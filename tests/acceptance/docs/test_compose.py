@@ -6,6 +6,7 @@ import fnmatch
 import json
 import os
 import re
+import smtplib
 import subprocess
 import tomllib
 import urllib.parse
@@ -31,7 +32,7 @@ from support.programs.processes import environment
 from support.servers.ports import free_port
 from support.waiting import wait_for
 
-OURS = ("simulator", "worker", "dashboard", "web")
+OURS = ("simulator", "worker", "smtp", "dashboard", "web")
 
 
 def get(url: str, form: dict[str, str] | None = None) -> str:
@@ -200,11 +201,15 @@ def test_a_mail_goes_from_the_web_app_to_the_simulators_page(stack: Stack, tmp_p
         wait_for(lambda: redis.zcard("rq:finished:mail-high") == 1)
         queues = json.loads(get(f"{stack.url('dashboard:9181')}/0/data/queues.json"))
         assert {queue["name"] for queue in queues["queues"]} == {"mail-high"}
-        counted = 'rq_ses_settled_total{action="sent"} 1.0'
+        with smtplib.SMTP("127.0.0.1", stack.ports["smtp:2525"]) as client:
+            client.sendmail("ann@example.com", "ben@example.com", "From: ann@example.com\n\nover SMTP\n")
+        wait_for(lambda: redis.zcard("rq:finished:mail") == 1)
+        counted = 'rq_ses_settled_total{action="sent"} 2.0'
         wait_for(lambda: counted in get(f"{stack.url('worker:9108')}/metrics"))
         refused = "Error" not in stack.output("worker") and "Traceback" not in stack.output("worker")
         assert refused, stack.output("worker")
-        assert stack.stop()["worker"] == 0
+        ended = stack.stop()
+        assert (ended["worker"], ended["smtp"]) == (0, 0)
         redis.close()
 
 

@@ -74,7 +74,15 @@ class Stack:
         # Where the services listen inside the stack.
         self.ports = {
             name: free_port()
-            for name in ("valkey:6379", "simulator:4579", "worker:9108", "dashboard:9181", "web:8000")
+            for name in (
+                "valkey:6379",
+                "simulator:4579",
+                "worker:9108",
+                "smtp:2525",
+                "smtp:9109",
+                "dashboard:9181",
+                "web:8000",
+            )
         }
 
     def url(self, place: str) -> str:
