@@ -16,6 +16,7 @@ from rq_ses.settings.declared import all_variables, describe
 from rq_ses.settings.environment import PREFIX
 from rq_ses.settings.gate import GateSettings
 from rq_ses.settings.producer import ProducerSettings
+from rq_ses.settings.sendmail import SendmailSettings
 from rq_ses.settings.setting import Setting
 from rq_ses_worker.settings.audit import AuditSettings
 from rq_ses_worker.settings.smtp import SmtpSettings
@@ -23,7 +24,7 @@ from rq_ses_worker.settings.worker import WorkerSettings
 
 ROOT = Path(__file__).parents[1]
 
-_KINDS = (ProducerSettings, GateSettings, AuditSettings, WorkerSettings, SmtpSettings)
+_KINDS = (ProducerSettings, GateSettings, AuditSettings, WorkerSettings, SendmailSettings, SmtpSettings)
 
 _BETWEEN_MARKS = re.compile(
     r"(?<=<!-- settings: written by `make tables` -->\n)(.*?)(?=<!-- /settings -->)", re.DOTALL
@@ -34,9 +35,10 @@ _LINK = re.compile(r"(?<=\]\()(?=[a-z/-]+\.md)")
 
 
 def _all() -> Iterator[Setting]:
-    """Yield every setting there is: the worker's, who has nearly all, and what only the SMTP ingress has."""
+    """Yield every setting there is: the worker's, who has nearly all, and what others alone have."""
     yield from describe(WorkerSettings)
-    yield from (one for one in describe(SmtpSettings) if one.name not in WorkerSettings.model_fields)
+    for kind in (SendmailSettings, SmtpSettings):
+        yield from (one for one in describe(kind) if one.name not in WorkerSettings.model_fields)
 
 
 def readme_table() -> Iterator[str]:

@@ -64,7 +64,8 @@ class Commands(WholeGroup):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
         asks_for_help = not set(ctx.help_option_names).isdisjoint(rest)
-        if not (ctx.resilient_parsing or asks_for_help):
+        # What reads its settings itself has its own way to end with what is wrong with them.
+        if not (ctx.resilient_parsing or asks_for_help or getattr(command, "reads_settings", False)):
             check_environment(os.environ)
         return name, command, rest
 

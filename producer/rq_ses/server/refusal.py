@@ -104,6 +104,12 @@ def is_denied(exc: BaseException) -> bool:
     return isinstance(exc, redis_errors.ResponseError) and any(mark in str(exc) for mark in _DENIALS)
 
 
+def is_shut_out(exc: BaseException | None) -> bool:
+    """Tell whether the server doesn't let this user in, or do what it asks."""
+    refused = isinstance(exc, redis_errors.AuthenticationError | redis_errors.AuthorizationError)
+    return refused or (exc is not None and is_denied(exc))
+
+
 def is_passing(exc: BaseException) -> bool:
     """Tell whether the server, or the way to it, is in a state that ends by itself."""
     # The system's OSError: no descriptor is left for a connection, say.

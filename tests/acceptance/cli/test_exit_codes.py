@@ -9,6 +9,7 @@ import click
 import pytest
 
 from rq_ses.cli import main
+from rq_ses.cli.sendmail import exits as sendmail_exits
 from rq_ses.cli.terminal import exits
 from rq_ses.cli.terminal.exits import INCOMPLETE, OK, SETTINGS, UNAVAILABLE, USAGE, ends_with
 
@@ -51,7 +52,9 @@ def test_help_is_made_of_the_table_and_of_what_a_command_declares() -> None:
     )
 
 
-@pytest.mark.parametrize("name", sorted(set(main.list_commands(click.Context(main))) - {"simulator", "demo"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(main.list_commands(click.Context(main))) - {"simulator", "demo", "sendmail"})
+)
 def test_codes_that_mean_the_same_everywhere_are_said_in_the_same_words(name: str) -> None:
     said = _helped(name)
     assert said.keys() <= set(exits.CODES)
@@ -62,6 +65,12 @@ def test_codes_that_mean_the_same_everywhere_are_said_in_the_same_words(name: st
 
 def test_the_reference_shows_the_whole_table() -> None:
     assert _rows("reference/cli.md") == {int(code): (code.meaning, code.remedy) for code in exits.CODES}
+
+
+def test_the_page_about_sendmail_shows_the_codes_of_its_own() -> None:
+    page = (DOCS / "how-to" / "sendmail.md").read_text()
+    rows = re.findall(r"^\| (\d+) \| (.*?) \|$", page, re.MULTILINE)
+    assert rows == [(str(int(code)), code.meaning) for code in sendmail_exits.CODES]
 
 
 def test_what_cron_is_told_is_the_table_with_words_of_its_own_for_success_failure_and_no_redis() -> None:

@@ -73,6 +73,7 @@ def ran(statement: str, path: Path, **variables: str) -> tuple[int, set[str]]:
         (command("--help"), CHECKED | SERVER | HTTP | WORKER | {"rich"}),
         (command("--version"), CHECKED | SERVER | HTTP | WORKER | {"rich"}),
         (command("send", "--help"), {"rq", *HTTP, *WORKER}),
+        (command("sendmail", "-bs"), {"rq", "rich", "redis.asyncio.client", *HTTP, *WORKER}),
     ],
 )
 def test_what_is_not_used_is_not_loaded(statement: str, absent: set[str], tmp_path: Path) -> None:

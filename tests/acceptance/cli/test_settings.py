@@ -10,6 +10,7 @@ from redis import Redis
 
 from rq_ses import Outbox, SettingsError
 from rq_ses.cli import main
+from rq_ses.cli.sendmail import exits as sendmail_exits
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.mails.mail import mail
 from support.programs.processes import KEY_ID, SECRET, TOKEN, environment, run
@@ -23,7 +24,8 @@ def test_every_command_refuses_an_unknown_variable_before_anything_else(command:
         RQ_SES_CONCURENCY="32", RQ_SES_QUEU="news", RQ_SES_REDIS_URL="redis://127.0.0.1:1", RQ_SES_TIMOUT=""
     )
     done = run([command], env)
-    assert (done.returncode, done.stdout) == (3, "")
+    code = sendmail_exits.SETTINGS if command == "sendmail" else 3
+    assert (done.returncode, done.stdout) == (code, "")
     assert done.stderr.splitlines() == [
         "Error: RQ_SES_CONCURENCY is not a setting: did you mean RQ_SES_CONCURRENCY?",
         "Error: RQ_SES_QUEU is not a setting: did you mean RQ_SES_QUEUE?",

@@ -18,6 +18,7 @@ from rq_ses import Outbox
 from rq_ses.cli import main
 from rq_ses.settings.declared import Setting, describe
 from rq_ses.settings.producer import ProducerSettings
+from rq_ses.settings.sendmail import SendmailSettings
 from rq_ses_worker.settings.smtp import SmtpSettings
 from rq_ses_worker.settings.worker import WorkerSettings
 from rq_ses_worker.simulator.server import SimulatorServer
@@ -119,7 +120,7 @@ def settings() -> dict[str, Setting]:
     """Every setting by its variable."""
     return {
         variable: setting
-        for kind in (ProducerSettings, WorkerSettings, SmtpSettings)
+        for kind in (ProducerSettings, WorkerSettings, SendmailSettings, SmtpSettings)
         for setting in describe(kind)
         for variable in setting.variables
     }

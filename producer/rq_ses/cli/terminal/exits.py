@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Self, TypeVar
 
 import click
@@ -43,13 +43,16 @@ CODES: Final = (OK, INCOMPLETE, USAGE, SETTINGS, UNAVAILABLE, UNFIT, DENIED)
 _Command = TypeVar("_Command", bound=click.Command)
 
 
-def ends_with(codes: Mapping[ExitCode, str]) -> Callable[[_Command], _Command]:
-    """Declare the exit codes of a command besides USAGE and SETTINGS, and close its help with all of them.
+def ends_with(
+    codes: Mapping[ExitCode, str], *, always: Iterable[ExitCode] = (USAGE, SETTINGS)
+) -> Callable[[_Command], _Command]:
+    """Declare the exit codes of a command, and close its help with all of them.
 
     Args:
         codes: what each means for this command; "" where that is what it means everywhere.
+        always: those that it has besides, as most commands have.
     """
-    meanings = {USAGE: "", SETTINGS: "", **codes}
+    meanings = {**dict.fromkeys(always, ""), **codes}
     shown = ", ".join(f"{code} {meanings[code] or code.meaning}" for code in sorted(meanings))
 
     def declare(command: _Command) -> _Command:

@@ -1,0 +1,1 @@
+"""`rq-ses sendmail`: takes mail as /usr/sbin/sendmail does, for cron, PHP and whatever knows nothing else."""
