@@ -9,7 +9,7 @@ RUN python -m venv /opt/rq-ses && /opt/rq-ses/bin/pip install '.[fast,smtp,worke
 
 FROM build AS build-dev
 # rq-dashboard imports six and doesn't ask for it.
-RUN /opt/rq-ses/bin/pip install '.[all]' 'flask>=3' 'gunicorn>=23' 'rq-dashboard==0.9.0' 'six>=1.16'
+RUN /opt/rq-ses/bin/pip install '.[all,flask]' 'gunicorn>=23' 'rq-dashboard==0.9.0' 'six>=1.16'
 
 FROM python:3.13-slim AS runtime
 LABEL org.opencontainers.image.title="rq-ses" \

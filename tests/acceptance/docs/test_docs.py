@@ -331,7 +331,7 @@ def test_the_site_fetches_nothing_from_elsewhere(site: Path) -> None:
 
 def test_the_reference_has_every_setting_every_command_and_every_public_name(site: Path) -> None:
     import rq_ses
-    from rq_ses import deadletter
+    from rq_ses import deadletter, fastapi, flask
 
     settings = (site / "settings.html").read_text()
     assert "<code>RQ_SES_BREAKER_PROBE_MAX</code>" in settings
@@ -346,6 +346,8 @@ def test_the_reference_has_every_setting_every_command_and_every_public_name(sit
             assert f'id="{module.__name__}.{name}"' in python
             told = (getattr(module, name).__doc__ or "").split(":")[0].split(".")[0].split("`")[0]
             assert html.escape(told, quote=False) in python, f"{name}: {told}"
+    for module in (flask, fastapi):
+        assert all(f'id="{module.__name__}.{name}"' in python for name in module.__all__)
     for shown in (Message, Attachment, Submission, ProducerSettings):
         entry = python.partition(f'id="rq_ses.{shown.__name__}"')[2].partition("doc-object doc-class")[0]
         for field in _fields(shown):
