@@ -8,7 +8,8 @@ from __future__ import annotations
 from flask import Flask, render_template_string, request
 from pydantic import ValidationError
 
-from rq_ses import Message, Outbox, OutboxUnavailable, explain
+from rq_ses import Message, OutboxUnavailable, explain
+from rq_ses.flask import RqSes
 
 PAGE = """<!doctype html>
 <title>Sign up</title>
@@ -20,15 +21,18 @@ PAGE = """<!doctype html>
 </form>
 """
 
+mail = RqSes()
+
 
 def create_app() -> Flask:
     app = Flask(__name__)
-    # One for the whole app: threads share it.
-    outbox = Outbox.from_env()
+    # Somebody looks at a browser and waits, so not for long.
+    app.config["RQ_SES_ENQUEUE_TIMEOUT"] = 1
+    mail.init_app(app)
 
     @app.get("/health")
     def health() -> str:
-        outbox.connection.ping()
+        mail.outbox.connection.ping()
         return "ok"
 
     @app.route("/", methods=["GET", "POST"])
@@ -48,7 +52,7 @@ def create_app() -> Flask:
             return render_template_string(PAGE, problems=explain(exc)), 422
         try:
             # The key makes it one mail, whatever a double click or a second try does.
-            receipt = outbox.send(message, key=f"welcome:{email}", priority="high", on_conflict="keep")
+            receipt = mail.send(message, key=f"welcome:{email}", priority="high", on_conflict="keep")
         except OutboxUnavailable:
             return render_template_string(PAGE, problems=["Please try again in a minute."]), 503
         return render_template_string(PAGE, job_id=receipt.job_id), 200

@@ -1,0 +1,1 @@
+"""A site whose mails go through the queue: those of its own page, and all that Django sends by itself."""

@@ -1,0 +1,1 @@
+"""What stands outside this project: the example apps, and whoever has installed the wheel."""
