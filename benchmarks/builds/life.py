@@ -17,7 +17,7 @@ from benchmarks.harness.measure import Setting, measure
 from benchmarks.harness.processtree import cores
 from benchmarks.harness.services import Store, pinned
 from benchmarks.stacks import Ours, Stack
-from rq_ses import contract
+from rq_ses.server.encoding import encode_job
 
 THREADS = 32
 PEER = stacks.DRAMATIQ_URLLIB3
@@ -71,5 +71,5 @@ def _life(setting: Setting, store: Store) -> Round:
 
 def _data() -> float:
     """Return the bytes of a job's data, which any queue has to keep, of the mails that are measured."""
-    sizes = [len(contract.encode_job(message(number).to_payload(), {})) for number in range(POOL)]
+    sizes = [len(encode_job(message(number).to_payload(), {})) for number in range(POOL)]
     return sum(sizes) / len(sizes)

@@ -6,13 +6,11 @@ Everything RQ reads is in RQ's form (RQ 3.0: Job.restore, Queue, the registries)
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from typing import Any, Final, Literal, get_args
+from collections.abc import Sequence
+from typing import Final, Literal, get_args
 
 from rq_ses.text.invalid import shown
 from rq_ses.text.plaintext import one_line
@@ -139,19 +137,3 @@ def description(recipients: Sequence[str], subject: str) -> str:
     if len(recipients) > 1:
         to = f"{to} (+{len(recipients) - 1})"
     return f"{to} → {one_line(subject, DESCRIPTION_LIMIT - len(to) - 3)}"
-
-
-def encode_job(payload: bytes, options: Mapping[str, Any]) -> bytes:
-    """Return RQ's `data` of a job that sends `payload` (a Message as JSON), deflated as RQ itself does."""
-    extra = json.dumps(dict(options)).encode() if options else b"{}"
-    return _compress()(b'["%s",null,[%s],%s]' % (JOB_FUNCTION.encode(), payload, extra), 1)
-
-
-@cache
-def _compress() -> Callable[[bytes, int], bytes]:
-    # Here, for workers deflate nothing.
-    try:  # the extra "fast": the same format in a third of the time
-        from isal.isal_zlib import compress
-    except ImportError:
-        from zlib import compress
-    return compress

@@ -23,7 +23,7 @@ ARGUMENTS: Final = 7
 SIGNATURES: Final = {"producer/rq_ses/outbox/base.py OutboxBase"}
 """Classes that may take more arguments: Outbox's are what its users write, and stand in the docs."""
 
-THEMES: Final = {"examples", "builds", "docs", "dashboard", "faults"}
+THEMES: Final = {"programs", "examples", "builds", "docs", "dashboard", "faults"}
 """Folders of tests that are about all rooms together."""
 
 

@@ -31,10 +31,15 @@ _DEFERRED: Final[Mapping[str, Mapping[str, str]]] = {
         "current_task": "asyncio.tasks",
     },
     "redis": {
+        "BlockingConnectionPool": "redis.connection",
         "Connection": "redis.connection",
         "ConnectionPool": "redis.connection",
         "Redis": "redis.client",
         "RedisError": "redis.exceptions",
+        "Sentinel": "redis.sentinel",
+        "SentinelConnectionPool": "redis.sentinel",
+        "SentinelManagedConnection": "redis.sentinel",
+        "SentinelManagedSSLConnection": "redis.sentinel",
     },
     "redis.asyncio": {},
     "redis.commands": {

@@ -12,6 +12,7 @@ from rq_ses import contract
 from rq_ses.deadletter.reading.payload import Payload, Unreadable
 from rq_ses.errors import RqSesError
 from rq_ses.message.message import explain
+from rq_ses.server.encoding import encode_job
 from rq_ses.text.invalid import shown
 
 MAPPINGS: Final = ("headers", "tags", "list_management")
@@ -86,7 +87,7 @@ class Edits:
             raise EditRefused([str(exc)]) from exc
         recipients = message.recipients
         return Edited(
-            contract.encode_job(message.to_payload(), payload.options),
+            encode_job(message.to_payload(), payload.options),
             contract.description(recipients, message.subject),
             len(recipients),
         )

@@ -10,6 +10,7 @@ from rq_ses.message.message import Message
 from rq_ses.message.raw import RawMessage
 from rq_ses.message.reading import AnyMessage
 from rq_ses.outbox.submission import Submission, checked_key
+from rq_ses.server.encoding import encode_job
 
 
 class Entry(NamedTuple):
@@ -60,7 +61,7 @@ class Draft:
         """
         submission = self._submission
         message, job_id = submission.message, self.job_id
-        data = contract.encode_job(self._payload, submission.options(lambda: now))
+        data = encode_job(self._payload, submission.options(lambda: now))
         recipients = message.recipients
         description = contract.description(recipients, message.subject)
         weight = str(len(recipients)) if len(recipients) > 1 else ""

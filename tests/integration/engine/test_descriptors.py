@@ -175,7 +175,7 @@ def test_a_worker_with_too_few_descriptors_says_so_at_its_start(worker_env: dict
     done = _limited(["worker", "--burst", "--concurrency", "64"], worker_env, 64, 64)
     assert done.returncode == 3
     assert "RQ_SES_CONCURRENCY: 64 threads need" in done.stderr
-    assert "the system allows 64: use" in done.stderr
+    assert "the system allows 64: set" in done.stderr
     assert "ulimit -n" in done.stderr
 
 

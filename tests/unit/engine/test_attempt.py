@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from rq_ses import Message, contract
+from rq_ses import Message
+from rq_ses.server.encoding import encode_job
 from rq_ses_worker.engine.attempt import Attempt, Attempts, Back, Finished, judge, settlement, unsent
 from rq_ses_worker.engine.threads.shared import Shared
 from rq_ses_worker.engine.threads.underway import Underway
@@ -49,7 +50,7 @@ class World:
 
 
 def claim(meta: dict[str, Any] | None = None, *, probe: bool = False, **options: Any) -> Claim:
-    data = contract.encode_job(mail().to_payload(), options)
+    data = encode_job(mail().to_payload(), options)
     return Claim(LEASE, data, json.dumps(meta or {}).encode(), fresh=not meta, hooked=False, probe=probe)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rq_ses import contract
+from rq_ses.server.encoding import encode_job
 from rq_ses_worker.engine import attempt
 from rq_ses_worker.engine.senders import Senders
 from rq_ses_worker.engine.threads.shared import Shared
@@ -43,7 +43,7 @@ def claim(name: str, data: bytes) -> Claim:
 
 
 def data_of_a_mail() -> bytes:
-    return contract.encode_job(mail().to_payload(), {})
+    return encode_job(mail().to_payload(), {})
 
 
 def test_a_mail_whose_lease_may_have_run_out_is_given_back_unsent() -> None:

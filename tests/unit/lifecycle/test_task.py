@@ -9,6 +9,7 @@ import pytest
 
 from rq_ses import contract
 from rq_ses.message.message import Message
+from rq_ses.server.encoding import encode_job
 from rq_ses_worker.lifecycle.task import JobRefused, Task, read_job
 from support.mails.mail import raw_mail
 
@@ -34,7 +35,7 @@ def test_a_job_is_read_plain_and_deflated(form: Any) -> None:
 
 def test_what_the_producer_encodes_is_read_back() -> None:
     message = Message(**PAYLOAD)
-    assert read_job(contract.encode_job(message.to_payload(), {"expires": 5.5})) == Task(message, 5.5)
+    assert read_job(encode_job(message.to_payload(), {"expires": 5.5})) == Task(message, 5.5)
 
 
 def test_the_attachments_of_a_queue_that_an_older_build_filled_are_read_from_base64() -> None:
@@ -48,9 +49,7 @@ def test_the_attachments_of_a_queue_that_an_older_build_filled_are_read_from_bas
 
 def test_mime_is_read_back_byte_for_byte() -> None:
     message = raw_mail()
-    assert read_job(contract.encode_job(message.to_payload(), {"on_unknown": "hold"})) == Task(
-        message, None, "hold"
-    )
+    assert read_job(encode_job(message.to_payload(), {"on_unknown": "hold"})) == Task(message, None, "hold")
     broken = refusal(data(args=({"data": "SGVsbG8=", "to": ["b@example.com"]},)))
     assert (broken.code, broken.reason) == (
         "InvalidMessage",

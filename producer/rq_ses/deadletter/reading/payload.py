@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from rq_ses import contract
 from rq_ses.message.reading import AnyMessage, read_message
+from rq_ses.server.encoding import encode_job
 from rq_ses.server.jobdata import inflated, inflated_head
 
 _HEAD_BYTES: Final = 256
@@ -36,7 +37,7 @@ class Payload:
 
     def data(self) -> bytes:
         """Return RQ's `data` of the job."""
-        return contract.encode_job(json.dumps(self.fields, separators=(",", ":")).encode(), self.options)
+        return encode_job(json.dumps(self.fields, separators=(",", ":")).encode(), self.options)
 
 
 def is_ours(data: bytes) -> bool:

@@ -21,6 +21,7 @@ from rq_ses.keys import keys_of
 from rq_ses.message.message import explain
 from rq_ses.message.reading import AnyMessage
 from rq_ses.rqdate import utcformat
+from rq_ses.server.encoding import encode_job
 from rq_ses.states import FAILED, QUEUED
 from rq_ses.text.plaintext import one_line
 
@@ -137,7 +138,7 @@ def read_record(line: bytes, *, resend: bool, include_unknown: bool) -> Row:
         (
             stored.job_id,
             QUEUED if queued else FAILED,
-            contract.encode_job(payload, options),
+            encode_job(payload, options),
             contract.description(recipients, message.subject if message else "(not a valid message)"),
             _date(stored.created_at) or now,
             now if queued else _date(stored.enqueued_at) or now,
