@@ -16,6 +16,9 @@ from rq_ses.aio import AsyncOutbox
 
 Outcome = TypeVar("Outcome")
 
+_FIRST: Final = threading.Lock()
+"""Who holds it may make the loop: threads that ask `cache` at the same time would each get another."""
+
 
 @cache
 def _loop() -> asyncio.AbstractEventLoop:
@@ -27,7 +30,9 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 def awaited(coroutine: Coroutine[Any, Any, Outcome]) -> Outcome:
     """Return what a coroutine returns in that loop."""
-    return asyncio.run_coroutine_threadsafe(coroutine, _loop()).result()
+    with _FIRST:
+        loop = _loop()
+    return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
 
 
 class Awaited:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import os
 import signal
 import threading
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -18,6 +20,7 @@ from rq.command import send_shutdown_command
 
 from rq_ses import DurabilityUnconfirmed, Outbox, Receipt, RqSesError
 from rq_ses_worker.simulator.server import SimulatorServer
+from support.faces import FACES, Awaited
 from support.mails.accounting import Accounting
 from support.mails.mail import mail, status
 from support.programs.processes import run, running, worker_environment
@@ -42,7 +45,7 @@ def strict_servers(tmp_path: Path) -> Iterator[Group]:
 
 
 class Producers:
-    """Threads that enqueue one mail after the other, and note when each was acknowledged."""
+    """Threads that enqueue one mail after the other, by either face, and note when each was acknowledged."""
 
     def __init__(self, url: str, books: Accounting, *, threads: int = 4, **options: object) -> None:
         self.acknowledged: dict[str, float] = {}
@@ -51,16 +54,17 @@ class Producers:
         self._books = books
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._outbox = Outbox(url, enqueue_timeout=30, **options)  # type: ignore[arg-type]
         self._durable = "durable_replicas" in options
-        self._threads = [threading.Thread(target=self._work) for _ in range(threads)]
+        self._faces: list[Any] = [face(url, enqueue_timeout=30, **options) for face in FACES.values()]
+        both = itertools.islice(itertools.cycle(self._faces), threads)
+        self._threads = [threading.Thread(target=self._work, args=(outbox,)) for outbox in both]
 
-    def _work(self) -> None:
+    def _work(self, outbox: Any) -> None:
         while not self._stop.wait(0.002):
             with self._lock:
                 address = self._books.address("slow-0.02")
             try:
-                receipt = self._outbox.send(mail(address), durable=self._durable)
+                receipt = outbox.send(mail(address), durable=self._durable)
             except DurabilityUnconfirmed as exc:
                 [receipt] = exc.receipts
                 self._note(receipt, address, confirmed=False)
@@ -88,6 +92,9 @@ class Producers:
             self._stop.set()
             for thread in self._threads:
                 thread.join()
+            for face in self._faces:
+                if isinstance(face, Awaited):
+                    face.close()
 
     def more(self, count: int) -> None:
         """Wait until so many more mails were acknowledged."""
