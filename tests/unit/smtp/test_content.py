@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from rq_ses_worker.smtp import replies
@@ -109,7 +111,7 @@ def test_our_own_header_gives_the_priority_and_is_taken_out() -> None:
         (b"ann@example.com (ben@example.org)", "", ("ann@example.com", "ben@example.org")),
         (b"Ann\r\n <ann@example.com>", "ann@example.com", ("ann@example.com",)),
         (b"nobody", "", ()),
-        (b"@ @@ a@ @b", "", ()),
+        (b"@ a@ @b", "", ("@", "a@", "@b")),
         (b"ann@example.com" + b" x" * 2048, "", ()),
         (b"", "", ()),
     ],
@@ -147,3 +149,36 @@ def test_a_mail_that_goes_round_is_refused() -> None:
 @pytest.mark.parametrize("header", [b"Message-ID: <1@x>\r\n", b"DATE: today\r\n"])
 def test_a_message_id_or_a_date_tells_a_mail_apart(header: bytes) -> None:
     assert read_content(HEAD + header + BODY).told_apart
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        b'"eve"@evil.example',
+        b"eve @ evil.example",
+        b"eve@(home)evil.example",
+        b"<@evil.example:ann@example.com>",
+        b'(") eve@evil.example (")',
+        b'x@["] eve@evil.example ["]',
+        b'\\" eve@evil.example, "',
+        b'" eve@evil.example',
+    ],
+)
+def test_no_spelling_hides_an_address_from_the_list_of_senders(hidden: bytes) -> None:
+    for value in (hidden + b", ann@example.com", b"ann@example.com, " + hidden):
+        assert set(read_content(b"From: " + value + b"\r\n" + BODY).authors) != {"ann@example.com"}
+
+
+def test_thousands_of_headers_to_take_out_are_no_thousand_copies_of_the_mail() -> None:
+    copied = []
+    size = 1_000_000
+
+    class Counted(bytes):
+        def __getitem__(self, place: Any) -> Any:
+            found = super().__getitem__(place)
+            copied.append(len(found) if isinstance(place, slice) else 0)
+            return found
+
+    mail = Counted(HEAD + b"Bcc: eve@example.net\r\n" * 2000 + b"\r\n" + b"x" * size)
+    assert read_content(mail).data == HEAD + b"\r\n" + b"x" * size
+    assert sum(copied) < 3 * size

@@ -27,7 +27,8 @@ _MOST_AUTHORS: Final = 4096
 
 _FIELD: Final = re.compile(rb"([!-9;-~]+)[ \t]*:([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)(?:\r\n|\Z)")
 _LINE_START: Final = re.compile(rb"(?:\A|(?<=\r\n))" + _FIELD.pattern)
-_QUOTED: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_QUOTED: Final = re.compile(rb'"(?:[^"\\]|\\.)*+("?)', re.DOTALL)
+_UNSURE: Final = re.compile(rb"[(\[\\]")
 _WORD: Final = re.compile(rb'[^\s<>()",;:]+')
 
 _SES: Final = b"x-ses-"
@@ -97,9 +98,13 @@ def _check_lines(content: bytes) -> None:
 
 
 def _without(content: bytes, fields: list[re.Match[bytes]]) -> bytes:
-    for match in reversed(fields):
-        content = content[: match.start()] + content[match.end() :]
-    return content
+    if not fields:
+        return content
+    # Joined once: a copy of the mail for each field would hold everybody up where there are thousands.
+    starts = [0, *(match.end() for match in fields)]
+    ends = [*(match.start() for match in fields), len(content)]
+    view = memoryview(content)
+    return b"".join(view[start:end] for start, end in zip(starts, ends, strict=True))
 
 
 def _priority(said: dict[bytes, bytes], commands: tuple[str, ...]) -> Priority:
@@ -114,11 +119,17 @@ def _priority(said: dict[bytes, bytes], commands: tuple[str, ...]) -> Priority:
 
 @lru_cache(maxsize=1024)
 def _addresses(value: bytes) -> tuple[str, ...]:
-    """Return all in a header that anybody may take for an address, wherever it stands but in quotes."""
+    """Return all in a header that anybody may take for an address, wherever it stands but in quotes.
+
+    Each @ counts: `"ann"@example.com` and `ann @ example.com` are addresses, too, of which the half is found.
+    """
     if len(value) > _MOST_AUTHORS:
         return ()
-    words = _WORD.findall(_QUOTED.sub(b"", value))
-    return tuple(word.decode("latin-1").lower() for word in words if b"@" in word.strip(b"@"))
+    # A quote that nothing closes hides nothing.
+    unquoted = _QUOTED.sub(lambda found: b"" if found[1] else found[0], value)
+    # In a comment, a domain in brackets or behind a backslash a quote needn't begin what is quoted.
+    words = _WORD.findall(value if _UNSURE.search(unquoted) else unquoted)
+    return tuple(word.decode("latin-1").lower() for word in words if b"@" in word)
 
 
 def _only_address(value: bytes) -> str:
