@@ -105,3 +105,27 @@ def test_no_mail_is_taken_before_redis_was_found_fit() -> None:
         assert raw.say(b"MAIL FROM:<ann@example.com>") == str(replies.AWAY)
         running.counts.ready = True
         assert raw.say(b"MAIL FROM:<ann@example.com>").startswith("250")
+
+
+def test_a_line_that_never_ends_is_cut_off_where_a_mail_is_too_large() -> None:
+    with ingress(smtp_max_size=100_000) as running, Raw(running.port) as raw, Raw(running.port) as other:
+        raw.envelope()
+        assert raw.say(b"DATA").startswith("354")
+        raw.socket.sendall(b"x" * 100_001)
+        assert raw.reply() == str(replies.LARGE)
+        assert raw.reply() == ""
+        other.envelope()
+        assert other.data(MAIL).startswith("250")
+
+
+def test_a_mail_that_comes_slowly_has_time_while_it_comes() -> None:
+    with ingress() as running, Raw(running.port) as raw:
+        [session] = running.ingress._open
+        raw.envelope()
+        assert raw.say(b"DATA").startswith("354")
+        began = session._timeout_handle
+        raw.socket.sendall(MAIL)
+        wait_for(lambda: session._timeout_handle is not began)
+        assert began.cancelled()
+        raw.socket.sendall(b".\r\n")
+        assert raw.reply().startswith("250")

@@ -76,6 +76,7 @@ UTF8_RECIPIENT: Final = Refusal("recipient", "553 5.6.7 SES takes only ASCII bef
 BARE: Final = Refusal(
     "content", "554 5.6.0 The mail holds a CR or LF alone: lines must end with CR LF (RFC 5321, 2.3.8)"
 )
+LARGE: Final = Refusal("content", "552 5.3.4 The mail is too large")
 LARGE_HEADER: Final = Refusal("content", "554 5.6.0 The header of the mail is larger than 1 MB")
 TWO_FROMS: Final = Refusal("content", "554 5.6.0 The mail has more than one From header")
 LOOP: Final = Refusal("content", "554 5.4.6 The mail has come through too many servers: is it going round?")

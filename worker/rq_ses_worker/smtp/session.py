@@ -37,6 +37,7 @@ class Session(SMTP):
         self._open_ones = open_ones
         self._busy = False
         self._ending = False
+        self._unended = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._open_ones.add(self)
@@ -46,12 +47,31 @@ class Session(SMTP):
         self._open_ones.discard(self)
         super().connection_lost(error)
 
+    def data_received(self, data: bytes) -> None:
+        """Go on waiting for a mail while it comes, and let no line grow beyond what a mail may have.
+
+        aiosmtpd gives a mail the time of one command, however large it is and slow the line; and keeps what
+        came of a line until that ends.
+        """
+        if self._busy:
+            self._reset_timeout()
+            end = data.rfind(b"\r\n")
+            self._unended = self._unended + len(data) if end < 0 else len(data) - end
+            if self._unended > (self.data_size_limit or 0):
+                self._hang_up(replies.LARGE)
+                return
+        super().data_received(data)
+
+    def _hang_up(self, refusal: replies.Refusal) -> None:
+        if self.transport is not None:
+            self._writer.write(f"{refusal}\r\n".encode())
+            self.transport.close()
+
     def end(self, *, now: bool = False) -> None:
         """Say good-bye: at once, or (unless `now`) when the mail that is under way was answered."""
         self._ending = True
-        if (now or not self._busy) and self.transport is not None:
-            self._writer.write(f"{replies.STOPPING}\r\n".encode())
-            self.transport.close()
+        if now or not self._busy:
+            self._hang_up(replies.STOPPING)
 
     async def push(self, status: Any) -> None:
         await super().push(status)
@@ -85,7 +105,7 @@ class Session(SMTP):
 
     async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802
         """Know that a mail is under way until it was answered."""
-        self._busy = True
+        self._busy, self._unended = True, 0
         try:
             await super().smtp_DATA(arg)
         finally:
