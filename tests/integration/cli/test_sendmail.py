@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from email import message_from_bytes
 
 import pytest
 from click.testing import CliRunner, Result
@@ -11,6 +12,7 @@ from redis import Redis
 from rq_ses import Message, RawMessage
 from rq_ses.cli import main
 from rq_ses.cli.sendmail import exits
+from rq_ses.message.raw import MAX_MIME
 from rq_ses.message.reading import AnyMessage
 from support.mails.keys import KEYS
 from support.programs.send_command import task
@@ -111,6 +113,18 @@ def test_what_a_job_of_crons_says_reaches_somebody(redis: Redis, sendmail: Sendm
     ]
 
 
+@pytest.mark.parametrize("text", [b"x" * 999 + b"\nand more\n", b"\0 and \xff\n"])
+def test_whatever_a_job_of_crons_prints_can_be_carried(redis: Redis, sendmail: Sendmail, text: bytes) -> None:
+    head = MAIL.removesuffix(b"\nHello\n") + b"X-Cron-Env: <SHELL=/bin/sh>\nX-Cron-Env: <HOME=/root>\n"
+    assert sendmail("-t -i", head + b"\n" + text).exit_code == 0
+    [message] = queued(redis)
+    assert isinstance(message, RawMessage)
+    sent = message_from_bytes(message.data)
+    assert sent.get_payload(decode=True) == text.replace(b"\n", b"\r\n")
+    assert (sent.get_content_type(), sent["MIME-Version"]) == ("text/plain", "1.0")
+    assert sent.get_all("X-Cron-Env") == ["<SHELL=/bin/sh>", "<HOME=/root>"]
+
+
 def test_a_mail_for_many_is_several_of_fifty_recipients(redis: Redis, sendmail: Sendmail) -> None:
     everybody = [f"reader-{number}@customer.example" for number in range(120)]
     assert sendmail(" ".join(everybody)).exit_code == 0
@@ -142,7 +156,8 @@ def test_a_mail_with_an_id_is_enqueued_once_and_one_without_each_time(
         ("-bs", MAIL, {}, exits.USAGE, "-bs can't be obeyed"),
         ("-t", b"", {"RQ_SES_SENDMAIL_SENDER": "a@shop.example"}, exits.DATA, "nobody is to get it"),
         ("-t", MAIL.replace(b"anna@", b"anna@-"), {}, exits.DATA, "is not an e-mail address"),
-        ("a@shop.example", b"\0", {"RQ_SES_SENDMAIL_SENDER": "a@shop.example"}, exits.DATA, "NUL"),
+        ("a@shop.example", b"X: \0\n", {"RQ_SES_SENDMAIL_SENDER": "a@shop.example"}, exits.DATA, "NUL"),
+        ("-t", MAIL + b"x" * MAX_MIME, {}, exits.DATA, f"more than the {MAX_MIME} bytes"),
         ("-t", b"To: a@shop.example\n\nHi\n", {}, exits.SETTINGS, "RQ_SES_SENDMAIL_SENDER"),
         ("root", MAIL, {}, exits.NO_USER, "'root' is a user of this host alone"),
         (

@@ -85,6 +85,9 @@ def _standard_input() -> bytes:
     data = stream.read(MAX_MIME + 1)
     while stream.read(1024 * 1024):  # else the caller's pipe would break
         pass
+    if len(data) > MAX_MIME:
+        # Cut off there, it could be taken for a whole one.
+        raise _NotAMail(f"standard input has more than the {MAX_MIME} bytes of a mail: send a link to it")
     return data
 
 
@@ -113,7 +116,8 @@ def _message(letter: Letter, bounces: str, recipients: list[str]) -> AnyMessage:
     if fields is not None:
         with suppress(ValidationError):
             return Message(**fields, **terms)
-    return RawMessage(data=mime, to=recipients, **terms)
+    letter.wrap()
+    return RawMessage(data=letter.mime(hidden=False), to=recipients, **terms)
 
 
 def _key(data: bytes, letter: Letter, bounces: str, recipients: list[str]) -> str | None:

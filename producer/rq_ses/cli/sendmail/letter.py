@@ -7,6 +7,7 @@ What is said already is left as it is, byte for byte.
 from __future__ import annotations
 
 import re
+from base64 import encodebytes
 from collections.abc import Iterator
 from email.header import Header
 from email.utils import quote
@@ -14,6 +15,7 @@ from typing import Final
 
 from rq_ses.cli.sendmail.host import Become, Host, addresses, if_full
 from rq_ses.message.address import encoded, normalise
+from rq_ses.message.mime.lines import long_line
 
 _FIELD: Final = re.compile(rb"([!-9;-~]+)[ \t]*:")
 _FOLD: Final = re.compile(r"\r?\n(?=[ \t])")
@@ -23,6 +25,8 @@ _LINE_END: Final = re.compile(rb"\r?\n")
 _RECIPIENTS: Final = frozenset({"to", "cc", "bcc", "resent-to", "resent-cc", "resent-bcc"})
 _ANSWERS: Final = frozenset({"reply-to", "sender"})
 _HIDDEN: Final = frozenset({"bcc", "resent-bcc"})
+_PLAIN: Final = frozenset({"7bit", "8bit", "binary"})
+"""Encodings that leave a body as it is."""
 _STRUCTURED: Final = re.compile(r"content-|mime-|dkim-|arc-|received")
 
 
@@ -101,6 +105,21 @@ class Letter:
         self.fields = [one for field in self.fields if (one := _settled(field, host.author, recipient))]
         if not self.body.isascii():
             self._name_charset()
+
+    def wrap(self) -> None:
+        """Write a text in base64 that has lines as no mail may, or NULs: cron mails whatever a job prints."""
+        if not (long_line(self.body) or b"\0" in self.body):
+            return
+        kind, encoding = self.named("content-type"), self.named("content-transfer-encoding")
+        if not (kind.text if kind else "text/plain").lower().startswith("text/"):
+            return
+        if encoding and encoding.text.lower() not in _PLAIN:
+            return
+        self.body = encodebytes(_LINE_END.sub(b"\r\n", self.body))
+        self.fields = [field for field in self.fields if field is not encoding]
+        self.fields.append(Field(b"Content-Transfer-Encoding: base64"))
+        if not self.named("mime-version"):
+            self.fields.append(Field(b"MIME-Version: 1.0"))
 
     def _name_charset(self) -> None:
         """Say of a text with 8-bit characters what it says nothing of: that it is UTF-8, mostly."""
