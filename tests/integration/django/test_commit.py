@@ -169,6 +169,28 @@ def test_a_conflict_of_keys_keeps_no_other_mail_back(redis: Redis) -> None:
     assert one.rq_ses_receipt is None
 
 
+def test_a_conflict_keeps_no_mail_of_another_savepoint_or_backend_back(redis: Redis) -> None:
+    mail(key="one").send()
+
+    @transaction.atomic
+    def view() -> None:
+        mail("another", key="one").send()
+        with transaction.atomic():
+            mail("of a savepoint").send()
+        with rolled_back():
+            mail("of a savepoint that is rolled back").send()
+        with transaction.atomic():
+            mail("a third", key="one").send()
+        with sending(priority="high"):
+            mail("of another backend").send()
+
+    with pytest.raises(IdempotencyConflict) as caught:
+        view()
+    assert redis.llen(QUEUE) == 2
+    assert redis.llen(f"{QUEUE}-high") == 1
+    assert "one" in caught.value.__notes__[0]
+
+
 def test_redis_that_is_away_is_told_after_the_commit(caplog: pytest.LogCaptureFixture) -> None:
     gone = {"redis_url": f"redis://127.0.0.1:{free_port()}/0", "enqueue_timeout": 0.01}
     with sending(**gone), pytest.raises(OutboxUnavailable), transaction.atomic():
