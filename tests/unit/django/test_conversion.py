@@ -89,6 +89,12 @@ def test_headers_that_would_damage_a_mail_are_refused_with_the_remedy(name: str)
         converted(mail(headers={name: "x"}))
 
 
+@pytest.mark.parametrize("name", ["X-A: 1\r\nBcc", "X-A\nBcc", "Bcc ", "Bcc:", "X-Ä", ""])
+def test_no_name_of_a_header_is_another_header_too(name: str) -> None:
+    with pytest.raises(ValueError, match="is no header's name: use printable ASCII"):
+        converted(mail(headers={name: "eve@customer.example"}))
+
+
 @pytest.mark.parametrize("name", ["X-Evil", "Reply-To", "From", "To", "Message-ID-Of-Mine"])
 def test_no_header_breaks_out_of_its_line(name: str) -> None:
     with pytest.raises(ValueError, match=r"."):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +16,9 @@ from rq_ses.text.invalid import shown
 
 SHOWN: Final = {name.lower(): name for name in ("From", "To", "Cc", "Reply-To")}
 """Headers that Django shows in place of its own, when they are given in this spelling."""
+
+_NAME: Final = re.compile(r"[!-9;-~]+")
+"""Django writes a name as it is, whatever other header a line end in it begins."""
 
 BY_SES: Final = frozenset({"message-id", "date"})
 """Headers that SES writes anew whatever a mail has."""
@@ -96,6 +100,10 @@ def _headers(given: Mapping[Any, Any]) -> tuple[dict[str, str], dict[str, str]]:
         if value is None:
             continue
         low = name.lower()
+        if not _NAME.fullmatch(name):
+            raise ValueError(
+                f"headers: {shown(name)} is no header's name: use printable ASCII without : and blanks"
+            )
         if low in _REFUSED:
             raise ValueError(f"headers: {shown(name)} is not a header to set: {_REFUSED[low]}")
         if low in SHOWN:
