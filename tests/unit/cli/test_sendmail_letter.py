@@ -8,7 +8,7 @@ from email.policy import default
 
 import pytest
 
-from rq_ses.cli.sendmail.host import Host, NoSender, NoUser, addresses, is_full
+from rq_ses.cli.sendmail.host import Host, NoSender, NoUser, is_full
 from rq_ses.cli.sendmail.letter import Letter
 
 HOST = Host(sender="Server <server@shop.example>", local="ops@shop.example")
@@ -194,14 +194,10 @@ def test_a_dot_that_ends_the_mail_is_no_part_of_it_and_no_text_is_ever_cut(body:
     assert Letter(data, dots=True).body == body
 
 
-def test_addresses_are_found_however_they_are_written() -> None:
-    assert addresses("root (Cron Daemon)") == [("Cron Daemon", "root")]
-    assert addresses("undisclosed-recipients:;") == []
-    assert addresses('"Doe, John" <j@shop.example>, b@shop.example') == [
-        ("Doe, John", "j@shop.example"),
-        ("", "b@shop.example"),
-    ]
-    assert addresses("a@shop.example, , b@shop.example") == [("", "a@shop.example"), ("", "b@shop.example")]
+def test_a_name_of_the_settings_may_hold_a_comma() -> None:
+    host = Host(sender="Shop, Inc. <web@shop.example>", local="Ops, all <ops@shop.example>")
+    assert host.author("", "root") == ("Shop, Inc.", "web@shop.example")
+    assert host.recipient("", "root") == ("root", "ops@shop.example")
 
 
 def test_a_full_address_has_a_domain_that_others_find() -> None:

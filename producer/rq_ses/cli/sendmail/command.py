@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from rq_ses.cli import leanredis  # noqa: F401 - before anything else imports redis-py
 from rq_ses.cli.sendmail import exits
 from rq_ses.cli.sendmail.flags import BadFlags, Flags, read_flags
-from rq_ses.cli.sendmail.host import Host, NoSender, NoUser, addresses, is_full
+from rq_ses.cli.sendmail.host import Host, NoSender, NoUser, is_full
 from rq_ses.cli.sendmail.letter import Letter
 from rq_ses.cli.terminal.exits import ExitCode, ends_with
 from rq_ses.cli.terminal.output import echo, leave
@@ -24,6 +24,7 @@ from rq_ses.errors import OutboxUnavailable, SettingsError
 from rq_ses.message.fields import Terms
 from rq_ses.message.limits import RECIPIENTS
 from rq_ses.message.message import Message, explain
+from rq_ses.message.mime.people import people
 from rq_ses.message.mime.simple import simple_fields
 from rq_ses.message.raw import MAX_MIME, RawMessage
 from rq_ses.message.reading import AnyMessage
@@ -98,7 +99,7 @@ def _submissions(data: bytes, flags: Flags, settings: SendmailSettings) -> list[
     host = Host(bounces or settings.sendmail_sender or "", settings.sendmail_local or "", flags.name)
     letter.settle(host, delivers=flags.from_header)
     named = letter.recipients() if flags.from_header else []
-    named += [host.recipient(*one)[1] for word in flags.recipients for one in addresses(word)]
+    named += [host.recipient(*one)[1] for one in people(flags.recipients)]
     recipients = list(dict.fromkeys(named))
     if not recipients:
         raise _NotAMail("nobody is to get it: its header has no To, Cc or Bcc with an address")

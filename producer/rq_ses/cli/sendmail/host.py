@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from email import utils
-from typing import Any, Final
 
+from rq_ses.message.address import bare, encoded
 from rq_ses.text.invalid import shown
 
 Named = tuple[str, str]
@@ -14,11 +14,6 @@ Named = tuple[str, str]
 
 Become = Callable[[str, str], Named | None]
 """What a name and an address are to become, None for nothing."""
-
-_LENIENT: Final[dict[str, Any]] = (
-    {"strict": False} if getattr(utils, "supports_strict_parsing", False) else {}
-)
-"""Newer Pythons give no address at all of a header that has an odd one; each is checked later."""
 
 
 class NoSender(ValueError):
@@ -52,7 +47,7 @@ class Host:
                 f"{shown(address)} is a user of this host alone: "
                 "RQ_SES_SENDMAIL_LOCAL can say who gets such mails"
             )
-        return name or address, utils.parseaddr(self.local)[1]
+        return name or address, bare(self.local)
 
     def shown_recipient(self, name: str, address: str) -> Named | None:
         """Return name and address that a header shows, None where it would show nothing others understand."""
@@ -68,13 +63,8 @@ class Host:
                 f"the mail is {whose}: set RQ_SES_SENDMAIL_SENDER, give an address with -f, "
                 "or write a From header"
             )
-        own, instead = utils.parseaddr(self.sender)
+        own, instead = utils.parseaddr(encoded(self.sender))
         return name or own or address, instead
-
-
-def addresses(text: str) -> list[Named]:
-    """Return names and addresses of a header; groups and what is no address are left out."""
-    return [(name, address) for name, address in utils.getaddresses([text], **_LENIENT) if address]
 
 
 def is_full(address: str) -> bool:

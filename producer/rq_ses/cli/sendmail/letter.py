@@ -13,9 +13,10 @@ from email.header import Header
 from email.utils import quote
 from typing import Final
 
-from rq_ses.cli.sendmail.host import Become, Host, addresses, if_full
+from rq_ses.cli.sendmail.host import Become, Host, if_full
 from rq_ses.message.address import encoded, normalise
 from rq_ses.message.mime.lines import long_line
+from rq_ses.message.mime.people import people
 
 _FIELD: Final = re.compile(rb"([!-9;-~]+)[ \t]*:")
 _FOLD: Final = re.compile(r"\r?\n(?=[ \t])")
@@ -78,7 +79,7 @@ class Letter:
 
     def addresses(self, *words: str) -> list[str]:
         """Return the addresses in all headers of these names in small letters."""
-        found = [one for field in self.fields if field.word in words for one in addresses(field.text)]
+        found = [one for field in self.fields if field.word in words for one in people([field.text])]
         return [address for _, address in found]
 
     def mime(self, *, hidden: bool) -> bytes:
@@ -150,7 +151,7 @@ def _settled(field: Field, author: Become, recipient: Become) -> Field | None:
 
 
 def _readdressed(field: Field, become: Become) -> Field | None:
-    found = addresses(field.text)
+    found = people([field.text])
     new = [one for name, address in found if (one := become(name, address))]
     if new == found and field.raw.isascii():
         return field

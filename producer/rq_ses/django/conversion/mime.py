@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from email.message import Message as MimeMessage
 from email.parser import BytesParser
 from email.policy import SMTP
-from email.utils import getaddresses
 from typing import Any, Final
 
 import django
@@ -17,6 +16,7 @@ from rq_ses.django.conversion.draft import BY_SES, Draft, is_djangos
 from rq_ses.message import address
 from rq_ses.message.limits import RECIPIENTS
 from rq_ses.message.message import Message
+from rq_ses.message.mime.people import people
 from rq_ses.message.mime.simple import mime_of
 from rq_ses.message.raw import RawMessage
 from rq_ses.message.unsubscribing import unsubscribe_headers
@@ -99,7 +99,7 @@ def _unsubscribing(draft: Draft) -> dict[str, str]:
 
 
 def _check_sender(sender: str) -> None:
-    for _, bare in getaddresses([sender]) or [("", "")]:
+    for _, bare in people([sender]) or [("", "")]:
         try:
             address.normalise(bare)
         except ValueError as exc:

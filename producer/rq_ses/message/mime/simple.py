@@ -14,13 +14,13 @@ from email.headerregistry import BaseHeader
 from email.message import EmailMessage, Message
 from email.parser import BytesParser
 from email.policy import EmailPolicy, default
-from email.utils import getaddresses
 from hashlib import blake2b
 from io import BytesIO
 from textwrap import wrap
 from typing import Any, Final
 
 from rq_ses.message.address import encoded, normalise
+from rq_ses.message.mime.people import people
 
 _HIDDEN: Final = ("bcc", "resent-bcc")
 _PEOPLE: Final = frozenset({"from", "sender", "reply-to", "to", "cc"})
@@ -96,7 +96,7 @@ def _addressed(value: Any) -> Any:
     """
     if not isinstance(value, str) or value.isascii():
         return value
-    pairs = getaddresses([str(value)])
+    pairs = people([str(value)])
     if isinstance(value, BaseHeader) and all(address.isascii() for _, address in pairs):
         return value
     try:
@@ -173,7 +173,7 @@ def simple_fields(
         fields["sender"] = sender
     if recipients is not None:
         named = {one for name in ("To", "Cc", "Bcc") for one in _bare(email, name)}
-        if named != {address for _, address in getaddresses(list(recipients))}:
+        if named != {address for _, address in people(recipients)}:
             return None
     return fields
 
@@ -181,7 +181,7 @@ def simple_fields(
 def _bare(email: Message[Any, Any], name: str) -> list[str]:
     found = email.get_all(name, [])
     values = [value.encode() if isinstance(value, Header) else str(value) for value in found]
-    return [address for _, address in getaddresses(values) if address]
+    return [address for _, address in people(values)]
 
 
 def _addresses(email: Message[Any, Any], parsed: EmailMessage) -> dict[str, Any]:
