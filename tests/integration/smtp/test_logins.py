@@ -185,6 +185,25 @@ def test_new_files_count_once_they_are_reread_and_bad_ones_never(
         assert "users and certificate stay as they were" in caplog.text
 
 
+def test_whom_the_file_no_longer_has_sends_no_more_in_a_session_that_is_open(tmp_path: Path) -> None:
+    users = tmp_path / "users"
+    users.write_text(f"ann {HASH}\nben {HASH}\n")
+    with (
+        ingress(smtp_users=str(users), smtp_networks="none") as running,
+        smtplib.SMTP("localhost", running.port) as ann,
+        smtplib.SMTP("localhost", running.port) as ben,
+    ):
+        for client, name in ((ann, "ann"), (ben, "ben")):
+            client.login(name, PASSWORD)
+        ann.sendmail("ann@example.com", ["a@example.org"], MAIL)
+        users.write_text(f"ben {HASH} senders=example.net\n")
+        running.loop.call_soon_threadsafe(running.ingress.reread)
+        for client, reply in ((ann, replies.LOGIN_NEEDED), (ben, replies.SENDER_NOT_ALLOWED)):
+            with pytest.raises(smtplib.SMTPSenderRefused) as caught:
+                client.sendmail("ann@example.com", ["b@example.org"], MAIL)
+            assert f"{caught.value.smtp_code} {caught.value.smtp_error.decode()}" == str(reply)
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [

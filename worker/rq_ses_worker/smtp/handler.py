@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Final, Protocol
 
@@ -106,7 +107,7 @@ class Handler(Logins):
         self, _: SMTP, session: Session, envelope: Envelope, sender: str, options: Sequence[str]
     ) -> str:
         """Judge client and sender."""
-        client, rules = Client.of(session), self._rules()
+        client, rules = self._client(session), self._rules()
         refusal = rules.client(client.address, client.user)
         if not refusal and not self._counts.ready:
             refusal = replies.AWAY
@@ -141,7 +142,7 @@ class Handler(Logins):
 
     async def handle_DATA(self, _: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         """Judge a mail's content, and enqueue it."""
-        client = Client.of(session)
+        client = self._client(session)
         try:
             mail = self._judged(client, session, envelope)
             receipts = await self._taken(mail, client, len(envelope.original_content or b""))
@@ -172,6 +173,11 @@ class Handler(Logins):
             log, reason=refusal.reason, client=client.name, reply=refusal.reply, about=written
         )
         return refusal.reply
+
+    def _client(self, session: Session) -> Client:
+        """Return who sends, by the files as they are now: sessions may last for hours."""
+        client = Client.of(session)
+        return replace(client, user=self._rules().still(client.user))
 
     def _judged(self, client: Client, session: Session, envelope: Envelope) -> Mail:
         content = read_content(envelope.original_content or b"")

@@ -44,6 +44,10 @@ class Rules:
             return replies.NO_LOGIN
         return None if encrypted or is_loopback(client) else replies.TLS_NEEDED
 
+    def still(self, user: User | None) -> User | None:
+        """Return a user that has logged in as the file has it now; None if it isn't there any more."""
+        return self.users.still(user) if user and self.users else None
+
     def client(self, client: str, user: User | None) -> Refusal | None:
         """Return why this client may send nothing; None if it may."""
         if user or any(_address(client) in network for network in self.networks):

@@ -98,6 +98,11 @@ class Users:
     def __len__(self) -> int:
         return len(self._users)
 
+    def still(self, user: User) -> User | None:
+        """Return what is known now of a user who has logged in before; None if it may no longer, that way."""
+        found = self._users.get(user.name)
+        return found if found and found.password == user.password else None
+
     def remembered(self, name: str, password: bytes) -> User | None:
         """Return the user whose password was found right before, at once."""
         known = self._known.get(name)
