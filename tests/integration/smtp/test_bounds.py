@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import ExitStack
+
 import pytest
 
 from rq_ses_worker.smtp import ingress as module
@@ -57,6 +60,17 @@ def test_clients_beyond_the_bound_are_sent_away_and_room_is_made_again() -> None
             assert second.say(b"QUIT").startswith("221")
             wait_for(lambda: is_greeted(running.port))
         assert running.counts.refused["connections"] >= 1
+
+
+def test_a_crowd_that_comes_at_once_finds_no_more_room() -> None:
+    with ingress(smtp_connections=2) as running, ExitStack() as clients:
+        gate = threading.Event()
+        running.loop.call_soon_threadsafe(gate.wait, 20)
+        crowd = [clients.enter_context(Raw(running.port, greeted=False)) for _ in range(8)]
+        gate.set()
+        greetings = [one.reply() for one in crowd]
+        assert sum(greeting.startswith("220") for greeting in greetings) == 2
+        assert greetings.count(str(replies.CONNECTIONS)) == 6
 
 
 def test_at_its_end_who_waits_is_told_and_a_mail_under_way_is_answered_first() -> None:

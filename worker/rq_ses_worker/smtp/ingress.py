@@ -103,13 +103,18 @@ class Ingress:
             users=len(self._files.rules.users or ()),
         )
 
+    def _refusing(self) -> Refusing | None:
+        """Return what sends a client away, None if there is room for it."""
+        if len(self._open) < self._settings.smtp_connections:
+            return None
+        self._counts.refused[replies.CONNECTIONS.reason] += 1
+        return Refusing()
+
     def _session(self) -> asyncio.Protocol:
-        if len(self._open) >= self._settings.smtp_connections:
-            self._counts.refused[replies.CONNECTIONS.reason] += 1
-            return Refusing()
         return Session(
             self._handler,
             self._open,
+            self._refusing,
             tls_context=self._files.tls,
             data_size_limit=self._settings.smtp_max_size,
             # So that addresses can be read and refused in words; it isn't offered.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any, Final
 
 from aiosmtpd.smtp import SMTP
@@ -27,19 +28,33 @@ class Session(SMTP):
     Args:
         handler: says what is answered.
         open_ones: the sessions that there are; this one puts itself there while it lasts.
+        refusing: returns what answers the client instead, if there is no room for it.
         options: for aiosmtpd.
     """
 
-    def __init__(self, handler: Handler, open_ones: set[Session], **options: Any) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        open_ones: set[Session],
+        refusing: Callable[[], Refusing | None],
+        **options: Any,
+    ) -> None:
         super().__init__(handler, hostname=NAME, ident="ESMTP", **options)
         # aiosmtpd has one of these for all sessions, and lets it grow with each EHLO.
         self.command_size_limits = defaultdict(lambda: _COMMAND_LINE)
         self._open_ones = open_ones
+        self._refusing = refusing
         self._busy = False
         self._ending = False
         self._unended = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # Counted here, not where sessions are made: of a crowd that comes at once all are made first.
+        refusing = self._refusing() if self.transport is None else None
+        if refusing:
+            transport.set_protocol(refusing)
+            refusing.connection_made(transport)
+            return
         self._open_ones.add(self)
         super().connection_made(transport)
 
