@@ -92,6 +92,8 @@ def test_a_users_own_list_counts_in_place_of_the_common_one() -> None:
         (b"From: <ann@example.com> eve@evil.example\r\n", False),
         (b"From: ann@example.com\r\nSender: eve@evil.example\r\n", False),
         (b"From : eve@evil.example\r\n", False),
+        (b"Sender: eve@evil.example\r\n", False),
+        (b"Sender: ann@example.com\r\n", True),
         (b"From: nobody\r\n", False),
     ],
 )

@@ -62,7 +62,7 @@ class Rules:
         """Return why this content may not be sent; None if it may."""
         if content.commands and not (user and user.headers):
             return replies.header_not_allowed(content.commands[0])
-        if self._senders(user) and content.is_from is not None:
+        if self._senders(user) and (content.authors or content.is_from is not None):
             # What SES, and a reader, goes by. A From header that holds no address can't be judged.
             known = content.authors and all(self._allows(one, user) for one in content.authors)
             return None if known else replies.FROM_NOT_ALLOWED
