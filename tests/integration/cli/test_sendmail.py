@@ -125,6 +125,13 @@ def test_whatever_a_job_of_crons_prints_can_be_carried(redis: Redis, sendmail: S
     assert sent.get_all("X-Cron-Env") == ["<SHELL=/bin/sh>", "<HOME=/root>"]
 
 
+def test_parts_in_parts_in_parts_are_nobodys_business(redis: Redis, sendmail: Sendmail) -> None:
+    deep = b"".join(b'Content-Type: multipart/mixed; boundary="%d"\n\n--%d\n' % (n, n) for n in range(2000))
+    assert sendmail("-t -i", MAIL.removesuffix(b"\nHello\n") + deep).exit_code == 0
+    [message] = queued(redis)
+    assert isinstance(message, RawMessage)
+
+
 def test_a_mail_for_many_is_several_of_fifty_recipients(redis: Redis, sendmail: Sendmail) -> None:
     everybody = [f"reader-{number}@customer.example" for number in range(120)]
     assert sendmail(" ".join(everybody)).exit_code == 0

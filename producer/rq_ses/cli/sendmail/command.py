@@ -112,8 +112,9 @@ def _message(letter: Letter, bounces: str, recipients: list[str]) -> AnyMessage:
     """Return what says the same as the mail: a Message if one does, else its bytes as they are."""
     # Without another address SES forwards bounces to the sender's.
     terms: Terms = {"feedback_to": bounces} if bounces and bounces not in letter.addresses("from") else {}
-    email, mime = BytesParser(policy=compat32).parsebytes(letter.mime(hidden=True)), letter.mime(hidden=False)
-    fields = simple_fields(email, mime, None, recipients)
+    whole = letter.mime(hidden=True)
+    email = BytesParser(policy=compat32).parsebytes(whole, headersonly=True)
+    fields = simple_fields(email, letter.mime(hidden=False), None, recipients)
     if fields is not None:
         with suppress(ValidationError):
             return Message(**fields, **terms)
