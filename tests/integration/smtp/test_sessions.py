@@ -251,3 +251,12 @@ def test_a_mail_that_never_ends_is_not_taken(running: Running) -> None:
     with Raw(running.port) as after:
         assert after.say(b"NOOP").startswith("250")
     assert running.outbox.messages == []
+
+
+@pytest.mark.parametrize(
+    "odd", ['"a..b"@example.org', "=?utf-8?q?x?=@example.org", '"a b"@example.org', "o'neil%b!c@example.org"]
+)
+def test_an_odd_address_stays_as_it_is(running: Running, raw: Raw, odd: str) -> None:
+    raw.envelope(odd.encode())
+    assert raw.data(MAIL).startswith("250")
+    assert only(running).to == (odd,)

@@ -17,7 +17,10 @@ from rq_ses_worker.smtp.jobs import NAME
 _PATH: Final = r'\s*(<(?:[^<>"\s]|"(?:[^"\\]|\\.)*")*>)(\s.*)?'
 _MAIL: Final = re.compile(rf"FROM:{_PATH}", re.IGNORECASE)
 _RCPT: Final = re.compile(rf"TO:{_PATH}", re.IGNORECASE)
-_PLAIN: Final = re.compile(r"<([A-Za-z0-9_+=-]+(?:\.[A-Za-z0-9_+=-]+)*@[A-Za-z0-9.-]+)>")
+_ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_PLAIN: Final = re.compile(
+    rf"""<((?:{_ATOM}(?:\.{_ATOM})*|"(?:[^"\\]|\\.)*")@[A-Za-z0-9.-]+)>""",
+)
 _AUTH: Final = re.compile(r"\sAUTH=\S+", re.IGNORECASE)
 _COMMAND_LINE: Final = 512
 
@@ -78,7 +81,7 @@ class Session(SMTP):
         super().data_received(data)
 
     def _hang_up(self, refusal: replies.Refusal) -> None:
-        if self.transport is not None:
+        if self.transport is not None and not self.transport.is_closing():
             self._writer.write(f"{refusal}\r\n".encode())
             self.transport.close()
 
@@ -114,7 +117,10 @@ class Session(SMTP):
         await self.push("252 2.5.0 Nobody is looked up here; send the mail")
 
     def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
-        """Read at once what most addresses are: email's parser takes many times as long."""
+        """Read at once what most addresses are, and leave them as they are.
+
+        email's parser takes many times as long, drops quotes that are needed, and decodes encoded words.
+        """
         found = _PLAIN.match(arg)
         return (found[1], arg[found.end() :]) if found else super()._getaddr(arg)
 
