@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import django
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's name
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
 from django.utils.module_loading import import_string
 
+from rq_ses.django.options import Options
 from rq_ses.errors import SettingsError
+from rq_ses.text.invalid import shown
 
 _TAG: Final = "mail"
 """Django's own since 6.1."""
@@ -44,12 +48,14 @@ def check_senders(**_: Any) -> list[CheckMessage]:
 
 def check_options(**_: Any) -> list[CheckMessage]:
     """Look for options that can't be used, and for MAILERS that Django doesn't read."""
-    found = []
+    found: list[CheckMessage] = []
     for place, kind, options in _ours():
         try:
             from rq_ses.django.outboxes import outbox_for
 
-            outbox_for(kind(**options)._options)
+            used = kind(**options)._options
+            outbox_for(used)
+            found += _of_options(place, used)
         except (ImproperlyConfigured, SettingsError) as exc:
             found.append(Error(str(exc), hint=f"See the options of {place}.", id="rq_ses.E001"))
     if django.VERSION < (6, 1) and any(_is_ours(one) for one in _mailers().values()):
@@ -61,6 +67,22 @@ def check_options(**_: Any) -> list[CheckMessage]:
             )
         )
     return found
+
+
+def _of_options(place: str, options: Options) -> Iterator[CheckMessage]:
+    if options.using not in connections:
+        yield Error(
+            f"{place}: using: {shown(options.using)} is no database of DATABASES.",
+            hint="Name one whose commits mails wait for, or leave it out.",
+            id="rq_ses.E003",
+        )
+    url = urlsplit(options.redis_url or "")
+    if url.password or "password=" in url.query:
+        yield Warning(
+            f"{place}: redis_url has a password, which Django writes into error mails and debug pages.",
+            hint="Set RQ_SES_REDIS_URL in the environment, or in the file that RQ_SES_CONFIG names, instead.",
+            id="rq_ses.W004",
+        )
 
 
 def check_error_mails(**_: Any) -> list[CheckMessage]:

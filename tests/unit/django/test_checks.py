@@ -51,6 +51,23 @@ def test_options_that_cant_be_used_are_an_error(way: str, options: dict[str, Any
     assert "secret" not in told
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_a_password_that_error_mails_would_show_is_told(way: str) -> None:
+    for url in ("redis://app:secret@127.0.0.1/0", "redis://127.0.0.1/0?password=secret"):
+        with sending(way, redis_url=url), override_settings(ADMINS=[], MANAGERS=[]):
+            [(number, text)] = found().items()
+        assert (number, "secret" in text) == ("rq_ses.W004", False)
+        assert text.endswith(
+            "redis_url has a password, which Django writes into error mails and debug pages."
+        )
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_database_that_nobody_knows_is_told(way: str) -> None:
+    with sending(way, using="nowhere"):
+        assert found()["rq_ses.E003"].endswith("using: 'nowhere' is no database of DATABASES.")
+
+
 if MAILERS:
 
     def test_the_settings_of_the_page_are_fit() -> None:
