@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.utils.module_loading import import_string
 
-from rq_ses.django.options import Options
+from rq_ses.django.options import NAMES, Options
 from rq_ses.errors import SettingsError
 from rq_ses.text.invalid import shown
 
@@ -57,7 +57,8 @@ def check_options(**_: Any) -> list[CheckMessage]:
             outbox_for(used)
             found += _of_options(place, used)
         except (ImproperlyConfigured, SettingsError) as exc:
-            found.append(Error(str(exc), hint=f"See the options of {place}.", id="rq_ses.E001"))
+            hint = f"The options of {place} may be {', '.join(sorted(NAMES))}."
+            found.append(Error(str(exc), hint=hint, id="rq_ses.E001"))
     if django.VERSION < (6, 1) and any(_is_ours(one) for one in _mailers().values()):
         found.append(
             Error(

@@ -68,6 +68,14 @@ def test_a_database_that_nobody_knows_is_told(way: str) -> None:
         assert found()["rq_ses.E003"].endswith("using: 'nowhere' is no database of DATABASES.")
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_who_names_an_option_wrongly_is_told_which_there_are(way: str) -> None:
+    with sending(way, prioritty="high"):
+        [told] = [one for one in run_checks(tags=["mail"]) if one.id == "rq_ses.E001"]
+    assert "prioritty" in told.msg
+    assert {"priority,", "expires,"} <= set(told.hint.split())
+
+
 if MAILERS:
 
     def test_the_settings_of_the_page_are_fit() -> None:
