@@ -54,12 +54,21 @@ def _network(text: str) -> Network:
     try:
         network = ip_network(text)
     except ValueError:
-        raise ValueError(
-            f"{shown(text)} is no network: give addresses or networks such as 10.1.0.0/16, or {_NONE}"
-        ) from None
+        raise ValueError(f"{shown(text)} is no network: give {_meant(text)}") from None
     if not network.prefixlen:
         raise ValueError(f"{network} is everybody: an open relay; name the networks of your own machines")
     return network
+
+
+def _meant(text: str) -> str:
+    """Return the network of an address within one, which is what was meant; else what may be given."""
+    try:
+        meant = ip_network(text, strict=False)
+        if meant.prefixlen:
+            return str(meant)
+    except ValueError:
+        pass
+    return f"addresses or networks such as 10.1.0.0/16, or {_NONE}"
 
 
 def _networks(text: str) -> str:
@@ -174,6 +183,11 @@ class SmtpSettings(ObservabilitySettings, ProducerSettings):
     def _check_who_may_send(self) -> Self:
         if self.smtp_key and not self.smtp_certificate:
             raise ValueError("RQ_SES_SMTP_KEY: is set, but RQ_SES_SMTP_CERTIFICATE is not: set both")
+        if not self.networks and not self.smtp_users:
+            raise ValueError(
+                "RQ_SES_SMTP_NETWORKS: names none, and RQ_SES_SMTP_USERS is not set, so nobody may send: "
+                "set either"
+            )
         if is_loopback_host(self.listening.host):
             return self
         if any(not network.is_loopback for network in self.networks):
