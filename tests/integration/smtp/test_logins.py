@@ -207,8 +207,11 @@ def test_whom_the_file_no_longer_has_sends_no_more_in_a_session_that_is_open(tmp
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("", "are no certificate and its key without a password"),
-        (CERTIFICATE_AND_KEY.partition("-----BEGIN PRIVATE")[0], "are no certificate and its key"),
+        ("", "holds no certificate and its key without a password"),
+        (
+            CERTIFICATE_AND_KEY.partition("-----BEGIN PRIVATE")[0],
+            "give both in PEM, the key .* by RQ_SES_SMTP_KEY",
+        ),
     ],
 )
 def test_a_certificate_that_is_none_is_told_at_the_start(tmp_path: Path, content: str, problem: str) -> None:

@@ -51,10 +51,12 @@ def _context(certificate: str, key: str | None) -> ssl.SSLContext:
             if isinstance(exc, OSError)
             else ""
         )
+        named = f"{shown(certificate)} and {shown(key)} are" if key else f"{shown(certificate)} holds"
         raise SettingsError(
             [
-                f"RQ_SES_SMTP_CERTIFICATE: {shown(certificate)} and {shown(key or certificate)} are no "
-                f"certificate and its key without a password ({reason or 'unreadable'}): give both in PEM"
+                f"RQ_SES_SMTP_CERTIFICATE: {named} no certificate and its key without a password "
+                f"({reason or 'unreadable'}): give both in PEM"
+                + ("" if key else ", the key in a file of its own by RQ_SES_SMTP_KEY")
             ]
         ) from None
     return context
