@@ -64,13 +64,14 @@ class OutboxUnavailable(RqSesError, ConnectionError):
         self.reason = reason
         self.remedy = remedy
         count = len(self.job_ids)
-        what = "1 message" if count == 1 else f"{count} messages" if count else "a question for its time"
+        what = "1 message" if count == 1 else f"{count} messages" if count else "to tell its time"
         if remedy:
             super().__init__(f"Redis refused {what} ({reason}): {remedy}")
             return
         within = f"within {waited:.1f} s" if waited >= 0.05 else "at once"
+        failed = f"take {what}" if count else "tell its time"
         super().__init__(
-            f"Redis did not take {what} {within} ({reason}): check RQ_SES_REDIS_URL and the server, "
+            f"Redis did not {failed} {within} ({reason}): check RQ_SES_REDIS_URL and the server, "
             "then send again, with a key if it must not go out twice "
             "(RQ_SES_ENQUEUE_TIMEOUT says how long it is tried)"
         )

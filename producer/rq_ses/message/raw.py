@@ -119,7 +119,7 @@ class RawMessage(Mailable):
         if not self.to:
             problems.append(("to", f"no recipient: give 1 to {RECIPIENTS.most}"))
         if self.sender is None and not self.header.first("From"):
-            problems.append(("sender", "is missing, and data has no From header: give one of them"))
+            problems.append(("sender", "is missing, and the mail has no From header: give one of them"))
         if problems:
             raise refused("RawMessage", problems)
         return self

@@ -81,7 +81,7 @@ def test_without_a_sender_ses_takes_the_one_of_the_header() -> None:
         "Content": {"Raw": {"Data": b64encode(MIME).decode()}},
     }
     headless = b"Subject: Hi\n\nHello"
-    assert problem(data=headless) == "sender: is missing, and data has no From header: give one of them"
+    assert problem(data=headless) == "sender: is missing, and the mail has no From header: give one of them"
     assert problem(data=b"From:  \nSubject: Hi\n\nHello").startswith("sender: is missing")
     assert RawMessage(data=headless, to="b@example.com", sender="a@example.com").data == headless
 

@@ -103,6 +103,7 @@ def send(
     \b
     Examples:
       rq-ses send --from a@example.com --to b@example.com --subject Hi --text Hi
+      rq-ses send --raw mail.eml --to b@example.com
       rq-ses send --jsonl mails.jsonl
       echo '{"sender": "a@example.com", "to": ["b@example.com"], "subject": "Hi",
              "text": "Hello", "key": "hi-7", "delay": 60}' | rq-ses send --jsonl -
