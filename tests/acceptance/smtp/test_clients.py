@@ -24,7 +24,7 @@ from support.programs.processes import (
 )
 from support.servers.valkey import client as redis_client
 from support.servers.valkey import url
-from support.smtp.process import sent, smtp_ingress
+from support.smtp.process import sent, smtp_ingress, takes_mails
 from support.waiting import wait_for
 
 DJANGO = """\
@@ -60,6 +60,7 @@ def port(
     folder = tmp_path_factory.mktemp("ingress")
     env = worker_environment(url(server), ses.url)
     with running(["worker"], env, folder / "worker"), smtp_ingress(env, folder / "log") as (_, where):
+        wait_for(lambda: takes_mails(where), what="an ingress that takes mails")
         yield where
 
 

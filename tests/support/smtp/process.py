@@ -36,6 +36,13 @@ def greets(port: int) -> bool:
         return False
 
 
+def takes_mails(port: int) -> bool:
+    """Tell whether it has found its Redis fit: until then it greets, and answers MAIL with 451."""
+    with smtplib.SMTP("127.0.0.1", port, timeout=5) as client:
+        client.ehlo()
+        return client.mail("ann@example.com")[0] == 250
+
+
 def sent(ses: SimulatorServer) -> list[tuple[tuple[str, ...], bytes]]:
     """Return recipients and bytes of each mail that SES has, without the Received header in front."""
     found = []
