@@ -68,7 +68,7 @@ test-redis7: $(VENV)/.dev
 	$(BIN)/pytest $(SPREAD) --server build/redis7/redis-server -m 'not waitaof' \
 		$(addprefix tests/integration/,$(REDIS7_ROOMS))
 
-# Django's backend on each of its versions, by its own tests and ours; make test-django DJANGO=6.1: one of them.
+# Django's backend on the versions that make test has not at hand, by its own tests and ours; DJANGO=6.1: on that one.
 DJANGO :=
 
 test-django: $(VENV)/.dev

@@ -1,9 +1,10 @@
 """Run what concerns Django on each of its versions, each in an environment of its own under build/django.
 
-    .venv/bin/python scripts/django_tests.py        # 5.2, 6.0 and 6.1
+    .venv/bin/python scripts/django_tests.py        # of 5.2, 6.0 and 6.1 those that `make test` doesn't run
     .venv/bin/python scripts/django_tests.py 6.1
 
-Django 6 needs Python 3.12: where none is installed it is said, and left out.
+They run side by side, and what each printed follows. Django 6 needs Python 3.12: where none is installed it
+is said, and left out.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -59,7 +62,6 @@ def environment(series: str, python: Path) -> Path:
     extras = project["optional-dependencies"]
     wanted = json.dumps([project["dependencies"], extras["all"], extras["django"], extras["worker"], NEEDED])
     if not done.is_file() or done.read_text() != wanted:
-        print(f"making an environment for Django {series}", flush=True)
         subprocess.run([python, "-m", "venv", "--clear", place], check=True)
         install = [place / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*install, "-e", f"{ROOT}[all,django]", f"django=={series}.*", *NEEDED], check=True)
@@ -67,23 +69,37 @@ def environment(series: str, python: Path) -> Path:
     return place / "bin" / "python"
 
 
-def _failing(runner: Path) -> Iterator[str]:
+def _run(series: str, python: Path) -> tuple[str, list[str]]:
+    """Return what the tests printed with this Django, and the names of what failed."""
+    runner = environment(series, python)
     env = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    printed, failed = "", []
     for name, *arguments in (["pytest", "-q", "-p", "no:cacheprovider", *OURS], [DJANGOS]):
-        if subprocess.run([runner, "-m", name, *arguments], cwd=ROOT, env=env, check=False).returncode:
-            yield name
+        done = subprocess.run(
+            [runner, "-m", name, *arguments],
+            cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        )  # fmt: skip
+        printed += done.stdout
+        failed += [name] if done.returncode else []
+    return printed, failed
 
 
 def main(chosen: list[str]) -> int:
     """Run all, and return the exit code."""
     installed = dict(pythons())
-    failed = []
-    for series in chosen or PYTHONS:
+    tested_anyway = ".".join(version("django").split(".")[:2])
+    pool, running = ThreadPoolExecutor(), {}
+    for series in chosen or [series for series in PYTHONS if series != tested_anyway]:
         python = next((installed[version] for version in PYTHONS[series] if version in installed), None)
         if python is None:
             print(f"Django {series} is left out: none of the versions of Python that it needs is installed")
-            continue
-        failed += [f"Django {series}: {name}" for name in _failing(environment(series, python))]
+        else:
+            running[series] = pool.submit(_run, series, python)
+    failed = []
+    for series, run in running.items():
+        printed, names = run.result()
+        print(f"Django {series}", printed, sep="\n", flush=True)
+        failed += [f"Django {series}: {name}" for name in names]
     print(*(f"failed: {one}" for one in failed), sep="\n", end="\n" if failed else "")
     return int(bool(failed))
 
