@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, PathFinder
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any, Final
 
 _REDIS: Final = "redis"
@@ -54,16 +54,13 @@ _DEFERRED: Final[Mapping[str, Mapping[str, str]]] = {
 _ASKED: Final = ("__all__", "__version__")
 """Names with underscores that a package has itself."""
 
-_loading = threading.RLock()
-
 
 class _Deferred(ModuleType):
     """A package that is executed when it is first asked for a name that it doesn't have."""
 
-    _busy = False
-
     def __init__(self, spec: ModuleSpec, places: Mapping[str, str]) -> None:
         super().__init__(spec.name)
+        self._loading = threading.RLock()
         self.__spec__ = spec
         self.__loader__ = spec.loader
         self.__package__ = spec.name
@@ -77,20 +74,24 @@ class _Deferred(ModuleType):
         # Names like __wrapped__ are asked for by whoever looks at all modules there are.
         # And a module of this package that is being imported may ask for another one, which is found then.
         hidden = name.startswith("__") and name not in _ASKED
-        if hidden or self._busy or _is_imported_from(self.__name__):
+        if hidden or _is_executed_here(self.__name__):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        with _loading:
+        with self._loading:
             if isinstance(self, _Deferred) and self.__spec__ and self.__spec__.loader:
-                self._busy = True
                 self.__spec__.loader.exec_module(self)
                 self.__class__ = ModuleType  # type: ignore[assignment]
         return getattr(self, name)
 
 
-def _is_imported_from(package: str) -> bool:
-    """Tell whether a module of the package is just being executed."""
-    inside = [module for name, module in list(sys.modules.items()) if name.startswith(f"{package}.")]
-    return any(getattr(getattr(module, "__spec__", None), "_initializing", False) for module in inside)
+def _is_executed_here(package: str) -> bool:
+    """Tell whether the package, or a module of it, is just being imported by this very thread."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame:
+        name = str(frame.f_globals.get("__name__"))
+        if frame.f_code.co_name == "<module>" and f"{name}.".startswith(f"{package}."):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def load_redis() -> None:

@@ -97,3 +97,22 @@ import redis
 print("redis.asyncio.client" in sys.modules)
 """
     assert ran(code) == ["False", "False", "True"]
+
+
+def test_threads_that_ask_at_once_wait_for_the_one_that_loads_it() -> None:
+    code = f"""{LEAN}
+import threading
+sys.setswitchinterval(1e-5)
+together, missed = threading.Barrier(8), []
+def ask():
+    together.wait()
+    try:
+        redis.asyncio.Redis, redis.RedisCluster, sys.modules["asyncio"].get_running_loop
+    except AttributeError as exc:
+        missed.append(str(exc))
+threads = [threading.Thread(target=ask) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(len(missed), *missed[:1])
+"""
+    assert ran(code) == ["0"]
