@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import AsyncGenerator
 from typing import Any, Final, TypeVar
-from weakref import WeakKeyDictionary
 
 from rq_ses.aio.connection import ASYNCIO
 from rq_ses.aio.lane import Lane
@@ -45,7 +44,9 @@ class _Lanes:
         await anext(self._end)
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections once what is under way has ended; cancelled, it may be called again."""
+        for lane in self._both:
+            await lane.close()
         await self._end.aclose()
 
     async def _until_the_loop_ends(self) -> AsyncGenerator[None, None]:
@@ -63,7 +64,7 @@ class LoopLine:
         self._server = server
         self._keys = keys
         self._waits = waits
-        self._lanes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Lanes] = WeakKeyDictionary()
+        self._lanes: dict[asyncio.AbstractEventLoop, _Lanes] = {}
         self._inherited: list[_Lanes] = []
 
     def client(self, seconds: float) -> Any:
@@ -79,6 +80,7 @@ class LoopLine:
         if lanes is None or lanes.inherited:
             # What was inherited is kept, for to close it would be felt in the other process, too.
             self._inherited += [lanes] if lanes else []
+            self._forget_closed_loops()
             both = (Lane(self.client(seconds)) for seconds in (self._waits.command, self._waits.confirmed))
             lanes = self._lanes[loop] = _Lanes(*both)
             await lanes.open()
@@ -86,9 +88,21 @@ class LoopLine:
 
     async def close(self) -> None:
         """Close the connections of the running loop; the next call opens others."""
-        lanes = self._lanes.pop(asyncio.get_running_loop(), None)
+        loop = asyncio.get_running_loop()
+        lanes = self._lanes.pop(loop, None)
         if lanes and not lanes.inherited:
-            await lanes.close()
+            try:
+                await lanes.close()
+            except BaseException:
+                # It was cancelled while something was under way: the next one closes them, or the loop's end.
+                self._lanes.setdefault(loop, lanes)
+                raise
+
+    def _forget_closed_loops(self) -> None:
+        # No reference that is weak lets go of them: what they were used for knows its loop.
+        for loop, lanes in list(self._lanes.items()):
+            if loop.is_closed() and not lanes.inherited:
+                self._lanes.pop(loop, None)
 
 
 class Loop:

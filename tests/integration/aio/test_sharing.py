@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import threading
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,20 @@ def test_an_event_loop_after_the_other_has_connections_of_its_own_and_leaves_non
     assert length(redis) == 3
 
 
+def test_a_loop_that_is_closed_is_let_go(redis: Redis, redis_url: str) -> None:
+    outbox = AsyncOutbox(redis_url, enqueue_timeout=30)
+    loops = []
+
+    async def story() -> None:
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        await sends(outbox, 2 * CONNECTIONS)
+
+    for _ in range(3):
+        asyncio.run(story())
+    gc.collect()
+    assert [loop() for loop in loops[:2]] == [None, None]
+
+
 def test_two_loops_at_once_share_an_outbox(redis: Redis, redis_url: str) -> None:
     outbox = AsyncOutbox(redis_url, enqueue_timeout=30)
     met = threading.Barrier(2)
@@ -217,6 +232,28 @@ def test_it_is_closed_and_opens_anew(redis: Redis, redis_url: str) -> None:
             await outbox.aclose()
             await sending
             await outbox.aclose()
+        await asyncio.to_thread(wait_for, lambda: not named(redis))
+
+    asyncio.run(story())
+    assert length(redis) == 2
+
+
+def test_closing_that_is_cancelled_leaves_the_connections_to_be_closed(redis: Redis, redis_url: str) -> None:
+    async def story() -> None:
+        outbox = AsyncOutbox(f"{redis_url}?client_name={NAME}", enqueue_timeout=30)
+        await outbox.send(mail())
+        redis.client_pause(30_000, all=False)
+        sending = asyncio.create_task(outbox.send(mail()))
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(outbox.aclose())
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait([closing])
+        redis.client_unpause()
+        await sending
+        assert closing.cancelled()
+        assert named(redis)
+        await outbox.aclose()
         await asyncio.to_thread(wait_for, lambda: not named(redis))
 
     asyncio.run(story())
