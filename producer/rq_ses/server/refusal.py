@@ -19,6 +19,8 @@ _PASSING: Final = (
     redis_errors.AskError,
     redis_errors.ClusterDownError,
     redis_errors.TryAgainError,
+    # The server has forgotten a script in the moment in which it was told it.
+    redis_errors.NoScriptError,
 )
 _PASSING_WORDS: Final = re.compile(
     r"\b(?:ASK|BUSY|CLUSTERDOWN|LOADING|MASTERDOWN|MOVED|NOREPLICAS|READONLY|TRYAGAIN)\b"

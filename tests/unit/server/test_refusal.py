@@ -17,6 +17,7 @@ from rq_ses.server.refusal import read_refusal
         errors.MasterDownError("Link with MASTER is down"),
         errors.TryAgainError("Multiple keys request during rehashing of slot"),
         errors.ReadOnlyError("You can't write against a read only replica."),
+        errors.NoScriptError("NOSCRIPT No matching script."),
         errors.MaxConnectionsError("Too many connections"),
         errors.ConnectionError("max number of clients reached"),
         errors.ResponseError("max number of clients + cluster connections reached"),
