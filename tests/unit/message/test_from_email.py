@@ -261,6 +261,26 @@ def test_bytes_in_a_header_stay_what_they_are() -> None:
     assert raw(email.message_from_bytes(data, policy=default)).data == data
 
 
+@pytest.mark.parametrize("name", ["Subject", "X-Topic", "Content-Description"])
+def test_no_header_is_begun_by_what_another_one_says(name: str) -> None:
+    words = "=?utf-8?q?Hello=0D=0AX-SES-CONFIGURATION-SET:_theirs?="
+    mail = written()
+    del mail[name]
+    mail[name] = words
+    with pytest.raises(ValueError, match=f"email: its header {name} holds a line break"):
+        Message.from_email(mail)
+    attached = written()
+    attached.add_attachment(b"x", maintype="application", subtype="x", filename="x")
+    part = next(attached.iter_attachments())
+    part[name] = words
+    with pytest.raises(ValueError, match=f"email: its header {name} holds a line break"):
+        Message.from_email(attached)
+    older = MIMEText("x")
+    older[name] = "Hello\nX-SES-CONFIGURATION-SET: theirs"
+    with pytest.raises(ValueError, match=f"email: its header {name} holds a line break"):
+        Message.from_email(older)
+
+
 def test_what_is_no_mail_is_told() -> None:
     with pytest.raises(TypeError, match=r"email: a str is no email\.message\.Message"):
         Message.from_email("From: a@example.com")  # type: ignore[arg-type]

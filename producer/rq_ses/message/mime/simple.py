@@ -5,6 +5,7 @@ What they can't say (signed parts, invitations, AMP, files without a name, …) 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from email.errors import MessageError
@@ -21,6 +22,7 @@ from typing import Any, Final
 
 from rq_ses.message.address import encoded, normalise
 from rq_ses.message.mime.people import people
+from rq_ses.text.plaintext import one_line
 
 _HIDDEN: Final = ("bcc", "resent-bcc")
 _PEOPLE: Final = frozenset({"from", "sender", "reply-to", "to", "cc"})
@@ -52,6 +54,10 @@ _ODD: Final = (ValueError, LookupError, TypeError, AttributeError, RecursionErro
 """What the standard library raises over mail it wasn't made for."""
 
 
+_BROKEN: Final = re.compile(r"(?:\r\n|\r(?!\n)|\n)(?![ \t])")
+"""A line break in a header that doesn't fold it."""
+
+
 class _Unsayable(Exception):
     """Raised when a Message's fields can't say what a mail says."""
 
@@ -63,6 +69,7 @@ def mime_of(email: Message[Any, Any]) -> bytes:
     """
     if not isinstance(email, Message):
         raise TypeError(f"email: a {type(email).__name__} is no email.message.Message: give one")
+    _check_headers(email)
     written = BytesIO()
     try:
         _set_boundaries(email)
@@ -75,6 +82,20 @@ def mime_of(email: Message[Any, Any]) -> bytes:
             "set its parts anew, addresses with ASCII domains"
         ) from exc
     return written.getvalue()
+
+
+def _check_headers(email: Message[Any, Any]) -> None:
+    """Raise ValueError for a header that would begin another one where it is written.
+
+    What somebody wrote as encoded words may come to that, and not every Python refuses it (CVE-2024-6923).
+    """
+    for part in email.walk():
+        for name, value in part.raw_items():
+            if _BROKEN.search(name) or (isinstance(value, str) and _BROKEN.search(value)):
+                raise ValueError(
+                    f"email: its header {one_line(name, 80)} holds a line break, behind which another header "
+                    "would begin: take line breaks out, also those of encoded words (=0D=0A)"
+                )
 
 
 def _shown(email: Message[Any, Any]) -> Message[Any, Any]:
