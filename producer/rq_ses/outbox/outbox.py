@@ -23,7 +23,7 @@ class Outbox(OutboxBase[Redis]):
     """Enqueue messages for the workers of one queue, or rather of its priorities' three (docs/redis.md).
 
     A message is durable once the call has returned, as far as the server's appendfsync promises. Threads may
-    share an Outbox; after a fork the connection pool renews itself.
+    share an Outbox; a process that was forked makes connections of its own.
 
     Args:
         redis_url: URL of the server, its Sentinels or its cluster (see rq_ses.server.connection).

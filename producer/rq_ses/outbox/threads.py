@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,17 +22,23 @@ Outcome = TypeVar("Outcome")
 
 
 class ThreadLine:
-    """The way to one server, over redis-py's clients for threads. Threads may share it."""
+    """The way to one server, over redis-py's clients for threads. Threads may share it, and so may forks."""
 
     def __init__(self, server: Location, keys: Keys | None, waits: Waits) -> None:
-        self.client, self._waiting = (
-            server.client(socket_timeout=seconds, connect_timeout=waits.connect, keys=keys)
-            for seconds in (waits.command, waits.confirmed)
-        )
+        self._server = server
+        self._keys = keys
+        self._waits = waits
+        self._inherited: list[Redis] = []
+        self._of_process = os.getpid(), self._opened()
+
+    @property
+    def client(self) -> Redis:
+        """The client for usual commands, of the process that asks."""
+        return self._clients()[0]
 
     def exchange(self, exchange: Exchange) -> list[Any]:
         """Return the replies to commands. Raises RedisError or OSError, which ends the exchange."""
-        client: Redis = self._waiting if exchange.waits else self.client
+        client = self._clients()[exchange.waits]
         if len(exchange.commands) == 1:
             try:
                 return [client.execute_command(*exchange.commands[0])]
@@ -41,6 +48,25 @@ class ThreadLine:
             for command in exchange.commands:
                 pipeline.execute_command(*command)
             return pipeline.execute(raise_on_error=False)
+
+    def _clients(self) -> tuple[Redis, ...]:
+        """Return both clients of this process: for usual commands, and for those that wait for a disk."""
+        pid, both = self._of_process
+        if pid == os.getpid():
+            return both
+        # What was inherited may be locked for ever, by a thread that is in the other process alone: it is
+        # neither used nor closed.
+        for client in both:
+            client.auto_close_connection_pool = False
+        self._inherited += both
+        self._of_process = os.getpid(), self._opened()
+        return self._of_process[1]
+
+    def _opened(self) -> tuple[Redis, ...]:
+        return tuple(
+            self._server.client(socket_timeout=seconds, connect_timeout=self._waits.connect, keys=self._keys)
+            for seconds in (self._waits.command, self._waits.confirmed)
+        )
 
 
 class Threads:

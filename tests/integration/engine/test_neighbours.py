@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import threading
+from typing import Any
 
 from redis import Redis
 from rq.registry import FailedJobRegistry
@@ -17,6 +21,7 @@ from support.mails.deadletters import fail
 from support.mails.keys import KEYS
 from support.mails.mail import mail, status
 from support.programs.processes import PATIENCE, environment, run
+from support.waiting import wait_for
 
 
 def rq(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -103,6 +108,42 @@ def test_an_outbox_that_was_used_before_a_fork_serves_every_process(redis: Redis
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert redis.llen("rq:queue:mail") == 20 + 2 * 5 * 20 + 20
+
+
+def test_a_child_forked_while_a_thread_is_taking_a_connection_sends_over_its_own(
+    redis: Redis, redis_url: str
+) -> None:
+    outbox = Outbox(redis_url)
+    outbox.send(mail())
+    pool: Any = outbox.connection.connection_pool
+    taking, forked = threading.Event(), threading.Event()
+
+    def take() -> None:
+        with pool._lock:
+            taking.set()
+            forked.wait()
+
+    thread = threading.Thread(target=take, daemon=True)
+    thread.start()
+    taking.wait()
+    pid = os.fork()
+    if not pid:
+        ended = 1
+        try:
+            outbox.send(mail())
+            ended = 0
+        finally:
+            os._exit(ended)
+    forked.set()
+    thread.join()
+    try:
+        _, how = wait_for(lambda: (done := os.waitpid(pid, os.WNOHANG))[0] and done)
+    except AssertionError:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
+    assert how == 0
+    assert redis.llen("rq:queue:mail") == 2
 
 
 def test_no_number_that_lua_has_written_has_lost_digits(
