@@ -39,7 +39,8 @@ def run(
     arguments: Sequence[str], env: Mapping[str, str], *, stdin: str | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run `rq-ses` to its end and return what it printed and its exit code."""
-    if warm := warmed(env):
+    # A worker may start processes of its own, and they are to be such as a user's are.
+    if arguments[:1] != ["worker"] and (warm := warmed(env)):
         return warm.run(arguments, env, stdin, PATIENCE)
     return subprocess.run(
         [sys.executable, "-m", "rq_ses", *arguments],
