@@ -89,7 +89,7 @@ OUTAGES = [
 ]
 """Mails a second, processes, what SES does; with several an answer takes its time."""
 
-THREADS = 32
+THREADS = 24
 """Of all processes; one has half as many."""
 
 
