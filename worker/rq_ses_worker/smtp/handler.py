@@ -107,24 +107,11 @@ class Handler(Logins):
         self, _: SMTP, session: Session, envelope: Envelope, sender: str, options: Sequence[str]
     ) -> str:
         """Judge client and sender."""
-        client, rules = self._client(session), self._rules()
-        refusal = rules.client(client.address, client.user)
-        if not refusal and not self._counts.ready:
-            refusal = replies.AWAY
-        if not refusal and (wait := self._rate.wait(client.name, time.monotonic())):
-            refusal = replies.too_fast(wait)
-        if not refusal and sender == "<>":
-            refusal = replies.NULL_SENDER
-        if not refusal and "SMTPUTF8" in options:
-            refusal = replies.NO_SMTPUTF8
-        if refusal:
-            return self.refused(refusal, client, sender)
-        judged = _normalised(sender, replies.UTF8_SENDER, replies.BAD_SENDER)
-        if isinstance(judged, str):
-            refusal = rules.sender(judged, client.user)
-        if not isinstance(judged, str) or refusal:
-            return self.refused(refusal or judged, client, sender)  # type: ignore[arg-type]
-        envelope.mail_from = judged
+        client = self._client(session)
+        try:
+            envelope.mail_from = self._judged_sender(client, sender, options)
+        except Refused as exc:
+            return self.refused(exc.refusal, client, sender)
         return _OK
 
     async def handle_RCPT(  # noqa: N802
@@ -134,10 +121,10 @@ class Handler(Logins):
         most = self._rules().max_recipients
         if len(envelope.rcpt_tos) >= most:
             return self.refused(replies.too_many_recipients(most), Client.of(session), recipient)
-        judged = _normalised(recipient, replies.UTF8_RECIPIENT, replies.BAD_RECIPIENT)
-        if not isinstance(judged, str):
-            return self.refused(judged, Client.of(session), recipient)
-        envelope.rcpt_tos.append(judged)
+        try:
+            envelope.rcpt_tos.append(_normalised(recipient, replies.UTF8_RECIPIENT, replies.BAD_RECIPIENT))
+        except Refused as exc:
+            return self.refused(exc.refusal, Client.of(session), recipient)
         return _OK_RECIPIENT
 
     async def handle_DATA(self, _: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
@@ -178,6 +165,24 @@ class Handler(Logins):
         """Return who sends, by the files as they are now: sessions may last for hours."""
         client = Client.of(session)
         return replace(client, user=self._rules().still(client.user))
+
+    def _judged_sender(self, client: Client, sender: str, options: Sequence[str]) -> str:
+        """Return the sender of an envelope, its domain in ASCII. Raises Refused."""
+        rules = self._rules()
+        if refusal := rules.client(client.address, client.user):
+            raise Refused(refusal)
+        if not self._counts.ready:
+            raise Refused(replies.AWAY)
+        if wait := self._rate.wait(client.name, time.monotonic()):
+            raise Refused(replies.too_fast(wait))
+        if sender == "<>":
+            raise Refused(replies.NULL_SENDER)
+        if "SMTPUTF8" in options:
+            raise Refused(replies.NO_SMTPUTF8)
+        judged = _normalised(sender, replies.UTF8_SENDER, replies.BAD_SENDER)
+        if refusal := rules.sender(judged, client.user):
+            raise Refused(refusal)
+        return judged
 
     def _judged(self, client: Client, session: Session, envelope: Envelope) -> Mail:
         content = read_content(envelope.original_content or b"")
@@ -241,11 +246,11 @@ class Handler(Logins):
             task.exception()
 
 
-def _normalised(text: str, not_ascii: Refusal, bad: Refusal) -> str | Refusal:
-    """Return an address of the envelope, its domain in ASCII; or why it is none that SES takes."""
+def _normalised(text: str, not_ascii: Refusal, bad: Refusal) -> str:
+    """Return an address of the envelope, its domain in ASCII. Raises Refused if it is none that SES takes."""
     if not text.rpartition("@")[0].isascii():
-        return not_ascii
+        raise Refused(not_ascii)
     try:
         return address.bare(address.normalise(text))
     except ValueError:
-        return bad
+        raise Refused(bad) from None
