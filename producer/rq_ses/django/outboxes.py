@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any, Final
 
 from django.core.signals import setting_changed
@@ -12,17 +11,14 @@ from rq_ses.outbox.outbox import Outbox
 from rq_ses.settings.producer import load_producer_settings
 
 _outboxes: Final[dict[tuple[str | None, str | None, float | None], Outbox]] = {}
-_lock: Final = threading.Lock()
 
 
 def outbox_for(options: Options) -> Outbox:
     """Return the Outbox that serves a backend. Raises SettingsError for settings that can't be used."""
     place = options.redis_url, options.queue, options.enqueue_timeout
-    found = _outboxes.get(place)
-    if found is None:
-        with _lock:
-            found = _outboxes.get(place) or _outboxes.setdefault(place, _made(options))
-    return found
+    # Without a lock, which a fork could leave locked for ever: threads that come here together may make one
+    # each, which is nothing but an object yet, and one of them stays.
+    return _outboxes.get(place) or _outboxes.setdefault(place, _made(options))
 
 
 def _made(options: Options) -> Outbox:
