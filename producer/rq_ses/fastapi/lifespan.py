@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Annotated, Any, Final, TypedDict
+from typing import Annotated, Any, TypedDict
 
 from fastapi import Depends, Request
 from fastapi.requests import HTTPConnection
 from fastapi.responses import JSONResponse
 
 from rq_ses.aio import AsyncOutbox
-
-_RETRY_AFTER: Final = "5"
-"""Seconds. While Redis is away one call in so many tries for as long as it may; the others fail at once."""
+from rq_ses.outbox.plans.retrying import FULL_EVERY
 
 
 class State(TypedDict):
@@ -70,5 +68,7 @@ async def unavailable(_: Request, exc: Exception) -> JSONResponse:  # noqa: ARG0
     app.add_exception_handler(OutboxUnavailable, unavailable)
     """
     return JSONResponse(
-        {"detail": "mail can't be taken right now: try again"}, 503, headers={"Retry-After": _RETRY_AFTER}
+        {"detail": "mail can't be taken right now: try again"},
+        503,
+        headers={"Retry-After": f"{FULL_EVERY:.0f}"},
     )

@@ -11,6 +11,7 @@ from flask import Flask, Response, current_app, jsonify
 from rq_ses.message.reading import AnyMessage
 from rq_ses.outbox.call import OnConflict, Result
 from rq_ses.outbox.outbox import Outbox
+from rq_ses.outbox.plans.retrying import FULL_EVERY
 from rq_ses.outbox.submission import OnUnknown, Priority, Seconds, Submission
 from rq_ses.receipt import Receipt
 from rq_ses.settings.environment import PREFIX, check_environment
@@ -19,8 +20,6 @@ from rq_ses.settings.loading import CONFIG_VARIABLE
 from rq_ses.settings.producer import load_producer_settings
 
 _NAME: Final = "rq_ses"
-_RETRY_AFTER: Final = 5
-"""Seconds. While Redis is away one call in so many tries for as long as it may; the others fail at once."""
 
 
 class Terms(TypedDict, total=False):
@@ -101,7 +100,7 @@ def unavailable(_: Exception) -> Response:
     """
     answer = jsonify(detail="mail can't be taken right now: try again")
     answer.status_code = 503
-    answer.headers["Retry-After"] = str(_RETRY_AFTER)
+    answer.headers["Retry-After"] = f"{FULL_EVERY:.0f}"
     return answer
 
 
