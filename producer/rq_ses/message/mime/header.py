@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from email.errors import MessageError
+from email.header import decode_header, make_header
 from typing import Final, Self
 
 _END: Final = re.compile(rb"\A\r?\n|\r?\n(?=\r?\n)")
@@ -62,10 +64,6 @@ def decoded(value: bytes) -> str:
     text = value[:_SHOWN].decode("utf-8", "replace")
     if "=?" not in text:
         return text
-    # Here, for few mails are raw ones, and every process that knows messages loads this file.
-    from email.errors import MessageError
-    from email.header import decode_header, make_header
-
     try:
         return str(make_header(decode_header(text)))
     except (MessageError, ValueError, LookupError):
