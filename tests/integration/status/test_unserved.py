@@ -83,5 +83,6 @@ def test_mails_under_the_deployments_own_prefix_are_told_of_where_there_are_part
     with running(["worker"], env, tmp_path / "log") as worker:
         wait_for(lambda: line in worker.output and worker.output.count("sending mails of") == 2)
         assert worker.output.count(said) == 1
+        assert worker.stop() == 0  # killed, its processes would stand among the workers for a moment more
     assert run(["partitions", "move", "--from", "rq", "--queue", "mail"], env).returncode == 0
     assert said not in run(["status", "--sample", "0"], env).stdout
