@@ -9,9 +9,9 @@ import botocore.session
 import pytest
 from botocore.endpoint_provider import EndpointProvider
 
+from rq_ses.aws.regions import FIPS_REGIONS, PARTITIONS, SES_REGIONS, nearest, partition_of
 from rq_ses_worker.identity.sts import sts_url
 from rq_ses_worker.ses.endpoint import SEND_PATH, Endpoint
-from rq_ses_worker.ses.regions import FIPS_REGIONS, PARTITIONS, SES_REGIONS, nearest, partition_of
 
 SWITCHES = list(product((False, True), repeat=2))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from rq_ses_worker.ses.regions import partition_of
+from rq_ses.aws.regions import partition_of
 
 ACCOUNT_PLACEHOLDER: Final = "ACCOUNT-ID"
 IDENTITY_PLACEHOLDER: Final = "example.com"

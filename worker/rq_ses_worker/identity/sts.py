@@ -14,6 +14,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 from xml.parsers import expat
 
+from rq_ses.aws.regions import host, partition_of
 from rq_ses_worker.identity.endpoints import ConfiguredEndpoint
 from rq_ses_worker.identity.exchange import NoReply, exchange
 from rq_ses_worker.identity.provider import Grant, NotConfigured, Provider, ProviderFailed, grant
@@ -22,7 +23,6 @@ from rq_ses_worker.ses.credentials import Credentials
 from rq_ses_worker.ses.endpoint import Endpoint
 from rq_ses_worker.ses.masking import Secrets
 from rq_ses_worker.ses.redaction import redact
-from rq_ses_worker.ses.regions import host, partition_of
 from rq_ses_worker.ses.sigv4 import sign
 from rq_ses_worker.ses.wire.route import STRAIGHT, Route
 from rq_ses_worker.ses.wire.url import secure_url

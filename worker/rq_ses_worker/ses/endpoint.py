@@ -11,7 +11,7 @@ from typing import Final
 
 from urllib3.util import parse_url
 
-from rq_ses_worker.ses.regions import FIPS_REGIONS, SES_REGIONS, host, is_multi_region, nearest
+from rq_ses.aws.regions import FIPS_REGIONS, SES_REGIONS, host, is_multi_region, nearest
 from rq_ses_worker.ses.wire.url import masked, secure_url
 
 SEND_PATH: Final = "/v2/email/outbound-emails"
