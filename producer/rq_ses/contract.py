@@ -30,6 +30,9 @@ RESULT_TTL: Final = 86_400
 FAILURE_TTL: Final = 31_536_000
 """Seconds for which a failed mail is kept with its payload: RQ's own year."""
 
+FEEDBACK_TTL: Final = 1_209_600
+"""Seconds for which it is known what became of a mail, from its latest event on: two weeks."""
+
 CANCELED_TTL: Final = 86_400
 """Seconds for which a canceled mail is kept, to be looked at; its key is free at once."""
 
@@ -73,6 +76,9 @@ THREADS_FIELD: Final = "rq_ses_threads"
 
 RETRIED_FIELD: Final = "rq_ses_retried"
 """Field of a worker's hash: how many attempts it has made that are to be made again."""
+
+JOB_TAG: Final = "rq-ses-job"
+"""Name of the tag with the job's id that every mail has in SES, whose events bring it back."""
 
 KEY_MEMORY: Final = 86_400
 """Seconds an idempotency key is remembered at least after its mail was sent."""

@@ -58,6 +58,12 @@ class Keys:
     """Hash in which a partition's workers keep whose turn it is among its queues."""
     durable: str = field(init=False, compare=False, repr=False)
     """String that every durable call writes last, so that WAIT and WAITAOF have a write to speak of."""
+    feedback: str = field(init=False, compare=False, repr=False)
+    """Hash of how many events of each kind have come back from SES."""
+    suppressed: str = field(init=False, compare=False, repr=False)
+    """Is there while addresses are suppressed; they stand under names that begin with it and a colon."""
+    outcomes: str = field(init=False, compare=False, repr=False)
+    """Stream of outcomes and events, for hooks."""
 
     def __post_init__(self) -> None:
         if not _PREFIX.fullmatch(self.prefix):
@@ -125,6 +131,14 @@ class Keys:
         """Hash of an SES account's gate: its breaker, its bucket, its quota."""
         return f"{self.root}ses:account:{account}:{region}"
 
+    def events(self, mail_id: str) -> str:
+        """Hash of what came back about a mail, by its job's id, or else by SES's MessageId."""
+        return f"{self.root}ses:events:{mail_id}"
+
+    def message(self, message_id: str) -> str:
+        """String of the id of the job that SES took under this MessageId."""
+        return f"{self.root}ses:message:{message_id}"
+
     def sweep(self, queues: Sequence[str]) -> str:
         """String of the one worker that sweeps these queues in this minute; it expires by itself."""
         return f"{self.root}ses:sweep:{','.join(queues)}"
@@ -151,6 +165,9 @@ _ENDS: Final = {
     "result_scratch": "ses:scratch:result",
     "turns": "ses:turns",
     "durable": "ses:durable",
+    "feedback": "ses:feedback",
+    "suppressed": "ses:suppressed",
+    "outcomes": "ses:outcomes",
 }
 """Keys that are made once, as hot paths use them: what stands behind the prefix and its colon."""
 
