@@ -1,0 +1,1 @@
+"""Campaigns: one template for many recipients, each with data of its own."""
