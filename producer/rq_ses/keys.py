@@ -61,7 +61,7 @@ class Keys:
     feedback: str = field(init=False, compare=False, repr=False)
     """Hash of how many events of each kind have come back from SES."""
     suppressed: str = field(init=False, compare=False, repr=False)
-    """Is there while addresses are suppressed; they stand under names that begin with it and a colon."""
+    """String that is there while addresses are suppressed: one list under `Keys.own()` (suppressed_in)."""
     outcomes: str = field(init=False, compare=False, repr=False)
     """Stream of outcomes and events, for hooks."""
 
@@ -138,6 +138,10 @@ class Keys:
     def message(self, message_id: str) -> str:
         """String of the id of the job that SES took under this MessageId."""
         return f"{self.root}ses:message:{message_id}"
+
+    def suppressed_in(self, bucket: str) -> str:
+        """Hash of the suppressed addresses of one bucket (rq_ses.suppression)."""
+        return f"{self.suppressed}:{bucket}"
 
     def sweep(self, queues: Sequence[str]) -> str:
         """String of the one worker that sweeps these queues in this minute; it expires by itself."""
