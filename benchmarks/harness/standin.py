@@ -2,11 +2,12 @@
 
 One process on one event loop (uvloop's where it is installed). With `--delay` every answer waits so many
 seconds; with `--certificate` and `--key` it speaks TLS. A body that holds `bench-503-N` is refused with a 503
-the first time, and how late it comes again is noted: 1 s later is on time. GetAccount tells of a rate and a
-quota that no stack reaches.
+the first time, and how late it comes again is noted: 1 s later is on time. Of a SendBulkEmail only the entries
+that hold it are refused, by TRANSIENT_FAILURE. GetAccount tells of a rate and a quota that no stack reaches.
 
 It prints `listening on PORT`, and on SIGTERM one line of JSON: connections opened (over TLS: handshakes
-completed), mails answered, CPU seconds used, and the lateness of each retry in seconds.
+completed), requests answered, entries accepted (a SendEmail is one), CPU seconds used, and the lateness of
+each retry in seconds.
 """
 
 from __future__ import annotations
@@ -20,12 +21,28 @@ import ssl
 import time
 from collections.abc import Callable
 
-BODY = b'{"MessageId":"0100018f2b7c1e9a-3d2c1b0a-1234-4567-89ab-0123456789ab-000000"}'
-ANSWER = (
-    b"HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\nContent-Type: application/json\r\n"
-    b"x-amzn-RequestId: 7f0d2b0e-1111-4222-8333-444455556666\r\nContent-Length: %d\r\n\r\n%s"
-    % (len(BODY), BODY)
-)
+MESSAGE_ID = b'"MessageId":"0100018f2b7c1e9a-3d2c1b0a-1234-4567-89ab-0123456789ab-000000"'
+BULK = b"POST /v2/email/outbound-bulk-emails "
+SUCCESS = b'{"Status":"SUCCESS",%s}' % MESSAGE_ID
+BUSY = b'{"Status":"TRANSIENT_FAILURE","Error":"busy"}'
+
+
+def ok(body: bytes) -> bytes:
+    """Return the answer of a request that went well."""
+    return (
+        b"HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\nContent-Type: application/json\r\n"
+        b"x-amzn-RequestId: 7f0d2b0e-1111-4222-8333-444455556666\r\nContent-Length: %d\r\n\r\n%s"
+        % (len(body), body)
+    )
+
+
+def bulk(results: list[bytes]) -> bytes:
+    """Return the answer to a SendBulkEmail, a result for each of its entries."""
+    return ok(b'{"BulkEmailEntryResults":[%s]}' % b",".join(results))
+
+
+ANSWER = ok(b"{%s}" % MESSAGE_ID)
+BULK_ANSWERS = {count: bulk([SUCCESS] * count) for count in range(51)}
 ACCOUNT_BODY = (
     b'{"SendQuota":{"MaxSendRate":1000000,"Max24HourSend":10000000000,"SentLast24Hours":0},'
     b'"SendingEnabled":true,"ProductionAccessEnabled":true,"EnforcementStatus":"HEALTHY"}'
@@ -38,6 +55,10 @@ ACCOUNT = (
 REFUSAL = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
     b'x-amzn-ErrorType: ServiceUnavailable\r\nContent-Length: 18\r\n\r\n{"message":"busy"}'
+)
+TOO_MANY = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n"
+    b'x-amzn-ErrorType: BadRequestException\r\nContent-Length: 29\r\n\r\n{"message":"over 50 entries"}'
 )
 DELAY = 1.0
 """Seconds after which a client should try again."""
@@ -52,29 +73,50 @@ class Standin:
         self.delay = delay
         self.connections = 0
         self.requests = 0
+        self.entries = 0
         self.lateness: list[float] = []
         self._refused: dict[bytes, float] = {}
 
     def answer(self, body: bytes) -> bytes:
-        """Return the answer to a mail."""
+        """Return the answer to a SendEmail."""
         self.requests += 1
+        if not self._accepts(body):
+            return REFUSAL
+        self.entries += 1
+        return ANSWER
+
+    def bulk_answer(self, body: bytes) -> bytes:
+        """Return the answer to a SendBulkEmail; it is taken apart only where an entry is marked."""
+        self.requests += 1
+        if b"bench-" not in body:
+            count = body.count(b'"Destination"')  # within data its quotes would be escaped
+            if count not in BULK_ANSWERS:
+                return TOO_MANY
+            self.entries += count
+            return BULK_ANSWERS[count]
+        entries = json.loads(body)["BulkEmailEntries"]
+        results = [SUCCESS if self._accepts(json.dumps(entry).encode()) else BUSY for entry in entries]
+        self.entries += results.count(SUCCESS)
+        return bulk(results)
+
+    def _accepts(self, body: bytes) -> bool:
         # Looking for plain bytes first: the expression alone would cost more than the rest.
         if b"bench-" not in body:
-            return ANSWER
+            return True
         mark = _MARK.search(body)
         if mark is None:
-            return ANSWER
+            return True
         now = time.monotonic()
         refused = self._refused.get(mark[1])
         if refused is None:
             self._refused[mark[1]] = now
-            return REFUSAL
+            return False
         self.lateness.append(now - refused - DELAY)
-        return ANSWER
+        return True
 
     def report(self) -> str:
         """Return the counts as one line of JSON."""
-        counts = {"connections": self.connections, "requests": self.requests}
+        counts = {"connections": self.connections, "requests": self.requests, "entries": self.entries}
         return json.dumps({**counts, "cpu": time.process_time(), "lateness": self.lateness})
 
 
@@ -103,8 +145,11 @@ class Connection(asyncio.Protocol):
                 break
             if b"expect:" in lower and length:
                 self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            mail = not buffer.startswith(b"GET ")
-            answer = self._standin.answer(buffer[head + 4 : end]) if mail else ACCOUNT
+            body = buffer[head + 4 : end]
+            if buffer.startswith(BULK):
+                answer = self._standin.bulk_answer(body)
+            else:
+                answer = ACCOUNT if buffer.startswith(b"GET ") else self._standin.answer(body)
             buffer = buffer[end:]
             if self._standin.delay:
                 self._later(self._standin.delay, self._write, answer)
@@ -133,7 +178,7 @@ async def serve(port: int, delay: float, context: ssl.SSLContext | None) -> None
 
 def main() -> None:
     """Serve as the command line says."""
-    options = argparse.ArgumentParser(description="Answer SendEmail as fast as possible.")
+    options = argparse.ArgumentParser(description="Answer SendEmail and SendBulkEmail as fast as possible.")
     options.add_argument("--port", type=int, default=0)
     options.add_argument("--delay", type=float, default=0.0, help="seconds each answer waits")
     options.add_argument("--certificate", help="PEM file; together with --key: TLS")
