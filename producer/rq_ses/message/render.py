@@ -8,9 +8,12 @@ from typing import Any, Final
 
 from pydantic_core import to_json
 
+from rq_ses.contract import JOB_TAG
 from rq_ses.message.address import encoded
 from rq_ses.message.attachment import Attachment
+from rq_ses.message.limits import TAG
 from rq_ses.message.message import Message
+from rq_ses.message.mime.header import SES_TAGS, may_have
 from rq_ses.message.raw import RawMessage
 from rq_ses.message.reading import AnyMessage
 from rq_ses.message.terms import ConfigurationOverrides, ListManagement
@@ -28,21 +31,36 @@ _SELDOM: Final = frozenset(
 )
 
 
-def send_email_body(message: AnyMessage) -> bytes:
+def send_email_body(message: AnyMessage, job_id: str = "") -> bytes:
     """Return the request as compact JSON in UTF-8: the bytes to sign and to send."""
-    return to_json(send_email_request(message))
+    return to_json(send_email_request(message, job_id))
 
 
-def send_email_request(message: AnyMessage) -> dict[str, Any]:
-    """Return the request as AWS's model names it, bytes in base64."""
+def send_email_request(message: AnyMessage, job_id: str = "") -> dict[str, Any]:
+    """Return the request as AWS's model names it, bytes in base64; the job's id becomes a tag of the mail."""
     request = _raw_request(message) if isinstance(message, RawMessage) else _simple_request(message)
-    if message.tags:
-        request["EmailTags"] = _pairs(message.tags)
+    if tags := _tags(message, job_id):
+        request["EmailTags"] = tags
     if message.configuration_set:
         request["ConfigurationSetName"] = message.configuration_set
     if not _SELDOM.isdisjoint(message.model_fields_set):
         request |= {member: value for member, value in _seldom(message) if value is not None}
     return request
+
+
+def _tags(message: AnyMessage, job_id: str) -> list[dict[str, str]]:
+    pairs = _pairs(message.tags) if message.tags else []
+    if not 0 < len(job_id) <= TAG.most:
+        return pairs
+    if not pairs and isinstance(message, RawMessage) and may_have(message.data, SES_TAGS):
+        # Beside tags of the request SES passes over those of the header.
+        stated = message.header.ses_tags()
+        if stated is None:
+            return []
+        stated.pop(JOB_TAG, None)
+        pairs = _pairs(stated)
+    pairs.append({"Name": JOB_TAG, "Value": job_id})
+    return pairs
 
 
 def _seldom(message: AnyMessage) -> Iterator[tuple[str, Any]]:

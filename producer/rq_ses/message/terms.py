@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, Strict, model_validator
 
+from rq_ses.contract import JOB_TAG
 from rq_ses.message import address, headertext
 from rq_ses.message.frozen import Frozen, FrozenMapping
 from rq_ses.message.limits import RECIPIENTS
@@ -25,11 +26,17 @@ def _addresses(value: Any) -> Any:
     return value
 
 
+def _tags(tags: Mapping[str, str]) -> FrozenMapping:
+    if taken := next((name for name in tags if name.lower() == JOB_TAG), None):
+        raise ValueError(f"{shown(taken)} is the tag that holds the job's id: give another name to yours")
+    return FrozenMapping(tags)
+
+
 _Tag = Annotated[str, Strict(), AfterValidator(headertext.tag)]
 
 Address = Annotated[str, Strict(), AfterValidator(address.normalise)]
 Addresses = Annotated[tuple[Address, ...], BeforeValidator(_addresses)]
-Tags = Annotated[Mapping[_Tag, _Tag], AfterValidator(FrozenMapping), PlainSerializer(dict, dict[str, str])]
+Tags = Annotated[Mapping[_Tag, _Tag], AfterValidator(_tags), PlainSerializer(dict, dict[str, str])]
 ConfigurationSet = Annotated[str, Strict(), AfterValidator(headertext.configuration_set)]
 Tenant = Annotated[str, Strict(), AfterValidator(headertext.tenant)]
 IdentityArn = Annotated[str, Strict(), AfterValidator(headertext.identity_arn)]

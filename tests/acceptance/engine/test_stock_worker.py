@@ -48,6 +48,7 @@ def test_a_stock_rq_worker_sends_the_same_jobs(
     with running_module(stock(redis_url, "--with-scheduler"), worker_env, tmp_path / "log"):
         wait_for(lambda: all(ended(redis, job_id) for job_id in (good, retried, bad, raw)), within=60)
     assert [found.parsed.mime for found in ses.mails if found.recipients == ("ben@example.com",)] == [ODD]
+    assert {mail.parsed.tags["rq-ses-job"] for mail in ses.mails} == {good, retried, raw}
     assert fetch(redis, good).return_value() == {"message_id": ses.mails[0].message_id}
     assert fetch(redis, retried).get_status() == JobStatus.FINISHED
     assert fetch(redis, retried).get_meta() == {"attempts": 2}

@@ -63,7 +63,7 @@ def test_a_stock_worker_asks_the_server_for_the_time(
     answers = [Transient(503, "ServiceUnavailable", ""), Sent(200)]
 
     class Client:
-        def send(self, _: object) -> object:
+        def send(self, _: object, _job_id: str) -> object:
             return answers.pop(0)
 
     monkeypatch.setattr(job_module, "_sender", lambda: (Client(), RetryPolicy()))

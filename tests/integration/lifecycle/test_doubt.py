@@ -52,7 +52,7 @@ class Client:
         self.answer = "sent"
         self.copies = 0
 
-    def send(self, _: Message) -> Outcome:
+    def send(self, _: Message, _job_id: str = "") -> Outcome:
         outcome = OUTCOMES[self.answer]
         if isinstance(outcome, Exception):
             self.copies += 1

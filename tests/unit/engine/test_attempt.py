@@ -35,6 +35,7 @@ class World:
     answer: Outcome | Exception = field(default_factory=lambda: Sent(200, message_id="m-1"))
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     asked: int = 0
+    tagged: str = ""
 
     def __post_init__(self) -> None:
         self.shared = Shared(Leases(30.0))
@@ -42,8 +43,9 @@ class World:
         self.underway = Underway(1)
         self.attempts = Attempts(self, self.policy, self.shared, self.underway)
 
-    def send(self, _: Message) -> Outcome:
+    def send(self, _: Message, job_id: str = "") -> Outcome:
         self.asked += 1
+        self.tagged = job_id
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -57,6 +59,12 @@ def claim(meta: dict[str, Any] | None = None, *, probe: bool = False, **options:
 def told(settled: Settlement) -> str:
     """Return the line for the failed registry, without its hint."""
     return str(settled.fields["exc"].partition("\n")[0])
+
+
+def test_a_mail_is_sent_with_its_jobs_id() -> None:
+    world = World()
+    world.attempts.make(claim())
+    assert world.tagged == LEASE.job_id
 
 
 def test_a_mail_that_ses_takes_is_finished_with_its_message_id() -> None:

@@ -29,7 +29,7 @@ class CountingClient:
     def __init__(self) -> None:
         self.sent = 0
 
-    def send(self, _: object) -> Outcome:
+    def send(self, _: object, _job_id: str = "") -> Outcome:
         self.sent += 1
         return Sent(200)
 
@@ -91,7 +91,7 @@ class SlowClient(CountingClient):
         super().__init__()
         self.answering = threading.Event()
 
-    def send(self, message: object) -> Outcome:
+    def send(self, message: object, _job_id: str = "") -> Outcome:
         outcome = super().send(message)
         assert self.answering.wait(10.0)
         return outcome

@@ -13,7 +13,7 @@ from rq_ses_worker.ses.outcome import Outcome, Sent
 
 
 class NoClient:
-    def send(self, _message: Message) -> Outcome:
+    def send(self, _message: Message, _job_id: str = "") -> Outcome:
         return Sent()
 
 

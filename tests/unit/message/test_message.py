@@ -226,6 +226,10 @@ def test_a_message_that_is_nothing_but_a_body_does_not_show_it() -> None:
         ({"tags": {"a b": "1"}}, "tags['a b']: 'a b' cannot stand in a tag"),
         ({"tags": {"a": "x" * 257}}, "tags.a: "),
         ({"tags": {"a": 1}}, "tags.a: 1 is not a string"),
+        (
+            {"tags": {"Rq-Ses-Job": "1"}},
+            "tags: 'Rq-Ses-Job' is the tag that holds the job's id: give another name to yours",
+        ),
         ({"configuration_set": "a\nb"}, "configuration_set: 'a\\nb' is not the name of a configuration set"),
         ({"configuration_set": ""}, "configuration_set: '' is not the name"),
         ({"attachments": attach()}, "attachments: a mapping is not a list of attachments"),

@@ -75,6 +75,25 @@ def test_the_request_holds_the_bytes_and_the_envelope() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("header", "given", "expected"),
+    [
+        (b"", {}, {"rq-ses-job": "j-1"}),
+        (b"", {"kind": "order"}, {"kind": "order", "rq-ses-job": "j-1"}),
+        (b"x-ses-message-TAGS : a=1,\r\n b = 2\r\n", {}, {"a": "1", "b": "2", "rq-ses-job": "j-1"}),
+        (b"X-SES-MESSAGE-TAGS: rq-ses-job=other\r\n", {}, {"rq-ses-job": "j-1"}),
+        (b"X-SES-MESSAGE-TAGS: a=1\r\n", {"kind": "order"}, {"kind": "order", "rq-ses-job": "j-1"}),
+        (b"X-SES-MESSAGE-TAGS: a=1, what?\r\n", {}, {}),
+    ],
+)
+def test_the_jobs_id_stands_beside_the_tags_of_the_request_or_of_the_header(
+    header: bytes, given: dict[str, str], expected: dict[str, str]
+) -> None:
+    message = RawMessage(data=mail(b"x", b"From: a@example.com\r\n" + header), to="b@example.com", tags=given)
+    tags = send_email_request(message, "j-1").get("EmailTags", [])
+    assert {tag["Name"]: tag["Value"] for tag in tags} == expected
+
+
 def test_without_a_sender_ses_takes_the_one_of_the_header() -> None:
     assert send_email_request(RawMessage(**FIELDS)) == {
         "Destination": {"ToAddresses": ["b@example.com"]},

@@ -162,6 +162,24 @@ def test_everything_a_message_has_is_rendered() -> None:
     }
 
 
+@pytest.mark.parametrize("tags", [{}, {"campaign": "may", "z": "1"}])
+def test_the_jobs_id_is_the_last_tag_of_a_mail(tags: dict[str, str]) -> None:
+    message = Message(**FIELDS, tags=tags)
+    request = send_email_request(message, "5f0c9d1e2b3a4c5d6e7f8091a2b3c4d5")
+    check_by_aws_model(request)
+    assert request.pop("EmailTags") == [
+        *({"Name": name, "Value": value} for name, value in tags.items()),
+        {"Name": "rq-ses-job", "Value": "5f0c9d1e2b3a4c5d6e7f8091a2b3c4d5"},
+    ]
+    assert request == send_email_request(Message(**FIELDS))
+
+
+@pytest.mark.parametrize("job_id", ["", "x" * 257])
+def test_without_an_id_that_can_stand_in_a_tag_there_is_none(job_id: str) -> None:
+    message = Message(**FIELDS)
+    assert send_email_request(message, job_id) == send_email_request(message)
+
+
 @pytest.mark.parametrize("recipients", ["cc", "bcc"])
 def test_a_message_without_to_names_only_what_it_has(recipients: str) -> None:
     message = Message(sender="a@example.com", subject="x", text="x", **{recipients: "b@example.com"})

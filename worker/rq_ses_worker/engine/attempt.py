@@ -55,7 +55,7 @@ _UNTRIED: Final = History()
 class Client(Protocol):
     """What sends a message and tells how SES answered: SesClient, or a stand-in of a test."""
 
-    def send(self, message: AnyMessage) -> Outcome: ...
+    def send(self, message: AnyMessage, job_id: str = "") -> Outcome: ...
 
 
 class Attempts:
@@ -114,7 +114,7 @@ class Attempts:
 
     def _send(self, message: AnyMessage, claim: Claim) -> Outcome:
         try:
-            outcome = self._client.send(message)
+            outcome = self._client.send(message, claim.lease.job_id)
         except Exception as exc:  # noqa: BLE001 - the attempt counts, and its history stays
             events.MAIL_RAISED.log(log, trace=True, job_id=claim.lease.job_id, step="sending")
             outcome = internal_error(exc)

@@ -35,8 +35,8 @@ class _Sender:
         self.region = client.region
         self._client = client
 
-    def send(self, message: AnyMessage) -> Outcome:
-        return self._client.send(message)
+    def send(self, message: AnyMessage, job_id: str = "") -> Outcome:
+        return self._client.send(message, job_id)
 
 
 class BurstWorker(MailWorker):

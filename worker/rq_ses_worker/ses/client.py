@@ -121,9 +121,12 @@ class SesClient:
         """Close the connections that are idle, for their descriptors; the next exchanges make new ones."""
         self._adapter.close_idle()
 
-    def send(self, message: AnyMessage) -> Outcome:
-        """Send one mail and return how it went; nothing that the network or SES does is raised."""
-        return self.send_body(send_email_body(message))
+    def send(self, message: AnyMessage, job_id: str = "") -> Outcome:
+        """Send one mail, tagged with its job's id, and return how it went.
+
+        Nothing that the network or SES does is raised.
+        """
+        return self.send_body(send_email_body(message, job_id))
 
     def send_body(self, body: bytes) -> Outcome:
         """Send one SendEmail request, given as the JSON that will be signed and sent byte for byte.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Final
 
+from rq_ses.contract import JOB_TAG
 from rq_ses_worker.simulator.options import Credential
 from rq_ses_worker.simulator.records.inbox import Mail, Request
 from rq_ses_worker.simulator.records.parsed import ParsedMail
@@ -19,9 +20,13 @@ _DELIVERY: Final = "rq_ses_worker.engine.burst"
 
 @dataclass(frozen=True, kw_only=True)
 class ReceivedMail(ParsedMail):
-    """An accepted mail; `recipients` are bare addresses, `events` what AWS's simulator addresses do."""
+    """An accepted mail; `recipients` are bare addresses, `events` what AWS's simulator addresses do.
+
+    `tags` are the app's own; the one that every mail of a job has stands apart, as `job_id`.
+    """
 
     message_id: str
+    job_id: str | None = None
     at: float
     recipients: tuple[str, ...]
     events: Mapping[str, str] = field(default_factory=dict)
@@ -132,8 +137,12 @@ class SesSimulator:
 
 def _received(mail: Mail) -> ReceivedMail:
     parsed = mail.parsed
+    fields = {name: getattr(parsed, name) for name in ParsedMail.__dataclass_fields__}
+    tags = dict(parsed.tags)
+    job_id = tags.pop(JOB_TAG, None)
     return ReceivedMail(
-        **{name: getattr(parsed, name) for name in ParsedMail.__dataclass_fields__},
+        **{**fields, "tags": tags},
+        job_id=job_id,
         message_id=mail.message_id,
         at=mail.at,
         recipients=mail.recipients,

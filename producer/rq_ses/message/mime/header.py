@@ -11,11 +11,23 @@ from email.errors import MessageError
 from email.header import decode_header, make_header
 from typing import Final, Self
 
+SES_TAGS: Final = b"x-ses-message-tags"
+"""The header that gives a mail tags, in small letters."""
+
 _END: Final = re.compile(rb"\A\r?\n|\r?\n(?=\r?\n)")
 _FIELD: Final = re.compile(rb"[!-9;-~]+[ \t]*:")
 _SHOWN: Final = 2000
 """Bytes of a header that are decoded: looking for encoded words takes the square of their number."""
+_SES_TAG: Final = re.compile(rb"([A-Za-z0-9_-]{1,256})[ \t]*=[ \t]*([A-Za-z0-9_-]{1,256})")
 _FOLD: Final = re.compile(rb"\r?\n(?=[ \t])")
+
+
+def may_have(mime: bytes, name: bytes) -> bool:
+    """Tell, in a microsecond, whether a mail's header may have a field of this name (in small letters)."""
+    end = mime.find(b"\n\r\n")
+    if (nearer := mime.find(b"\n\n", 0, end if end >= 0 else len(mime))) >= 0:
+        end = nearer
+    return name in mime[: end if end >= 0 else len(mime)].lower()
 
 
 class HeaderBlock:
@@ -52,6 +64,18 @@ class HeaderBlock:
             if found.rstrip().lower() == start:
                 return decoded(value.strip())
         return None
+
+    def ses_tags(self) -> dict[str, str] | None:
+        """Return the tags that X-SES-MESSAGE-TAGS gives the mail; None if SES alone knows what it says."""
+        tags: dict[str, str] = {}
+        for line in self.lines:
+            found, _, value = line.partition(b":")
+            if found.rstrip().lower() == SES_TAGS:
+                for pair in value.split(b","):
+                    if not (read := _SES_TAG.fullmatch(pair.strip())):
+                        return None
+                    tags[read[1].decode()] = read[2].decode()
+        return tags
 
     def texts(self) -> Iterator[str]:
         """Yield each header as a line of text, encoded words decoded."""
