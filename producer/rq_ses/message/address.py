@@ -56,6 +56,11 @@ def normalise(text: str) -> str:
     return text if _PLAIN.fullmatch(text) else _normalise(text)
 
 
+def is_plain(text: str) -> bool:
+    """Tell whether an address is surely one, which `normalise` returns as it is."""
+    return _PLAIN.fullmatch(text) is not None
+
+
 def bare(address: str) -> str:
     """Return `local@domain` of a normalised address."""
     return address[_opening(address) + 1 : -1] if address[-1] == ">" else address

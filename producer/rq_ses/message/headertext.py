@@ -22,6 +22,7 @@ from rq_ses.message.limits import (
     HEADER_NAME,
     HEADER_VALUE,
     TAG,
+    TEMPLATE,
     TENANT,
 )
 from rq_ses.text.invalid import shown
@@ -63,6 +64,10 @@ _CONFIGURATION_SET: Final = _Rule(
 _TENANT: Final = _Rule(
     re.compile(rf"[A-Za-z0-9_-]{{1,{TENANT.most}}}"),
     f"is not a tenant's name: use 1-{TENANT.most} ASCII letters, digits, underscores and dashes",
+)
+_TEMPLATE: Final = _Rule(
+    re.compile(rf"[A-Za-z0-9_-]{{1,{TEMPLATE.most}}}"),
+    f"is not the name of a template: use 1-{TEMPLATE.most} ASCII letters, digits, underscores and dashes",
 )
 _CONTACT_LIST: Final = _Rule(
     re.compile(rf"[ -~]{{1,{CONTACT_LIST.most}}}"),
@@ -160,6 +165,11 @@ def configuration_set(name: str) -> str:
 def tenant(name: str) -> str:
     """Check the name of a tenant."""
     return _TENANT.checked(name)
+
+
+def template(name: str) -> str:
+    """Check the name of a template that SES has."""
+    return _TEMPLATE.checked(name)
 
 
 def contact_list(name: str) -> str:

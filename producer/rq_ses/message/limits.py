@@ -54,6 +54,15 @@ CONFIGURATION_SET: Final = Limit(
     "a configuration set's name", 64, "characters", f"{_API}/API_CreateConfigurationSet.html"
 )
 
+TEMPLATE: Final = Limit(
+    "a stored template's name",
+    64,
+    "characters",
+    "https://docs.aws.amazon.com/ses/latest/APIReference/API_Template.html",
+)
+TEMPLATE_DATA: Final = Limit(
+    "an entry's data as JSON", 262_144, "characters", f"{_API}/API_ReplacementTemplate.html"
+)
 TENANT: Final = Limit("a tenant's name", 64, "characters", f"{_API}/API_CreateTenant.html")
 CONTACT_LIST: Final = Limit("a contact list's or topic's name", 256, "characters", "ours: SES names no bound")
 ARN: Final = Limit("an ARN", 2048, "characters", "ours: no longer text is read")

@@ -8,41 +8,37 @@ accepted here fails there only for what SES alone can know.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any, Final, Self, Unpack
+from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    PlainSerializer,
-    Strict,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, ValidationError, model_validator
 
-from rq_ses.message import address, headertext
+from rq_ses.message import address
 from rq_ses.message.attachment import Attachment
-from rq_ses.message.frozen import EMPTY, FrozenMapping
-from rq_ses.message.limits import HEADERS, MESSAGE_SIZE, RECIPIENTS
+from rq_ses.message.frozen import EMPTY
+from rq_ses.message.limits import MESSAGE_SIZE, RECIPIENTS
 from rq_ses.message.payload import Mailable, refused
 from rq_ses.message.raw import RawMessage
 from rq_ses.message.terms import (
     Address,
     Addresses,
+    Attachments,
+    Body,
     ConfigurationOverrides,
     ConfigurationSet,
+    Headers,
     IdentityArn,
+    Line,
     ListManagement,
     Tags,
     Tenant,
+    attachment_problems,
     feedback_problems,
 )
 from rq_ses.message.unsubscribing import Unsubscribe, unsubscribe_problems
 from rq_ses.text import suggestion  # noqa: F401 - for explain, even where no descriptor is left by then
-from rq_ses.text.invalid import explain, shown
+from rq_ses.text.invalid import explain
 
 if TYPE_CHECKING:
     import email.message
@@ -57,40 +53,6 @@ _SURELY_SMALL: Final = MAX_BYTES // 8
 
 _TOGETHER: Final = frozenset({"feedback_arn", "unsubscribe"})
 """Fields that few messages have, and that not every other one goes together with."""
-
-_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
-
-
-def _attachments(value: Any) -> Any:
-    if not isinstance(value, list | tuple):
-        raise ValueError(f"{shown(value)} is not a list of attachments: give a list")  # noqa: TRY004
-    return value
-
-
-def _body(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("holds a NUL character, which no mail may: remove it")
-    if not text.isascii() and _SURROGATE.search(text):
-        raise ValueError("holds a lone surrogate, which is no character: decode what it came from anew")
-    return text
-
-
-def _headers(headers: Mapping[str, str]) -> FrozenMapping:
-    if len(headers) > HEADERS.most:
-        raise ValueError(f"{len(headers)} headers are too many: give {HEADERS.most} at most")
-    seen: dict[str, str] = {}
-    for name, value in headers.items():
-        headertext.header_line(name, value)
-        twin = seen.setdefault(name.lower(), name)
-        if twin != name:
-            raise ValueError(f"{shown(twin)} and {shown(name)} are the same header: give it once")
-    return FrozenMapping(headers)
-
-
-_Line = Annotated[str, Strict(), AfterValidator(headertext.line)]
-_Body = Annotated[str, Strict(), AfterValidator(_body)]
-_HeaderName = Annotated[str, Strict(), AfterValidator(headertext.header_name)]
-_HeaderValue = Annotated[str, Strict(), AfterValidator(headertext.header_value)]
 
 
 class Message(Mailable):
@@ -128,15 +90,13 @@ class Message(Mailable):
     cc: Addresses = ()
     bcc: Addresses = ()
     reply_to: Addresses = ()
-    subject: _Line
-    text: _Body | None = Field(default=None, repr=False)
-    html: _Body | None = Field(default=None, repr=False)
-    headers: Annotated[
-        Mapping[_HeaderName, _HeaderValue], AfterValidator(_headers), PlainSerializer(dict, dict[str, str])
-    ] = EMPTY
+    subject: Line
+    text: Body | None = Field(default=None, repr=False)
+    html: Body | None = Field(default=None, repr=False)
+    headers: Headers = EMPTY
     tags: Tags = EMPTY
     configuration_set: ConfigurationSet | None = None
-    attachments: Annotated[tuple[Attachment, ...], BeforeValidator(_attachments)] = ()
+    attachments: Attachments = ()
     from_email_arn: IdentityArn | None = None
     feedback_to: Address | None = None
     feedback_arn: IdentityArn | None = None
@@ -196,7 +156,7 @@ class Message(Mailable):
         problems = [
             *self._recipient_problems(),
             *self._body_problems(),
-            *self._attachment_problems(),
+            *attachment_problems(self.attachments),
         ]
         if not _TOGETHER.isdisjoint(self.model_fields_set):
             problems += feedback_problems(self.feedback_to, self.feedback_arn)
@@ -233,14 +193,4 @@ class Message(Mailable):
                     f"SES takes {MAX_BYTES}, so send a link to what is large",
                 )
             ]
-        return []
-
-    def _attachment_problems(self) -> list[tuple[str, str]]:
-        seen: set[str] = set()
-        for attachment in self.attachments:
-            if attachment.content_id in seen:
-                text = f"content_id {shown(attachment.content_id)} stands twice: give each its own"
-                return [("attachments", text)]
-            if attachment.content_id:
-                seen.add(attachment.content_id)
         return []

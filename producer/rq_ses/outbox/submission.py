@@ -9,12 +9,10 @@ from typing import Any, Final
 
 from rq_ses.contract import ON_UNKNOWN, PRIORITIES, YEARS, OnUnknown, Priority
 from rq_ses.message.reading import AnyMessage
+from rq_ses.text.keytext import KEY_LIMIT, checked_key, is_unicode
 from rq_ses.text.localtime import checked_moment
 
 __all__ = ["KEY_LIMIT", "OnUnknown", "Priority", "Seconds", "Submission", "checked_key", "is_unicode"]
-
-KEY_LIMIT: Final = 512
-"""Characters."""
 
 Seconds = float | timedelta
 
@@ -105,22 +103,6 @@ class Submission:
                 "let it expire later, or be due earlier"
             )
         return round(moment, 6)
-
-
-def checked_key(key: str) -> str:
-    """Return `key`, which can be an idempotency key. Raises ValueError for any other."""
-    if not isinstance(key, str) or not 0 < len(key) <= KEY_LIMIT or not is_unicode(key):
-        raise ValueError(f"key: {key!r:.80} can't be used: give a text of 1 to {KEY_LIMIT} characters")
-    return key
-
-
-def is_unicode(text: str) -> bool:
-    """Tell whether `text` can be written in UTF-8."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # a lone surrogate
-        return False
-    return True
 
 
 def _epoch(name: str, moment: datetime) -> float:
