@@ -62,6 +62,9 @@ KEY_FIELD: Final = "rq_ses_key"
 RECIPIENTS_FIELD: Final = "rq_ses_recipients"
 """Field of the job's hash: how many recipients the mail has, which is what SES's limits count; absent: 1."""
 
+CAMPAIGN_FIELD: Final = "rq_ses_campaign"
+"""Field of the job's hash: the name of the campaign whose entries it sends (rq_ses.campaign.bulkjob)."""
+
 EXECUTION_FIELD: Final = "rq_ses_execution"
 """Field of the job's hash: the execution of ours that it is started by; behind a "-" once that is over."""
 
@@ -85,6 +88,12 @@ KEY_MEMORY: Final = 86_400
 
 DEFAULT_ACCOUNT: Final = "default"
 """Name of the SES account whose gate a worker goes by, where none is set."""
+
+BULK_ENTRIES: Final = 50
+"""Entries that a bulk job has at most: those of one request (SES v2 API, SendBulkEmail)."""
+
+HELD_ENTRIES: Final = 10
+"""Entries of one request at most where those in doubt are held: no answer puts all of a request in doubt."""
 
 DESCRIPTION_LIMIT: Final = 120
 """Characters."""

@@ -56,6 +56,8 @@ class Keys:
     """Another one: results are copies of what is built there."""
     turns: str = field(init=False, compare=False, repr=False)
     """Hash in which a partition's workers keep whose turn it is among its queues."""
+    campaigns: str = field(init=False, compare=False, repr=False)
+    """Set of the names of all campaigns."""
     durable: str = field(init=False, compare=False, repr=False)
     """String that every durable call writes last, so that WAIT and WAITAOF have a write to speak of."""
     feedback: str = field(init=False, compare=False, repr=False)
@@ -127,6 +129,18 @@ class Keys:
         """Sorted set of `JOB:EXECUTION` by the time (epoch seconds) at which the lease runs out."""
         return f"{self.root}ses:leases:{queue}"
 
+    def campaign(self, name: str) -> str:
+        """Hash of a campaign: its record."""
+        return f"{self.root}ses:campaign:{name}"
+
+    def campaign_index(self, name: str, bucket: str) -> str:
+        """Hash of a campaign's entries whose ids begin with these hex digits: the numbers of their jobs."""
+        return f"{self.root}ses:campaign:{name}:{bucket}"
+
+    def terms(self, terms_hash: str) -> str:
+        """String with what campaigns of these terms have in common."""
+        return f"{self.root}ses:terms:{terms_hash}"
+
     def account(self, account: str, region: str) -> str:
         """Hash of an SES account's gate: its breaker, its bucket, its quota."""
         return f"{self.root}ses:account:{account}:{region}"
@@ -168,6 +182,7 @@ _ENDS: Final = {
     "scratch": "ses:scratch",
     "result_scratch": "ses:scratch:result",
     "turns": "ses:turns",
+    "campaigns": "ses:campaigns",
     "durable": "ses:durable",
     "feedback": "ses:feedback",
     "suppressed": "ses:suppressed",

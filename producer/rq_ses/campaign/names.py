@@ -1,0 +1,41 @@
+"""The names of campaigns, and the ids that their entries and bulk jobs have."""
+
+from __future__ import annotations
+
+import re
+from hashlib import blake2b
+from typing import Final
+
+from rq_ses.text.invalid import shown
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+
+BUCKET: Final = 3
+"""Hex digits of an entry's id that tell which hash of the index it stands in."""
+
+FIELD: Final = 12
+"""Bytes of an entry's id that are its field there."""
+
+
+def checked_campaign(name: str) -> str:
+    """Return `name`, which can be a campaign's. Raises ValueError for any other."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(
+            f"{shown(name)} is not the name of a campaign: use 1-100 ASCII letters, digits and _ . -"
+        )
+    return name
+
+
+def entry_id(campaign: str, key: str) -> str:
+    """Return the id of the entry that `key` stands for in a campaign: of the same key always the same."""
+    return blake2b(f"{campaign}\0{key}".encode(), digest_size=16, person=b"rq-ses-entry").hexdigest()
+
+
+def bulk_job_id(campaign: str, number: int) -> str:
+    """Return the id of a campaign's bulk job of that number."""
+    return blake2b(f"{campaign}\0{number}".encode(), digest_size=16, person=b"rq-ses-bulk").hexdigest()
+
+
+def indexed(entry: str) -> tuple[str, bytes]:
+    """Return where the index has an entry's id: which of its hashes, and the field."""
+    return entry[:BUCKET], bytes.fromhex(entry)[:FIELD]
