@@ -71,6 +71,9 @@ EXECUTION_FIELD: Final = "rq_ses_execution"
 RESENT_FIELD: Final = "rq_ses_resent_at"
 """Field of the job's hash: when it was resent last (epoch seconds of the server)."""
 
+ACCEPTED_FIELD: Final = "rq_ses_accepted"
+"""Field of a started job's hash: RQ's result of a copy that SES has accepted, as an event of SES's told."""
+
 ACCOUNT_FIELD: Final = "rq_ses_account"
 """Field of a worker's hash: `ACCOUNT:REGION` of the gate it goes by."""
 

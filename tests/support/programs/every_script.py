@@ -37,7 +37,9 @@ from support.mails.deadletters import fail
 from support.mails.mail import mail
 from support.mails.world import ending
 
-_PARTS = frozenset({"typed", "gate", "passing", "execution", "receipt", "contested", "rights"})
+_PARTS = frozenset(
+    {"typed", "gate", "passing", "execution", "receipt", "contested", "finish", "resolve", "rights"}
+)
 """What stands in front of others; and rights.lua, which has no keys."""
 
 

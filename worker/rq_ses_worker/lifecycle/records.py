@@ -20,7 +20,7 @@ fresh; and as builds before made it. RQ's own ids are uuids."""
 Action = Literal["sent", "retry", "failed", "back"]
 """What settle does with a mail: a receipt, a later try, the failed registry, or the front of its queue."""
 
-Word = Literal["done", "late", "lost", "canceled", "accepted", "vanished", "broken"]
+Word = Literal["done", "late", "lost", "canceled", "accepted", "told", "vanished", "broken"]
 """What became of a settlement (settle.lua)."""
 
 

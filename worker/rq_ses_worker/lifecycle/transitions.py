@@ -52,7 +52,10 @@ _EXECUTION: Final = "lifecycle/execution"
 
 SCRIPTS: Final[dict[str, Parts]] = {
     "claim": (TYPED, GATE, PASSING, _EXECUTION, "lifecycle/claim"),
-    "settle": (TYPED, *(f"lifecycle/settling/{part}" for part in ("receipt", "contested", "settle"))),
+    "settle": (
+        *(TYPED, "mails/finish"),
+        *(f"lifecycle/settling/{part}" for part in ("receipt", "contested", "settle")),
+    ),
     "promote": (TYPED, "lifecycle/promote"),
     "reclaim": (TYPED, "lifecycle/reclaim"),
     "renew": (TYPED, _EXECUTION, "lifecycle/renew"),

@@ -34,7 +34,7 @@ OTHER: Final = "other"
 
 _PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
 _PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
-_WRITTEN: Final = frozenset({"done", "late", "accepted"})
+_WRITTEN: Final = frozenset({"done", "late", "accepted", "told"})
 
 _PID, _PHASE, _PULSE, _HEART, _IN_FLIGHT, _UNSETTLED, _SETTLED = range(7)
 _HEAD: Final = _SETTLED + len(ACTIONS)
@@ -172,7 +172,8 @@ class Tally:
         clock = time.monotonic()
         for settlement, word in zip(settlements, words, strict=True):
             if word in _WRITTEN:
-                self._numbers[_SETTLED + _ACTION_PLACES[settlement.action]] += 1
+                action = "sent" if word == "told" else settlement.action
+                self._numbers[_SETTLED + _ACTION_PLACES[action]] += 1
                 if settlement.outcome is not None:
                     self._observe(SETTLE_LAG, clock - settlement.ended_clock)
 

@@ -12,11 +12,14 @@ from redis.exceptions import NoScriptError, RedisError
 
 from rq_ses import contract
 
-TYPED: Final = "server/typed"
+TYPED: Final = "mails/typed"
 """Stands in front of scripts whose reads must bear keys of another type."""
 
 Parts = tuple[str, ...]
-"""The files a script is made of, one behind the other; each is named ROOM/NAME, without ".lua"."""
+"""The files a script is made of, one behind the other; each is named ROOM/NAME, without ".lua".
+
+Those that producers use, too, stand in their rooms.
+"""
 
 
 def registered(connection: Redis, scripts: Mapping[str, Parts]) -> dict[str, Any]:
@@ -31,9 +34,13 @@ def registered(connection: Redis, scripts: Mapping[str, Parts]) -> dict[str, Any
 
 def lua(*parts: str) -> str:
     """Return the text of a script: the numbers it shares with Python, and its parts."""
-    package = files("rq_ses_worker")
-    texts = (package.joinpath(f"{part}.lua").read_text("utf-8") for part in parts)
-    return contract.LUA_CONSTANTS + "\n".join(texts)
+    return contract.LUA_CONSTANTS + "\n".join(map(_text, parts))
+
+
+def _text(part: str) -> str:
+    here = files("rq_ses_worker").joinpath(f"{part}.lua")
+    found = here if here.is_file() else files("rq_ses").joinpath(f"{part}.lua")
+    return found.read_text("utf-8")
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,7 @@ _MEANING: Final = {
     "lost": "it was settled before, or another worker has the job; nothing was written",
     "canceled": "it was canceled while it was being sent; it stays canceled",
     "accepted": "it was canceled while it was being sent, and SES has it: it stands as finished",
+    "told": "an event of SES's has told that it was accepted: it stands as finished",
     "vanished": "its job was deleted while it was being sent",
     "broken": "one of its keys in Redis is not of RQ's type",
 }

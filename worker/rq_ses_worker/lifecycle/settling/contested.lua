@@ -39,8 +39,8 @@ end
 local function write_late(batch, group, at, id, old)
   local queue, status = group.queue, old[1]
   if status == 'canceled' or status == 'stopped' then
-    local meta, note = group.meta, '"note": "SES accepted it: it was ' .. status .. ' while it was being sent"}'
-    write_sent(batch, group, at, id, old, (string.gsub(meta, '}$', (meta == '{}' and '' or ', ') .. note)))
+    local note = 'SES accepted it: it was ' .. status .. ' while it was being sent'
+    write_sent(batch, group, at, id, old, noted(group.meta, note))
     typed('ZREM', queue.canceled, id)
     typed('ZREM', queue.failed, id)
     return 'accepted'

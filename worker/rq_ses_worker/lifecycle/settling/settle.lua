@@ -1,5 +1,5 @@
 -- settle: write how executions ended, each only if its lease still stands. Settling twice changes nothing. (typed.lua,
--- receipt.lua, contested.lua)
+-- finish.lua, receipt.lua, contested.lua)
 --
 -- KEYS  1 the worker's hash   2, 3 scratch keys
 --       then for each queue that the settlements speak of: its list, its started registry, its leases, its
@@ -22,6 +22,7 @@
 --       lost      its lease had gone: another has taken the mail, or it was settled before; nothing written
 --       canceled  canceled while it was being sent; it stays canceled, its meta tells the outcome
 --       accepted  canceled while it was being sent, but SES has it: "sent" was written, with a note in its meta
+--       told      not sent by this attempt, but an event tells that SES has accepted it: "sent" was written
 --       vanished  its hash is gone (deleted while it was being sent)
 --       broken    one of its keys isn't of RQ's type; what could be written was. One that has no place to go to
 --                 keeps its lease, and is reclaimed when that runs out
@@ -30,9 +31,7 @@
 -- A receipt takes the hash's place, and then its own. So a mail stands somewhere wherever the script breaks off; and
 -- what is settled again is only completed.
 
-local time = redis.call('TIME')
--- made: what the receipt last made says; words: what became of each settlement
-local batch = { now = time[1] + time[2] / 1000000, succeeded = 0, failed = 0, retried = 0, made = {}, words = {} }
+local batch = new_batch()
 local queues, write = {}, { sent = write_sent, retry = write_retry, failed = write_failed, back = write_back }
 
 -- What a batch puts into a sorted set, or takes out of it, goes in one command: so many values as Lua hands over.
@@ -62,15 +61,20 @@ local function settle(batch, group, number, at)
     old = typed('HMGET', ARGV[1] .. id, 'status', ARGV[6], 'created_at', 'enqueued_at', 'started_at', 'origin',
       'description', 'result_ttl', ARGV[7])
   else
-    old = typed('HMGET', ARGV[1] .. id, 'status', ARGV[6])
+    old = typed('HMGET', ARGV[1] .. id, 'status', ARGV[6], ACCEPTED)
   end
   local hash = ARGV[2] .. group.members[number]
   local whole = held and old and (old[2] == ARGV[at + 1] or redis.call('EXISTS', hash) == 1)
   local word = 'vanished'
   batch.spoilt = false
   if held and old and old[1] == 'started' and is_ours(id, ARGV[at + 1], old[2], whole) then
-    write[action](batch, group, at, id, old)
-    word = 'done'
+    if action ~= 'sent' and old[3] then
+      write_told(batch, group, at, id, old[3])
+      word = 'told'
+    else
+      write[action](batch, group, at, id, old)
+      word = 'done'
+    end
   elseif old and old[1] then
     word = contested(batch, group, at, id, held, whole, old)
   end
