@@ -2,7 +2,7 @@
 
 One process on one event loop (uvloop's where it is installed). With `--delay` every answer waits so many
 seconds; with `--certificate` and `--key` it speaks TLS. A body that holds `bench-503-N` is refused with a 503
-the first time, and how late it comes again is noted: 1 s later is on time. Of a SendBulkEmail only the entries
+the first time, and how late it comes again is noted: 1 s later is on time. Of a SendBulkEmail only entries
 that hold it are refused, by TRANSIENT_FAILURE. GetAccount tells of a rate and a quota that no stack reaches.
 
 It prints `listening on PORT`, and on SIGTERM one line of JSON: connections opened (over TLS: handshakes

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import dataclass, field
+from typing import Final
 
 from rq_ses_worker.simulator.api.account import event_of
 from rq_ses_worker.simulator.api.answers import Answer
 from rq_ses_worker.simulator.api.faults import Effect
-from rq_ses_worker.simulator.api.identity import identity_of
-from rq_ses_worker.simulator.api.submission import Submission
-from rq_ses_worker.simulator.records.inbox import Mail, Request
+from rq_ses_worker.simulator.records.inbox import Request
+from rq_ses_worker.simulator.records.mail import EntryResult, Mail
 from rq_ses_worker.simulator.records.raw import RawRequest
-
-SEND_EMAIL: Final = b"/v2/email/outbound-emails"
-GET_ACCOUNT: Final = b"/v2/email/account"
-
-Operation = Literal["SendEmail", "GetAccount", "GetEmailIdentity"]
+from rq_ses_worker.simulator.templated import Templated
 
 ACCEPTED: Final = Effect(accepts=True)
 """What happens to a mail without a script."""
@@ -26,7 +21,10 @@ _PATH_LIMIT: Final = 200
 
 @dataclass(slots=True)
 class Exchange:
-    """A request as received `at` (epoch seconds; also `monotonic`), and what becomes known of it."""
+    """A request as received `at` (epoch seconds; also `monotonic`), and what becomes known of it.
+
+    `share` is how many mails it asks for.
+    """
 
     raw: RawRequest
     at: float
@@ -37,36 +35,36 @@ class Exchange:
     message_id: str | None = None
     fault: str | None = None
     effect: Effect = ACCEPTED
+    share: int = 1
+    entries: list[EntryResult] = field(default_factory=list)
 
     @property
     def path(self) -> bytes:
         """The target without its query."""
         return self.raw.target.partition(b"?")[0]
 
-    @property
-    def operation(self) -> Operation | None:
-        """SES's name of what is asked; None when it isn't one that the simulator knows."""
-        path, method = self.path, self.raw.method
-        if method == "POST" and path.endswith(SEND_EMAIL):
-            return "SendEmail"
-        if method == "GET" and path.endswith(GET_ACCOUNT):
-            return "GetAccount"
-        if method == "GET" and identity_of(path) is not None:
-            return "GetEmailIdentity"
-        return None
-
-    def mail(self, submission: Submission, message_id: str) -> Mail:
-        """Return the mail that this request became."""
-        recipients = submission.recipients
+    def mail(
+        self,
+        sender: str,
+        recipients: tuple[str, ...],
+        message_id: str,
+        template: Templated | None,
+        entry: int | None,
+    ) -> Mail:
+        """Return the mail that this request became, or this entry of it."""
         return Mail(
             at=self.at,
             monotonic=self.monotonic,
             message_id=message_id,
-            sender=submission.sender,
+            sender=sender,
             recipients=recipients,
             attempt=self.attempt,
             events={address: event for address in recipients if (event := event_of(address))},
             body=self.raw.body,
+            entry=entry,
+            share=self.share,
+            template=template,
+            rendering_failure=template.failure() if template else None,
         )
 
     def request(self, answer: Answer, request_id: str, answered_at: float) -> Request:
@@ -87,4 +85,5 @@ class Exchange:
             message_id=self.message_id,
             fault=self.fault,
             message=answer.message if answered else None,
+            entries=tuple(self.entries),
         )

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from rq_ses.contract import JOB_TAG
 from rq_ses_worker.simulator.options import Credential
-from rq_ses_worker.simulator.records.inbox import Mail, Request
+from rq_ses_worker.simulator.records.inbox import Request
+from rq_ses_worker.simulator.records.mail import Mail
 from rq_ses_worker.simulator.records.parsed import ParsedMail
 from rq_ses_worker.simulator.server import SimulatorServer
 
@@ -23,6 +24,7 @@ class ReceivedMail(ParsedMail):
     """An accepted mail; `recipients` are bare addresses, `events` what AWS's simulator addresses do.
 
     `tags` are the app's own; the one that every mail of a job has stands apart, as `job_id`.
+    With a `rendering_failure` its template couldn't be filled in, so SES sends nothing.
     """
 
     message_id: str
@@ -30,6 +32,7 @@ class ReceivedMail(ParsedMail):
     at: float
     recipients: tuple[str, ...]
     events: Mapping[str, str] = field(default_factory=dict)
+    rendering_failure: str | None = None
 
 
 class SesSimulator:
@@ -102,6 +105,15 @@ class SesSimulator:
         """
         self._server.faults.script(address, [str(step) for step in steps])
 
+    def add_template(
+        self, name: str, *, subject: str | None = None, text: str | None = None, html: str | None = None
+    ) -> None:
+        """Store a template in the account, in place of one with its name.
+
+        Raises ValueError when SES would refuse it.
+        """
+        self._server.add_template(name, subject, text, html)
+
     def deliver(self, redis: Any, **options: Any) -> list[ReceivedMail]:
         """Run a worker in this process until the app's queue is empty; return all mails so far.
 
@@ -122,7 +134,7 @@ class SesSimulator:
         return self.mails
 
     def clear(self) -> None:
-        """Forget mails, requests, scripts and what was sent."""
+        """Forget mails, requests, scripts, templates and what was sent."""
         self._server.clear()
 
     def _seen(self) -> str:
@@ -147,4 +159,5 @@ def _received(mail: Mail) -> ReceivedMail:
         at=mail.at,
         recipients=mail.recipients,
         events=mail.events,
+        rendering_failure=mail.rendering_failure,
     )

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self
 
+from rq_ses_worker.simulator.api.answers import Refused
 from rq_ses_worker.simulator.api.faults import Faults
 from rq_ses_worker.simulator.listener import Listener
 from rq_ses_worker.simulator.options import Credential, Options
-from rq_ses_worker.simulator.records.inbox import Mail, Request
+from rq_ses_worker.simulator.records.inbox import Request
+from rq_ses_worker.simulator.records.mail import Mail
 from rq_ses_worker.simulator.service import Service
 from rq_ses_worker.simulator.settings import DEFAULT_ACCESS_KEY_ID, DEFAULT_SECRET_ACCESS_KEY, HOST, REGION
 
@@ -73,8 +75,17 @@ class SimulatorServer:
         """The scripts: `faults.script("anna@example.com", ["429x2", "503"])`."""
         return self._service.faults
 
+    def add_template(
+        self, name: str, subject: str | None = None, text: str | None = None, html: str | None = None
+    ) -> None:
+        """Store a template, in place of one with its name. Raises ValueError when SES would refuse it."""
+        try:
+            self._service.add_template(name, subject, text, html)
+        except Refused as exc:
+            raise ValueError(str(exc)) from exc
+
     def clear(self) -> None:
-        """Forget records, attempts, scripts and what was sent."""
+        """Forget records, attempts, scripts, templates and what was sent."""
         if self._loop is None or not self._loop.is_running():
             self._service.clear()
         else:

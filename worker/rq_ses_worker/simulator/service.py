@@ -12,16 +12,20 @@ from typing import Any, Literal
 from rq_ses_worker.simulator.api import answers, submission
 from rq_ses_worker.simulator.api.account import Account
 from rq_ses_worker.simulator.api.answers import Answer, Refused
+from rq_ses_worker.simulator.api.bulk import read_bulk
 from rq_ses_worker.simulator.api.faults import Faults, HangUp
-from rq_ses_worker.simulator.api.identity import get_identity, identity_of
+from rq_ses_worker.simulator.api.identity import get_identity
+from rq_ses_worker.simulator.api.operation import Asked, asked
 from rq_ses_worker.simulator.api.sigv4 import Headers, SignedRequest
-from rq_ses_worker.simulator.api.steps import ScriptError
-from rq_ses_worker.simulator.api.submission import Submission
+from rq_ses_worker.simulator.api.templating.operations import TemplateOperations
+from rq_ses_worker.simulator.api.templating.reading import read_stored
+from rq_ses_worker.simulator.api.templating.store import StoredTemplate, Templates
 from rq_ses_worker.simulator.api.verify import verify
-from rq_ses_worker.simulator.exchange import ACCEPTED, Exchange
+from rq_ses_worker.simulator.exchange import Exchange
 from rq_ses_worker.simulator.options import Options
 from rq_ses_worker.simulator.records.inbox import Inbox, Request
 from rq_ses_worker.simulator.records.raw import RawRequest, Verdict, head_of, verdict
+from rq_ses_worker.simulator.sending import Sending
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,10 @@ class Service:
         self.options = options
         self.inbox = Inbox(options.keep)
         self.faults = Faults(options.region)
+        self.templates = Templates()
         self._account = Account(options)
+        self._sending = Sending(options, self.inbox, self.faults, self._account)
+        self._operations = TemplateOperations(self.templates, limited=bool(options.rate))
         self._credentials = {credential.access_key_id: credential for credential in options.credentials}
         self._clock = clock
         self._monotonic = monotonic
@@ -62,10 +69,18 @@ class Service:
         self._errors = 0
 
     def clear(self) -> None:
-        """Forget records, attempts, scripts and what was sent."""
+        """Forget records, attempts, scripts, templates and what was sent."""
         self.inbox.clear()
         self.faults.clear()
+        self.templates.clear()
         self._account.clear()
+
+    def add_template(
+        self, name: str, subject: str | None = None, text: str | None = None, html: str | None = None
+    ) -> None:
+        """Keep a template, in place of one with its name. Raises Refused as CreateEmailTemplate does."""
+        content = read_stored({"Subject": subject, "Text": text, "Html": html}, "templateContent")
+        self.templates.put(StoredTemplate(name, content, self._clock()))
 
     def arrival(self) -> tuple[float, float]:
         """Return the wall and the monotonic time for a request that arrives now."""
@@ -112,8 +127,9 @@ class Service:
         return self._reply(Exchange(RawRequest(method, target, b"", b"", ""), *arrival), answers.TOO_LARGE)
 
     def _answer(self, exchange: Exchange, headers: Headers) -> Answer:
-        operation, raw = exchange.operation, exchange.raw
-        if operation is None:
+        raw = exchange.raw
+        wanted = asked(raw.method, raw.target, raw.body)
+        if wanted is None:
             return answers.error(
                 404, "UnknownOperationException", "No operation of SES v2 has this method and path."
             )
@@ -125,46 +141,31 @@ class Service:
             skew=self.options.skew,
         )
         exchange.verdict = (refusal.code or "") if refusal else "ok"
-        if operation == "GetAccount":
-            return refusal or Answer(200, members=self._account.describe(exchange.monotonic))
-        if operation == "GetEmailIdentity":
-            return refusal or get_identity(identity_of(exchange.path) or "", self.options)
-        exchange.attempt = self.inbox.attempt(raw.digest)
         try:
-            mail = submission.read(raw.body)
+            if wanted.operation in ("SendEmail", "SendBulkEmail"):
+                return self._send(exchange, wanted, refusal)
+            return refusal or self._tell(exchange, wanted)
         except Refused as refused:
             return refusal or refused.answer
+
+    def _tell(self, exchange: Exchange, wanted: Asked) -> Answer:
+        match wanted.operation:
+            case "GetAccount":
+                return Answer(200, members=self._account.describe(exchange.monotonic))
+            case "GetEmailIdentity":
+                return get_identity(wanted.name, self.options)
+            case _:
+                return self._operations.answer(wanted, exchange.at, exchange.monotonic)
+
+    def _send(self, exchange: Exchange, wanted: Asked, refusal: Answer | None) -> Answer:
+        exchange.attempt = self.inbox.attempt(exchange.raw.digest)
+        if wanted.operation == "SendBulkEmail":
+            bulk = read_bulk(wanted.body, self.templates)
+            exchange.recipients, exchange.share = bulk.recipients, len(bulk.entries)
+            return refusal or self._sending.send_bulk(exchange, bulk)
+        mail = submission.read(wanted.body, self.templates)
         exchange.recipients = mail.recipients
-        return refusal or self._send(exchange, mail)
-
-    def _send(self, exchange: Exchange, mail: Submission) -> Answer:
-        unverified = self._account.identity_refusal(mail.sender, mail.recipients)
-        if unverified:
-            return unverified
-        try:
-            scripted = self.faults.next(mail.recipients)
-        except ScriptError as exc:
-            return answers.bad_request(str(exc))
-        effect = self.faults.effect(*scripted) if scripted else ACCEPTED
-        if effect.accepts:
-            limited = self._account.limit_refusal(mail.recipients, exchange.monotonic)
-            if limited:
-                return limited
-        if scripted:
-            self.faults.consume(scripted[0])
-            exchange.fault = scripted[1].word
-        exchange.effect = effect
-        if effect.accepts:
-            return self._accept(exchange, mail)
-        # A connection that is reset gets no answer; this one is never seen.
-        return effect.answer or answers.for_status(500)
-
-    def _accept(self, exchange: Exchange, mail: Submission) -> Answer:
-        self._account.charge(mail.recipients, exchange.monotonic)
-        # As SES writes it: the time in milliseconds, a UUID, a counter.
-        exchange.message_id = f"0100{int(exchange.at * 1000):012x}-{uuid.uuid4()}-000000"
-        self.inbox.add_mail(exchange.mail(mail, exchange.message_id))
-        return Answer(200, members={"MessageId": exchange.message_id})
+        return refusal or self._sending.send(exchange, mail)
 
     def _reply(self, exchange: Exchange, answer: Answer) -> Reply:
         request_id = str(uuid.uuid4())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
@@ -64,9 +65,9 @@ class Account:
 
     def limit_refusal(self, recipients: Sequence[str], now: float) -> Answer | None:
         """Return SES's refusal of a mail that comes too soon or over the quota; nothing is charged."""
-        quota = self._options.quota
-        if quota and self.sent_last_24_hours(now) + _counted(recipients) > quota:
-            return answers.QUOTA_EXCEEDED
+        limited = self.quota_refusal(recipients, now)
+        if limited:
+            return limited
         if self._options.rate:
             self._fill(now)
             # A mail heavier than the burst passes a bucket that isn't empty, and leaves it in debt.
@@ -74,6 +75,23 @@ class Account:
             if self._tokens < needed:
                 return answers.RATE_EXCEEDED
         return None
+
+    def quota_refusal(self, recipients: Sequence[str], now: float) -> Answer | None:
+        """Return SES's refusal of a mail that is over the quota."""
+        quota = self._options.quota
+        over = quota and self.sent_last_24_hours(now) + _counted(recipients) > quota
+        return answers.QUOTA_EXCEEDED if over else None
+
+    def bulk_room(self, now: float) -> float:
+        """Return how many recipients a SendBulkEmail may have now; the others are throttled, entry by entry.
+
+        A call may bring what the account sends in a second: "the number of destinations can be limited by
+        your account's maximum sending rate". Like a heavy mail it leaves the bucket in debt.
+        """
+        if not self._options.rate:
+            return math.inf
+        self._fill(now)
+        return 0 if self._tokens < 1 else max(1, self._options.rate // 1, self._tokens // 1)
 
     def charge(self, recipients: Sequence[str], now: float) -> None:
         """Count an accepted mail; AWS doesn't count its simulator's addresses against the quota."""

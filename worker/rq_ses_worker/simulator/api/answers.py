@@ -53,6 +53,7 @@ def not_verified(identities: list[str], region: str) -> Answer:
 
 RATE_EXCEEDED: Final = error(429, "TooManyRequestsException", "Maximum sending rate exceeded.")
 QUOTA_EXCEEDED: Final = error(429, "TooManyRequestsException", "Daily message quota exceeded")
+THROTTLED_OPERATION: Final = error(429, "TooManyRequestsException", "Rate exceeded")
 THROTTLED: Final = error(400, "ThrottlingException", "Rate exceeded")
 SENDING_PAUSED: Final = error(
     400,
@@ -84,6 +85,27 @@ _BY_STATUS: Final = {
         "The request has failed due to a temporary failure of the server.",
     ),
 }
+
+BY_STATUS_NAME: Final = {
+    "message_rejected": error(400, "MessageRejected", "The message contains a virus."),
+    "mail_from_domain_not_verified": error(
+        400, "MailFromDomainNotVerifiedException", "The sender's email address or domain was not verified."
+    ),
+    "configuration_set_not_found": error(404, "NotFoundException", "The configuration set does not exist."),
+    "template_not_found": error(404, "NotFoundException", "The template does not exist."),
+    "account_suspended": ACCOUNT_SUSPENDED,
+    "account_throttled": RATE_EXCEEDED,
+    "account_daily_quota_exceeded": QUOTA_EXCEEDED,
+    "invalid_sending_pool_name": bad_request("The sending pool does not exist."),
+    "account_sending_paused": SENDING_PAUSED,
+    "configuration_set_sending_paused": error(
+        400, "SendingPausedException", "Sending paused for this configuration set."
+    ),
+    "invalid_parameter": _BY_STATUS[400],
+    "transient_failure": _BY_STATUS[503],
+    "failed": bad_request("Amazon SES was unable to process your request."),
+}
+"""What a mail alone is answered with in place of an entry's status."""
 
 _PAGE: Final = (
     "<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n"

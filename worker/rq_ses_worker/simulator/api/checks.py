@@ -4,11 +4,44 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
-from rq_ses_worker.simulator.api.answers import Refused, bad_request
+from rq_ses_worker.simulator.api.answers import NOT_JSON, Refused, bad_request
+
+_MAX_DEPTH: Final = 100
+"""Levels of JSON in JSON; deeper ones are refused as no JSON."""
+
+
+def json_of(text: bytes | str) -> Any:
+    """Return what a text says as JSON. Raises Refused."""
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as exc:
+        raise Refused(NOT_JSON) from exc
+    opening = (b"[", b"{") if isinstance(text, bytes) else ("[", "{")
+    brackets = sum(map(text.count, opening))  # type: ignore[arg-type]
+    if brackets > _MAX_DEPTH and any(depth > _MAX_DEPTH for depth, _ in walk(value)):
+        raise Refused(NOT_JSON)
+    return value
+
+
+def walk(value: Any) -> Iterator[tuple[int, Any]]:
+    """Yield every value in `value` with its depth, without recursion: depth is the client's choice."""
+    left = [(1, value)]
+    while left:
+        depth, value = left.pop()
+        yield depth, value
+        if isinstance(value, Mapping):
+            left += [(depth + 1, member) for member in value.values()]
+        elif isinstance(value, list):
+            left += [(depth + 1, member) for member in value]
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def check_pairs(value: Any, where: str, name: re.Pattern[str], content: re.Pattern[str]) -> None:

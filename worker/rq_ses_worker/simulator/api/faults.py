@@ -25,7 +25,7 @@ class Effect:
     """What a step does to one attempt: refuse it with `answer`, or accept it in an odd way.
 
     `hang_up` ends the connection without an answer, `hints` sends an interim one before it; `delay` is in
-    seconds.
+    seconds. An `anonymous` one is answered without a MessageId.
     """
 
     answer: Answer | None = None
@@ -33,14 +33,17 @@ class Effect:
     hang_up: HangUp | None = None
     hints: bool = False
     accepts: bool = False
+    anonymous: bool = False
 
 
 def effect(step: Step, address: str, region: str) -> Effect:
     """Return what `step` does to an attempt to send to `address`."""
     if step.word.startswith("html"):
         return Effect(answers.page(int(step.word[4:])))
-    if step.word.isdecimal():
-        return Effect(answers.for_status(int(step.word)))
+    if step.word.removeprefix("all").isdecimal():
+        return Effect(answers.for_status(int(step.word.removeprefix("all"))))
+    if step.word in answers.BY_STATUS_NAME:
+        return Effect(answers.BY_STATUS_NAME[step.word])
     match step.word:
         case "quota":
             return Effect(answers.QUOTA_EXCEEDED)
@@ -58,8 +61,11 @@ def effect(step: Step, address: str, region: str) -> Effect:
             return Effect(hints=True, accepts=True)
         case "drop":
             return Effect(hang_up="close", accepts=True)
-        case _:
+        case "reset":
             return Effect(hang_up="reset")
+        case _:
+            # What is about an entry's result does nothing to a mail alone, but for its id.
+            return Effect(accepts=True, anonymous=step.word == "noid")
 
 
 @dataclass(frozen=True, slots=True)

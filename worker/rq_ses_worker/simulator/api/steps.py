@@ -18,6 +18,21 @@ The third mail to it is accepted.
     hints        accepted; 103 Early Hints comes before the answer      once
     drop         accepted, then the connection is closed unanswered     once
     reset        not accepted, the connection is reset                  once
+    noid         accepted, answered without a MessageId                 once
+    transient_failure, … any status of SES's for an entry of a          once
+                 SendBulkEmail, in lower case
+
+In a SendBulkEmail the steps are those of the entry with that recipient: 429 is ACCOUNT_THROTTLED, 5xx is
+TRANSIENT_FAILURE, reject is MESSAGE_REJECTED, and so on. html…, slow, hints, drop and reset are for the whole
+request, as is
+
+    all400 …     the request is answered with that status               once
+
+and for entries alone there are
+
+    nostatus     not accepted, its result has no Status                 once
+    oddstatus    not accepted, with a status that nobody knows          once
+    noresult     accepted, its result is left out                       once
 
 Each attempt to send to an address consumes one step; after the last one its mails are accepted. The state
 is kept per full address (case ignored), so a name makes a script of its own: `503.a@…` and `503.b@…`. Where
@@ -33,15 +48,35 @@ from typing import Final
 
 FAULTS_DOMAIN: Final = "faults.example"
 
+STATUSES: Final = (
+    "message_rejected",
+    "mail_from_domain_not_verified",
+    "configuration_set_not_found",
+    "template_not_found",
+    "account_suspended",
+    "account_throttled",
+    "account_daily_quota_exceeded",
+    "invalid_sending_pool_name",
+    "account_sending_paused",
+    "configuration_set_sending_paused",
+    "invalid_parameter",
+    "transient_failure",
+    "failed",
+)
+"""Statuses of an entry of SendBulkEmail beside SUCCESS, as steps write them (API model, BulkEmailStatus)."""
+
+_WORDS: Final = (
+    "quota", "throttle", "reject", "paused", "suspended", "hints", "drop", "reset",
+    "noid", "nostatus", "oddstatus", "noresult", *STATUSES,
+)  # fmt: skip
 _STEP: Final = (
-    r"(?:(?:html)?[45][0-9]{2}|quota|throttle|reject|paused|suspended|hints|drop|reset"
-    r"|slow-[0-9]{1,4}(?:\.[0-9]{1,3})?)(?:x[0-9]{1,6})?"
+    rf"(?:(?:html|all)?[45][0-9]{{2}}|{'|'.join(_WORDS)}|slow-[0-9]{{1,4}}(?:\.[0-9]{{1,3}})?)"
+    r"(?:x[0-9]{1,6})?"
 )
 _SCRIPT: Final = re.compile(rf"({_STEP}(?:\+{_STEP})*)(?:\.|$)")
 _ONE: Final = re.compile(rf"{_STEP}")
-_MEANT_AS_STEP: Final = re.compile(
-    r"[0-9]|(?:html[0-9]|quota|throttle|reject|paused|suspended|slow|hints|drop|reset)(?:[^a-z]|$)"
-)
+_MEANT_AS_STEP: Final = re.compile(rf"[0-9]|(?:(?:html|all)[0-9]|slow|{'|'.join(_WORDS)})(?:[^a-z]|$)")
+_TIMES: Final = re.compile(r"x([0-9]+)\Z")
 _SEPARATORS: Final = re.compile(r"[+,\s]+")
 _FOREVER: Final = frozenset({"reject", "paused", "suspended"})
 
@@ -64,11 +99,12 @@ def parse(step: str) -> Step:
     if not _ONE.fullmatch(step):
         raise ScriptError(
             f"{step!r} is not a step; steps are 429x2, html502, quota, throttle, reject, paused, "
-            "suspended, slow-2.5, hints, drop and reset"
+            "suspended, slow-2.5, hints, drop, reset, noid, all503, and for entries of a bulk request "
+            "transient_failure and SES's other statuses, nostatus, oddstatus and noresult"
         )
-    body, _, times = step.partition("x")
-    word, _, seconds = body.partition("-")
-    count = int(times) if times else (None if word in _FOREVER else 1)
+    times = _TIMES.search(step)
+    word, _, seconds = (step[: times.start()] if times else step).partition("-")
+    count = int(times[1]) if times else (None if word in _FOREVER else 1)
     return Step(word, count, float(seconds or 0))
 
 

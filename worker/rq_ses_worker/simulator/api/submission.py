@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import BytesHeaderParser
@@ -13,23 +12,20 @@ from email.utils import getaddresses
 from typing import Any, Final
 
 from rq_ses.message import limits
-from rq_ses_worker.simulator.api.answers import NOT_JSON, Refused, error
 from rq_ses_worker.simulator.api.checks import (
     bad,
     blob_of,
     check_data,
-    check_pairs,
-    constraint,
-    items_of,
+    json_of,
     members_of,
     missing,
     strings_of,
+    walk,
 )
-from rq_ses_worker.simulator.api.members import check_attachment, check_members
-
-_HEADER_NAME: Final = re.compile(rf"[!-9;-@A-~]{{1,{limits.HEADER_NAME.most}}}")
-_HEADER_VALUE: Final = re.compile(rf"[ -~]{{1,{limits.HEADER_VALUE.most}}}")
-_TAG: Final = re.compile(rf"[A-Za-z0-9_-]{{1,{limits.TAG.most}}}")
+from rq_ses_worker.simulator.api.members import check_attachments, check_headers, check_members, check_tags
+from rq_ses_worker.simulator.api.templating.reading import read_template
+from rq_ses_worker.simulator.api.templating.store import Templates
+from rq_ses_worker.simulator.templated import Templated
 
 _LISTS: Final = ("ToAddresses", "CcAddresses", "BccAddresses")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
@@ -37,40 +33,45 @@ _LOCAL: Final = re.compile(r"[^\s()<>\[\]:;@\\,\"]+")
 _QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)+"')
 _BRACKETED: Final = re.compile(r'<\s*(?P<quoted>"(?:[^"\\]|\\.)*"@[^<>@"]*)>\Z')
 _DOMAIN: Final = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
-_MAX_DEPTH: Final = 100
-"""Levels of JSON in JSON; deeper ones are refused as no JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """The bare addresses of one SendEmail request: recipients in the order To, Cc, Bcc."""
+    """The bare addresses of one SendEmail request: recipients in the order To, Cc, Bcc; and its template."""
 
     sender: str
     recipients: tuple[str, ...]
+    template: Templated | None = None
 
 
-def read(body: bytes) -> Submission:
+def read(body: bytes, templates: Templates | None = None) -> Submission:
     """Return who sends to whom in a SendEmail request. Raises Refused with SES's words."""
-    request = members_of(_parse(body), "request")
+    request = members_of(json_of(body), "request")
     content = members_of(request.get("Content"), "content")
     kinds = [kind for kind in ("Simple", "Raw", "Template") if content.get(kind) is not None]
     if len(kinds) != 1:
         raise bad("Content must hold exactly one of Simple, Raw and Template.")
-    raw = None
+    raw = template = None
     match kinds[0]:
         case "Simple":
             _check_simple(members_of(content["Simple"], "content.simple"))
         case "Raw":
             raw = _read_raw(members_of(content["Raw"], "content.raw"))
         case _:
-            _check_template(members_of(content["Template"], "content.template"))
-    check_pairs(request.get("EmailTags"), "emailTags", _TAG, _TAG)
+            where = "content.template"
+            template = read_template(members_of(content["Template"], where), where, templates or Templates())
+    check_tags(request.get("EmailTags"), "emailTags")
     if len(body) > limits.MESSAGE_SIZE.most:
         _check_size(content)
     check_members(request)
+    check_replies(request)
+    return Submission(sender_of(request, raw), recipients_of(request, raw), template)
+
+
+def check_replies(request: Mapping[str, Any]) -> None:
+    """Check the addresses that answers and complaints go to. Raises Refused."""
     for address in (*strings_of(request, "ReplyToAddresses"), *_feedback(request)):
         bare_address(address)
-    return Submission(_sender(request, raw), _recipients(request, raw))
 
 
 def bare_address(text: str) -> str:
@@ -97,22 +98,8 @@ def bare_address(text: str) -> str:
     return address
 
 
-def _parse(body: bytes) -> Any:
-    try:
-        value = json.loads(body, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as exc:
-        raise Refused(NOT_JSON) from exc
-    brackets = body.count(b"[") + body.count(b"{")
-    if brackets > _MAX_DEPTH and any(depth > _MAX_DEPTH for depth, _ in _walk(value)):
-        raise Refused(NOT_JSON)
-    return value
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _sender(request: Mapping[str, Any], raw: Message | None) -> str:
+def sender_of(request: Mapping[str, Any], raw: Message | None = None) -> str:
+    """Return the bare address that sends. Raises Refused."""
     sender = request.get("FromEmailAddress")
     if sender is None and raw is not None:
         sender = str(raw.get("From", ""))
@@ -128,7 +115,8 @@ def _feedback(request: Mapping[str, Any]) -> list[str]:
     return [] if request.get(name) is None else strings_of({name: [request[name]]}, name)
 
 
-def _recipients(request: Mapping[str, Any], raw: Message | None) -> tuple[str, ...]:
+def recipients_of(request: Mapping[str, Any], raw: Message | None = None) -> tuple[str, ...]:
+    """Return the bare addresses in a Destination, or else in a raw mail. Raises Refused."""
     destination = request.get("Destination")
     found: list[str] = []
     if destination is not None:
@@ -153,43 +141,16 @@ def _check_simple(simple: Mapping[str, Any]) -> None:
         raise missing("content.simple.body.text")
     for name in parts:
         check_data(body[name], f"content.simple.body.{name.lower()}")
-    headers = simple.get("Headers")
-    check_pairs(headers, "content.simple.headers", _HEADER_NAME, _HEADER_VALUE)
-    if headers is not None and len(headers) > limits.HEADERS.most:
-        raise constraint("content.simple.headers", f"have length less than or equal to {limits.HEADERS.most}")
-    for number, attachment in enumerate(items_of(simple.get("Attachments"), "content.simple.attachments"), 1):
-        where = f"content.simple.attachments.{number}.member"
-        attachment = members_of(attachment, where)
-        if not attachment.get("FileName"):
-            raise missing(f"{where}.fileName")
-        blob_of(attachment.get("RawContent"), f"{where}.rawContent")
-        check_attachment(attachment, where)
+    check_headers(simple.get("Headers"), "content.simple.headers")
+    check_attachments(simple.get("Attachments"), "content.simple.attachments")
 
 
 def _read_raw(raw: Mapping[str, Any]) -> Message:
     return BytesHeaderParser(policy=compat32).parsebytes(blob_of(raw.get("Data"), "content.raw.data"))
 
 
-def _check_template(template: Mapping[str, Any]) -> None:
-    if template.get("TemplateContent") is None:
-        name = str(template.get("TemplateName"))[:64]
-        raise Refused(error(404, "NotFoundException", f"Template {name} does not exist"))
-
-
 def _check_size(content: Mapping[str, Any]) -> None:
-    texts = (value for _, value in _walk(content) if isinstance(value, str))
+    texts = (value for _, value in walk(content) if isinstance(value, str))
     size = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
     if size > limits.MESSAGE_SIZE.most:
         raise bad(f"Message length is more than {limits.MESSAGE_SIZE.most} bytes long: '{size}'.")
-
-
-def _walk(value: Any) -> Iterator[tuple[int, Any]]:
-    """Yield every value in `value` with its depth, without recursion: depth is the client's choice."""
-    left = [(1, value)]
-    while left:
-        depth, value = left.pop()
-        yield depth, value
-        if isinstance(value, Mapping):
-            left += [(depth + 1, member) for member in value.values()]
-        elif isinstance(value, list):
-            left += [(depth + 1, member) for member in value]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import threading
 from collections import Counter, deque
-from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
+from rq_ses_worker.simulator.records.mail import EntryResult, Mail
 from rq_ses_worker.simulator.records.parsed import ParsedMail, parse_mail
 from rq_ses_worker.simulator.records.raw import RawRequest
 
@@ -30,7 +29,7 @@ class Request:
     answer is due. `verdict` is "ok" when the signature is good, "unchecked" when it wasn't looked at, else
     the error's name. `code` and `message` are SES's words; `status` is None when the connection was dropped
     instead of answered. `attempt` counts requests with this very body; `fault` is the step of a script that
-    was played.
+    was played. `entries` are those of a SendBulkEmail that was answered.
     """
 
     number: int = 0
@@ -48,66 +47,43 @@ class Request:
     message_id: str | None = None
     fault: str | None = None
     message: str | None = None
+    entries: tuple[EntryResult, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return all fields."""
         return asdict(self)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Mail:
-    """One accepted mail; `at` is epoch seconds, `events` what AWS's simulator addresses do with it."""
-
-    number: int = 0
-    at: float
-    monotonic: float
-    message_id: str
-    sender: str
-    recipients: tuple[str, ...]
-    attempt: int
-    events: dict[str, str]
-    body: bytes = field(repr=False)
-
-    @cached_property
-    def request(self) -> dict[str, Any]:
-        """The SendEmail request, parsed from `body`."""
-        parsed: dict[str, Any] = json.loads(self.body)
-        return parsed
-
-    @cached_property
-    def parsed(self) -> ParsedMail:
-        """What it says: addresses, subject, bodies, attachments."""
-        return parse_mail(self.body) or ParsedMail()
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return all fields, the request in place of the raw body."""
-        return {
-            "number": self.number,
-            "at": self.at,
-            "monotonic": self.monotonic,
-            "message_id": self.message_id,
-            "sender": self.sender,
-            "recipients": list(self.recipients),
-            "attempt": self.attempt,
-            "events": self.events,
-            "request": json.loads(self.body),
-        }
-
-
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One request with what is still kept of it: all of it, and the mail it became."""
+    """One request with what is still kept of it: all of it, and the mail it became.
+
+    Of a SendBulkEmail it may be one of its entries, the one with the index `entry`.
+    """
 
     request: Request
     raw: RawRequest | None
     mail: Mail | None
+    entry: int | None = None
+
+    @property
+    def result(self) -> EntryResult | None:
+        """What became of the entry."""
+        return None if self.entry is None else self.request.entries[self.entry]
+
+    @property
+    def message_id(self) -> str | None:
+        """SES's id of the mail; None when it wasn't accepted."""
+        return self.request.message_id if self.result is None else self.result.message_id
 
     @property
     def parsed(self) -> ParsedMail | None:
         """What it says, as far as it is kept and can be read."""
         if self.mail is not None:
             return self.mail.parsed
-        return self.raw.parsed if self.raw is not None else None
+        if self.raw is None:
+            return None
+        return self.raw.parsed if self.entry is None else parse_mail(self.raw.body, self.entry)
 
 
 class Inbox:
@@ -166,12 +142,12 @@ class Inbox:
             mail = replace(mail, number=self._mail_count)
             self._recipient_count += len(mail.recipients)
             self._mails.append(mail)
-            self._body_bytes += len(mail.body)
+            self._body_bytes += mail.size
             while len(self._mails) > self._keep or (
                 self._body_bytes > self._max_body_bytes and len(self._mails) > 1
             ):
                 dropped = self._mails.popleft()
-                self._body_bytes -= len(dropped.body)
+                self._body_bytes -= dropped.size
                 self._mail_of.pop(dropped.message_id, None)
             self._mail_of[mail.message_id] = mail
             return mail
@@ -189,24 +165,32 @@ class Inbox:
             return f"{self._token}-{self._request_count}"
 
     def records(self) -> list[Record]:
-        """Return the kept requests with what they said, newest first."""
+        """Return the kept requests with what they said, newest first; of a SendBulkEmail each entry."""
         with self._lock:
-            return [self._record(request) for request in reversed(self._requests)]
+            return [
+                self._record(request, entry)
+                for request in reversed(self._requests)
+                for entry in (range(len(request.entries))[::-1] or (None,))
+            ]
 
-    def record(self, number: int) -> Record | None:
-        """Return the request with this number, while it is kept."""
+    def record(self, number: int, entry: int | None = None) -> Record | None:
+        """Return the request with this number, or an entry of it, while it is kept."""
         with self._lock:
             at = number - self._requests[0].number if self._requests else -1
-            return self._record(self._requests[at]) if 0 <= at < len(self._requests) else None
+            request = self._requests[at] if 0 <= at < len(self._requests) else None
+            if request is None or (entry is not None and entry >= len(request.entries)):
+                return None
+            return self._record(request, entry)
 
     def mail(self, message_id: str) -> Mail | None:
         """Return the mail with this message id, while it is kept."""
         with self._lock:
             return self._mail_of.get(message_id)
 
-    def _record(self, request: Request) -> Record:
-        mail = self._mail_of.get(request.message_id) if request.message_id else None
-        return Record(request, self._raw.get(request.number), mail)
+    def _record(self, request: Request, entry: int | None) -> Record:
+        message_id = request.message_id if entry is None else request.entries[entry].message_id
+        mail = self._mail_of.get(message_id) if message_id else None
+        return Record(request, self._raw.get(request.number), mail, entry)
 
     def requests(self, after: int = 0) -> list[Request]:
         """Return the kept requests with a number above `after`, oldest first."""

@@ -20,6 +20,10 @@ from email.utils import getaddresses
 from functools import cached_property
 from typing import Any, Final
 
+from rq_ses.campaign.handlebars import TemplateError
+from rq_ses_worker.simulator.records.bulk import entry_request, is_bulk
+from rq_ses_worker.simulator.templated import TemplateContent, Templated
+
 _ODD_MAIL: Final = (MessageError, LookupError, ValueError, TypeError, AttributeError, RecursionError)
 """What the standard library's parser of mail raises over mail it wasn't made for."""
 
@@ -46,7 +50,7 @@ class Attachment:
 class ParsedMail:
     """A mail as its sender wrote it: addresses with their display names, encoded words decoded.
 
-    A template's texts are shown as they are, not filled in.
+    A template's texts are filled in where the mail was accepted and its data is complete, else as they are.
     """
 
     sender: str = ""
@@ -63,6 +67,10 @@ class ParsedMail:
     terms: Mapping[str, str] = field(default_factory=dict)
     """What else stands beside the content, by the names of Message's fields, or of what is in them."""
     attachments: tuple[Attachment, ...] = ()
+    template: str | None = None
+    """Name or ARN of the stored template that it was made of."""
+    template_data: Mapping[str, Any] | None = field(default=None, repr=False)
+    """What the template was filled in with; None when the mail was made of none."""
     mime: bytes | None = field(default=None, repr=False)
     """A raw mail, byte for byte."""
 
@@ -82,20 +90,28 @@ class ParsedMail:
         return "\n".join([*people, self.subject, self.text or self.html or "", ""]).casefold()
 
 
-def parse_mail(body: bytes) -> ParsedMail | None:
-    """Return what a SendEmail request says as far as it can be read; None when it isn't a JSON object."""
+def parse_mail(body: bytes, entry: int | None = None) -> ParsedMail | None:
+    """Return what a SendEmail request says as far as it can be read; None when it isn't a JSON object.
+
+    With an index, what this entry of a SendBulkEmail says.
+    """
     try:
         request = json.loads(body)
     except (ValueError, RecursionError):
         return None
     if not isinstance(request, dict):
         return None
+    return parse_request(entry_request(request, entry) if is_bulk(request) else request)
+
+
+def parse_request(request: dict[str, Any], templated: Templated | None = None) -> ParsedMail:
+    """Return what a SendEmail request says; its template is filled in when it is `templated`."""
     content = _members(request.get("Content"))
     envelope = _envelope(request)
     if "Raw" in content:
         return _raw(_bytes(_members(content["Raw"]).get("Data")), envelope)
     if "Template" in content:
-        return _template(_members(content["Template"]), envelope)
+        return _template(_members(content["Template"]), envelope, templated)
     return _simple(_members(content.get("Simple")), envelope)
 
 
@@ -145,16 +161,39 @@ def _simple(simple: dict[str, Any], envelope: dict[str, Any]) -> ParsedMail:
     )
 
 
-def _template(template: dict[str, Any], envelope: dict[str, Any]) -> ParsedMail:
-    texts = _members(template.get("TemplateContent"))
+def _template(template: dict[str, Any], envelope: dict[str, Any], templated: Templated | None) -> ParsedMail:
+    name = _text(template.get("TemplateName")) or _text(template.get("TemplateArn"))
+    if templated is not None:
+        data, texts = templated.data, _filled(templated)
+    else:
+        written = _members(template.get("TemplateContent"))
+        data = _data(template.get("TemplateData"))
+        subject, text, html = (_text(written.get(part)) for part in ("Subject", "Text", "Html"))
+        texts = TemplateContent(subject or name or "", text, html)
     return ParsedMail(
-        subject=_text(texts.get("Subject")) or _text(template.get("TemplateName")) or "",
-        text=_text(texts.get("Text")),
-        html=_text(texts.get("Html")),
+        subject=texts.subject,
+        text=texts.text,
+        html=texts.html,
         header_lines=tuple(_pairs(template.get("Headers"))),
         attachments=tuple(_attachments(template.get("Attachments"))),
+        template=name,
+        template_data=data,
         **envelope,
     )
+
+
+def _filled(templated: Templated) -> TemplateContent:
+    try:
+        return templated.rendered()
+    except TemplateError:
+        return templated.content
+
+
+def _data(value: Any) -> Mapping[str, Any]:
+    try:
+        return _members(json.loads(value)) if isinstance(value, str) else {}
+    except (ValueError, RecursionError):
+        return {}
 
 
 def decoded(text: str) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rq_ses_worker.simulator.api.steps import ScriptError, steps_in
-from rq_ses_worker.simulator.records.inbox import Mail, Record
+from rq_ses_worker.simulator.records.inbox import Record
+from rq_ses_worker.simulator.records.mail import Mail
 from rq_ses_worker.simulator.records.parsed import ParsedMail
 from rq_ses_worker.simulator.records.raw import shown_headers, shown_target
 from rq_ses_worker.simulator.service import Service
@@ -57,10 +59,12 @@ def mails(service: Service, request: WebRequest) -> WebResponse:
     return json_response({"mails": [mail.as_dict() | {"subject": mail.parsed.subject} for mail in found]})
 
 
-def record(service: Service, number: str) -> Record:
-    """Return the request of this number. Raises WebError when it isn't kept."""
-    wanted = whole_number(number)
-    found = None if wanted is None else service.inbox.record(wanted)
+def record(service: Service, number: str, entry: str | None = None) -> Record:
+    """Return the request of this number, or an entry of it. Raises WebError when it isn't kept."""
+    wanted, index = whole_number(number), None if entry is None else whole_number(entry)
+    found = None
+    if wanted is not None and (entry is None or index is not None):
+        found = service.inbox.record(wanted, index)
     if found is None:
         raise WebError(404, "no such request is kept")
     return found
@@ -77,8 +81,25 @@ def one_mail(mail: Mail, rest: Sequence[str]) -> WebResponse:
         "recipients": list(mail.recipients),
         "attempt": mail.attempt,
         "events": mail.events,
+        "rendering_failure": mail.rendering_failure,
     }
     return json_response(shown | _as_json(mail.parsed))
+
+
+def one_entry(record: Record, rest: Sequence[str]) -> WebResponse:
+    """Return an entry of a SendBulkEmail as it reads, or a part of it. Raises WebError."""
+    parsed, result = record.parsed, record.result
+    if rest:
+        if parsed is None:
+            raise WebError(404, "nothing of it is kept that could be shown")
+        return _part(parsed, rest)
+    return json_response(
+        {
+            "entry": record.entry,
+            **(asdict(result) if result else {}),
+            "mail": _as_json(parsed) if parsed else None,
+        }
+    )
 
 
 def one_request(service: Service, record: Record, rest: Sequence[str]) -> WebResponse:
@@ -167,6 +188,8 @@ def _as_json(parsed: ParsedMail) -> dict[str, Any]:
         "tags": parsed.tags,
         "configuration_set": parsed.configuration_set,
         "terms": parsed.terms,
+        "template": parsed.template,
+        "template_data": parsed.template_data,
         "attachments": [
             {
                 "number": number,

@@ -9,19 +9,21 @@ DELETE /_simulator/mails                     forget mails and requests
 GET    /_simulator/requests                  every request with its answer; ?after=
 GET    /_simulator/requests/NUMBER           one of them: as received, the verdict, what it says
 GET    /_simulator/requests/NUMBER/html, /attachments/N, /body
+GET    /_simulator/requests/NUMBER/entries/N, with the same below it: one entry of a SendBulkEmail
 GET    /_simulator/stats, /_simulator/account
+GET, POST, DELETE /_simulator/templates      stored ones: {"name": …, "subject": …, …}; ?name=
 GET, POST, DELETE /_simulator/faults         scripts: {"address": …, "steps": […]}; ?address=
 DELETE /_simulator                           forget everything
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 from urllib.parse import unquote
 
 from rq_ses_worker.simulator.service import Service
-from rq_ses_worker.simulator.web import access, json_views
+from rq_ses_worker.simulator.web import access, json_views, templates
 from rq_ses_worker.simulator.web.request import WebError, WebRequest
 from rq_ses_worker.simulator.web.response import WebResponse
 
@@ -61,11 +63,6 @@ def _route(service: Service, request: WebRequest, method: str) -> WebResponse:
             return _page(service, request, method)
         case []:
             return _by_method(method, {"DELETE": lambda: json_views.cleared(service.clear)})
-        case ["requests"]:
-            return _by_method(method, {"GET": lambda: json_views.requests(service, request)})
-        case ["mails"]:
-            delete = {"DELETE": lambda: json_views.cleared(service.inbox.clear)}
-            return _by_method(method, {"GET": lambda: json_views.mails(service, request)} | delete)
         case ["stats"]:
             return _by_method(method, {"GET": lambda: json_views.json_response(service.inbox.stats())})
         case ["account"]:
@@ -79,6 +76,31 @@ def _route(service: Service, request: WebRequest, method: str) -> WebResponse:
                     "DELETE": lambda: json_views.remove_scripts(service, request),
                 },
             )
+        case ["templates"]:
+            return _by_method(
+                method,
+                {
+                    "GET": lambda: templates.told(service),
+                    "POST": lambda: templates.add(service, request),
+                    "DELETE": lambda: templates.remove(service, request),
+                },
+            )
+        case ["requests" | "mails", *_]:
+            return _records(service, request, method, parts)
+        case _:
+            raise _unknown()
+
+
+def _records(service: Service, request: WebRequest, method: str, parts: Sequence[str]) -> WebResponse:
+    match parts:
+        case ["requests"]:
+            return _by_method(method, {"GET": lambda: json_views.requests(service, request)})
+        case ["mails"]:
+            delete = {"DELETE": lambda: json_views.cleared(service.inbox.clear)}
+            return _by_method(method, {"GET": lambda: json_views.mails(service, request)} | delete)
+        case ["requests", number, "entries", entry, *rest]:
+            one = json_views.record(service, number, entry)
+            return _by_method(method, {"GET": lambda: json_views.one_entry(one, rest)})
         case ["requests", number, *rest]:
             record = json_views.record(service, number)
             return _by_method(method, {"GET": lambda: json_views.one_request(service, record, rest)})
@@ -108,5 +130,6 @@ def _by_method(method: str, served: Mapping[str, Callable[[], WebResponse]]) -> 
 def _unknown() -> WebError:
     return WebError(
         404,
-        "GET /_simulator/requests, /mails, /stats, /account or /faults; DELETE /_simulator; the page is at /",
+        "GET /_simulator/requests, /mails, /stats, /account, /faults or /templates; DELETE /_simulator; "
+        "the page is at /",
     )

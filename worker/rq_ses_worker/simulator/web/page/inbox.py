@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from rq_ses_worker.simulator.exchange import SEND_EMAIL
+from rq_ses_worker.simulator.api.operation import SEND_BULK_EMAIL, SEND_EMAIL
 from rq_ses_worker.simulator.records.inbox import Record
 from rq_ses_worker.simulator.service import Service
 from rq_ses_worker.simulator.web.page.rendering import page
@@ -22,7 +22,7 @@ SHOWS: Final = {
     "requests": "All requests",
 }
 _ADDRESS_LIMIT: Final = 400
-_PATH: Final = SEND_EMAIL.decode()
+_PATHS: Final = (SEND_EMAIL.decode(), SEND_BULK_EMAIL.decode())
 
 
 def inbox(service: Service, request: WebRequest) -> WebResponse:
@@ -51,14 +51,17 @@ def inbox(service: Service, request: WebRequest) -> WebResponse:
 def _found(
     service: Service, show: str, words: Sequence[str], before: int | None
 ) -> tuple[list[Record], bool]:
-    """Return a page's worth of matching records below the number `before`, and whether there are more."""
+    """Return a page's worth of matching records below the number `before`, and whether there are more.
+
+    The entries of one request stand on one page.
+    """
     found: list[Record] = []
     for record in service.inbox.records():
         if before is not None and record.request.number >= before:
             continue
         if not _is_among(record, show) or (words and not _has(record, words)):
             continue
-        if len(found) == PAGE_SIZE:
+        if len(found) >= PAGE_SIZE and record.request.number != found[-1].request.number:
             return found, True
         found.append(record)
     return found, False
@@ -68,24 +71,25 @@ def _is_among(record: Record, show: str) -> bool:
     request = record.request
     if show == "requests":
         return True
-    if not (request.method == "POST" and request.path.endswith(_PATH)):
+    if not (request.method == "POST" and request.path.endswith(_PATHS)):
         return False
     if show == "mails":
         return True
-    return (request.message_id is not None) is (show == "accepted")
+    return (record.message_id is not None) is (show == "accepted")
 
 
 def _has(record: Record, words: Sequence[str]) -> bool:
     if record.parsed is None:
-        haystack = " ".join([*record.request.recipients, record.request.message_id or ""]).casefold()
+        haystack = " ".join([*record.request.recipients, record.message_id or ""]).casefold()
         return all(word in haystack for word in words)
-    return record.parsed.matches(words, record.request.message_id)
+    return record.parsed.matches(words, record.message_id)
 
 
 def row(record: Record) -> dict[str, Any]:
     """Return what a line says of a request; times are in UTC."""
-    request, parsed = record.request, record.parsed
-    recipients = (*parsed.to, *parsed.cc, *parsed.bcc) if parsed else request.recipients
+    request, parsed, result = record.request, record.parsed, record.result
+    recipients = (*parsed.to, *parsed.cc, *parsed.bcc) if parsed else ()
+    recipients = recipients or request.recipients
     if parsed is None or not (parsed.sender or parsed.subject or recipients):
         subject = f"{request.method} {request.path}"
     else:
@@ -93,6 +97,8 @@ def row(record: Record) -> dict[str, Any]:
     at = datetime.fromtimestamp(request.at, UTC)
     return {
         "number": request.number,
+        "entry": record.entry,
+        "place": _place(record),
         "time": at.strftime("%Y-%m-%d %H:%M:%S UTC"),
         "iso": at.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "sender": parsed.sender[:_ADDRESS_LIMIT] if parsed else "",
@@ -100,17 +106,32 @@ def row(record: Record) -> dict[str, Any]:
         "to_more": max(0, len(recipients) - 3),
         "subject": subject[:300],
         "attachments": len(parsed.attachments) if parsed else 0,
-        "good": request.message_id is not None or request.status == 200,
+        "good": record.message_id is not None or (result is None and request.status == 200),
         "outcome": _outcome(record),
         "attempt": request.attempt,
-        "fault": request.fault,
-        "events": sorted(set(record.mail.events.values())) if record.mail else [],
+        "fault": result.fault if result and result.fault else request.fault,
+        "events": _events(record),
     }
 
 
+def _place(record: Record) -> str:
+    number = str(record.request.number)
+    return number if record.entry is None else f"{number}/entries/{record.entry}"
+
+
+def _events(record: Record) -> list[str]:
+    if record.mail is None:
+        return []
+    failing = ["rendering failure"] if record.mail.rendering_failure else []
+    return sorted(set(record.mail.events.values())) + failing
+
+
 def _outcome(record: Record) -> str:
-    request = record.request
-    if request.message_id is not None:
+    request, result = record.request, record.result
+    if result is not None and request.status is not None and result.status != "SUCCESS":
+        told = result.status or "no status"
+        return f"accepted, answered by {told}" if result.message_id else told
+    if record.message_id is not None:
         if request.status is None:
             return "accepted, not answered"
         late = request.answered_at - request.at

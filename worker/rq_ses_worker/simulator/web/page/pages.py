@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -40,6 +41,8 @@ def respond(service: Service, request: WebRequest, method: str) -> WebResponse:
             return _get(method, lambda: _unless_seen(service, request, inbox))
         case ["view", "requests", number]:
             return _get(method, lambda: _detail(service, number))
+        case ["view", "requests", number, "entries", entry]:
+            return _get(method, lambda: _detail(service, number, entry))
         case ["view", "clear"] if method == "POST":
             service.inbox.clear()
             return _see("/")
@@ -70,9 +73,11 @@ def _unless_seen(
     return replace(response, more={**response.more, **tag})
 
 
-def _detail(service: Service, number: str) -> WebResponse:
-    wanted = whole_number(number)
-    record = None if wanted is None else service.inbox.record(wanted)
+def _detail(service: Service, number: str, entry: str | None = None) -> WebResponse:
+    wanted, index = whole_number(number), None if entry is None else whole_number(entry)
+    record = None
+    if wanted is not None and (entry is None or index is not None):
+        record = service.inbox.record(wanted, index)
     if record is None:
         message = f"Request {number[:20]} is not kept any more: it was cleared, or newer ones took its place."
         return page(service, "gone.html", {"message": message}, 404)
@@ -83,6 +88,9 @@ def _detail(service: Service, number: str) -> WebResponse:
         "row": row(record),
         "request": request,
         "mail": record.mail,
+        "message_id": record.message_id,
+        "result": record.result,
+        "data": _as_text(parsed.template_data) if parsed and parsed.template_data is not None else None,
         "parsed": parsed,
         "raw": raw,
         "target": shown_target(raw, credentials) if raw else "",
@@ -96,6 +104,10 @@ def _detail(service: Service, number: str) -> WebResponse:
         "earlier": _neighbour(service, request.number - 1),
     }
     return page(service, "detail.html", context)
+
+
+def _as_text(data: Mapping[str, Any]) -> str:
+    return json.dumps(data, ensure_ascii=False, indent=2)
 
 
 def _neighbour(service: Service, number: int) -> int | None:

@@ -1,0 +1,1 @@
+"""Templates of the simulated account: kept, read from requests, tried out."""
