@@ -11,7 +11,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from rq_ses.message.render import send_email_body
-from rq_ses_worker.simulator.service import Service
+from rq_ses_worker.simulator.service import Reply, Service
 from rq_ses_worker.simulator.web import router
 from rq_ses_worker.simulator.web.request import WebRequest
 from rq_ses_worker.simulator.web.response import WebResponse
@@ -20,20 +20,34 @@ from support.mails.mail import mail
 PATH = "/v2/email/outbound-emails"
 
 
-def submit(
+def reply(
     service: Service,
-    body: bytes,
+    body: bytes = b"",
     *,
     secret: str = "simulator-secret",
     query: str = "",
     method: str = "POST",
     path: str = PATH,
-) -> int:
+) -> Reply:
     request = AWSRequest(method, f"http://localhost{path}{query}", data=body)
     SigV4Auth(Credentials("AKIDSIMULATOR", secret), "ses", "us-east-1").add_auth(request)
     headers = [("Host", "localhost"), *request.headers.items()]
     raw = [(name.encode(), value.encode()) for name, value in headers]
-    return service.handle(method, (path + query).encode(), raw, body, service.arrival()).status
+    return service.handle(method, (path + query).encode(), raw, body, service.arrival())
+
+
+def submit(service: Service, body: bytes, **how: str) -> int:
+    return reply(service, body, **how).status
+
+
+def call(service: Service, method: str, path: str, members: Any = None, **how: str) -> tuple[Any, ...]:
+    """Return the status with the members of the answer, or with an error's name and words."""
+    body = b"" if members is None else json.dumps(members).encode()
+    answer = reply(service, body, method=method, path=path, **how)
+    told = json.loads(answer.body)
+    if answer.status == 200:
+        return 200, told
+    return answer.status, answer.headers["x-amzn-ErrorType"], told.get("message")
 
 
 def send(service: Service, to: str = "anna@example.com", **fields: Any) -> int:
