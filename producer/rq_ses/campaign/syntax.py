@@ -79,12 +79,10 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value to show; `raw` when it is written `{{{…}}}` or `{{&…}}`. It stands from `start` to `end`."""
+    """A value to show; `raw` when it is written `{{{…}}}` or `{{&…}}`."""
 
     path: Path
     raw: bool
-    start: int
-    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +120,6 @@ def parse(template: str, *, simple: bool = False) -> Body:
     The result is shared: leave it as it is.
     """
     return _Parser(template, simple).parse()
-
-
-def values(template: str) -> tuple[Value, ...]:
-    """Return the values of a template that holds nothing else, in order. Raises UnknownConstruct."""
-    return tuple(node for node in parse(template, simple=True).nodes if isinstance(node, Value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +254,7 @@ class _Parser:
 
     def _value(self, tag: _Tag, content: str, *, raw: bool) -> None:
         path = self._path(tag, content.strip())
-        self._body.nodes.append(Value(path, raw, tag.start, tag.end))
+        self._body.nodes.append(Value(path, raw))
 
     def _path(self, tag: _Tag, text: str) -> Path:
         if not text:

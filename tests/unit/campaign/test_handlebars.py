@@ -19,7 +19,6 @@ from rq_ses.campaign.handlebars import (
     placeholders,
     render,
 )
-from rq_ses.campaign.syntax import values
 
 ANNA = {
     "name": "Anna <3",
@@ -185,14 +184,6 @@ def test_partials_that_call_each_other_name_their_data_once() -> None:
     template = calls + '{{#* inline "p40"}}{{a}}{{#each b}}{{> p0}}{{/each}}{{/inline}}{{> p0}}'
     assert placeholders(template) == ("a",)
     assert mentioned(template) == {"a", "b"}
-
-
-def test_where_values_stand_is_told() -> None:
-    template = "Hi {{ name }}, {{{a.b}}}"
-    assert [(template[one.start : one.end], one.path.text, one.raw) for one in values(template)] == [
-        ("{{ name }}", "name", False),
-        ("{{{a.b}}}", "a.b", True),
-    ]
 
 
 def test_an_entrys_data_goes_over_the_defaults_member_by_member() -> None:
