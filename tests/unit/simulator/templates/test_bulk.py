@@ -328,6 +328,14 @@ def test_the_body_that_entries_share_is_counted_once(service: Service) -> None:
     assert sum(mail.size for mail in mails) <= len(mails[0].body)
 
 
+def test_entries_count_like_requests_where_so_many_are_kept() -> None:
+    service = Service(Options(error_shape="header", keep=100))
+    for _ in range(3):
+        _results(service, *(f"a{number}@example.com" for number in range(40)))
+    assert [request.number for request in service.inbox.requests()] == [2, 3]
+    assert len(service.inbox.mails()) == 100
+
+
 def test_the_newest_entries_stand_on_one_page_with_their_request(service: Service) -> None:
     for _ in range(3):
         _results(service, *(f"a{number}@example.com" for number in range(40)))

@@ -49,6 +49,11 @@ class Request:
     message: str | None = None
     entries: tuple[EntryResult, ...] = ()
 
+    @property
+    def weight(self) -> int:
+        """How many it counts for where so many are kept: an entry is as much as a request."""
+        return len(self.entries) or 1
+
     def as_dict(self) -> dict[str, Any]:
         """Return all fields."""
         return asdict(self)
@@ -87,7 +92,10 @@ class Record:
 
 
 class Inbox:
-    """The last `keep` requests and mails; safe to read from another thread while the server writes."""
+    """The last `keep` requests and mails; safe to read from another thread while the server writes.
+
+    Entries of a SendBulkEmail count like requests of their own.
+    """
 
     def __init__(self, keep: int, max_body_bytes: int = MAX_BODY_BYTES) -> None:
         self._lock = threading.Lock()
@@ -96,7 +104,8 @@ class Inbox:
         self._reset()
 
     def _reset(self) -> None:
-        self._requests: deque[Request] = deque(maxlen=self._keep)
+        self._requests: deque[Request] = deque()
+        self._weight = 0
         self._mails: deque[Mail] = deque()
         self._mail_of: dict[str, Mail] = {}
         self._raw: dict[int, RawRequest] = {}
@@ -129,6 +138,9 @@ class Inbox:
             self._request_count += 1
             request = replace(request, number=self._request_count)
             self._requests.append(request)
+            self._weight += request.weight
+            while self._weight > self._keep and len(self._requests) > 1:
+                self._weight -= self._requests.popleft().weight
             if raw is not None:
                 self._keep_raw(request.number, raw)
             status = "no answer" if request.status is None else str(request.status)
