@@ -194,6 +194,18 @@ def test_the_page_shows_template_and_data_harmlessly(service: Service) -> None:
     assert "<script>" not in shown
 
 
+def test_stored_templates_have_a_page(service: Service) -> None:
+    assert "No template is stored" in page(service, "/_simulator/view/templates")
+    seen = ask(service, "/_simulator/view/templates").headers["ETag"]
+    service.add_template("<i>", "Hi {{name}}", html="<script>")
+    assert ask(service, "/_simulator/view/templates", if_none_match=seen).status == 200
+    shown = page(service, "/_simulator/view/templates")
+    assert "&lt;i&gt;" in shown
+    assert "Hi {{name}}" in shown
+    assert '<pre dir="auto">&lt;script&gt;</pre>' in shown
+    assert "<script>" not in shown
+
+
 def test_templates_are_told_added_and_removed_as_json(service: Service) -> None:
     body = {"name": "a", "subject": "s", "html": "<b>"}
     for _ in range(2):

@@ -35,6 +35,12 @@ class Templates:
         self._lock = threading.Lock()
         self._limit = limit
         self._stored: dict[str, StoredTemplate] = {}
+        self._changes = 0
+
+    @property
+    def changes(self) -> int:
+        """How often one was stored, changed or taken away."""
+        return self._changes
 
     def create(self, template: StoredTemplate) -> None:
         with self._lock:
@@ -47,11 +53,13 @@ class Templates:
                     error(400, "LimitExceededException", f"The account has {self._limit} templates already")
                 )
             self._stored[template.name] = template
+            self._changes += 1
 
     def put(self, template: StoredTemplate) -> None:
         """Keep it, in place of one with its name."""
         with self._lock:
             self._stored[template.name] = template
+            self._changes += 1
 
     def get(self, name: str) -> StoredTemplate:
         found = self._stored.get(name)
@@ -73,6 +81,7 @@ class Templates:
     def clear(self) -> None:
         with self._lock:
             self._stored.clear()
+            self._changes += 1
 
     def _change(self, name: str, change: Callable[[StoredTemplate], StoredTemplate | None]) -> None:
         with self._lock:
@@ -81,6 +90,7 @@ class Templates:
                 del self._stored[name]
             else:
                 self._stored[name] = changed
+            self._changes += 1
 
 
 def _shown(name: str) -> str:

@@ -50,6 +50,8 @@ def respond(service: Service, request: WebRequest, method: str) -> WebResponse:
             if method == "POST":
                 return _change_faults(service, request)
             return _get(method, lambda: _unless_seen(service, request, _faults))
+        case ["view", "templates"]:
+            return _get(method, lambda: _unless_seen(service, request, _templates))
         case ["static", name] if name in _STATIC:
             return _get(method, lambda: _static(name))
         case _:
@@ -65,7 +67,7 @@ def _get(method: str, view: Callable[[], WebResponse]) -> WebResponse:
 def _unless_seen(
     service: Service, request: WebRequest, view: Callable[[Service, WebRequest], WebResponse]
 ) -> WebResponse:
-    version = f'"{service.inbox.version}-{service.faults.changes}"'
+    version = f'"{service.inbox.version}-{service.faults.changes}-{service.templates.changes}"'
     tag = {"ETag": version}
     if version in request.headers.get("if-none-match", ()):
         return WebResponse(304, b"", HTML, POLICY, tag)
@@ -112,6 +114,12 @@ def _as_text(data: Mapping[str, Any]) -> str:
 
 def _neighbour(service: Service, number: int) -> int | None:
     return number if service.inbox.record(number) else None
+
+
+def _templates(service: Service, _: WebRequest) -> WebResponse:
+    stored = service.templates.all()
+    context = {"templates": stored[::-1][:PAGE_SIZE], "count": len(stored), "characters": TEXT_LIMIT}
+    return page(service, "templates.html", context)
 
 
 def _faults(service: Service, request: WebRequest) -> WebResponse:
