@@ -1,0 +1,1 @@
+"""What SES says of mails after it has taken them: SNS's messages, checked, read and stored once."""

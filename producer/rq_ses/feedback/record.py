@@ -1,0 +1,64 @@
+"""What is stored of an event: a field for each recipient, named by what makes it the same event."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+from rq_ses.feedback.event import Event, Recipient
+
+STATE: Final = "state"
+"""Field with the worst state; no event's field is called so, for each holds a colon."""
+
+_FIELD: Final = 200
+_NOBODY: Final = Recipient("")
+
+
+def fields(event: Event) -> Iterator[tuple[str, str, str]]:
+    """Yield field, value and recipient ("" if it is about the mail) of what is stored of an event.
+
+    SNS repeats messages, and SES tells a bounce in both forms if both are on: with other ids of SNS's, but
+    with one feedback id, or else one time.
+    """
+    mark = event.feedback_id or f"{event.at:.3f}"
+    for one in event.recipients or (_NOBODY,):
+        yield _field(f"{event.kind}:{mark}:{one.address}"), _value(event, one), one.address
+
+
+def counter(event: Event) -> str:
+    """Return what an event counts as: its kind, and behind a colon the type of a bounce or complaint."""
+    return (
+        f"{event.kind}:{event.type}" if event.kind in ("Bounce", "Complaint") and event.type else event.kind
+    )
+
+
+def weight(event: Event) -> int:
+    """Return the number of the mail's recipients if the event is about it, for rates are of them; else 1."""
+    return max(1, len(event.destination)) if event.kind in ("Send", "Reject", "Rendering Failure") else 1
+
+
+def _field(name: str) -> str:
+    if len(name) <= _FIELD:
+        return name
+    return f"{name[:_FIELD]}:{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}"
+
+
+def _value(event: Event, one: Recipient) -> str:
+    told: dict[str, Any] = {
+        "kind": event.kind,
+        "at": event.at,
+        "recipient": one.address,
+        "type": event.type,
+        "subtype": event.subtype,
+        "action": one.action,
+        "status": one.status,
+        "detail": one.diagnostic or event.detail,
+        "message_id": event.message_id,
+    }
+    known = {address.casefold() for address in event.destination}
+    if one.address and known and one.address.casefold() not in known:
+        # Somebody forwards what we wrote: both addresses are told.
+        told["to"] = list(event.destination)
+    return json.dumps({name: value for name, value in told.items() if value}, separators=(",", ":"))
