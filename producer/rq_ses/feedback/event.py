@@ -79,7 +79,8 @@ class Event:
     Attributes:
         kind: as SES spells it, one of OBJECTS or a newer one.
         form: "eventType" or "notificationType".
-        at: when it happened (epoch seconds).
+        at: when it happened (epoch seconds), or else when SES took the mail.
+        accepted_at: when SES took the mail (epoch seconds); 0.0 if it doesn't say.
         message_id: the MessageId that SendEmail returned.
         job_id: of the mail's tag; "" in identity notifications, which have no tags.
         recipients: whom it is about; none where it is about the mail.
@@ -93,6 +94,7 @@ class Event:
     kind: str
     form: str
     at: float
+    accepted_at: float
     message_id: str
     job_id: str = ""
     recipients: tuple[Recipient, ...] = ()
@@ -125,11 +127,12 @@ def read_event(told: Any) -> Event:
         raise NoEvent(f"its {form} is {kind}, and it names no mail")
     own = _mapping(about.get(OBJECTS.get(kind, "")))
     tags = _list(_mapping(mail.get("tags")).get(JOB_TAG))
-    complaint = kind == "Complaint"
+    complaint, accepted_at = kind == "Complaint", _time(mail.get("timestamp"))
     return Event(
         kind=kind,
         form=form,
-        at=_time(own.get("timestamp")) or _time(mail.get("timestamp")),
+        at=_time(own.get("timestamp")) or accepted_at,
+        accepted_at=accepted_at,
         message_id=message_id,
         job_id=_id(tags[0]) if tags else "",
         recipients=tuple(_recipients(own.get(_ABOUT.get(kind, "")))),

@@ -35,7 +35,7 @@ local redis = {
     if not _counted() then return { err = '%s' } end
     return _redis.pcall(...)
   end,
-  error_reply = _redis.error_reply,
+  error_reply = _redis.error_reply, sha1hex = _redis.sha1hex,
 }
 """
 

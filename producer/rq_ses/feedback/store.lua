@@ -1,0 +1,65 @@
+-- store: write an event of a mail once, with all that follows from it. Storing it again changes nothing.
+-- (suppress.lua, resolve.lua)
+--
+-- KEYS  1 a scratch key, which never stands (rq_ses.keys)   2 hash of the mail's events   3 hash of the counters
+-- ARGV  1 prefix of all keys   2 the mail's job ("": not known)   3 SES's MessageId   4 seconds it is kept
+--       5 states, the worst last, with a blank between two   6 the state that the event tells of ("": none)
+--       7 "1": SES had accepted the mail   8 counter   9 by how much it grows   10 counters at most
+--       11 events of a mail at most (of kinds that may come any number of times), "" = any number
+--       12 when SES took the mail (epoch seconds)
+--       then for each recipient: field, value, address to suppress in its normal form ("": none),
+--       reason, text
+-- Reply 1 how many of the fields are new   2 what resolving the mail's doubt came to ("": nothing was in doubt)
+--
+-- What follows from an event is done first, each so that it can be done again, and the event is marked as stored last:
+-- if the script is broken off, SNS repeats the event and all of it is done. Counters fail alone. The first write is
+-- one that a server without memory refuses.
+
+local WIDTH, FIRST = 5, 13
+local events, ttl = KEYS[2], tonumber(ARGV[4])
+redis.call('SET', KEYS[1], '')
+redis.call('DEL', KEYS[1])
+
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
+local fresh, unkept = {}, 0
+local room = ARGV[11] ~= '' and tonumber(ARGV[11]) - redis.call('HLEN', events) or 1e9
+for at = FIRST, #ARGV, WIDTH do
+  if redis.call('HEXISTS', events, ARGV[at]) == 0 then
+    if ARGV[at + 2] ~= '' then suppress(ARGV[1], ARGV[at + 2], ARGV[at + 3], now, ARGV[at + 4]) end
+    if #fresh < 2 * room then
+      fresh[#fresh + 1], fresh[#fresh + 2] = ARGV[at], ARGV[at + 1]
+    else
+      unkept = unkept + 1
+    end
+  end
+end
+local new = #fresh / 2 + unkept
+if new == 0 then return { 0, '' } end
+
+local resolved = ''
+if ARGV[7] == '1' and ARGV[2] ~= '' then resolved = resolve(ARGV[1], ARGV[2], ARGV[3], now, tonumber(ARGV[12])) or '' end
+
+-- A state's place among them; one that isn't there is the least.
+local function rank(state)
+  local place = 0
+  for one in string.gmatch(ARGV[5], '%S+') do
+    place = place + 1
+    if one == state then return place end
+  end
+  return 0
+end
+
+local state = redis.call('HGET', events, 'state')
+if rank(ARGV[6]) > rank(state or '') then fresh[#fresh + 1], fresh[#fresh + 2] = 'state', ARGV[6] end
+if #fresh > 0 then
+  redis.call('HSET', events, unpack(fresh))
+  redis.call('EXPIRE', events, ttl)
+end
+
+local counter = ARGV[8]
+if redis.call('HEXISTS', KEYS[3], counter) == 0 and redis.call('HLEN', KEYS[3]) >= tonumber(ARGV[10]) then
+  counter = 'other'
+end
+redis.pcall('HINCRBY', KEYS[3], counter, ARGV[9])
+return { new, resolved }

@@ -1,0 +1,1 @@
+local function resolve() return '' end
