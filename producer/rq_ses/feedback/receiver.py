@@ -115,11 +115,12 @@ class Receiver:
 
         Args:
             body: as it came.
-            raw: whether SNS says that it comes without its envelope (x-amz-sns-rawdelivery).
+            raw: whether SNS says that it comes without its envelope (x-amz-sns-rawdelivery); if it has
+                one all the same, that counts.
         """
         try:
             told = read_json(body)
-            bare = raw or _is_bare(told)
+            bare = _is_bare(told)
             if bare and self._raw:
                 return self._event(told, "")
             if bare:

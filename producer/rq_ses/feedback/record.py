@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from rq_ses.feedback.event import Event, Recipient
+from rq_ses.feedback.rules import is_not_spam
 
 STATE: Final = "state"
 """Field with the worst state; no event's field is called so, for each holds a colon."""
@@ -28,10 +29,10 @@ def fields(event: Event) -> Iterator[tuple[str, str, str]]:
 
 
 def counter(event: Event) -> str:
-    """Return what an event counts as: its kind, and behind a colon the type of a bounce or complaint."""
-    return (
-        f"{event.kind}:{event.type}" if event.kind in ("Bounce", "Complaint") and event.type else event.kind
-    )
+    """Return what an event counts as: its kind, with the type of a bounce; and "Complaint not-spam"."""
+    if event.kind == "Bounce" and event.type:
+        return f"Bounce {event.type.capitalize()}"
+    return "Complaint not-spam" if is_not_spam(event) else event.kind
 
 
 def weight(event: Event) -> int:

@@ -1,5 +1,5 @@
 -- store: write an event of a mail once, with all that follows from it. Storing it again changes nothing.
--- (suppress.lua, resolve.lua)
+-- (typed.lua, finish.lua, resolve.lua, suppress.lua)
 --
 -- KEYS  1 a scratch key, which never stands (rq_ses.keys)   2 hash of the mail's events   3 hash of the counters
 -- ARGV  1 prefix of all keys   2 the mail's job ("": not known)   3 SES's MessageId   4 seconds it is kept

@@ -15,7 +15,9 @@ from rq_ses.server.location import Location
 from rq_ses.server.partitions import Partitions
 from rq_ses.server.script import Source
 
-SOURCE: Final = Source("suppression/suppress", "feedback/stubs", "feedback/store")
+SOURCE: Final = Source(
+    "mails/typed", "mails/finish", "feedback/resolve", "suppression/suppress", "feedback/store"
+)
 _ADD: Final = Source("suppression/suppress", "suppression/add")
 
 TIMEOUT: Final = 3.0

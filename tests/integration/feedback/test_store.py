@@ -56,7 +56,7 @@ def test_an_event_is_stored_once_with_what_follows_from_it(store: Store, redis: 
     bounced = told("Bounce")
     assert [store.store(bounced).new for _ in range(3)] == [1, 0, 0]
     assert state(redis) == "bounced"
-    assert counts(redis) == {"Bounce:Permanent": 1}
+    assert counts(redis) == {"Bounce Permanent": 1}
     assert suppressed(redis, "b@example.org", "c@example.org") == ["b@example.org"]
     stored: Any = redis.hgetall(EVENTS)
     (value,) = [json.loads(one) for name, one in stored.items() if name != b"state"]
@@ -74,7 +74,7 @@ def test_a_bounce_that_is_told_in_both_forms_is_stored_once(store: Store, redis:
     redis.set("rq:ses:message:0100-m", "job1")
     for form in ("eventType", "notificationType"):
         store.store(told("Bounce", form=form, about={"feedbackId": "f"}))  # type: ignore[arg-type]
-    assert counts(redis) == {"Bounce:Permanent": 1}
+    assert counts(redis) == {"Bounce Permanent": 1}
     assert redis.keys("rq:ses:events:*") == [EVENTS.encode()]
 
 
@@ -99,7 +99,7 @@ def test_the_worst_state_stays_in_any_order(store: Store, redis: Redis, kinds: l
     for kind in kinds:
         store.store(told(kind))
     assert state(redis) == "complained"
-    assert counts(redis) == {"Send": 1, "Delivery": 1, "Bounce:Permanent": 1, "Complaint:abuse": 1}
+    assert counts(redis) == {"Send": 1, "Delivery": 1, "Bounce Permanent": 1, "Complaint": 1}
 
 
 def test_a_repetition_does_not_suppress_whom_somebody_has_let_in_again(store: Store, redis: Redis) -> None:
@@ -132,7 +132,7 @@ def test_opens_beyond_some_number_are_counted_and_not_kept_but_a_bounce_is(
     assert store.store(told("Open")).new == 1
     assert store.store(told("Bounce")).new == 1
     assert redis.hlen(EVENTS) == MOST_EVENTS + 2
-    assert counts(redis) == {"Open": 1, "Bounce:Permanent": 1}
+    assert counts(redis) == {"Open": 1, "Bounce Permanent": 1}
 
 
 def test_a_send_counts_for_each_recipient(store: Store, redis: Redis) -> None:

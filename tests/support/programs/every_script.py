@@ -24,21 +24,29 @@ import rq_ses
 import rq_ses_worker
 from rq_ses import Outbox, contract
 from rq_ses.deadletter import DeadLetters, Filter
+from rq_ses.feedback.event import read_event
+from rq_ses.feedback.store import Store
+from rq_ses.keys import keys_of
 from rq_ses.mails.mails import Mails
 from rq_ses.outbox.plans.enqueueing import SCRIPT
 from rq_ses.server.connection import connect
-from rq_ses.server.script import Source
+from rq_ses.server.partitions import Partitions
+from rq_ses.server.script import Source, registered
 from rq_ses_worker.account.gate import GatePolicy, Observation
 from rq_ses_worker.account.grants import Grants
 from rq_ses_worker.audit.places import Places
 from rq_ses_worker.audit.sweep import Sweep
 from rq_ses_worker.lifecycle.transitions import Lifecycle
+from rq_ses_worker.simulator.events.event import Sent, event
 from support.mails.deadletters import fail
 from support.mails.mail import mail
 from support.mails.world import ending
 
 _PARTS = frozenset(
-    {"typed", "gate", "passing", "execution", "receipt", "contested", "finish", "resolve", "rights"}
+    {
+        *("typed", "gate", "passing", "execution", "receipt", "contested", "finish", "resolve"),
+        *("suppress", "rights"),
+    }
 )
 """What stands in front of others; and rights.lua, which has no keys."""
 
@@ -107,6 +115,11 @@ def _run_all(redis: Redis) -> None:
     grants = Grants(redis, GatePolicy(), 30.0)
     assert grants.ask(1, 1, ":probe")
     grants.found("j", "j:e")
+    Store(Partitions([redis], redis)).store(read_event(event("Bounce", Sent(tags={"rq-ses-job": job_id}))))
+    keys = keys_of(redis)
+    for name, entry in (("add", ["a@example.com", "manual", "", ""]), ("remove", ["a@example.com"])):
+        change = registered(redis, "suppression/suppress", f"suppression/{name}")
+        change(keys=[keys.scratch, keys.suppressed], args=[keys.root, *entry])
     Places(redis, "mail").look(job_id.encode())
     Sweep(redis, "mail").run()
 

@@ -1,1 +1,0 @@
-local function resolve() return '' end
