@@ -1,0 +1,40 @@
+"""What SES says of mails, taken by a view: `path("hooks/ses", feedback_view(topics=["arn:…"]))`.
+
+Needs the extra `feedback`. docs/how-to/feedback.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from rq_ses.django.options import read_options
+from rq_ses.feedback.app import Feedback
+from rq_ses.feedback.envelope import BODY_LIMIT
+
+
+def feedback_view(
+    feedback: Feedback | None = None, **arguments: Any
+) -> Callable[[HttpRequest], HttpResponse]:
+    """Return a view for POSTs of SNS. Arguments are those of Feedback.from_env; it raises as that does.
+
+    Without `redis_url` it is that of the backend's options, if they name one.
+    """
+    if feedback is None and not {"redis_url", "connection"} & arguments.keys():
+        arguments["redis_url"] = read_options({}, None).redis_url
+    found = feedback or Feedback.from_env(**arguments)
+
+    def view(request: HttpRequest) -> HttpResponse:
+        length = request.headers.get("Content-Length", "")
+        too_long = length.isascii() and length.isdigit() and int(length) > BODY_LIMIT
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        answer = found.refuse_long() if too_long else found.post(request.body, headers)
+        return HttpResponse(
+            f"{answer.text}\n", status=answer.status, content_type="text/plain; charset=utf-8"
+        )
+
+    return csrf_exempt(require_POST(view))  # type: ignore[no-any-return] # Django comes without types
