@@ -5,7 +5,7 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 COPY pyproject.toml README.md LICENSE ./
 COPY producer producer
 COPY worker worker
-RUN python -m venv /opt/rq-ses && /opt/rq-ses/bin/pip install '.[fast,smtp,worker]'
+RUN python -m venv /opt/rq-ses && /opt/rq-ses/bin/pip install '.[fast,feedback,smtp,worker]'
 
 FROM build AS build-dev
 # rq-dashboard imports six and doesn't ask for it.

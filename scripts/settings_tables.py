@@ -19,12 +19,16 @@ from rq_ses.settings.producer import ProducerSettings
 from rq_ses.settings.sendmail import SendmailSettings
 from rq_ses.settings.setting import Setting
 from rq_ses_worker.settings.audit import AuditSettings
+from rq_ses_worker.settings.feedback import FeedbackCommandSettings
 from rq_ses_worker.settings.smtp import SmtpSettings
 from rq_ses_worker.settings.worker import WorkerSettings
 
 ROOT = Path(__file__).parents[1]
 
-_KINDS = (ProducerSettings, GateSettings, AuditSettings, WorkerSettings, SendmailSettings, SmtpSettings)
+_KINDS = (
+    ProducerSettings, GateSettings, AuditSettings, WorkerSettings, SendmailSettings, SmtpSettings,
+    FeedbackCommandSettings,
+)  # fmt: skip
 
 _BETWEEN_MARKS = re.compile(
     r"(?<=<!-- settings: written by `make tables` -->\n)(.*?)(?=<!-- /settings -->)", re.DOTALL
@@ -37,7 +41,7 @@ _LINK = re.compile(r"(?<=\]\()(?=[a-z/-]+\.md)")
 def _all() -> Iterator[Setting]:
     """Yield every setting there is: the worker's, who has nearly all, and what others alone have."""
     yield from describe(WorkerSettings)
-    for kind in (SendmailSettings, SmtpSettings):
+    for kind in (SendmailSettings, SmtpSettings, FeedbackCommandSettings):
         yield from (one for one in describe(kind) if one.name not in WorkerSettings.model_fields)
 
 

@@ -18,6 +18,9 @@ SUMMARIES: Final[Mapping[str, str]] = {
     "failed": (
         "Show the mails that failed: in groups by SES's error and cause, as a list, or one of them whole."
     ),
+    "feedback": (
+        "Take what SES tells of mails, over HTTP or out of a queue of SQS, until SIGTERM or SIGINT."
+    ),
     "health": (
         "Tell whether a worker of this host is alive: registered, and its last heartbeat at most 30 s old."
     ),
@@ -40,6 +43,7 @@ SUMMARIES: Final[Mapping[str, str]] = {
 
 NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "doctor": ("dns", "requests", "urllib3"),
+    "feedback": ("cryptography", "waitress"),
     "smtp": ("aiosmtpd",),
     "worker": ("requests", "urllib3"),
 }

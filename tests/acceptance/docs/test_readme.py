@@ -19,6 +19,7 @@ from rq_ses.cli import main
 from rq_ses.settings.declared import Setting, describe
 from rq_ses.settings.producer import ProducerSettings
 from rq_ses.settings.sendmail import SendmailSettings
+from rq_ses_worker.settings.feedback import FeedbackCommandSettings
 from rq_ses_worker.settings.smtp import SmtpSettings
 from rq_ses_worker.settings.worker import WorkerSettings
 from rq_ses_worker.simulator.server import SimulatorServer
@@ -120,7 +121,13 @@ def settings() -> dict[str, Setting]:
     """Every setting by its variable."""
     return {
         variable: setting
-        for kind in (ProducerSettings, WorkerSettings, SendmailSettings, SmtpSettings)
+        for kind in (
+            ProducerSettings,
+            WorkerSettings,
+            SendmailSettings,
+            SmtpSettings,
+            FeedbackCommandSettings,
+        )
         for setting in describe(kind)
         for variable in setting.variables
     }

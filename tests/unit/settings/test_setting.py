@@ -14,6 +14,7 @@ from rq_ses.settings.declared import describe
 from rq_ses.settings.producer import ProducerSettings
 from rq_ses.settings.sendmail import SendmailSettings
 from rq_ses.settings.setting import Count, Real, Setting, setting
+from rq_ses_worker.settings.feedback import FeedbackCommandSettings
 from rq_ses_worker.settings.smtp import SmtpSettings
 from rq_ses_worker.settings.worker import WorkerSettings
 
@@ -91,7 +92,7 @@ def test_a_declaration_that_several_classes_have_is_the_same_in_all() -> None:
 
 
 def test_every_rq_ses_variable_that_the_code_names_is_a_setting() -> None:
-    kinds = (WorkerSettings, SendmailSettings, SmtpSettings)
+    kinds = (WorkerSettings, SendmailSettings, SmtpSettings, FeedbackCommandSettings)
     known = {variable for kind in kinds for one in describe(kind) for variable in one.variables}
     sources = [path for package in ("producer", "worker") for path in (ROOT / package).rglob("*.py")]
     named = {name for path in sources for name in re.findall(r"RQ_SES_[A-Z_]*[A-Z]", path.read_text())}

@@ -225,6 +225,53 @@ SMTP_REREAD: Final = Event("smtp.reread", WARNING, "users and certificate were r
 SMTP_NOT_REREAD: Final = Event("smtp.not_reread", ERROR, "users and certificate stay as they were: %(error)s")
 SMTP_STOPPING: Final = Event("smtp.stopping", INFO, "stopping: %(connections)d clients are connected")
 
+# Feedback
+
+FEEDBACK_LISTENS: Final = Event(
+    "feedback.listens", INFO, "taking messages of %(topics)d topics of SNS on %(address)s"
+)
+FEEDBACK_READS: Final = Event(
+    "feedback.reads", INFO, "taking messages of %(topics)d topics of SNS out of %(queue)s", ("region",)
+)
+FEEDBACK_STORED: Final = Event(
+    "feedback.stored",
+    INFO,
+    "%(kind)s of %(message_id)s: %(word)s",
+    ("type", "subtype", "to", "job_id", "resolved", "topic"),
+)
+FEEDBACK_UNKNOWN: Final = Event(
+    "feedback.unknown",
+    WARNING,
+    "%(kind)s is new among SES's events: counted and kept, and nothing follows from it",
+)
+FEEDBACK_RESOLVED: Final = Event(
+    "feedback.resolved",
+    WARNING,
+    "job %(job_id)s: was in doubt, and SES's %(kind)s says that it was sent: finished",
+    ("message_id",),
+)
+FEEDBACK_NOTED: Final = Event("feedback.noted", INFO, "SNS: %(text)s", ("topic",))
+FEEDBACK_UNREAD: Final = Event("feedback.unread", ERROR, "SNS: %(text)s", ("topic",))
+FEEDBACK_SUBSCRIBED: Final = Event("feedback.subscribed", WARNING, "SNS: %(text)s", ("topic",))
+FEEDBACK_UNSUBSCRIBED: Final = Event("feedback.unsubscribed", ERROR, "SNS: %(text)s", ("topic",))
+FEEDBACK_REFUSED: Final = Event(
+    "feedback.refused", WARNING, "a message was answered with %(status)d: %(text)s", ("topic",)
+)
+FEEDBACK_UNSTORED: Final = Event(
+    "feedback.unstored",
+    ERROR,
+    "a message was answered with %(status)d, so that it comes again: %(text)s",
+    ("topic", "kind", "message_id"),
+)
+FEEDBACK_LEFT: Final = Event(
+    "feedback.left", ERROR, "message %(sqs_id)s is left in its queue, seen %(times)d times: %(text)s"
+)
+FEEDBACK_QUEUE_AWAY: Final = Event(
+    "feedback.queue_away", ERROR, "the queue can't be read (%(error)s); it is tried again"
+)
+FEEDBACK_QUEUE_BACK: Final = Event("feedback.queue_back", WARNING, "the queue can be read again")
+FEEDBACK_STOPPING: Final = Event("feedback.stopping", INFO, "stopping: what is being stored is stored")
+
 CATALOGUE: Final = tuple(value for value in list(globals().values()) if isinstance(value, Event))
 """All events, in the order of docs/events.md."""
 

@@ -46,7 +46,7 @@ BODY_LIMIT: Final = 1 << 20
 _CONTENT: Final = {"Content-Type": "application/json"}
 _NOTHING: Final[dict[str, str]] = {}
 _TIMEOUT: Final = Timeout()
-_OUTDATED: Final = frozenset(
+OUTDATED: Final = frozenset(
     {"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"}
 )
 """AWS's names for credentials that have ended or been replaced.
@@ -208,7 +208,7 @@ class SesClient:
 
 
 def _outdated(outcome: Outcome) -> bool:
-    return isinstance(outcome, Terminal) and outcome.code in _OUTDATED
+    return isinstance(outcome, Terminal) and outcome.code in OUTDATED
 
 
 def _unsigned(exc: CredentialsUnavailable) -> Transient:

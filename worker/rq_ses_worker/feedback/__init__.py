@@ -1,0 +1,1 @@
+"""`rq-ses feedback`: SNS's messages over HTTP, or out of a queue of SQS."""
