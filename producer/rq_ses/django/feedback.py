@@ -34,7 +34,7 @@ def feedback_view(
         headers = {name.lower(): value for name, value in request.headers.items()}
         answer = found.refuse_long() if too_long else found.post(request.body, headers)
         return HttpResponse(
-            f"{answer.text}\n", status=answer.status, content_type="text/plain; charset=utf-8"
+            f"{answer.said}\n", status=answer.status, content_type="text/plain; charset=utf-8"
         )
 
     return csrf_exempt(require_POST(view))  # type: ignore[no-any-return] # Django comes without types

@@ -17,7 +17,7 @@ from typing import Any, Final
 from redis.exceptions import RedisError
 
 from rq_ses.feedback.envelope import BODY_LIMIT
-from rq_ses.feedback.receiver import Answer, Receiver
+from rq_ses.feedback.receiver import AWAY, Answer, Receiver
 from rq_ses.feedback.settings import load_feedback_settings
 from rq_ses.feedback.store import Store
 
@@ -111,7 +111,7 @@ class Feedback:
         try:
             self._store.check()
         except (RedisError, OSError):
-            return Answer(503, "unstored", "Redis does not answer")
+            return Answer(503, "unstored", AWAY)
         return Answer(200, "noted", "ok")
 
     def close(self) -> None:
@@ -125,7 +125,7 @@ def wsgi_app(feedback: Feedback | None = None, **arguments: Any) -> Callable[...
 
     def app(environ: Mapping[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         answer = _wsgi(found, environ)
-        body = f"{answer.text}\n".encode()
+        body = f"{answer.said}\n".encode()
         headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
         start_response(f"{answer.status} {_REASONS[answer.status]}", headers)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
@@ -233,7 +233,7 @@ async def _asgi(
 
 
 async def _send(answer: Answer, bare: bool, send: Send) -> None:
-    body = f"{answer.text}\n".encode()
+    body = f"{answer.said}\n".encode()
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if bare else body})

@@ -42,6 +42,8 @@ RAW: Final = (
     "--attribute-value false)"
 )
 
+AWAY: Final = "Redis does not answer"
+_LATER: Final = "it can't be checked or stored now: send it again"
 _VALIDATED: Final = "Successfully validated SNS topic for Amazon SES event publishing."
 _SUBSCRIBED: Final = "AmazonSnsSubscriptionSucceeded"
 
@@ -53,7 +55,7 @@ class Answer:
     Attributes:
         status: of HTTP.
         word: what became of it, for logs and counts.
-        text: a sentence about it, which holds nothing of what a stranger wrote.
+        text: a sentence about it for the log, which holds nothing of what a stranger wrote.
         topic: the ARN of its topic, once that is known to be ours.
         event: what it told of.
         job_id: of the mail it is about, where that is known.
@@ -72,6 +74,13 @@ class Answer:
     def is_done(self) -> bool:
         """Whether it needn't come again."""
         return self.status < 300
+
+    @property
+    def said(self) -> str:
+        """The sentence that whoever sent it is told: nothing of our hosts, and no token."""
+        if self.word == "unconfirmed":
+            return "the subscription waits to be confirmed"
+        return self.text if self.status < 500 or self.text in (RAW, AWAY) else _LATER
 
 
 class Stores(Protocol):

@@ -41,7 +41,10 @@ def test_a_post_is_taken_without_a_csrf_token_and_answered() -> None:
             content_type="text/plain; charset=UTF-8",
             headers={"x-amz-sns-rawdelivery": "true"},
         )
-    assert (answer.status_code, answer.content) == (503, b"Redis is away\n")
+    assert (answer.status_code, answer.content) == (
+        503,
+        b"it can't be checked or stored now: send it again\n",
+    )
     assert taking.taken == [(b"{}", "true")]
 
 

@@ -108,6 +108,17 @@ def test_a_notification_is_taken_at_any_path_and_reported(ask: Ask, world: World
     assert [(answer.word, answer.job_id) for answer in told] == [("stored", "job1")]
 
 
+def test_who_asks_learns_nothing_of_our_hosts_and_no_token(
+    ask: Ask, world: World, told: list[Answer]
+) -> None:
+    world.away.add("aws")
+    assert ask("POST", world.topic.notification("x")) == (
+        503,
+        "it can't be checked or stored now: send it again\n",
+    )
+    assert "no way out" in told[0].text
+
+
 def test_raw_delivery_is_known_by_its_header(ask: Ask, world: World) -> None:
     status, text = ask("POST", b"anything", raw="true")
     assert status == 503
@@ -133,7 +144,7 @@ def test_what_says_that_it_is_too_long_is_not_even_read(world: World) -> None:
 
 def test_a_body_that_ends_too_soon_is_to_come_again(world: World) -> None:
     ask = by_wsgi(Feedback(world.receiver, Health(world)))  # type: ignore[arg-type]
-    assert ask("POST", b"{", length="100") == (503, "the request has ended before its end: send it again\n")
+    assert ask("POST", b"{", length="100") == (503, "it can't be checked or stored now: send it again\n")
 
 
 def test_a_body_without_a_length_is_read_where_the_server_knows_its_end(world: World) -> None:
