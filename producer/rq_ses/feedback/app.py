@@ -171,31 +171,35 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
-def asgi_app(
-    feedback: Feedback | None = None, **arguments: Any
-) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    """Return an ASGI app. Arguments are those of Feedback.from_env; it raises as that does.
+def asgi_app(feedback: Feedback | None = None, **arguments: Any) -> AsgiApp:
+    """Return an ASGI app. Arguments are those of Feedback.from_env; it raises as that does."""
+    return AsgiApp(feedback or Feedback.from_env(**arguments))
+
+
+class AsgiApp:
+    """The app: an object, for Starlette takes a function for one that answers its own requests.
 
     What waits for Redis, or for a certificate, does so in a few threads.
     """
-    found = feedback or Feedback.from_env(**arguments)
-    room = asyncio.Semaphore(THREADS)
 
-    async def aside(function: Callable[..., Answer], *given: Any) -> Answer:
-        async with room:
-            return await asyncio.to_thread(function, *given)
+    def __init__(self, feedback: Feedback) -> None:
+        self._feedback = feedback
+        self._room = asyncio.Semaphore(THREADS)
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request. Raises ValueError for what isn't HTTP."""
         if scope["type"] == "lifespan":
-            await _live(found, receive, send)
+            await _live(self._feedback, receive, send)
         elif scope["type"] == "http":
-            answer = await _asgi(found, scope, receive, aside)
+            answer = await _asgi(self._feedback, scope, receive, self._aside)
             if answer is not None:
                 await _send(answer, scope["method"] == "HEAD", send)
         else:
             raise ValueError(f"a {scope['type']!r} can't be answered: SNS speaks HTTP")
 
-    return app
+    async def _aside(self, function: Callable[..., Answer], *given: Any) -> Answer:
+        async with self._room:
+            return await asyncio.to_thread(function, *given)
 
 
 async def _live(feedback: Feedback, receive: Receive, send: Send) -> None:

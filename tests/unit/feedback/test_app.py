@@ -226,3 +226,14 @@ def test_settings_come_from_arguments_and_else_from_the_environment(
     with pytest.raises(SettingsError, match=r"RQ_SES_FEEDBACK_CERTIFICATES: .*can't be read"):
         wsgi_app(certificates=["/nowhere.pem"])
     assert json.dumps(sorted(Feedback.from_env(topics=[ARN])._receiver._topics)) == json.dumps([ARN])
+
+
+def test_fastapi_takes_it_for_an_app_at_the_very_path(world: World) -> None:
+    from fastapi import FastAPI
+    from fastapi.testclient import TestClient
+
+    app = FastAPI()
+    app.add_route("/hooks/ses", asgi_app(Feedback(world.receiver, Health(world))), ["POST"])  # type: ignore[arg-type]
+    with TestClient(app, follow_redirects=False) as client:
+        answer = client.post("/hooks/ses", content=world.topic.notification(event("Bounce", MAIL)))
+    assert (answer.status_code, answer.text) == (200, "stored\n")
