@@ -17,15 +17,18 @@
 
 local WIDTH, FIRST = 5, 13
 local events, ttl = KEYS[2], tonumber(ARGV[4])
-redis.call('SET', KEYS[1], '')
-redis.call('DEL', KEYS[1])
+redis.call('SETRANGE', KEYS[1], 0, '')
 
+local names = { 'state' }
+for at = FIRST, #ARGV, WIDTH do names[#names + 1] = ARGV[at] end
+local known = redis.call('HMGET', events, unpack(names))
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 local fresh, unkept = {}, 0
 local room = ARGV[11] ~= '' and tonumber(ARGV[11]) - redis.call('HLEN', events) or 1e9
-for at = FIRST, #ARGV, WIDTH do
-  if redis.call('HEXISTS', events, ARGV[at]) == 0 then
+for place = 2, #names do
+  if not known[place] then
+    local at = FIRST + (place - 2) * WIDTH
     if ARGV[at + 2] ~= '' then suppress(ARGV[1], ARGV[at + 2], ARGV[at + 3], now, ARGV[at + 4]) end
     if #fresh < 2 * room then
       fresh[#fresh + 1], fresh[#fresh + 2] = ARGV[at], ARGV[at + 1]
@@ -38,7 +41,9 @@ local new = #fresh / 2 + unkept
 if new == 0 then return { 0, '' } end
 
 local resolved = ''
-if ARGV[7] == '1' and ARGV[2] ~= '' then resolved = resolve(ARGV[1], ARGV[2], ARGV[3], now, tonumber(ARGV[12])) or '' end
+if ARGV[7] == '1' and ARGV[2] ~= '' then
+  resolved = resolve(ARGV[1], ARGV[2], ARGV[3], now, tonumber(ARGV[12])) or ''
+end
 
 -- A state's place among them; one that isn't there is the least.
 local function rank(state)
@@ -50,16 +55,15 @@ local function rank(state)
   return 0
 end
 
-local state = redis.call('HGET', events, 'state')
-if rank(ARGV[6]) > rank(state or '') then fresh[#fresh + 1], fresh[#fresh + 2] = 'state', ARGV[6] end
+if rank(ARGV[6]) > rank(known[1]) then fresh[#fresh + 1], fresh[#fresh + 2] = 'state', ARGV[6] end
 if #fresh > 0 then
   redis.call('HSET', events, unpack(fresh))
   redis.call('EXPIRE', events, ttl)
 end
 
-local counter = ARGV[8]
-if redis.call('HEXISTS', KEYS[3], counter) == 0 and redis.call('HLEN', KEYS[3]) >= tonumber(ARGV[10]) then
-  counter = 'other'
+local count = redis.pcall('HINCRBY', KEYS[3], ARGV[8], ARGV[9])
+if count == tonumber(ARGV[9]) and redis.call('HLEN', KEYS[3]) > tonumber(ARGV[10]) then
+  redis.pcall('HDEL', KEYS[3], ARGV[8])
+  redis.pcall('HINCRBY', KEYS[3], 'other', ARGV[9])
 end
-redis.pcall('HINCRBY', KEYS[3], counter, ARGV[9])
 return { new, resolved }
