@@ -34,6 +34,7 @@ _KEY: Final = "KEY"
 _CHANNEL: Final = "CHANNEL"
 COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "COPY": (_KEY, _KEY),
+    "DECR": (_KEY,),
     "DEL": (_KEY,),
     "EVALSHA": ("0" * 40, "1", _KEY),
     "EXEC": (),
@@ -47,6 +48,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "HGETALL": (_KEY,),
     "HINCRBY": (_KEY, "f", "1"),
     "HINCRBYFLOAT": (_KEY, "f", "1"),
+    "HLEN": (_KEY,),
     "HMGET": (_KEY, "f"),
     "HSET": (_KEY, "f", "v"),
     "HSETNX": (_KEY, "f", "v"),
@@ -72,6 +74,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "SCAN": ("0",),
     "SCRIPT LOAD": ("return 1",),
     "SET": (_KEY, "v"),
+    "SETRANGE": (_KEY, "0", ""),
     "SMEMBERS": (_KEY,),
     "SREM": (_KEY, "v"),
     "SUBSCRIBE": (_CHANNEL,),
