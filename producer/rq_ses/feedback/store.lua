@@ -2,6 +2,7 @@
 -- (typed.lua, finish.lua, resolve.lua, suppress.lua)
 --
 -- KEYS  1 a scratch key, which never stands (rq_ses.keys)   2 hash of the mail's events   3 hash of the counters
+--       4 hash in which the same event may be told without the mail's tag, or 2 again
 -- ARGV  1 prefix of all keys   2 the mail's job ("": not known)   3 SES's MessageId   4 seconds it is kept
 --       5 states, the worst last, with a blank between two   6 the state that the event tells of ("": none)
 --       7 "1": SES had accepted the mail   8 counter   9 by how much it grows   10 counters at most
@@ -24,12 +25,20 @@ for at = FIRST, #ARGV, WIDTH do names[#names + 1] = ARGV[at] end
 local known = redis.call('HMGET', events, unpack(names))
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
-local fresh, unkept = {}, 0
+-- An identity's notification has no tag: what came by one already is no news.
+local elsewhere = KEYS[4] ~= events and redis.call('HMGET', KEYS[4], unpack(names)) or {}
+local fresh, marks, unkept, unheard = {}, {}, 0, 0
 local room = ARGV[11] ~= '' and tonumber(ARGV[11]) - redis.call('HLEN', events) or 1e9
 for place = 2, #names do
   if not known[place] then
     local at = FIRST + (place - 2) * WIDTH
-    if ARGV[at + 2] ~= '' then suppress(ARGV[1], ARGV[at + 2], ARGV[at + 3], now, ARGV[at + 4]) end
+    if not elsewhere[place] then
+      unheard = unheard + 1
+      marks[#marks + 1], marks[#marks + 2] = ARGV[at], ARGV[at + 1]
+    end
+    if ARGV[at + 2] ~= '' and not elsewhere[place] then
+      suppress(ARGV[1], ARGV[at + 2], ARGV[at + 3], now, ARGV[at + 4])
+    end
     if #fresh < 2 * room then
       fresh[#fresh + 1], fresh[#fresh + 2] = ARGV[at], ARGV[at + 1]
     else
@@ -60,6 +69,12 @@ if #fresh > 0 then
   redis.call('HSET', events, unpack(fresh))
   redis.call('EXPIRE', events, ttl)
 end
+
+if KEYS[4] ~= events and #marks > 0 then
+  redis.call('HSET', KEYS[4], unpack(marks))
+  redis.call('EXPIRE', KEYS[4], ttl)
+end
+if unheard == 0 then return { new, resolved } end
 
 local count = redis.pcall('HINCRBY', KEYS[3], ARGV[8], ARGV[9])
 if count == tonumber(ARGV[9]) and redis.call('HLEN', KEYS[3]) > tonumber(ARGV[10]) then

@@ -81,7 +81,7 @@ class Store:
         arguments = [keys.root, job_id, *self._arguments(event)]
         for entry in entries:
             arguments += entry
-        names = [keys.scratch, events, keys.feedback]
+        names = [keys.scratch, events, keys.feedback, self._twin(client, event, events)]
         new, resolved = self._script(keys=names, args=arguments, client=client)
         return Stored(int(new), job_id, resolved.decode() if isinstance(resolved, bytes) else "")
 
@@ -103,6 +103,14 @@ class Store:
             if isinstance(found, bytes):
                 return client, found.decode("utf-8", "replace")
         return self._partitions.of(event.message_id), ""
+
+    def _twin(self, client: Redis, event: Event, events: str) -> str:
+        """Return where a bounce or complaint stands that was told without the mail's tag.
+
+        In another partition nobody looks: there it counts once for each form.
+        """
+        both = event.kind in ("Bounce", "Complaint") and self._partitions.of(event.message_id) is client
+        return keys_of(client).events(event.message_id) if both else events
 
     def _suppressed_apart(self, client: Redis, events: str, entries: list[_Entry]) -> list[_Entry]:
         """Suppress what new entries name, where the list of all partitions stands; return all without that.

@@ -75,7 +75,19 @@ def test_a_bounce_that_is_told_in_both_forms_is_stored_once(store: Store, redis:
     for form in ("eventType", "notificationType"):
         store.store(told("Bounce", form=form, about={"feedbackId": "f"}))  # type: ignore[arg-type]
     assert counts(redis) == {"Bounce Permanent": 1}
-    assert redis.keys("rq:ses:events:*") == [EVENTS.encode()]
+    assert redis.hlen(EVENTS) == 2
+
+
+@pytest.mark.parametrize("forms", list(itertools.permutations(["eventType", "notificationType"])))
+def test_both_forms_count_once_though_nothing_leads_from_one_to_the_other(
+    store: Store, redis: Redis, forms: tuple[Form, Form]
+) -> None:
+    for form in (*forms, *forms):
+        store.store(told("Bounce", form=form, about={"feedbackId": "f"}))
+    assert counts(redis) == {"Bounce Permanent": 1}
+    assert state(redis) == "bounced"
+    assert redis.hlen(EVENTS) == 2
+    assert 0 < redis.ttl("rq:ses:events:0100-m") <= 1_209_600
 
 
 def test_a_notification_without_a_tag_is_kept_under_its_message_id(store: Store, redis: Redis) -> None:
@@ -141,7 +153,7 @@ def test_a_send_counts_for_each_recipient(store: Store, redis: Redis) -> None:
     assert counts(redis) == {"Send": 2}
 
 
-@pytest.mark.parametrize("call", range(1, 14))
+@pytest.mark.parametrize("call", range(1, 18))
 def test_wherever_the_script_breaks_off_the_repetition_does_the_rest(
     redis_url: str, redis: Redis, call: int
 ) -> None:
