@@ -4,11 +4,14 @@
     ├── SettingsError         one or more settings are missing or wrong; all are named at once
     ├── IdempotencyConflict   the key was used before, for another message
     ├── OutboxUnavailable     Redis could not be reached in time, or refuses; what was sent is in doubt
+    ├── CampaignConflict      the campaign's name stands for another one, or for one that is over
+    ├── SendBulkInterrupted   the iterable given to send_bulk raised
+    │   └── UnusableEntry     an entry of it can't be used (a ValueError, too)
     ├── SendManyInterrupted   the iterable given to send_many raised
     │   └── UnusableMessage   an element of it can't be used (a ValueError, too)
     └── DurabilityUnconfirmed enqueued, but not known to be on disk or with the replicas (durable=True)
 
-Each carries `receipts`: what the call that raised has enqueued all the same, batch by batch.
+Each carries `receipts` (of send_bulk: `campaign`): what the call that raised has enqueued all the same.
 
 A message that isn't valid raises pydantic.ValidationError where it is built (see rq_ses.message.message).
 """
@@ -19,6 +22,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rq_ses.campaign.receipt import CampaignReceipt
     from rq_ses.receipt import Receipt
 
 
@@ -30,6 +34,9 @@ class RqSesError(Exception):
 
     results: tuple[Receipt | IdempotencyConflict | ValueError, ...] = ()
     """What try_send_many knew of its first messages when it raised."""
+
+    campaign: CampaignReceipt | None = None
+    """What send_bulk had enqueued when it raised."""
 
 
 class SettingsError(RqSesError, ValueError):
@@ -95,6 +102,36 @@ class SendManyInterrupted(RqSesError):
 
 class UnusableMessage(SendManyInterrupted, ValueError):
     """Raised when an element of what `send_many` was given is no message, or its terms can't be used."""
+
+
+class CampaignConflict(RqSesError):
+    """Raised when a campaign's name can't be used: for another one's terms, or once it is canceled."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name = name
+        self.reason = reason
+        super().__init__(f"campaign {name}: {reason}")
+
+
+class SendBulkInterrupted(RqSesError):
+    """Raised when what `send_bulk` was given can't be gone on with; `__cause__` is what its iterable raised.
+
+    Call again with all entries: those that are enqueued are known.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class UnusableEntry(SendBulkInterrupted, ValueError):
+    """Raised when an entry can't be sent; `number` counts from 1, `to` is its address, if it has one."""
+
+    def __init__(self, number: int, to: str, problem: str) -> None:
+        self.number = number
+        self.to = to
+        self.problem = problem
+        super().__init__(f"entry {number}{f' ({to})' if to else ''}: {problem}")
 
 
 class DurabilityUnconfirmed(RqSesError):

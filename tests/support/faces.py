@@ -58,6 +58,9 @@ class Awaited:
     def send_many(self, *args: Any, **terms: Any) -> Any:
         return awaited(self.outbox.send_many(*args, **terms))
 
+    def send_bulk(self, *args: Any, **terms: Any) -> Any:
+        return awaited(self.outbox.send_bulk(*args, **terms))
+
     def try_send_many(self, *args: Any, **terms: Any) -> Any:
         return awaited(self.outbox.try_send_many(*args, **terms))
 

@@ -12,7 +12,7 @@ from rq_ses.aio.connection import ASYNCIO
 from rq_ses.aio.lane import Lane
 from rq_ses.keys import Keys
 from rq_ses.outbox.base import Waits
-from rq_ses.outbox.plans.steps import END, Await, Begin, Exchange, Pause, Write
+from rq_ses.outbox.plans.steps import END, Await, Begin, DrawMany, Exchange, Pause, Write
 from rq_ses.plan import Plan, carried_out
 from rq_ses.server.location import Location
 
@@ -143,8 +143,16 @@ class Loop:
                 return self._begun
             case Await():
                 return await step.begun
+            case DrawMany():
+                return await self._several(step.most)
             case _:
                 return await self._next()
+
+    async def _several(self, most: int) -> list[Any]:
+        drawn: list[Any] = []
+        while len(drawn) < most and (item := await self._next()) is not END:
+            drawn.append(item)
+        return drawn
 
     async def _next(self) -> Any:
         if time.monotonic() - self._turn > _TURN:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable
 from datetime import datetime
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from redis.asyncio import Redis
 
 from rq_ses.aio.loops import Loop, LoopLine
+from rq_ses.campaign.receipt import CampaignReceipt
 from rq_ses.keys import Keys
 from rq_ses.message.reading import AnyMessage
 from rq_ses.outbox.base import OutboxBase, Waits
@@ -18,6 +19,10 @@ from rq_ses.outbox.plans.steps import Line
 from rq_ses.outbox.submission import OnUnknown, Priority, Seconds, Submission
 from rq_ses.receipt import Receipt
 from rq_ses.server.location import Location
+
+if TYPE_CHECKING:
+    from rq_ses.campaign.campaign import Campaign
+    from rq_ses.campaign.entry import Entry
 
 Messages = Iterable[AnyMessage | Submission] | AsyncIterable[AnyMessage | Submission]
 
@@ -77,6 +82,13 @@ class AsyncOutbox(OutboxBase[Redis]):
         call = Call(on_conflict, durable=durable, whole=False)
         given = checked_messages(messages, "__aiter__")
         return await Loop(given).carry_out(self._sending.try_send_many(call))
+
+    async def send_bulk(
+        self, campaign: Campaign, entries: Iterable[Entry] | AsyncIterable[Entry], *, durable: bool = False
+    ) -> CampaignReceipt:
+        """Enqueue a campaign's entries and return a CampaignReceipt, as Outbox.send_bulk does."""
+        given = checked_messages(entries, "__aiter__")
+        return await Loop(given).carry_out(self._bulk.send(campaign, durable=durable))
 
     async def server_time(self) -> float:
         """Return the server's time (epoch seconds), as Outbox.server_time does."""

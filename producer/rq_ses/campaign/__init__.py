@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rq_ses.campaign.campaign import Campaign
     from rq_ses.campaign.entry import Entry
+    from rq_ses.campaign.receipt import CampaignReceipt
     from rq_ses.campaign.template import Template
 
-__all__ = ["Campaign", "Entry", "Template"]
+__all__ = ["Campaign", "CampaignReceipt", "Entry", "Template"]
 
 # Imported when first asked for, as the names of rq_ses are.
 _LATER = {
     "Campaign": "rq_ses.campaign.campaign",
+    "CampaignReceipt": "rq_ses.campaign.receipt",
     "Entry": "rq_ses.campaign.entry",
     "Template": "rq_ses.campaign.template",
 }

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Self, TypeVar
 
 from rq_ses import contract
 from rq_ses.keys import Keys, keys_of
@@ -18,6 +19,9 @@ from rq_ses.outbox.plans.steps import Line
 from rq_ses.outbox.ranges import checked_ttl, checked_wait
 from rq_ses.partition import partition_keys
 from rq_ses.server.location import Location
+
+if TYPE_CHECKING:
+    from rq_ses.outbox.bulk.sending import BulkSending
 
 ENQUEUE_TIMEOUT: Final = 2.0
 """Seconds for which a call tries again while Redis is away."""
@@ -74,20 +78,30 @@ class OutboxBase(Generic[Client]):
         command, connect = min(_SOCKET_TIMEOUT, enqueue_timeout), min(_CONNECT_TIMEOUT, enqueue_timeout)
         waits = Waits(connect, command, command + confirmation.longest)
         each = []
+        servers: list[tuple[Line, str, Keys]] = []
         for keys in partition_keys(partitions, server.keys):
             line, client = self._open(server, keys, waits)
-            each.append(
-                Enqueueing(
-                    line,
-                    address(client),
-                    keys_of(client),
-                    terms,
-                    timeout=enqueue_timeout,
-                    confirmation=confirmation,
-                )
-            )
+            servers.append((line, address(client), keys_of(client)))
+            each.append(Enqueueing(*servers[-1], terms, timeout=enqueue_timeout, confirmation=confirmation))
         self._lines: tuple[Any, ...] = tuple(one.line for one in each)
         self._sending = Sending(queue, each[0] if len(each) == 1 else Spreading(each))
+        self._servers = servers
+        self._bulk_terms = terms, enqueue_timeout, confirmation
+
+    @cached_property
+    def _bulk(self) -> BulkSending:
+        """What plans the sending of campaigns."""
+        # Here, for most programs send none.
+        from rq_ses.outbox.bulk.sending import BulkSending
+        from rq_ses.outbox.bulk.writing import BulkWriting, Server
+
+        terms, timeout, confirmation = self._bulk_terms
+        return BulkSending(
+            [
+                BulkWriting(Server(*server), terms, timeout=timeout, confirmation=confirmation)
+                for server in self._servers
+            ]
+        )
 
     @abstractmethod
     def _open(self, server: Location, keys: Keys | None, waits: Waits) -> tuple[Line, Any]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from redis import Redis
 
+from rq_ses.campaign.receipt import CampaignReceipt
 from rq_ses.keys import Keys
 from rq_ses.message.reading import AnyMessage
 from rq_ses.outbox.base import OutboxBase, Waits
@@ -17,6 +19,10 @@ from rq_ses.outbox.submission import OnUnknown, Priority, Seconds, Submission
 from rq_ses.outbox.threads import ThreadLine, Threads
 from rq_ses.receipt import Receipt
 from rq_ses.server.location import Location
+
+if TYPE_CHECKING:
+    from rq_ses.campaign.campaign import Campaign
+    from rq_ses.campaign.entry import Entry
 
 
 class Outbox(OutboxBase[Redis]):
@@ -138,6 +144,30 @@ class Outbox(OutboxBase[Redis]):
         """
         call = Call(on_conflict, durable=durable, whole=False)
         return Threads(checked_messages(messages)).carry_out(self._sending.try_send_many(call))
+
+    def send_bulk(
+        self, campaign: Campaign, entries: Iterable[Entry], *, durable: bool = False
+    ) -> CampaignReceipt:
+        """Enqueue a campaign's entries, fifty a job, and return a CampaignReceipt; entries may be millions.
+
+        What was enqueued under the campaign's name before is not enqueued again: so after any error, and
+        after a crash, call it again with all entries. Each error has in `campaign` what is enqueued.
+
+        Args:
+            campaign: what all its mails have in common; with its first entry that can't be changed any more.
+            entries: any iterable (rq_ses.campaign.Entry); of a generator a few thousand are held at a time.
+            durable: as for `send`; every step waits.
+
+        Raises:
+            CampaignConflict: the name stands for another campaign, or for one that was canceled.
+            UnusableEntry: an entry is none, or its data don't fill the template; and a ValueError.
+            SendBulkInterrupted: `entries` itself raised (`__cause__`).
+            OutboxUnavailable: Redis didn't answer within `enqueue_timeout`, or refuses, which says why.
+            DurabilityUnconfirmed: with `durable`: all are enqueued, but not confirmed; or (no entries) none.
+            ValueError: the campaign has expired; nothing was enqueued.
+        """
+        given = checked_messages(entries)
+        return Threads(given).carry_out(self._bulk.send(campaign, durable=durable))
 
     def server_time(self) -> float:
         """Return the server's time (epoch seconds), by which terms are reckoned; asked once a minute at most.

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any, TypeVar
 
 from redis import Redis
@@ -13,7 +14,7 @@ from redis.exceptions import ResponseError
 
 from rq_ses.keys import Keys
 from rq_ses.outbox.base import Waits
-from rq_ses.outbox.plans.steps import END, Await, Begin, Exchange, Pause, Write
+from rq_ses.outbox.plans.steps import END, Await, Begin, DrawMany, Exchange, Pause, Write
 from rq_ses.plan import Plan, carry_out
 from rq_ses.server.location import Location
 from rq_ses.server.timeouts import ending_at
@@ -104,5 +105,7 @@ class Threads:
                 return self._pool.submit(carry_out, step.plan, self._make)
             case Await():
                 return step.begun.result()
+            case DrawMany():
+                return list(islice(self._messages, step.most))
             case _:
                 return next(self._messages, END)

@@ -89,5 +89,11 @@ class Draw:
     """The next one of the caller's messages, or END."""
 
 
+class DrawMany(NamedTuple):
+    """The next ones, `most` at most; none when there are none left."""
+
+    most: int
+
+
 DRAW: Final = Draw()
 END: Final = object()

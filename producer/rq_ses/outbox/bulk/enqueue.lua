@@ -1,0 +1,77 @@
+-- enqueue: write bulk jobs of a campaign, and its index, in one step; an entry that is known is never queued again.
+--
+-- KEYS  1 the set of queues   2 a scratch key, which never stands (rq_ses.keys)   3 the campaign's record
+--       4 its queue's list
+-- ARGV  1 prefix of job keys   2 prefix of the index's hashes   3 name of the campaign field
+--       4 name of the recipients field   5 the campaign   6 hash of its terms   7 now, in RQ's date form   8 timeout
+--       9 result_ttl   10 failure_ttl   11 name of the queue   12 its wake channel
+--       then for each job: its number, id, description, data ("" = only asked about), and of each entry 3 characters
+--       that name its hash in the index and the 12 bytes that are its field there
+-- Reply 1 "ok"; or "gone" or "canceled", as the campaign is: then nothing was written
+--       then a word a job: "enqueued" (by this call), "ours" (by an earlier try of this very call); else nothing was
+--       written for it, and a character an entry says why: "1" is known by another job, "0" is not
+--
+-- What is being written is noted in the record first (`writing`, "NUMBER:ID …"): should the script break off, the
+-- index may name a job that doesn't exist. Its entries are as good as unknown then. The index is written before the
+-- jobs, so that a job that exists has all its entries in it; places before hashes, as always.
+
+local FIRST, WIDTH, ENTRY = 13, 5, 15
+local record = redis.call('HMGET', KEYS[3], 'state', 'terms', 'enqueued', 'writing')
+if not record[2] or record[2] ~= ARGV[6] then return { 'gone' } end
+if record[1] == 'canceled' then return { 'canceled' } end
+
+-- Jobs that a script which broke off had noted, and that don't exist.
+local lost = {}
+for number, id in string.gmatch(record[4] or '', '(%d+):(%x+)') do
+  if redis.call('EXISTS', ARGV[1] .. id) == 0 then lost[number] = id end
+end
+
+local words, chosen, writing, count = { 'ok' }, {}, {}, tonumber(record[3] or 0)
+local taken = {}
+local function look(i)
+  local number, asked, ids = ARGV[i], ARGV[i + 3] == '', ARGV[i + 4]
+  local known, mine, new, told = 0, 0, 0, {}
+  for at = 1, #ids, ENTRY do
+    local name = string.sub(ids, at, at + ENTRY - 1)
+    local value = taken[name] or redis.call('HGET', ARGV[2] .. string.sub(name, 1, 3), string.sub(name, 4))
+    local is_known = value and value ~= number and not lost[value]
+    if not value then new = new + 1 elseif value == number then mine = mine + 1 end
+    if is_known then known = known + 1 end
+    told[#told + 1] = is_known and '1' or '0'
+  end
+  if asked or known > 0 then return table.concat(told) end
+  if mine * ENTRY == #ids and not lost[number] then return 'ours' end
+  for at = 1, #ids, ENTRY do taken[string.sub(ids, at, at + ENTRY - 1)] = number end
+  count, chosen[#chosen + 1] = count + new, i
+  lost[number] = nil
+  writing[#writing + 1] = number .. ':' .. ARGV[i + 1]
+  return 'enqueued'
+end
+for i = FIRST, #ARGV, WIDTH do words[#words + 1] = look(i) end
+if #chosen == 0 then return words end
+
+local left = {}
+for number, id in pairs(lost) do left[#left + 1] = number .. ':' .. id end
+local noted = table.concat(left, ' ')
+redis.call('HSET', KEYS[3], 'writing', noted .. ' ' .. table.concat(writing, ' '), 'enqueued', string.format('%d', count),
+  'changed_at', redis.call('TIME')[1])
+for _, i in ipairs(chosen) do
+  local number, ids = ARGV[i], ARGV[i + 4]
+  for at = 1, #ids, ENTRY do
+    redis.call('HSET', ARGV[2] .. string.sub(ids, at, at + 2), string.sub(ids, at + 3, at + ENTRY - 1), number)
+  end
+end
+redis.call('SADD', KEYS[1], KEYS[4])
+local ids = {}
+for at, i in ipairs(chosen) do ids[at] = ARGV[i + 1] end
+local wakes = redis.call('RPUSH', KEYS[4], unpack(ids)) == #ids
+for _, i in ipairs(chosen) do
+  redis.call('HSET', ARGV[1] .. ARGV[i + 1], 'created_at', ARGV[7], 'status', 'queued', 'origin', ARGV[11],
+    'timeout', ARGV[8], 'result_ttl', ARGV[9], 'failure_ttl', ARGV[10], 'enqueued_at', ARGV[7],
+    'description', ARGV[i + 2], 'data', ARGV[i + 3], ARGV[3], ARGV[5],
+    ARGV[4], string.format('%d', #ARGV[i + 4] / ENTRY))
+end
+if noted == '' then redis.call('HDEL', KEYS[3], 'writing') else redis.call('HSET', KEYS[3], 'writing', noted) end
+-- A wake-up that is refused costs a moment, no mail: all is written.
+if wakes then redis.pcall('PUBLISH', ARGV[12], '') end
+return words
