@@ -134,7 +134,7 @@ class Keys:
         return f"{self.root}ses:campaign:{name}"
 
     def campaign_index(self, name: str, bucket: str) -> str:
-        """Hash of a campaign's entries whose ids begin with these hex digits: the numbers of their jobs."""
+        """Hash of a campaign's entries whose ids begin with this hex digit: the numbers of their jobs."""
         return f"{self.root}ses:campaign:{name}:{bucket}"
 
     def terms(self, terms_hash: str) -> str:

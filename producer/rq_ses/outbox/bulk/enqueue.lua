@@ -5,8 +5,8 @@
 -- ARGV  1 prefix of job keys   2 prefix of the index's hashes   3 name of the campaign field
 --       4 name of the recipients field   5 the campaign   6 hash of its terms   7 now, in RQ's date form   8 timeout
 --       9 result_ttl   10 failure_ttl   11 name of the queue   12 its wake channel
---       then for each job: its number, id, description, data ("" = only asked about), and of each entry 3 characters
---       that name its hash in the index and the 12 bytes that are its field there
+--       then for each job: its number, id, description, data ("" = only asked about), and of each entry the
+--       character that names its hash in the index and the 12 bytes that are its field there
 -- Reply 1 "ok"; or "gone" or "canceled", as the campaign is: then nothing was written
 --       then a word a job: "enqueued" (by this call), "ours" (by an earlier try of this very call); else nothing was
 --       written for it, and a character an entry says why: "1" is known by another job, "0" is not
@@ -15,7 +15,7 @@
 -- index may name a job that doesn't exist. Its entries are as good as unknown then. The index is written before the
 -- jobs, so that a job that exists has all its entries in it; places before hashes, as always.
 
-local FIRST, WIDTH, ENTRY = 13, 5, 15
+local FIRST, WIDTH, ENTRY = 13, 5, 13
 local record = redis.call('HMGET', KEYS[3], 'state', 'terms', 'enqueued', 'writing')
 if not record[2] or record[2] ~= ARGV[6] then return { 'gone' } end
 if record[1] == 'canceled' then return { 'canceled' } end
@@ -26,22 +26,50 @@ for number, id in string.gmatch(record[4] or '', '(%d+):(%x+)') do
   if redis.call('EXISTS', ARGV[1] .. id) == 0 then lost[number] = id end
 end
 
+-- What the index says, asked of each of its hashes at once: fields and values in the order in which jobs name them.
+local index = {}
+for i = FIRST, #ARGV, WIDTH do
+  local ids = ARGV[i + 4]
+  for at = 1, #ids, ENTRY do
+    local place = string.sub(ids, at, at)
+    local part = index[place]
+    if not part then
+      part = { fields = {}, read = 0, new = {} }
+      index[place] = part
+    end
+    part.fields[#part.fields + 1] = string.sub(ids, at + 1, at + ENTRY - 1)
+  end
+end
+for place, part in pairs(index) do
+  part.values = redis.call('HMGET', ARGV[2] .. place, unpack(part.fields))
+end
+
 local words, chosen, writing, count = { 'ok' }, {}, {}, tonumber(record[3] or 0)
 local taken = {}
 local function look(i)
   local number, asked, ids = ARGV[i], ARGV[i + 3] == '', ARGV[i + 4]
-  local known, mine, new, told = 0, 0, 0, {}
+  local known, mine, new, told, parts, fields = 0, 0, 0, {}, {}, {}
   for at = 1, #ids, ENTRY do
-    local name = string.sub(ids, at, at + ENTRY - 1)
-    local value = taken[name] or redis.call('HGET', ARGV[2] .. string.sub(name, 1, 3), string.sub(name, 4))
-    local is_known = value and value ~= number and not lost[value]
-    if not value then new = new + 1 elseif value == number then mine = mine + 1 end
-    if is_known then known = known + 1 end
-    told[#told + 1] = is_known and '1' or '0'
+    local part = index[string.sub(ids, at, at)]
+    part.read = part.read + 1
+    local field = part.fields[part.read]
+    local value = taken[field] or part.values[part.read]
+    told[#told + 1] = '0'
+    if not value then
+      new = new + 1
+    elseif value == number then
+      mine = mine + 1
+    elseif not lost[value] then
+      known, told[#told] = known + 1, '1'
+    end
+    parts[#told], fields[#told] = part, field
   end
   if asked or known > 0 then return table.concat(told) end
-  if mine * ENTRY == #ids and not lost[number] then return 'ours' end
-  for at = 1, #ids, ENTRY do taken[string.sub(ids, at, at + ENTRY - 1)] = number end
+  if mine == #told and not lost[number] then return 'ours' end
+  for at, part in ipairs(parts) do
+    local size = #part.new
+    part.new[size + 1], part.new[size + 2], taken[fields[at]] = fields[at], number, number
+  end
   count, chosen[#chosen + 1] = count + new, i
   lost[number] = nil
   writing[#writing + 1] = number .. ':' .. ARGV[i + 1]
@@ -55,11 +83,8 @@ for number, id in pairs(lost) do left[#left + 1] = number .. ':' .. id end
 local noted = table.concat(left, ' ')
 redis.call('HSET', KEYS[3], 'writing', noted .. ' ' .. table.concat(writing, ' '), 'enqueued', string.format('%d', count),
   'changed_at', redis.call('TIME')[1])
-for _, i in ipairs(chosen) do
-  local number, ids = ARGV[i], ARGV[i + 4]
-  for at = 1, #ids, ENTRY do
-    redis.call('HSET', ARGV[2] .. string.sub(ids, at, at + 2), string.sub(ids, at + 3, at + ENTRY - 1), number)
-  end
+for place, part in pairs(index) do
+  if #part.new > 0 then redis.call('HSET', ARGV[2] .. place, unpack(part.new)) end
 end
 redis.call('SADD', KEYS[1], KEYS[4])
 local ids = {}

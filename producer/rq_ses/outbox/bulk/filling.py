@@ -33,7 +33,7 @@ class Known(NamedTuple):
 
     entry: QueuedEntry
     name: bytes
-    """3 characters that name its hash in the index, and the 12 bytes that are its field."""
+    """The character that names its hash in the index, and the 12 bytes that are its field."""
     size: int
 
 
@@ -192,7 +192,7 @@ def known_entry(campaign: str, entry: Any) -> Known:
     """Return an Entry as one that knows its id."""
     found = entry_id(campaign, entry.key or address.bare(entry.to))
     queued = tuple.__new__(QueuedEntry, (entry.to, entry.data, entry.headers, entry.tags, found))
-    return Known(queued, found[:3].encode() + bytes.fromhex(found)[:12], _size(entry))
+    return Known(queued, found[0].encode() + bytes.fromhex(found)[:12], _size(entry))
 
 
 def _size(entry: Any) -> int:
