@@ -11,19 +11,24 @@
 --       then a word a job: "enqueued" (by this call), "ours" (by an earlier try of this very call); else nothing was
 --       written for it, and a character an entry says why: "1" is known by another job, "0" is not
 --
--- What is being written is noted in the record first (`writing`, "NUMBER:ID …"): should the script break off, the
--- index may name a job that doesn't exist. Its entries are as good as unknown then. The index is written before the
--- jobs, so that a job that exists has all its entries in it; places before hashes, as always.
+-- What is being written is noted in the record first (`writing`, "NUMBER:ID:ENTRIES …"), and counted when it stands:
+-- should the script break off, the index may name a job that doesn't exist, whose entries are as good as unknown then.
+-- One that exists has all its entries in the index, which is written before; places before hashes, as always.
 
 local FIRST, WIDTH, ENTRY = 13, 5, 13
 local record = redis.call('HMGET', KEYS[3], 'state', 'terms', 'enqueued', 'writing')
+if record[4] == '' then record[4] = false end
 if not record[2] or record[2] ~= ARGV[6] then return { 'gone' } end
 if record[1] == 'canceled' then return { 'canceled' } end
 
--- Jobs that a script which broke off had noted, and that don't exist.
-local lost = {}
-for number, id in string.gmatch(record[4] or '', '(%d+):(%x+)') do
-  if redis.call('EXISTS', ARGV[1] .. id) == 0 then lost[number] = id end
+-- Jobs that a script which broke off had noted: those that exist are counted now, the others lost.
+local count, lost, left = tonumber(record[3] or 0), {}, {}
+for number, id, entries in string.gmatch(record[4] or '', '(%d+):(%x+):(%d+)') do
+  if redis.call('EXISTS', ARGV[1] .. id) == 1 then
+    count = count + entries
+  else
+    lost[number], left[#left + 1] = true, number .. ':' .. id .. ':' .. entries
+  end
 end
 
 -- What the index says, asked of each of its hashes at once: fields and values in the order in which jobs name them.
@@ -44,22 +49,20 @@ for place, part in pairs(index) do
   part.values = redis.call('HMGET', ARGV[2] .. place, unpack(part.fields))
 end
 
-local words, chosen, writing, count = { 'ok' }, {}, {}, tonumber(record[3] or 0)
+local words, chosen, writing = { 'ok' }, {}, {}
 local taken = {}
 local function look(i)
   local number, asked, ids = ARGV[i], ARGV[i + 3] == '', ARGV[i + 4]
-  local known, mine, new, told, parts, fields = 0, 0, 0, {}, {}, {}
+  local known, mine, told, parts, fields = 0, 0, {}, {}, {}
   for at = 1, #ids, ENTRY do
     local part = index[string.sub(ids, at, at)]
     part.read = part.read + 1
     local field = part.fields[part.read]
     local value = taken[field] or part.values[part.read]
     told[#told + 1] = '0'
-    if not value then
-      new = new + 1
-    elseif value == number then
+    if value == number then
       mine = mine + 1
-    elseif not lost[value] then
+    elseif value and not lost[value] then
       known, told[#told] = known + 1, '1'
     end
     parts[#told], fields[#told] = part, field
@@ -70,33 +73,40 @@ local function look(i)
     local size = #part.new
     part.new[size + 1], part.new[size + 2], taken[fields[at]] = fields[at], number, number
   end
-  count, chosen[#chosen + 1] = count + new, i
-  lost[number] = nil
-  writing[#writing + 1] = number .. ':' .. ARGV[i + 1]
+  chosen[#chosen + 1] = i
+  writing[#writing + 1] = number .. ':' .. ARGV[i + 1] .. ':' .. #told
   return 'enqueued'
 end
 for i = FIRST, #ARGV, WIDTH do words[#words + 1] = look(i) end
-if #chosen == 0 then return words end
+if #chosen == 0 and not record[4] then return words end
 
-local left = {}
-for number, id in pairs(lost) do left[#left + 1] = number .. ':' .. id end
+-- Of this call's own jobs a try before this one may have noted some: they are counted once.
+for _, i in ipairs(chosen) do
+  for at = #left, 1, -1 do
+    if string.match(left[at], '^%d+') == ARGV[i] then table.remove(left, at) end
+  end
+  count = count + #ARGV[i + 4] / ENTRY
+end
 local noted = table.concat(left, ' ')
-redis.call('HSET', KEYS[3], 'writing', noted .. ' ' .. table.concat(writing, ' '), 'enqueued', string.format('%d', count),
-  'changed_at', redis.call('TIME')[1])
+redis.call('HSET', KEYS[3], 'writing', noted .. ' ' .. table.concat(writing, ' '))
 for place, part in pairs(index) do
   if #part.new > 0 then redis.call('HSET', ARGV[2] .. place, unpack(part.new)) end
 end
-redis.call('SADD', KEYS[1], KEYS[4])
-local ids = {}
-for at, i in ipairs(chosen) do ids[at] = ARGV[i + 1] end
-local wakes = redis.call('RPUSH', KEYS[4], unpack(ids)) == #ids
+local wakes = false
+if #chosen > 0 then
+  local ids = {}
+  for at, i in ipairs(chosen) do ids[at] = ARGV[i + 1] end
+  redis.call('SADD', KEYS[1], KEYS[4])
+  wakes = redis.call('RPUSH', KEYS[4], unpack(ids)) == #ids
+end
 for _, i in ipairs(chosen) do
   redis.call('HSET', ARGV[1] .. ARGV[i + 1], 'created_at', ARGV[7], 'status', 'queued', 'origin', ARGV[11],
     'timeout', ARGV[8], 'result_ttl', ARGV[9], 'failure_ttl', ARGV[10], 'enqueued_at', ARGV[7],
     'description', ARGV[i + 2], 'data', ARGV[i + 3], ARGV[3], ARGV[5],
     ARGV[4], string.format('%d', #ARGV[i + 4] / ENTRY))
 end
-if noted == '' then redis.call('HDEL', KEYS[3], 'writing') else redis.call('HSET', KEYS[3], 'writing', noted) end
+redis.call('HSET', KEYS[3], 'enqueued', string.format('%d', count), 'writing', noted,
+  'changed_at', redis.call('TIME')[1])
 -- A wake-up that is refused costs a moment, no mail: all is written.
 if wakes then redis.pcall('PUBLISH', ARGV[12], '') end
 return words
