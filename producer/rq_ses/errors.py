@@ -22,8 +22,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rq_ses.campaign.receipt import CampaignReceipt
-    from rq_ses.receipt import Receipt
+    from rq_ses.receipt import CampaignReceipt, Receipt
 
 
 class RqSesError(Exception):

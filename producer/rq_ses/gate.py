@@ -147,11 +147,17 @@ def gates(connection: Redis) -> list[tuple[str, str]]:
     found = {
         key.decode("utf-8", "replace").removeprefix(prefix) for key in client.scan_iter(f"{prefix}*", 1000)
     }
+    return sorted({*named_gates(connection), *(gate for name in found if (gate := gate_name(name)))})
+
+
+def named_gates(connection: Redis) -> list[tuple[str, str]]:
+    """Return account and region of each gate that a worker names. Raises redis.exceptions.RedisError."""
+    client: Any = connection
     with client.pipeline(transaction=False) as pipeline:
-        for key in client.smembers(keys.workers):
+        for key in client.smembers(keys_of(connection).workers):
             pipeline.hget(key, contract.ACCOUNT_FIELD)
         named = pipeline.execute(raise_on_error=False)
-    found |= {name.decode("utf-8", "replace") for name in named if isinstance(name, bytes)}
+    found = {name.decode("utf-8", "replace") for name in named if isinstance(name, bytes)}
     return sorted(gate for name in found if (gate := gate_name(name)))
 
 

@@ -1,4 +1,4 @@
-"""What stands for a mail that is enqueued."""
+"""What stands for a mail, or a campaign, that is enqueued."""
 
 from __future__ import annotations
 
@@ -18,3 +18,20 @@ class Receipt:
     job_id: str
     duplicate: bool = False
     conflict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignReceipt:
+    """What `send_bulk` returns.
+
+    Attributes:
+        name: the campaign's.
+        enqueued: how many entries this call has enqueued.
+        duplicates: how many were enqueued before, by an earlier call or earlier in this one.
+        unused: names of data that the template has no place for: at most a hundred of them.
+    """
+
+    name: str
+    enqueued: int = 0
+    duplicates: int = 0
+    unused: tuple[str, ...] = ()

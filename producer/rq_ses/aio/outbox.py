@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Self
 from redis.asyncio import Redis
 
 from rq_ses.aio.loops import Loop, LoopLine
-from rq_ses.campaign.receipt import CampaignReceipt
 from rq_ses.keys import Keys
 from rq_ses.message.reading import AnyMessage
 from rq_ses.outbox.base import OutboxBase, Waits
@@ -17,7 +16,7 @@ from rq_ses.outbox.call import Call, OnConflict, Result
 from rq_ses.outbox.plans.sending import checked_messages
 from rq_ses.outbox.plans.steps import Line
 from rq_ses.outbox.submission import OnUnknown, Priority, Seconds, Submission
-from rq_ses.receipt import Receipt
+from rq_ses.receipt import CampaignReceipt, Receipt
 from rq_ses.server.location import Location
 
 if TYPE_CHECKING:

@@ -16,15 +16,28 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rq_ses.campaign.campaign import Campaign
     from rq_ses.campaign.entry import Entry
-    from rq_ses.campaign.receipt import CampaignReceipt
     from rq_ses.campaign.template import Template
+    from rq_ses.mails.campaigns.campaigns import CampaignNotFound, Campaigns
+    from rq_ses.mails.campaigns.status import CampaignStatus
+    from rq_ses.receipt import CampaignReceipt
 
-__all__ = ["Campaign", "CampaignReceipt", "Entry", "Template"]
+__all__ = [
+    "Campaign",
+    "CampaignNotFound",
+    "CampaignReceipt",
+    "CampaignStatus",
+    "Campaigns",
+    "Entry",
+    "Template",
+]
 
 # Imported when first asked for, as the names of rq_ses are.
 _LATER = {
     "Campaign": "rq_ses.campaign.campaign",
-    "CampaignReceipt": "rq_ses.campaign.receipt",
+    "CampaignNotFound": "rq_ses.mails.campaigns.campaigns",
+    "CampaignReceipt": "rq_ses.receipt",
+    "CampaignStatus": "rq_ses.mails.campaigns.status",
+    "Campaigns": "rq_ses.mails.campaigns.campaigns",
     "Entry": "rq_ses.campaign.entry",
     "Template": "rq_ses.campaign.template",
 }

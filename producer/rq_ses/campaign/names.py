@@ -10,10 +10,10 @@ from rq_ses.text.invalid import shown
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
-BUCKETS: Final = "0123456789abcdef"
-"""The hashes of a campaign's index: an entry stands in that of its id's first digit.
+BUCKET: Final = 1
+"""Hex digits of an entry's id that tell which hash of the index it stands in.
 
-So few that a call asks each of them once for all its entries, which are a thousand."""
+So few that a call asks each hash once for all its entries, which are a thousand."""
 
 FIELD: Final = 12
 """Bytes of an entry's id that are its field there."""
@@ -40,4 +40,4 @@ def bulk_job_id(campaign: str, number: int) -> str:
 
 def indexed(entry: str) -> tuple[str, bytes]:
     """Return where the index has an entry's id: which of its hashes, and the field."""
-    return entry[0], bytes.fromhex(entry)[:FIELD]
+    return entry[:BUCKET], bytes.fromhex(entry)[:FIELD]

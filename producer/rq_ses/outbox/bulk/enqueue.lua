@@ -107,6 +107,7 @@ for _, i in ipairs(chosen) do
 end
 redis.call('HSET', KEYS[3], 'enqueued', string.format('%d', count), 'writing', noted,
   'changed_at', redis.call('TIME')[1])
+if noted == '' then redis.call('HDEL', KEYS[3], 'writing') end
 -- A wake-up that is refused costs a moment, no mail: all is written.
 if wakes then redis.pcall('PUBLISH', ARGV[12], '') end
 return words

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from rq_ses import contract
 from rq_ses.campaign import bulkjob
 from rq_ses.campaign.bulkjob import BulkJob, QueuedEntry
-from rq_ses.campaign.names import bulk_job_id, entry_id
+from rq_ses.campaign.names import BUCKET, FIELD, bulk_job_id, entry_id
 from rq_ses.message import address
 from rq_ses.partition import partition_of
 
@@ -59,6 +59,8 @@ class Stored(NamedTuple):
     name: str
     terms: bulkjob.StoredTerms
     options: Mapping[str, Any]
+    engine: str
+    """Who fills its template."""
 
 
 class Numbers:
@@ -192,7 +194,7 @@ def known_entry(campaign: str, entry: Any) -> Known:
     """Return an Entry as one that knows its id."""
     found = entry_id(campaign, entry.key or address.bare(entry.to))
     queued = tuple.__new__(QueuedEntry, (entry.to, entry.data, entry.headers, entry.tags, found))
-    return Known(queued, found[0].encode() + bytes.fromhex(found)[:12], _size(entry))
+    return Known(queued, found[:BUCKET].encode() + bytes.fromhex(found)[:FIELD], _size(entry))
 
 
 def _size(entry: Any) -> int:

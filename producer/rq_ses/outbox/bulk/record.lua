@@ -3,7 +3,7 @@
 -- KEYS  1 the set of campaigns   2 a scratch key, which never stands (rq_ses.keys)   3 the campaign's record
 --       4 its terms
 -- ARGV  1 "begin", "numbers" or "end"   2 its name   3 its queue   4 hash of its terms   5 the terms, deflated
---       6 how many numbers
+--       6 how many numbers   7 who fills its template
 -- Reply 1 "ok"; else nothing was written: "conflict" (it exists with other terms, or in another queue), "canceled",
 --       "gone" (it is to go on, and isn't there)   2 the first of the numbers   3 how many entries it has already
 --
@@ -23,7 +23,7 @@ end
 redis.call('SADD', KEYS[1], ARGV[2])
 redis.call('SET', KEYS[4], ARGV[5], 'NX')
 if not terms then
-  redis.call('HSET', KEYS[3], 'queue', ARGV[3], 'terms', ARGV[4], 'state', 'sending', 'enqueued', '0',
+  redis.call('HSET', KEYS[3], 'queue', ARGV[3], 'terms', ARGV[4], 'engine', ARGV[7], 'state', 'sending', 'enqueued', '0',
     'created_at', now, 'changed_at', now)
 elseif ARGV[1] == 'begin' then
   redis.call('HDEL', KEYS[3], 'complete')

@@ -9,13 +9,13 @@ from rq_ses.campaign import bulkjob
 from rq_ses.campaign.campaign import Campaign
 from rq_ses.campaign.checking import Checker
 from rq_ses.campaign.entry import Entry
-from rq_ses.campaign.receipt import CampaignReceipt
 from rq_ses.errors import DurabilityUnconfirmed, RqSesError, SendBulkInterrupted, UnusableEntry
 from rq_ses.outbox.bulk.filling import Filling, Job, Known, Numbers, Stored, known_entry
 from rq_ses.outbox.bulk.writing import BulkWriting, Durable
 from rq_ses.outbox.plans.steps import Await, Begin, DrawMany
 from rq_ses.partition import partition_of
 from rq_ses.plan import Plan
+from rq_ses.receipt import CampaignReceipt
 from rq_ses.text.invalid import shown
 
 _DRAWN = 250
@@ -76,7 +76,7 @@ class _Run:
     def __init__(self, campaign: Campaign, writings: Sequence[BulkWriting], durable: Durable) -> None:
         terms = bulkjob.encode_terms(campaign)
         self._expires = campaign.expires
-        self._stored = Stored(campaign.name, terms, bulkjob.options_of(campaign))
+        self._stored = Stored(campaign.name, terms, bulkjob.options_of(campaign), campaign.template.engine)
         self._writings = writings
         self._durable = durable
         self._checker = Checker(campaign)

@@ -96,7 +96,7 @@ class BulkWriting:
         """
         name, terms = campaign.name, campaign.terms.hash
         keys = (self._keys.campaigns, self._keys.scratch, self._keys.campaign(name), self._keys.terms(terms))
-        args = (step, name, self._queue, terms, campaign.terms.data, numbers)
+        args = (step, name, self._queue, terms, campaign.terms.data, numbers, campaign.engine)
         # A number that a lost reply has taken is missed by nobody.
         reply, *_ = yield from self._retrying.call(partial(self._called, self._record, keys, args, False))
         word, first, entries = reply
