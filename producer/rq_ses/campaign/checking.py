@@ -8,6 +8,7 @@ from typing import Any, Final
 from rq_ses.campaign.campaign import Campaign
 from rq_ses.campaign.entry import Entry
 from rq_ses.campaign.preparing import Preparation
+from rq_ses.campaign.template import Template
 from rq_ses.message import headertext
 from rq_ses.message.limits import HEADERS, MESSAGE_SIZE, TEMPLATE_DATA
 from rq_ses.message.unsubscribing import LONGEST, unsubscribe_problems
@@ -30,14 +31,22 @@ class Checker:
 
     Args:
         campaign: theirs.
+
+    Raises:
+        ValueError: its template is one of Jinja2's and can't be used.
+        ModuleNotFoundError: it is one of Jinja2's, which isn't installed.
     """
 
     def __init__(self, campaign: Campaign) -> None:
         parts = campaign.template.placeholders
         self._simple = bool(parts)
+        self._tells_unused = not campaign.template.stored
         self._subject = tuple(sorted(parts["subject"].names)) if parts else ()
         self._link = campaign.link_placeholders.names
-        self._needed = self._link.union(*(part.names for part in parts.values()))
+        self._needed = self._known = self._link.union(*(part.names for part in parts.values()))
+        if campaign.template.engine == "jinja2":
+            required, mentioned = _of_jinja(campaign.template)
+            self._needed, self._known = self._needed | required, self._known | mentioned
         self._campaign = campaign
         self._preparation = Preparation(campaign)
         self._headers = {name.lower() for name in campaign.headers}
@@ -84,8 +93,8 @@ class Checker:
         if missing := self._needed - data.keys():
             names = ", ".join(f"{{{{{name}}}}}" for name in sorted(missing))
             return f"data: has nothing for {names}: give a value for each placeholder"
-        if self._simple and len(self._unused) < UNUSED:
-            self._unused.update(dict.fromkeys(sorted(data.keys() - self._needed)))
+        if self._tells_unused and len(self._unused) < UNUSED:
+            self._unused.update(dict.fromkeys(sorted(data.keys() - self._known)))
         return ""
 
     def _size_problem(self, entry: Entry) -> str:
@@ -111,3 +120,16 @@ class Checker:
         if whole > HEADERS.most:
             return f"headers: {whole} with those of the campaign are too many: give {HEADERS.most} at most"
         return ""
+
+
+def _of_jinja(template: Template) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the names that a template of Jinja2's needs in any case, and those that it mentions."""
+    # Here, for Jinja2 is in few producers.
+    try:
+        from rq_ses.campaign.jinja import LocalTemplate
+    except ModuleNotFoundError as exc:
+        raise ModuleNotFoundError(
+            f"engine jinja2: {exc.name} is not installed: pip install 'rq-ses[campaigns]'", name=exc.name
+        ) from exc
+    local = LocalTemplate(template.subject or "", template.text, template.html, escape=template.escapes)
+    return local.required, local.placeholders

@@ -11,6 +11,9 @@ from typing import Final
 SUMMARIES: Final[Mapping[str, str]] = {
     "audit": "Find jobs that stand nowhere or where they don't belong, and with --repair put them back.",
     "breaker": "See, open and close the breaker of an SES account, which all its workers obey.",
+    "campaign": (
+        "Send a template to many recipients, fifty a request, each once; follow it, hold it, call it back."
+    ),
     "cancel": "Cancel one mail that waits, queued or scheduled: nobody will send it, and its key is free.",
     "demo": "Watch about 200 mails go through a real queue, a worker and a signature-checking SES stand-in.",
     "discard": "Delete failed mails for good: those named by JOB_ID, those the options choose, or all.",
