@@ -66,17 +66,12 @@ class Checker:
         data = entry.data
         if data.keys() != self._needed and (problem := self._names_problem(data)):
             return problem
-        size = _NAME * len(data)
-        for name, value in data.items():
-            if type(value) is str:
-                size += len(value)
-            elif self._simple and (isinstance(value, list | Mapping) or value is None):
-                return (
-                    f"data: {shown(name)} is {shown(value)}, which {{{{{name}}}}} can't show: "
-                    "give text or a number"
-                )
-            else:
-                size += TEMPLATE_DATA.most  # nested: it is counted below
+        try:
+            size = _NAME * len(data) + len("".join(data.values()))
+        except TypeError:  # not all are texts
+            if self._simple and (problem := _shown_problem(data)):
+                return problem
+            size = TEMPLATE_DATA.most  # it is counted below
         for name in self._subject:
             if isinstance(value := data[name], str):
                 try:
@@ -133,3 +128,18 @@ def _of_jinja(template: Template) -> tuple[frozenset[str], frozenset[str]]:
         ) from exc
     local = LocalTemplate(template.subject or "", template.text, template.html, escape=template.escapes)
     return local.required, local.placeholders
+
+
+def _shown_problem(data: Mapping[str, Any]) -> str:
+    for name, value in data.items():
+        if isinstance(value, list | Mapping) or value is None:
+            return f"data: {shown(name)} is {shown(value)}, which can't be shown: give text or a number"
+    return ""
+
+
+def _is_line(value: str) -> bool:
+    try:
+        headertext.line(value)
+    except ValueError:
+        return False
+    return True

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, NamedTuple, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Strict
+from pydantic import AfterValidator, BeforeValidator, Field, Strict
 from pydantic_core import from_json, to_json
 
 from rq_ses.message import address
@@ -19,13 +19,16 @@ from rq_ses.message.frozen import EMPTY, Frozen
 from rq_ses.message.limits import TEMPLATE_DATA
 from rq_ses.message.terms import Address, Headers, Tags
 from rq_ses.text.invalid import shown
-from rq_ses.text.keytext import checked_key
+from rq_ses.text.keytext import checked_key, is_unicode
 
 Data = Mapping[str, Any]
 
 _NAME_LIMIT: Final = 256
 _UNFIT: Final = re.compile(r"[\0\ud800-\udfff]")
 _DEEPEST: Final = 20
+_NAME_ROOM: Final = 6 * _NAME_LIMIT + 6
+"""Characters of JSON that a name, and what stands around it, take at most."""
+_NAMES_KEPT: Final = 1000
 
 
 def _data(data: Any) -> Any:
@@ -113,7 +116,7 @@ class Entry(_Fields):
         tags: Mapping[str, str] = EMPTY,
         key: str | None = None,
     ) -> Self:
-        if key is None and not headers and not tags and _is_plain(to, data):
+        if key is None and headers is EMPTY and tags is EMPTY and _is_plain(to, data):
             return tuple.__new__(cls, (to, dict(data), EMPTY, EMPTY, None))
         given = {"to": to, "data": data, "headers": headers, "tags": tags, "key": key}
         return cls.read(given)
@@ -139,17 +142,26 @@ def _is_plain(to: Any, data: Any) -> bool:
         return False
     if type(data) is not dict:
         return data is EMPTY
-    size = 2
-    for name, value in data.items():
-        if type(name) is not str or not name or len(name) > _NAME_LIMIT or _UNFIT.search(name):
-            return False
-        if type(value) is not str or _UNFIT.search(value):
-            return False
-        size += len(name) + len(value) + 6
+    if not (data.keys() <= _names or _are_names(data)):
+        return False
+    try:
+        text = "".join(data.values())
+    except TypeError:  # not all are texts
+        return False
+    if "\0" in text or not (text.isascii() or is_unicode(text)):
+        return False
     # JSON makes six characters of one at most.
-    return 6 * size <= TEMPLATE_DATA.most
+    return 6 * len(text) + _NAME_ROOM * len(data) <= TEMPLATE_DATA.most
 
 
-def model() -> type[BaseModel]:
-    """Return the model that judges what isn't plain."""
-    return _Checked
+_names: set[str] = set()
+"""Names that were judged: the entries of a campaign have the same."""
+
+
+def _are_names(data: dict[Any, Any]) -> bool:
+    for name in data:
+        if type(name) is not str or not 0 < len(name) <= _NAME_LIMIT or _UNFIT.search(name):
+            return False
+    if len(_names) < _NAMES_KEPT:
+        _names.update(data)
+    return True

@@ -28,9 +28,26 @@ def checked_campaign(name: str) -> str:
     return name
 
 
+class EntryIds:
+    """The ids of a campaign's entries.
+
+    Args:
+        campaign: its name.
+    """
+
+    def __init__(self, campaign: str) -> None:
+        self._begun = blake2b(f"{campaign}\0".encode(), digest_size=16, person=b"rq-ses-entry")
+
+    def digest(self, key: str) -> bytes:
+        """Return the id of the entry that `key` stands for as 16 bytes."""
+        whole = self._begun.copy()
+        whole.update(key.encode())
+        return whole.digest()
+
+
 def entry_id(campaign: str, key: str) -> str:
     """Return the id of the entry that `key` stands for in a campaign: of the same key always the same."""
-    return blake2b(f"{campaign}\0{key}".encode(), digest_size=16, person=b"rq-ses-entry").hexdigest()
+    return EntryIds(campaign).digest(key).hex()
 
 
 def bulk_job_id(campaign: str, number: int) -> str:

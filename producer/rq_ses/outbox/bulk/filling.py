@@ -8,8 +8,10 @@ from typing import Any, Final, NamedTuple
 from rq_ses import contract
 from rq_ses.campaign import bulkjob
 from rq_ses.campaign.bulkjob import BulkJob, QueuedEntry
-from rq_ses.campaign.names import BUCKET, FIELD, bulk_job_id, entry_id
+from rq_ses.campaign.entry import Entry
+from rq_ses.campaign.names import BUCKET, FIELD, EntryIds, bulk_job_id
 from rq_ses.message import address
+from rq_ses.message.frozen import EMPTY
 from rq_ses.partition import partition_of
 
 JOBS: Final = 20
@@ -190,17 +192,16 @@ class Filling:
                     self._fill(entry)
 
 
-def known_entry(campaign: str, entry: Any) -> Known:
-    """Return an Entry as one that knows its id."""
-    found = entry_id(campaign, entry.key or address.bare(entry.to))
-    queued = tuple.__new__(QueuedEntry, (entry.to, entry.data, entry.headers, entry.tags, found))
-    return Known(queued, found[:BUCKET].encode() + bytes.fromhex(found)[:FIELD], _size(entry))
-
-
-def _size(entry: Any) -> int:
+def known_entry(ids: EntryIds, entry: Entry) -> Known:
+    """Return an entry as one that knows its id, which is one of these."""
+    to, data, headers, tags, key = entry
+    digest = ids.digest(key or address.bare(to))
+    hexed = digest.hex()
+    # By tuple itself, for a campaign has millions: the classes' own __new__ costs as much as all the rest.
+    queued = tuple.__new__(QueuedEntry, (to, data, headers, tags, hexed))
     size = _SMALL
-    for value in entry.data.values():
+    for value in data.values():
         size += len(value) if type(value) is str else len(str(value))
-    if entry.headers or entry.tags:
-        size += sum(len(name) + len(value) for name, value in (*entry.headers.items(), *entry.tags.items()))
-    return size
+    if headers is not EMPTY or tags is not EMPTY:
+        size += sum(len(name) + len(value) for name, value in (*headers.items(), *tags.items()))
+    return tuple.__new__(Known, (queued, hexed[:BUCKET].encode() + digest[:FIELD], size))

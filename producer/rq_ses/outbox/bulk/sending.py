@@ -9,6 +9,7 @@ from rq_ses.campaign import bulkjob
 from rq_ses.campaign.campaign import Campaign
 from rq_ses.campaign.checking import Checker
 from rq_ses.campaign.entry import Entry
+from rq_ses.campaign.names import EntryIds
 from rq_ses.errors import DurabilityUnconfirmed, RqSesError, SendBulkInterrupted, UnusableEntry
 from rq_ses.outbox.bulk.filling import Filling, Job, Known, Numbers, Stored, known_entry
 from rq_ses.outbox.bulk.writing import BulkWriting, Durable
@@ -84,6 +85,8 @@ class _Run:
         self._fillings = [
             Filling(self._stored, Numbers(campaign.name, place, count)) for place in range(count)
         ]
+        self._put = self._fillings[0].put if count == 1 else self._spread
+        self._ids = EntryIds(campaign.name)
         self._number = 0
         self._begun: tuple[Filling, list[Job], Any] | None = None
 
@@ -108,19 +111,17 @@ class _Run:
 
     def take(self, drawn: Sequence[Any]) -> None:
         """Judge entries and give each to its partition. Raises UnusableEntry."""
-        name, fillings, problem = self._stored.name, self._fillings, self._checker.problem
+        ids, problem, put = self._ids, self._checker.problem, self._put
         for entry in drawn:
             self._number += 1
             if type(entry) is not Entry:
                 raise UnusableEntry(self._number, "", f"{shown(entry)} is no rq_ses.campaign.Entry")
             if found := problem(entry):
                 raise UnusableEntry(self._number, entry.to, found)
-            self._place(known_entry(name, entry), fillings)
+            put(known_entry(ids, entry))
 
-    @staticmethod
-    def _place(known: Known, fillings: Sequence[Filling]) -> None:
-        place = partition_of(known.entry.id, len(fillings)) if len(fillings) > 1 else 0
-        fillings[place].put(known)
+    def _spread(self, known: Known) -> None:
+        self._fillings[partition_of(known.entry.id, len(self._fillings))].put(known)
 
     def write_due(self) -> Plan[None]:
         """Write what is enough for a call. Raises what a call ends with."""

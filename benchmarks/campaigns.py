@@ -1,0 +1,164 @@
+"""What a campaign costs beside the same mails one by one: 20 KB of HTML, 60 bytes of data a recipient.
+
+    python -m benchmarks.campaigns --against REV [--only enqueue growth] [--rounds 5] [--recipients 10000]
+
+What the sections are, and what their figures say, is in README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.builds.pairs import Round, alternate, table
+from benchmarks.harness.build import ROOT, Build, build, export
+from benchmarks.harness.processtree import cores
+from benchmarks.harness.serverreading import settled
+from benchmarks.harness.services import Store, pinned, store
+
+LENGTHS = (20_000, 100_000, 1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What every section needs."""
+
+    before: Build
+    now: Build
+    redis: Store
+    rounds: int
+    recipients: int
+
+
+class Driver:
+    """A producer, as a process of its own on a core of its own."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def do(self, order: str, *numbers: int) -> dict[str, Any]:
+        """Return what it answers to an order."""
+        source, sink = self._process.stdout, self._process.stdin
+        if source is None or sink is None:
+            raise RuntimeError("the driver has no pipes")
+        print(order, *numbers, file=sink, flush=True)
+        answer = source.readline()
+        if not answer:
+            raise RuntimeError("the driver has ended: its standard error says why")
+        told: dict[str, Any] = json.loads(answer)
+        return told
+
+
+@contextmanager
+def driver(of: Build, redis: Store) -> Iterator[Driver]:
+    """Run a build's producer until the block is left."""
+    command = [sys.executable, "-m", "benchmarks.harness.campaigndriver", redis.url]
+    with pinned({cores()[0]}):
+        process = subprocess.Popen(
+            command, env={**os.environ, **of.variables}, cwd=ROOT,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    try:
+        if process.stdout:
+            process.stdout.readline()  # it is ready
+        yield Driver(process)
+    finally:
+        process.communicate()
+
+
+def enqueue(run: Run) -> Iterator[str]:
+    """The same recipients by send_many of the build before, by that of this one, and by send_bulk."""
+    ways = ((run.before, "send_many"), (run.now, "send_bulk"), (run.now, "send_many"))
+    with ExitStack() as held:
+        contestants = [
+            _contestant(held.enter_context(driver(of, run.redis)), way, run.redis, run.recipients)
+            for of, way in ways
+        ]
+        for one in contestants:
+            one()  # the server keeps their scripts
+        rounds = alternate(contestants, run.rounds, title="enqueue")
+    names = [f"{run.before.name}, send_many", "send_bulk", "send_many"]
+    yield table(f"{run.recipients:,} recipients", names, rounds)
+
+
+def _contestant(one: Driver, way: str, redis: Store, count: int) -> Callable[[], Round]:
+    def measure() -> Round:
+        redis.connection.flushall()
+        empty = settled(redis)
+        told = one.do(way, count)
+        full = settled(redis)
+        return {
+            "recipients a second": count / told["seconds"],
+            "producer's CPU, µs a recipient": told["cpu"] / count * 1e6,
+            "Redis's CPU, µs a recipient": (full.cpu - empty.cpu) / count * 1e6,
+            "Redis's memory, bytes a recipient": (full.memory - empty.memory) / count,
+            "bytes of AOF a recipient": (full.aof - empty.aof) / count,
+        }
+
+    return measure
+
+
+def growth(run: Run) -> Iterator[str]:
+    """One campaign of a million: how fast it is at each length, and what the producer's memory becomes."""
+    rates: list[list[float]] = []
+    for number in range(max(1, run.rounds // 2)):
+        with driver(run.now, run.redis) as one:
+            run.redis.connection.flushall()
+            small = one.do("send_bulk", LENGTHS[0])["memory"]
+            run.redis.connection.flushall()
+            told = one.do("grow", LENGTHS[-1], *LENGTHS)
+            rates.append(told["rates"])
+            memory = f"{small / 1024:,.1f} MB after {LENGTHS[0]:,}, {told['memory'] / 1024:,.1f} MB after {LENGTHS[-1]:,}"
+        print(f"growth: {number + 1}", file=sys.stderr, flush=True)
+    lines = ["| entries before | entries a second |", "| ---: | ---: |"]
+    lines += [
+        f"| {length:,} | {median(column):,.0f} |"
+        for length, column in zip(LENGTHS, zip(*rates, strict=True), strict=True)
+    ]
+    yield "\n".join([*lines, "", f"The producer's memory: {memory}."])
+
+
+SECTIONS: dict[str, Callable[[Run], Iterator[str]]] = {"enqueue": enqueue, "growth": growth}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure what the command line asks for, and print the tables."""
+    options = argparse.ArgumentParser(
+        prog="python -m benchmarks.campaigns", description=__doc__.split("\n")[0]
+    )
+    options.add_argument("--against", metavar="REV", help="a revision (default: the working tree, again)")
+    options.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="SECTION")
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--recipients", type=int, default=10_000, help="of a round")
+    given = options.parse_args(arguments)
+    if min(given.rounds, given.recipients) < 1:
+        options.error("--rounds, --recipients: give 1 at least")
+    os.sched_setaffinity(0, {cores()[1]})
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        directory = Path(name)
+        try:
+            tree = export(given.against, directory / "tree") if given.against else ROOT
+        except subprocess.CalledProcessError:
+            options.error(f"--against: git can't export {given.against}")
+        before = build(given.against or "working tree", tree, directory / "before")
+        now = build("working tree", ROOT, directory / "now")
+        with store(directory / "valkey") as redis:
+            redis.connection.config_set("auto-aof-rewrite-percentage", 0)
+            run = Run(before, now, redis, given.rounds, given.recipients)
+            for section in given.only:
+                for shown in SECTIONS[section](run):
+                    print(f"\n{shown}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
