@@ -118,7 +118,8 @@ def growth(run: Run) -> Iterator[str]:
             run.redis.connection.flushall()
             told = one.do("grow", LENGTHS[-1], *LENGTHS)
             rates.append(told["rates"])
-            memory = f"{small / 1024:,.1f} MB after {LENGTHS[0]:,}, {told['memory'] / 1024:,.1f} MB after {LENGTHS[-1]:,}"
+            before, after = small / 1024, told["memory"] / 1024
+            memory = f"{before:,.1f} MB after {LENGTHS[0]:,}, {after:,.1f} MB after {LENGTHS[-1]:,}"
         print(f"growth: {number + 1}", file=sys.stderr, flush=True)
     lines = ["| entries before | entries a second |", "| ---: | ---: |"]
     lines += [

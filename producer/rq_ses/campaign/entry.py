@@ -142,7 +142,7 @@ def _is_plain(to: Any, data: Any) -> bool:
         return False
     if type(data) is not dict:
         return data is EMPTY
-    if not (data.keys() <= _names or _are_names(data)):
+    if not (_names.issuperset(data) or _are_names(data)):
         return False
     try:
         text = "".join(data.values())

@@ -31,6 +31,10 @@ _PLAIN: Final = re.compile(
     r"(?=.{6,254}\Z)(?!.*--)(?!.*\.(?:arpa|invalid|local|localhost|onion)\Z)"
     r"[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}"
 )
+_PLAIN_LOCAL: Final = re.compile(r"[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*")
+_plain_domains: Final[set[str]] = set()
+"""Domains of plain addresses that were met."""
+_DOMAINS_KEPT: Final = 10_000
 _DOT: Final = re.compile(r"[.\u3002\uff0e\uff61]")
 """The dot and those that IDNA takes for one (RFC 3490, section 3.1)."""
 
@@ -58,7 +62,15 @@ def normalise(text: str) -> str:
 
 def is_plain(text: str) -> bool:
     """Tell whether an address is surely one, which `normalise` returns as it is."""
-    return _PLAIN.fullmatch(text) is not None
+    local, _, domain = text.rpartition("@")
+    # Many have the same domain, which is judged once.
+    if domain in _plain_domains and "--" not in local and len(local) <= LOCAL_PART.most and len(text) <= 254:
+        return _PLAIN_LOCAL.fullmatch(local) is not None
+    if not _PLAIN.fullmatch(text):
+        return False
+    if len(_plain_domains) < _DOMAINS_KEPT:
+        _plain_domains.add(domain)
+    return True
 
 
 def bare(address: str) -> str:

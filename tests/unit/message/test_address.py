@@ -11,7 +11,7 @@ from email_validator import validate_email
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rq_ses.message.address import _PLAIN, bare, encoded, normalise
+from rq_ses.message.address import _PLAIN, bare, encoded, is_plain, normalise
 from rq_ses.message.limits import DISPLAY_NAME
 
 HEADERS = HeaderRegistry()
@@ -46,6 +46,19 @@ def normalised_by_library(text: str) -> str | None:
 @example("a@" + "b" * 63 + ".cc")
 def test_what_the_fast_path_takes_the_library_takes_as_it_is(text: str) -> None:
     assert normalised_by_library(text) == text
+
+
+@given(
+    LOCAL | st.text(max_size=5), DOMAIN | st.sampled_from(["example.org", "b.example", "a--b.org", "x.local"])
+)
+@example("a" * 64, "example.org")
+@example("a" * 65, "example.org")
+@example("a@b", "example.org")
+def test_an_address_is_plain_by_the_same_rule_whether_its_domain_was_met_or_not(
+    local: str, domain: str
+) -> None:
+    for text in (f"{local}@{domain}", f"ann@{domain}", f"{local}@{domain}", f"{local}@example.org"):
+        assert is_plain(text) == bool(_PLAIN.fullmatch(text))
 
 
 @given(
