@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from redis.exceptions import NoScriptError
 
 from rq_ses import contract
+from rq_ses.campaign.names import BUCKET
 from rq_ses.errors import CampaignConflict
 from rq_ses.keys import Keys
 from rq_ses.outbox.arguments import Terms
@@ -21,6 +22,7 @@ from rq_ses.plan import Plan
 from rq_ses.rqdate import utcformat
 from rq_ses.server.script import Source
 
+_BUCKETS: Final = " ".join(f"{number:0{BUCKET}x}" for number in range(16**BUCKET))
 _PROBLEMS: Final = {
     "conflict": (
         "it exists with another template or other terms: give this one a name of its own, or the same "
@@ -96,7 +98,16 @@ class BulkWriting:
         """
         name, terms = campaign.name, campaign.terms.hash
         keys = (self._keys.campaigns, self._keys.scratch, self._keys.campaign(name), self._keys.terms(terms))
-        args = (step, name, self._queue, terms, campaign.terms.data, numbers, campaign.engine)
+        args: tuple[Any, ...] = (
+            step,
+            name,
+            self._queue,
+            terms,
+            campaign.terms.data,
+            numbers,
+            campaign.engine,
+        )
+        args += (self._keys.campaign_index(name, ""), _BUCKETS)
         # A number that a lost reply has taken is missed by nobody.
         reply, *_ = yield from self._retrying.call(partial(self._called, self._record, keys, args, False))
         word, first, entries = reply
