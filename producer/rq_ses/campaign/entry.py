@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, NamedTuple, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, Strict
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Strict
 from pydantic_core import from_json, to_json
 
 from rq_ses.message import address
@@ -73,14 +73,13 @@ def _value_problem(value: Any, depth: int) -> str:
 class _Checked(Frozen):
     """The model of an Entry, which says what is wrong with one."""
 
+    model_config = ConfigDict(title="Entry")
+
     to: Address
     data: Annotated[Any, BeforeValidator(_data)] = Field(default_factory=dict)
     headers: Headers = EMPTY
     tags: Tags = EMPTY
     key: Annotated[str, Strict(), AfterValidator(checked_key)] | None = None
-
-
-_Checked.__name__ = "Entry"
 
 
 class _Fields(NamedTuple):

@@ -31,6 +31,7 @@ _INNER: Final = {
     "attachments": "Attachment",
     "list_management": "ListManagement",
     "configuration_overrides": "ConfigurationOverrides",
+    "template": "Template",
 }
 """Fields whose value is a model of its own."""
 

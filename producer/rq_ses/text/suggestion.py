@@ -71,10 +71,34 @@ _NOT_BUILT: Final = {
     "SES takes it with a signature of SigV4A alone, which rq-ses doesn't make: leave it out, and let the "
     "workers of each region send from its own endpoint": "endpoint_id multi_region_endpoint global_endpoint "
     "multi_region_endpoint_id",
-    "SES's templates aren't filled here: give the text and the html as they shall be": "template "
+    "SES's templates are for campaigns (rq_ses.campaign): here give the text and the html": "template "
     "template_name template_arn template_data template_content template_id merge_data",
 }
 """Members of SES's request that are refused, each reason with their names."""
+_CAMPAIGN: Final = {
+    "name": "campaign campaign_name title id",
+    "template": "content body default_content",
+    **{
+        name: _MESSAGE[name]
+        for name in ("sender", "reply_to", "headers", "attachments", "unsubscribe", *_SHARED)
+        if name != "list_management"
+    },
+    "on_unknown": "on_doubt unknown in_doubt",
+    "expires": "expire expiry expires_at expiration valid_until ttl deadline",
+}
+_TEMPLATE: Final = {
+    "name": "template_name template template_id",
+    **{name: _MESSAGE[name] for name in ("subject", "text", "html")},
+    "engine": "language renderer",
+    "escape": "autoescape html_escape escaping",
+}
+_ENTRY: Final = {
+    "to": _MESSAGE["to"],
+    "data": "template_data merge_data variables context values substitutions replacement_template_data",
+    "headers": f"{_MESSAGE['headers']} replacement_headers",
+    "tags": f"{_MESSAGE['tags']} replacement_tags",
+    "key": "idempotency_key idempotency_token dedup_key dedup_id unique unique_key",
+}
 _TERMS: Final = {
     "key": "idempotency_key idempotency_token dedup_key dedup_id unique unique_key",
     "at": "send_at when eta schedule schedule_at scheduled_at scheduled_for deliver_at",
@@ -97,6 +121,9 @@ MODELS: Final = {
         ("Attachment", _ATTACHMENT),
         ("ListManagement", _LIST),
         ("ConfigurationOverrides", _OVERRIDES),
+        ("Campaign", _CAMPAIGN),
+        ("Template", _TEMPLATE),
+        ("Entry", _ENTRY),
     )
 }
 """Names of models, each with its fields and their other names."""

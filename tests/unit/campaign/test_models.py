@@ -104,6 +104,8 @@ def test_a_campaign_is_read_from_its_json_as_it_was() -> None:
         ({"on_unknown": "drop"}, "on_unknown"),
         ({"feedback_arn": "arn:aws:ses:eu-west-1:123456789012:identity/example.com"}, "feedback_to"),
         ({"list_management": {"contact_list": "x"}}, "list_management: is not a field"),
+        ({"from_": "x"}, "from_: is not a field: did you mean sender?"),
+        ({"template": {"title": "x", "text": "y"}}, "template.title: is not a field: did you mean subject?"),
     ],
 )
 def test_a_campaign_that_cannot_be_sent_is_explained(fields: dict[str, Any], words: str) -> None:
@@ -133,7 +135,7 @@ def test_an_entry_keeps_what_it_was_given_even_if_that_changes() -> None:
         ({"to": "ann"}, "to: 'ann' is not an e-mail address"),
         ({"to": ["ann@example.org"]}, "to: "),
         ({}, "to: is missing"),
-        ({"to": "ann@example.org", "dat": {}}, "dat: is not a field"),
+        ({"to": "ann@example.org", "variables": {}}, "variables: is not a field: did you mean data?"),
         ({"to": "ann@example.org", "data": 5}, "data: 5 is not a mapping"),
         ({"to": "ann@example.org", "data": {"": "x"}}, "data: '' is not the name of a value"),
         ({"to": "ann@example.org", "data": {"a": "\0"}}, "data: 'a' holds a NUL character"),
