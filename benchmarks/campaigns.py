@@ -109,23 +109,25 @@ def _contestant(one: Driver, way: str, redis: Store, count: int) -> Callable[[],
 
 
 def growth(run: Run) -> Iterator[str]:
-    """One campaign of a million: how fast it is at each length, and what the producer's memory becomes."""
-    rates: list[list[float]] = []
+    """One campaign of a million: what an entry takes at each length, and the producer's memory."""
+    rounds: list[list[list[float]]] = []
     for number in range(max(1, run.rounds // 2)):
         with driver(run.now, run.redis) as one:
             run.redis.connection.flushall()
             small = one.do("send_bulk", LENGTHS[0])["memory"]
             run.redis.connection.flushall()
             told = one.do("grow", LENGTHS[-1], *LENGTHS)
-            rates.append(told["rates"])
+            rounds.append(told["rates"])
             before, after = small / 1024, told["memory"] / 1024
             memory = f"{before:,.1f} MB after {LENGTHS[0]:,}, {after:,.1f} MB after {LENGTHS[-1]:,}"
         print(f"growth: {number + 1}", file=sys.stderr, flush=True)
-    lines = ["| entries before | entries a second |", "| ---: | ---: |"]
-    lines += [
-        f"| {length:,} | {median(column):,.0f} |"
-        for length, column in zip(LENGTHS, zip(*rates, strict=True), strict=True)
+    lines = [
+        "| entries | a second | producer's CPU, µs an entry | Redis's |",
+        "| ---: | ---: | ---: | ---: |",
     ]
+    for place, length in enumerate(LENGTHS):
+        rate, cpu, redis = (median(column) for column in zip(*(one[place] for one in rounds), strict=True))
+        lines.append(f"| {length:,} | {rate:,.0f} | {cpu:.1f} | {redis:.1f} |")
     yield "\n".join([*lines, "", f"The producer's memory: {memory}."])
 
 

@@ -13,7 +13,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 BUCKET: Final = 1
 """Hex digits of an entry's id that tell which hash of the index it stands in.
 
-So few that a call asks each hash once for all its entries, which are a thousand."""
+So few that a call asks each hash once for all its entries, which are two thousand."""
 
 FIELD: Final = 12
 """Bytes of an entry's id that are its field there."""

@@ -14,6 +14,7 @@ from typing import Final
 from rq_ses.text.invalid import shown
 
 _NAME: Final = r"[ \t]*([A-Za-z_][A-Za-z0-9_-]{0,63})[ \t]*"
+# A backslash in front makes plain text of it in SES's language, which nobody means here.
 _PIECE: Final = re.compile(r"\{\{\{" + _NAME + r"\}\}\}|\{\{" + _NAME + r"\}\}|\{\{")
 _WORDS: Final = frozenset({"else", "this", "true", "false", "null", "undefined"})
 """Names that mean something else in SES's template language."""
@@ -47,7 +48,7 @@ def find(text: str) -> Placeholders:
     raw: set[str] = set()
     for found in _PIECE.finditer(text):
         name = found[1] or found[2]
-        if name is None or name in _WORDS:
+        if name is None or name in _WORDS or text.endswith("\\", 0, found.start()):
             line = text.count("\n", 0, found.start()) + 1
             raise ValueError(
                 f"line {line}: {shown(text[found.start() : found.start() + 40])} is no placeholder: "

@@ -32,7 +32,21 @@ def test_placeholders_are_found_with_spaces_and_raw_ones_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["{{#if x}}", "{{/if}}", "{{a.b}}", "{{>part}}", "{{else}}", "{{{a}}", "{{}}", "{{&a}}", "{{ä}}"]
+    "text",
+    [
+        "{{#if x}}",
+        "{{/if}}",
+        "{{a.b}}",
+        "{{>part}}",
+        "{{else}}",
+        "{{{a}}",
+        "{{}}",
+        "{{&a}}",
+        "{{ä}}",
+        "{{~a}}",
+        "{{!a}}",
+        "\\{{a}}",
+    ],
 )
 def test_what_is_no_placeholder_is_named_with_its_line_and_the_ways_out(text: str) -> None:
     with pytest.raises(ValueError, match=r"line 2: .* is no placeholder: write \{\{name\}\}.*name=.*jinja2"):

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from rq_ses.campaign import Campaign, Entry, Template
-from rq_ses.campaign.placeholders import replaced
+from rq_ses.campaign.handlebars import placeholders, render
+from rq_ses.campaign.placeholders import find, replaced
 from rq_ses.campaign.preparing import Preparation, Prepared
 
 
@@ -67,3 +71,43 @@ def test_the_link_to_unsubscribe_is_each_recipients_own() -> None:
             "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
         }
     ]
+
+
+PIECES = st.lists(
+    st.sampled_from(
+        [
+            "{",
+            "}",
+            "{{",
+            "}}",
+            "{{{",
+            "}}}",
+            "name",
+            "a",
+            " ",
+            "\n",
+            "#if",
+            "/if",
+            ".",
+            "else",
+            "~",
+            "!",
+            "&",
+            "\\",
+        ]
+    ),
+    max_size=9,
+)
+
+
+@given(PIECES)
+def test_what_is_taken_for_placeholders_is_that_for_ses_too(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    try:
+        found = find(text)
+    except ValueError:
+        return
+    data = dict.fromkeys(found.names, "<x>")
+    sent = replaced(text, lambda name, _: f"{{{{{name}}}}}")
+    assert set(placeholders(sent, simple=True)) == found.names
+    assert render(sent, data, simple=True) == replaced(text, lambda name, _: data[name])

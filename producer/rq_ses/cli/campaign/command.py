@@ -111,7 +111,7 @@ def send(
     Examples:
       rq-ses campaign send --template spring.toml --entries readers.csv
       rq-ses campaign send --template spring.toml --entries more.jsonl --skip-bad
-      zcat readers.csv.gz | rq-ses campaign send --template spring.toml --entries -
+      zcat more.gz | rq-ses campaign send --template spring.toml --entries -
     """
     # Here, for what draws its progress bar takes longer to import than the other commands.
     from rq_ses.cli.campaign.entryfile import format_of

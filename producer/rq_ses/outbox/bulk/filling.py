@@ -14,10 +14,10 @@ from rq_ses.message import address
 from rq_ses.message.frozen import EMPTY
 from rq_ses.partition import partition_of
 
-JOBS: Final = 20
+JOBS: Final = 40
 """Jobs of one call at most."""
 
-ASKED: Final = 1000
+ASKED: Final = 2000
 """Entries that one call asks about."""
 
 JOB_BYTES: Final = 512 * 1024
