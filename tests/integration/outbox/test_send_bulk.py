@@ -257,3 +257,19 @@ def test_a_script_that_breaks_off_leaves_nothing_that_the_next_call_does_not_put
         assert not any(redis.exists(KEYS.job(job_id)) for job_id in noted), "a job stands, and isn't counted"
 
     assert each_break(redis, act) > {"_record": 5, "_enqueue": 40}[script]
+
+
+@pytest.mark.parametrize("face", ["threads"], indirect=True)
+def test_a_template_of_jinja2_says_what_it_needs_and_that_workers_render_it(redis: Redis, face: str) -> None:
+    text = "Dear {{ name }}{% if city is defined %} of {{ city }}{% endif %}"
+    given = campaign(template=Template(subject="For {{ name }}", text=text, engine="jinja2"))
+    outbox = Outbox(redis)
+    with pytest.raises(UnusableEntry, match=r"has nothing for \{\{name\}\}"):
+        outbox.send_bulk(given, [Entry("ann@example.org", {"city": "Wien"})])
+    receipt = outbox.send_bulk(given, [Entry("ann@example.org", {"name": "Ann", "city": "Wien", "x": [1]})])
+    assert (receipt.enqueued, receipt.unused) == (1, ("x",))
+    assert record(redis)["engine"] == "jinja2"
+    broken = campaign(name="broken", template=Template(subject="x", text="{% if %}", engine="jinja2"))
+    with pytest.raises(ValueError, match="text, line 1: the template doesn't compile"):
+        outbox.send_bulk(broken, entries(1))
+    assert redis.smembers(KEYS.campaigns) == {b"spring"}

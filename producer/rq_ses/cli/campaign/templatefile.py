@@ -11,6 +11,7 @@ import click
 from pydantic import ValidationError
 
 from rq_ses.campaign.campaign import Campaign
+from rq_ses.campaign.checking import Checker
 from rq_ses.campaign.template import Template
 from rq_ses.message.payload import FROM_JSON
 from rq_ses.text.invalid import explain, shown
@@ -49,6 +50,13 @@ def read_campaign(path: str, name: str | None = None) -> Campaign:
         ]
     if problems:
         raise click.UsageError("\n".join(f"--template: {path}: {problem}" for problem in problems))
+    try:
+        Checker(campaign)
+    except (
+        ValueError,
+        ModuleNotFoundError,
+    ) as exc:  # one of Jinja2's, which doesn't compile, or isn't installed
+        raise click.UsageError(f"--template: {path}: {exc}") from exc
     return campaign
 
 
