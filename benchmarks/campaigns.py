@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from benchmarks.builds.pairs import Round, alternate, table
@@ -26,7 +25,7 @@ from benchmarks.harness.processtree import cores
 from benchmarks.harness.serverreading import settled
 from benchmarks.harness.services import Store, pinned, store
 
-LENGTHS = (20_000, 100_000, 1_000_000)
+LENGTHS = (10_000, 1_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +45,12 @@ class Driver:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def do(self, order: str, *numbers: int) -> dict[str, Any]:
+    def do(self, order: str, *words: object) -> dict[str, Any]:
         """Return what it answers to an order."""
         source, sink = self._process.stdout, self._process.stdin
         if source is None or sink is None:
             raise RuntimeError("the driver has no pipes")
-        print(order, *numbers, file=sink, flush=True)
+        print(order, *words, file=sink, flush=True)
         answer = source.readline()
         if not answer:
             raise RuntimeError("the driver has ended: its standard error says why")
@@ -109,26 +108,38 @@ def _contestant(one: Driver, way: str, redis: Store, count: int) -> Callable[[],
 
 
 def growth(run: Run) -> Iterator[str]:
-    """One campaign of a million: what an entry takes at each length, and the producer's memory."""
-    rounds: list[list[list[float]]] = []
-    for number in range(max(1, run.rounds // 2)):
-        with driver(run.now, run.redis) as one:
-            run.redis.connection.flushall()
-            small = one.do("send_bulk", LENGTHS[0])["memory"]
-            run.redis.connection.flushall()
-            told = one.do("grow", LENGTHS[-1], *LENGTHS)
-            rounds.append(told["rates"])
-            before, after = small / 1024, told["memory"] / 1024
-            memory = f"{before:,.1f} MB after {LENGTHS[0]:,}, {after:,.1f} MB after {LENGTHS[-1]:,}"
-        print(f"growth: {number + 1}", file=sys.stderr, flush=True)
-    lines = [
-        "| entries | a second | producer's CPU, µs an entry | Redis's |",
-        "| ---: | ---: | ---: | ---: |",
-    ]
-    for place, length in enumerate(LENGTHS):
-        rate, cpu, redis = (median(column) for column in zip(*(one[place] for one in rounds), strict=True))
-        lines.append(f"| {length:,} | {rate:,.0f} | {cpu:.1f} | {redis:.1f} |")
-    yield "\n".join([*lines, "", f"The producer's memory: {memory}."])
+    """The same number of entries to a campaign of ten thousand, and to one of a million, by turns."""
+    with driver(run.now, run.redis) as one:
+        run.redis.connection.flushall()
+        memory = [one.do("send_bulk", length, f"of-{length}", 0)["memory"] / 1024 for length in LENGTHS]
+        contestants = [_growing(one, length, run) for length in LENGTHS]
+        rounds = alternate(contestants, run.rounds, title="growth")
+    yield table(f"{run.recipients:,} more", [f"{length:,} entries" for length in LENGTHS], rounds)
+    before, after = memory
+    small, large = LENGTHS
+    yield f"The producer's memory: {before:,.1f} MB after {small:,}, {after:,.1f} MB after {large:,}."
+
+
+def _growing(one: Driver, length: int, run: Run) -> Callable[[], Round]:
+    def measure() -> Round:
+        nonlocal place
+        place += 1
+        # One that has grown by as much as it had is no small one any more.
+        name = f"of-{length}" if length > LENGTHS[0] else f"of-{length}-{place}"
+        first = length + place * run.recipients if length > LENGTHS[0] else length
+        if length == LENGTHS[0]:
+            one.do("send_bulk", length, name, 0)
+        before = settled(run.redis)
+        told = one.do("send_bulk", run.recipients, name, first)
+        after = settled(run.redis)
+        return {
+            "entries a second": run.recipients / told["seconds"],
+            "producer's CPU, µs an entry": told["cpu"] / run.recipients * 1e6,
+            "Redis's CPU, µs an entry": (after.cpu - before.cpu) / run.recipients * 1e6,
+        }
+
+    place = 0
+    return measure
 
 
 SECTIONS: dict[str, Callable[[Run], Iterator[str]]] = {"enqueue": enqueue, "growth": growth}

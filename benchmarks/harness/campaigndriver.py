@@ -2,12 +2,11 @@
 
     python -m benchmarks.harness.campaigndriver URL
 
-    send_many COUNT      a mail each, whole
-    send_bulk COUNT      a campaign
-    grow COUNT AT…       a campaign, and what it took over 20,000 entries before each of these lengths
+    send_many COUNT                 a mail each, whole
+    send_bulk COUNT [NAME FIRST]    to a campaign, which may have entries up to there
 
 says "ready", and then answers each line by one of JSON: seconds, CPU seconds and the most memory (KB) of this
-process; for grow, entries a second, and this process's and Redis's CPU, µs an entry.
+process.
 """
 
 from __future__ import annotations
@@ -16,13 +15,10 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.harness.newsletter import HTML, SENDER, SUBJECT, readers
 from rq_ses import Message, Outbox
-
-WINDOW = 20_000
 
 
 def main() -> None:
@@ -30,13 +26,14 @@ def main() -> None:
     outbox: Any = Outbox(sys.argv[1])
     print("ready", flush=True)
     for number, line in enumerate(sys.stdin):
-        order, count, *lengths = line.split()
+        order, count, *more = line.split()
         began, used = time.perf_counter(), time.process_time()
         told: dict[str, Any] = {}
         if order == "send_many":
             send_many(outbox, int(count))
         else:
-            told["rates"] = send_bulk(outbox, f"{order}-{number}", int(count), [int(at) for at in lengths])
+            name, first = more or (f"news-{number}", "0")
+            send_bulk(outbox, name, int(count), int(first))
         told["seconds"] = time.perf_counter() - began
         told["cpu"] = time.process_time() - used
         told["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -57,28 +54,12 @@ def send_many(outbox: Any, count: int) -> None:
     )
 
 
-def send_bulk(outbox: Any, name: str, count: int, lengths: list[int]) -> list[list[float]]:
-    """Enqueue a campaign; return what it took over the WINDOW before each of these lengths."""
+def send_bulk(outbox: Any, name: str, count: int, first: int) -> None:
+    """Enqueue so many entries to a campaign."""
     from rq_ses.campaign import Campaign, Entry, Template
 
     campaign = Campaign(name=name, sender=SENDER, template=Template(subject=SUBJECT, html=HTML))
-    marks = {at: [0.0, 0.0, 0.0] for length in lengths for at in (length - WINDOW, length - 1)}
-
-    def entries() -> Iterator[Entry]:
-        for number, (to, data) in enumerate(readers(count)):
-            if number in marks:
-                told = outbox.connection.info("cpu")
-                redis = told["used_cpu_user"] + told["used_cpu_sys"]
-                marks[number] = [time.perf_counter(), time.process_time(), redis]
-            yield Entry(to, data)
-
-    outbox.send_bulk(campaign, entries())
-    found = []
-    for length in lengths:
-        pairs = zip(marks[length - WINDOW], marks[length - 1], strict=True)
-        seconds, cpu, redis = (after - before for before, after in pairs)
-        found.append([WINDOW / seconds, cpu / WINDOW * 1e6, redis / WINDOW * 1e6])
-    return found
+    outbox.send_bulk(campaign, (Entry(to, data) for to, data in readers(count, first)))
 
 
 if __name__ == "__main__":

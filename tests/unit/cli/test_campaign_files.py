@@ -63,7 +63,7 @@ def test_a_stored_template_is_named_in_it(tmp_path: Path) -> None:
         (TOML.replace("sender", "sendr"), "sendr: is not a field"),
         (TOML.replace('"spring"', '"a/b"'), "campaign: 'a/b' is not the name of a campaign"),
         (TOML.replace("For {{name}}", "{{#if x}}"), "subject: line 1: '{{#if x}}' is no placeholder"),
-        (TOML.replace("<p>", "{% if %}").replace("[tags]", 'engine = "jinja2"\n[tags]'), "html, line 1: the template"),
+        (f'engine = "jinja2"\n{TOML.replace("<p>", "{% if %}")}', "html, line 1: the template"),
         (TOML + "[[attachments]]\nfilename = 1\n", "attachments"),
     ],
 )  # fmt: skip
