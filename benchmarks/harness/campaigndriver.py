@@ -23,7 +23,7 @@ from rq_ses import Message, Outbox
 
 def main() -> None:
     """Do what each line says."""
-    outbox: Any = Outbox(sys.argv[1])
+    outbox: Any = Outbox(sys.argv[1], enqueue_timeout=60)
     print("ready", flush=True)
     for number, line in enumerate(sys.stdin):
         order, count, *more = line.split()

@@ -10,7 +10,13 @@ from rq_ses.campaign.campaign import Campaign
 from rq_ses.campaign.checking import Checker
 from rq_ses.campaign.entry import Entry
 from rq_ses.campaign.names import EntryIds
-from rq_ses.errors import DurabilityUnconfirmed, RqSesError, SendBulkInterrupted, UnusableEntry
+from rq_ses.errors import (
+    DurabilityUnconfirmed,
+    OutboxUnavailable,
+    RqSesError,
+    SendBulkInterrupted,
+    UnusableEntry,
+)
 from rq_ses.outbox.bulk.filling import Filling, Job, Known, Numbers, Stored, known_entry
 from rq_ses.outbox.bulk.writing import BulkWriting, Durable
 from rq_ses.outbox.plans.steps import Await, Begin, DrawMany
@@ -50,6 +56,8 @@ class BulkSending:
             yield from run.end()
         except RqSesError as exc:
             exc.campaign = run.receipt
+            if isinstance(exc, OutboxUnavailable):
+                exc.add_note("of a campaign, call again with all entries: those that are enqueued are known")
             raise
         return run.receipt
 
