@@ -42,6 +42,8 @@ KNOWN: Final = frozenset({
     "RQ_SES_METRICS",
     "RQ_SES_MIN_UPLOAD_RATE",
     "RQ_SES_ON_UNKNOWN",
+    "RQ_SES_OUTCOMES",
+    "RQ_SES_OUTCOMES_MAX",
     "RQ_SES_PARTITIONS",
     "RQ_SES_PREFLIGHT",
     "RQ_SES_PROXY",
@@ -82,6 +84,10 @@ KNOWN: Final = frozenset({
     "RQ_SES_TRANSIENT_DELAY",
     "RQ_SES_USE_DUALSTACK",
     "RQ_SES_USE_FIPS",
+    "RQ_SES_WEBHOOK_SECRET",
+    "RQ_SES_WEBHOOK_SECRET_FILE",
+    "RQ_SES_WEBHOOK_TIMEOUT",
+    "RQ_SES_WEBHOOK_URL",
 })
 
 PRODUCERS: Final = frozenset({

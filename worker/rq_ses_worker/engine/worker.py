@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from types import FrameType
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -45,6 +45,9 @@ from rq_ses_worker.logging import events
 from rq_ses_worker.monitoring.tally import Tally
 from rq_ses_worker.server.denial import Denied, raise_if_denied
 
+if TYPE_CHECKING:
+    from rq_ses_worker.hooks.telling import Telling
+
 log = logging.getLogger(__name__)
 
 SHUTDOWN_SETTLE: Final = 20.0
@@ -63,6 +66,8 @@ class Sending:
     """Of the SES account the client sends through."""
     gate_at: Redis | None = None
     """From `connect`: where that gate stands, if the worker's mails stand in a partition of their own."""
+    telling: Telling | None = None
+    """Tells hooks what became of mails; None: nobody wants to know, and nothing is written for them."""
 
     @property
     def account(self) -> str:
@@ -163,6 +168,8 @@ class MailWorker(RegisteredWorker):
             if self._limits:
                 self._limits.stop()
             self._sweeper.join()
+            if self._sending.telling:
+                self._sending.telling.stop()
             self.leave()
             if self._tally:
                 self._tally.leave()
@@ -209,6 +216,8 @@ class MailWorker(RegisteredWorker):
             self._limits.start()
         self._heartbeat.start()
         self._sweeper.start()
+        if self._sending.telling:
+            self._sending.telling.start()
         if self._tally:
             self._tally.turn("working")
 
@@ -253,6 +262,10 @@ def _lifecycle(
 ) -> Lifecycle:
     gate, executions = sending.gate, contract.random_name(6)
     if sending.gate_at is None:
-        return Lifecycle(connection, queues, name, executions, lease, gate=gate, asks=asks)
-    grants = Grants(sending.gate_at, gate, lease, asks=asks)
-    return PartitionLifecycle(connection, queues, name, executions, lease, grants)
+        lifecycle = Lifecycle(connection, queues, name, executions, lease, gate=gate, asks=asks)
+    else:
+        grants = Grants(sending.gate_at, gate, lease, asks=asks)
+        lifecycle = PartitionLifecycle(connection, queues, name, executions, lease, grants)
+    if sending.telling:
+        lifecycle.tell_outcomes(sending.telling.kept)
+    return lifecycle

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from rq_ses.rqdate import utcformat
 from rq_ses_worker.account.gate import View
+from rq_ses_worker.lifecycle.outcomes import outcome_text
 from rq_ses_worker.lifecycle.records import Claim, Lease, Overdue, Settlement, Word
 
 _HEAD: Final = struct.Struct(">BBBBIII")
@@ -78,10 +79,13 @@ class Encoded(NamedTuple):
     """Which of the settlements each of its words is about."""
 
 
-def encode_settlements(settlements: Sequence[Settlement], clock: float) -> Encoded:
+def encode_settlements(
+    settlements: Sequence[Settlement], clock: float, told: Sequence[str] | None = None
+) -> Encoded:
     """Return settle.lua's arguments for settlements; `clock` is time.monotonic() now.
 
     What they have in common is said once for all that have it: most of a batch are of one queue, and sent.
+    `told` are the names of the queues, if somebody is told of outcomes.
     """
     groups: dict[tuple[int, str, str, str], list[int]] = {}
     for number, one in enumerate(settlements):
@@ -94,6 +98,8 @@ def encode_settlements(settlements: Sequence[Settlement], clock: float) -> Encod
         args += (queues.index(queue), overdue, action, meta, len(members))
         for number in members:
             args += _values(settlements[number], clock)
+            if told is not None and action in ("sent", "failed"):
+                args.append(outcome_text(settlements[number], told))
     return Encoded(queues, args, [number for members in groups.values() for number in members])
 
 

@@ -53,7 +53,7 @@ _EXECUTION: Final = "lifecycle/execution"
 SCRIPTS: Final[dict[str, Parts]] = {
     "claim": (TYPED, GATE, PASSING, _EXECUTION, "lifecycle/claim"),
     "settle": (
-        *(TYPED, "mails/finish"),
+        *(TYPED, "outcomes/outcome", "mails/finish"),
         *(f"lifecycle/settling/{part}" for part in ("receipt", "contested", "settle")),
     ),
     "promote": (TYPED, "lifecycle/promote"),
@@ -114,6 +114,8 @@ class Lifecycle:
         self.clock: Final = ServerClock()
         """The server's time, as each claim and promotion tells it."""
         self._count = 0
+        self._queues = tuple(queues)
+        self._told: tuple[Any, Any] = ("", "")
         self._keys = ScriptKeys(keys_of(connection), queues, worker_name, self._gate.key)
         self._scripts = registered(connection, SCRIPTS)
 
@@ -121,6 +123,10 @@ class Lifecycle:
         """Act for a worker of another name from here on."""
         self._worker_name = worker_name
         self._keys.rename(worker_name)
+
+    def tell_outcomes(self, most: int) -> None:
+        """Write each mail's end into the stream of outcomes from here on, which holds so many at most."""
+        self._told = (self._keys.names.outcomes, most)
 
     def claim(self, wanted: int) -> tuple[list[Claim], int]:
         """Take up to `wanted` queued jobs; return them, and how many dead ids were dropped from the lists.
@@ -195,8 +201,9 @@ class Lifecycle:
         """
         worked = sum(settlement.seconds for settlement in settlements)
         args = [*self._keys.prefixes, self._keys.names.results_prefix, self._worker_name, *_RECEIPT]
-        encoded, seen = encode_settlements(settlements, clock), observed(settlements)
-        args += [f"{worked:.6f}", *encoded.args]
+        told = self._queues if self._told[0] else None
+        encoded, seen = encode_settlements(settlements, clock, told), observed(settlements)
+        args += [f"{worked:.6f}", *self._told, *encoded.args]
         settle = Call(self._scripts["settle"], self._keys.settle(encoded.queues), args)
         reply = self._settle_and_tell(settle, seen) if seen.tells(self.view) else settle.run()
         return read_settled(reply, encoded.order)

@@ -15,6 +15,7 @@ from rq_ses.contract import PRIORITIES, Priority
 from rq_ses.keys import Keys, keys_of
 from rq_ses.status.unserved import Unserved, strays, unserved
 from rq_ses_worker.engine.preflight.server import preflight
+from rq_ses_worker.engine.process.hooks import telling_of
 from rq_ses_worker.engine.worker import Capacity, MailWorker, Sending
 from rq_ses_worker.identity.source import CredentialSource
 from rq_ses_worker.logging import events
@@ -43,7 +44,9 @@ def build_worker(
     return MailWorker(
         queues,
         connect(settings.redis_url),
-        Sending(settings.client(credentials), settings.policy(), settings.gate(), gate_at),
+        Sending(
+            settings.client(credentials), settings.policy(), settings.gate(), gate_at, telling_of(settings)
+        ),
         Capacity(settings.concurrency, settings.lease),
         name=name,
         check=partial(_first_look, gate_at, settings, queues=queues, told=set()),

@@ -1,5 +1,5 @@
 -- receipt: what is left of a mail that is settled, and how a batch writes it; put in front of settle. (typed.lua,
--- finish.lua; FAILED_GRACE: contract.LUA_CONSTANTS)
+-- outcome.lua, finish.lua; FAILED_GRACE: contract.LUA_CONSTANTS)
 --
 -- KEYS and ARGV are settle.lua's. What a batch has in hand stands in one table that functions are given: every local
 -- that one captures would cost each call, and batches are small.
@@ -10,6 +10,8 @@ local function new_batch()
     -- as finish.lua has it
     jobs = ARGV[1], results = ARGV[4], scratch = KEYS[2], result_scratch = KEYS[3], worker = ARGV[5],
     key_field = ARGV[7], key_memory = ARGV[8], default_ttl = ARGV[9], receipt = ARGV[11], made = {},
+    -- of outcomes, if somebody is told
+    stream = ARGV[13] ~= '' and ARGV[13],
     -- what became of each settlement
     words = {} }
 end
@@ -26,6 +28,7 @@ end
 local function write_sent(batch, group, at, id, old, meta)
   local ttl = receipt_ttl(batch, old)
   batch.succeeded = batch.succeeded + 1
+  if batch.stream then outcome(batch.stream, ARGV[14], ARGV[at + 4]) end
   if ttl == 0 then
     redis.call('DEL', ARGV[1] .. id)
     return
@@ -41,6 +44,10 @@ local function write_told(batch, group, at, id, result)
     'description', 'result_ttl', ARGV[7], 'meta')
   local ttl, meta = receipt_ttl(batch, old), group.meta ~= '' and group.meta or old[10] or ''
   batch.succeeded = batch.succeeded + 1
+  if batch.stream then
+    local sent = { id = id .. ':' .. ARGV[at + 1], kind = 'sent', job_id = id, detail = { note = TOLD } }
+    outcome(batch.stream, ARGV[14], cjson.encode(sent))
+  end
   if ttl == 0 then
     redis.call('DEL', ARGV[1] .. id)
     return
@@ -60,6 +67,7 @@ local function write_failed(batch, group, at, id)
   local job = ARGV[1] .. id
   local given = redis.call('HGET', job, 'failure_ttl')
   local ttl = ttl_of(given, ARGV[10])
+  if batch.stream then outcome(batch.stream, ARGV[14], ARGV[at + 5]) end
   redis.call('ZADD', group.queue.failed, until_score(batch, ttl), id)
   -- RQ can't read a job whose TTL is no whole number.
   if given and not string.match(given, '^-?%d+$') then redis.call('HSET', job, 'failure_ttl', ttl) end

@@ -1,5 +1,5 @@
 -- settle: write how executions ended, each only if its lease still stands. Settling twice changes nothing. (typed.lua,
--- finish.lua, receipt.lua, contested.lua)
+-- outcome.lua, finish.lua, receipt.lua, contested.lua)
 --
 -- KEYS  1 the worker's hash   2, 3 scratch keys
 --       then for each queue that the settlements speak of: its list, its started registry, its leases, its
@@ -8,6 +8,7 @@
 --       5 worker name   6 field of a job's hash with the execution it is started by   7 the key field
 --       8 seconds a key is remembered at least   9 default result_ttl   10 default failure_ttl
 --       11 `data` of a receipt   12 seconds worked
+--       13 the stream of outcomes, and 14 entries that it holds at most; "": nobody is told
 --       then for each group of settlements: the queue's place among KEYS, "1": each only if the lease has run out
 --       (its worker died), else only if the lease is held; their action, their meta (JSON text; "": the jobs' stay
 --       as they are), how many they are, and for each: id, execution, when it ended (RQ's date form), and a value
@@ -16,6 +17,7 @@
 --         retry   seconds until it is due
 --         failed  exc (a line), and exc_string (as RQ's Result has it)
 --         back    into the front of the queue; "1": as if it had never been claimed
+--       if somebody is told, of each that is sent or failed the outcome, too (JSON)
 -- Reply one word a settlement, or "done" for all of them:
 --       done      written
 --       late      its lease had gone, but nobody had started the mail again: "sent" was written
@@ -100,7 +102,7 @@ end
 -- A server that takes no writes says so here; after it, memory is no reason to refuse the others.
 redis.call('DEL', KEYS[2], KEYS[3])
 
-local refusal, at = nil, 13
+local refusal, at = nil, 15
 while at <= #ARGV do
   local place = tonumber(ARGV[at])
   local queue, key = queues[place], 4 + 7 * place
@@ -115,6 +117,7 @@ while at <= #ARGV do
   local group = { queue = queue, overdue = ARGV[at + 1] == '1', action = ARGV[at + 2], meta = ARGV[at + 3],
     members = {}, ends = {} }
   local count, width = tonumber(ARGV[at + 4]), group.action == 'failed' and 5 or 4
+  if batch.stream and (group.action == 'sent' or group.action == 'failed') then width = width + 1 end
   at = at + 5
   for number = 1, count do
     local one = at + (number - 1) * width

@@ -1,0 +1,191 @@
+"""Tells a group's outcomes: at least once each, again with growing pauses, until they are taken or too old.
+
+What is told together is a parcel. One that isn't taken is told again later, in halves, so that an outcome
+which nobody takes holds up the others no longer than it must.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+
+from rq_ses.outcomes.outcome import Outcome
+from rq_ses.outcomes.stream import Entry, OutcomeStream
+
+Deliver = Callable[[Sequence[Outcome]], None]
+"""Tells outcomes to somebody; any exception says that they weren't taken."""
+
+HELD: Final = 500
+"""Outcomes that are held at most: taken, and not told yet."""
+
+FIRST_PAUSE: Final = 1.0
+LONGEST_PAUSE: Final = 60.0
+"""Seconds until a parcel is told again."""
+
+LOOK: Final = 0.5
+"""Seconds between two looks into a stream that has nothing new."""
+
+TIDY: Final = 10.0
+"""Seconds between two looks for what others have left, and for what can be dropped."""
+
+GIVE_UP: Final = 259_200.0
+"""Seconds (3 days) after which an outcome isn't told any more."""
+
+
+@dataclass(slots=True)
+class Parcel:
+    """Outcomes that are told together."""
+
+    entries: list[Entry]
+    due: float = 0.0
+    """time.monotonic() before which it isn't told."""
+    failures: int = 0
+
+    @property
+    def places(self) -> list[bytes]:
+        """Where its outcomes stand in the stream."""
+        return [entry.place for entry in self.entries]
+
+    def failed(self, clock: float) -> list[Parcel]:
+        """Return what is told in its place, later: itself, or its halves."""
+        failures = self.failures + 1
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures - 1, 10))
+        # Many workers shall not come back at once.
+        due = clock + pause * random.uniform(0.75, 1.0)  # noqa: S311 - no secret
+        middle = len(self.entries) // 2
+        # The first failure says more about whoever is told than about what.
+        halves = [self.entries[:middle], self.entries[middle:]] if middle and failures > 1 else [self.entries]
+        return [Parcel(half, due, failures) for half in halves]
+
+
+class Trouble(NamedTuple):
+    """What goes wrong with telling: for whoever runs a delivery."""
+
+    kind: Literal["refused", "given up", "full"]
+    """A parcel wasn't taken; an outcome isn't told any more; the stream drops what is oldest, told or not."""
+    outcomes: int = 1
+    """How many it is about; of a full stream, how many it has."""
+    outcome: Outcome | None = None
+    """The one that is given up; None could not be read."""
+    error: Exception | None = None
+    """What the parcel was refused with; it is being handled."""
+
+
+class Delivery:
+    """Tells one group's outcomes, in whichever thread calls `step`.
+
+    Args:
+        stream: the group's.
+        deliver: is called with a parcel's outcomes, by the thread that steps.
+        parcel: outcomes in a parcel at most.
+        told: hears what goes wrong.
+        full: entries of the stream from which on it drops the oldest.
+    """
+
+    def __init__(
+        self,
+        stream: OutcomeStream,
+        deliver: Deliver,
+        *,
+        parcel: int = 100,
+        told: Callable[[Trouble], None] = lambda _: None,
+        full: int = 0,
+    ) -> None:
+        self._stream = stream
+        self._deliver = deliver
+        self._parcel = parcel
+        self._told = told
+        self._full = full
+        self._parcels: list[Parcel] = []
+        self._tidy_at = float("-inf")
+        self._joined = False
+
+    @property
+    def held(self) -> int:
+        """How many outcomes are taken and not told yet."""
+        return sum(len(parcel.entries) for parcel in self._parcels)
+
+    def step(self) -> float:
+        """Take what is new, tell what is due; return the seconds after which to step again.
+
+        Raises:
+            RedisError: what was taken is kept, and told by a later step.
+        """
+        if not self._joined:
+            self._stream.join()
+            self._joined = True
+        more = self._take()
+        for parcel in [one for one in self._parcels if one.due <= time.monotonic()]:
+            self._tell(parcel)
+        if more:
+            return 0.0
+        next_due = min((parcel.due for parcel in self._parcels), default=float("inf"))
+        return max(0.0, min(LOOK, next_due - time.monotonic()))
+
+    def drain(self, seconds: float) -> None:
+        """Tell what there is once, for as long as that; then let go of what is left: others tell it."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and self._take():
+            for parcel in [one for one in self._parcels if not one.failures]:
+                if time.monotonic() < end:
+                    self._tell(parcel)
+        for parcel in self._parcels:
+            self._stream.release(parcel.places)
+        self._parcels.clear()
+
+    def _take(self) -> bool:
+        """Take new parcels if there is room; tell whether there may be more."""
+        clock = time.monotonic()
+        found: list[Entry] = []
+        room = HELD - self.held
+        if clock - self._tidy_at >= TIDY:
+            self._tidy()
+            self._tidy_at = clock
+            if room > 0:
+                found = self._stream.take_abandoned(min(room, 100))
+        if not found and room > 0:
+            found = self._stream.take(min(room, 100))
+        readable = [entry for entry in found if entry.outcome]
+        for entry in found:
+            if not entry.outcome:
+                self._told(Trouble("given up"))
+                self._stream.done([entry.place])
+        self._parcels += [
+            Parcel(readable[at : at + self._parcel]) for at in range(0, len(readable), self._parcel)
+        ]
+        return bool(found)
+
+    def _tidy(self) -> None:
+        if self._tidy_at == float("-inf"):
+            return  # groups that begin together with this one may not be there yet
+        length = self._stream.trim()
+        if self._full and length >= self._full:
+            self._told(Trouble("full", length))
+
+    def _tell(self, parcel: Parcel) -> None:
+        self._stream.keep(parcel.places)
+        try:
+            self._deliver([entry.outcome for entry in parcel.entries if entry.outcome])
+        except Exception as exc:  # noqa: BLE001 - whatever it is: it wasn't taken
+            self._told(Trouble("refused", len(parcel.entries), error=exc))
+            self._parcels.remove(parcel)
+            for later in parcel.failed(time.monotonic()):
+                self._later(later)
+        else:
+            self._stream.done(parcel.places)
+            self._parcels.remove(parcel)
+
+    def _later(self, parcel: Parcel) -> None:
+        """Keep a parcel for later, without what is too old."""
+        now = time.time()
+        old = [entry for entry in parcel.entries if now - entry.written > GIVE_UP]
+        parcel.entries = [entry for entry in parcel.entries if entry not in old]
+        for entry in old:
+            self._told(Trouble("given up", outcome=entry.outcome))
+        if parcel.entries:
+            self._parcels.append(parcel)
+        if old:
+            self._stream.done([entry.place for entry in old])
