@@ -32,7 +32,12 @@ class SendFailed(Exception):
 
 
 def send(
-    payload: Mapping[str, Any], *, expires: float | None = None, on_unknown: OnUnknown | None = None
+    payload: Mapping[str, Any],
+    *,
+    expires: float | None = None,
+    on_unknown: OnUnknown | None = None,
+    traceparent: str | None = None,  # noqa: ARG001 - it makes no spans
+    tracestate: str | None = None,  # noqa: ARG001
 ) -> dict[str, str | None] | Retry:
     """Send one message and return RQ's result: the message id, or a Retry.
 
@@ -40,6 +45,8 @@ def send(
         payload: a Message as JSON.
         expires: epoch seconds after which it must not be sent.
         on_unknown: what becomes of it when SES may have accepted it; by default what the settings say.
+        traceparent: where it comes from (rq_ses.tracing), as `tracestate`.
+        tracestate: this worker makes no spans.
 
     Raises:
         SendFailed: SES refused it for good, or the bounds of the settings are reached.

@@ -19,6 +19,7 @@ from rq_ses.outbox.plans.steps import Line
 from rq_ses.outbox.ranges import checked_ttl, checked_wait
 from rq_ses.partition import partition_keys
 from rq_ses.server.location import Location
+from rq_ses.tracing import Tracing
 
 if TYPE_CHECKING:
     from rq_ses.outbox.bulk.sending import BulkSending
@@ -66,6 +67,7 @@ class OutboxBase(Generic[Client]):
         enqueue_timeout: float = ENQUEUE_TIMEOUT,
         durable_replicas: int = 0,
         durable_timeout: float = 5.0,
+        tracing: bool = False,
     ) -> None:
         name = type(self).__name__
         or_else = f", or let {name}.from_env() read RQ_SES_REDIS_URL and its siblings"
@@ -84,7 +86,8 @@ class OutboxBase(Generic[Client]):
             servers.append((line, address(client), keys_of(client)))
             each.append(Enqueueing(*servers[-1], terms, timeout=enqueue_timeout, confirmation=confirmation))
         self._lines: tuple[Any, ...] = tuple(one.line for one in each)
-        self._sending = Sending(queue, each[0] if len(each) == 1 else Spreading(each))
+        where = each[0] if len(each) == 1 else Spreading(each)
+        self._sending = Sending(queue, where, Tracing() if tracing else None)
         self._servers = servers
         self._bulk_terms = terms, enqueue_timeout, confirmation
 

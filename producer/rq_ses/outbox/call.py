@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal, get_args
 
 from rq_ses.errors import DurabilityUnconfirmed, IdempotencyConflict, RqSesError
@@ -41,6 +41,8 @@ class Call:
         self._keeps = on_conflict == "keep"
         self._durable = durable
         self.strict = whole and not self._keeps
+        self.trace: Mapping[str, str] = {}
+        """What the jobs' options get of the span that sends them."""
         self.doubt = ""
         """Why durability isn't confirmed; "" while it is."""
         self._apart: tuple[Receipt, ...] = ()

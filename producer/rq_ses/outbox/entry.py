@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from rq_ses import contract
@@ -52,8 +53,10 @@ class Draft:
             self._mark = f"{contract.digest(self._payload)}:{os.urandom(8).hex()}"
         self.asks_time = self._submission.asks_time()
 
-    def entry(self, now: float) -> Entry:
+    def entry(self, now: float, trace: Mapping[str, str]) -> Entry:
         """Return the Entry; `now` is the time (epoch seconds) of its job's server, if it `asks_time`.
+
+        `trace` joins its job's options.
 
         Raises:
             ValueError: its terms can't be used.
@@ -61,7 +64,7 @@ class Draft:
         """
         submission = self._submission
         message, job_id = submission.message, self.job_id
-        data = encode_job(self._payload, submission.options(lambda: now))
+        data = encode_job(self._payload, {**submission.options(lambda: now), **trace})
         recipients = message.recipients
         description = contract.description(recipients, message.subject)
         weight = str(len(recipients)) if len(recipients) > 1 else ""

@@ -43,6 +43,8 @@ class Outbox(OutboxBase[Redis]):
             one every 5 s has as long, the others a quarter of a second, until Redis is back.
         durable_replicas: replicas that must hold what a durable call has written; 0 waits for the disk alone.
         durable_timeout: seconds a durable call waits for either, beyond `enqueue_timeout`.
+        tracing: make a span of OpenTelemetry for each call, and let its trace go on in the worker
+            (docs/how-to/tracing.md).
 
     Raises:
         ValueError: an argument can't be used.

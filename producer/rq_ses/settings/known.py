@@ -81,6 +81,7 @@ KNOWN: Final = frozenset({
     "RQ_SES_SMTP_SENDERS",
     "RQ_SES_SMTP_USERS",
     "RQ_SES_TIMEOUT",
+    "RQ_SES_TRACING",
     "RQ_SES_TRANSIENT_DELAY",
     "RQ_SES_USE_DUALSTACK",
     "RQ_SES_USE_FIPS",
@@ -99,5 +100,6 @@ PRODUCERS: Final = frozenset({
     "RQ_SES_QUEUE",
     "RQ_SES_REDIS_URL",
     "RQ_SES_RESULT_TTL",
+    "RQ_SES_TRACING",
 })
 """Those of ProducerSettings among them."""

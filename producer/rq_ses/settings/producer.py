@@ -19,6 +19,7 @@ from rq_ses.settings.loading import load_settings
 from rq_ses.settings.onlyurl import DEFAULT_URL
 from rq_ses.settings.setting import Count, Real, setting
 from rq_ses.text.invalid import shown
+from rq_ses.tracing import is_installed
 
 
 def _redis_url(url: str) -> str:
@@ -50,6 +51,12 @@ def _partitions(text: str) -> str:
     return ",".join(read_partitions(text, Keys.default().prefix))
 
 
+def _tracing(wanted: bool) -> bool:
+    if wanted and not is_installed():
+        raise ValueError("needs OpenTelemetry's API: pip install 'rq-ses[otel]'")
+    return wanted
+
+
 class ProducerSettings(Settings):
     """What an app needs to enqueue mails; each setting is read from RQ_SES_ and its name in capitals.
 
@@ -66,6 +73,7 @@ class ProducerSettings(Settings):
             after one in vain, one every 5 s does; the others fail fast.
         durable_replicas (int): Replicas that must hold a mail sent with durable=True, beside the disk.
         durable_timeout (float): Seconds for which durable=True waits for the disk, and for the replicas.
+        tracing (bool): Make spans of OpenTelemetry for what is sent; needs the extra otel.
     """
 
     readers: ClassVar[str] = "all"
@@ -112,6 +120,10 @@ class ProducerSettings(Settings):
         "Seconds for which `durable=True` waits for the disk, and for the replicas.",
         above=0,
         at_most=3600,
+    )
+    tracing: Annotated[bool, AfterValidator(_tracing)] = setting(
+        False,
+        "Make spans of OpenTelemetry for what is sent ([more](how-to/tracing.md)); needs the extra `otel`.",
     )
 
 

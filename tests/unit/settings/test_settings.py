@@ -54,6 +54,7 @@ def test_a_producer_needs_no_setting() -> None:
         "enqueue_timeout": 2.0,
         "durable_replicas": 0,
         "durable_timeout": 5.0,
+        "tracing": False,
     }
 
 
@@ -73,6 +74,12 @@ def test_a_workers_defaults_are_the_documented_ones(environment: Any) -> None:
         "allow_http": False,
         "aws_endpoint_url": None,
         "proxy": None,
+        "outcomes": False,
+        "outcomes_max": 1_000_000,
+        "webhook_url": None,
+        "webhook_secret": None,
+        "webhook_secret_file": None,
+        "webhook_timeout": 10.0,
         "ca_bundle": None,
         "timeout": 5.0,
         "min_upload_rate": 250_000,

@@ -89,7 +89,7 @@ class Attempts:
         elif not self._may_begin(claim):
             return unsent(claim.lease, probe=claim.probe)
         else:
-            outcome, asked = self._send(task.message, claim), True
+            outcome, asked = self._send(task, claim), True
         clock = time.monotonic()
         ending = attempt.ended(outcome, self._shared.clock.now(), clock, clock - began, asked=asked)
         decision = judge(attempt, ending)
@@ -112,9 +112,9 @@ class Attempts:
         events.MAIL_DOUBTED.log(log, job_id=claim.lease.job_id)
         return False
 
-    def _send(self, message: AnyMessage, claim: Claim) -> Outcome:
+    def _send(self, task: Task, claim: Claim) -> Outcome:
         try:
-            outcome = self._client.send(message, claim.lease.job_id)
+            outcome = self._client.send(task.message, claim.lease.job_id)
         except Exception as exc:  # noqa: BLE001 - the attempt counts, and its history stays
             events.MAIL_RAISED.log(log, trace=True, job_id=claim.lease.job_id, step="sending")
             outcome = internal_error(exc)

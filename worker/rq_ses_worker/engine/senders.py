@@ -26,6 +26,7 @@ class Senders:
         policy: what becomes of a mail that wasn't sent.
         shared: for the attempts; woken whenever a thread has become idle, and nothing is ready.
         settle: takes each attempt's settlement.
+        attempts: makes what makes them.
     """
 
     def __init__(
@@ -36,13 +37,14 @@ class Senders:
         shared: Shared,
         *,
         settle: Callable[[Settlement], None],
+        attempts: Callable[[Client, RetryPolicy, Shared, Underway], Attempts] = Attempts,
     ) -> None:
         self.count = count
         self._shared = shared
         self._settle = settle
         self._claims: SimpleQueue[Claim | None] = SimpleQueue()
         self._underway = Underway(count)
-        self._attempts = Attempts(client, policy, shared, self._underway)
+        self._attempts = attempts(client, policy, shared, self._underway)
         self._threads = [shared.threads.thread(f"sender-{n}", self._work) for n in range(count)]
 
     @property

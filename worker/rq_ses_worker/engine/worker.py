@@ -13,6 +13,7 @@ import secrets
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from types import FrameType
 from typing import TYPE_CHECKING, Final, cast
@@ -22,10 +23,11 @@ from redis.exceptions import RedisError
 
 from rq_ses import contract
 from rq_ses.keys import keys_of
+from rq_ses.tracing import Tracing
 from rq_ses_worker.account.brake import Brake
 from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.account.grants import Grants
-from rq_ses_worker.engine.attempt import Client
+from rq_ses_worker.engine.attempt import Attempts, Client
 from rq_ses_worker.engine.claiming.demand import outcomes
 from rq_ses_worker.engine.claiming.partition import PartitionLifecycle
 from rq_ses_worker.engine.dispatcher import Burst, Dispatcher
@@ -68,6 +70,8 @@ class Sending:
     """From `connect`: where that gate stands, if the worker's mails stand in a partition of their own."""
     telling: Telling | None = None
     """Tells hooks what became of mails; None: nobody wants to know, and nothing is written for them."""
+    tracing: Tracing | None = None
+    """Makes a span for each attempt; None: none is made."""
 
     @property
     def account(self) -> str:
@@ -123,7 +127,11 @@ class MailWorker(RegisteredWorker):
         self._settler = Settler(
             lifecycle, shared, tally=tally, queues=list(queues), several=outcomes(threads), threads=threads
         )
-        self._senders = Senders(threads, client, policy, shared, settle=self._settler.put)
+        self._senders = Senders(
+            *(threads, client, policy, shared),
+            settle=self._settler.put,
+            attempts=_attempts(sending.tracing, list(queues)),
+        )
         self._dispatcher = Dispatcher(
             lifecycle,
             shared,
@@ -170,6 +178,8 @@ class MailWorker(RegisteredWorker):
             self._sweeper.join()
             if self._sending.telling:
                 self._sending.telling.stop()
+            if self._sending.tracing:
+                self._sending.tracing.flush()
             self.leave()
             if self._tally:
                 self._tally.leave()
@@ -255,6 +265,15 @@ class MailWorker(RegisteredWorker):
         for lease in self._shared.leases.held():
             if lease not in self._settler:
                 events.MAIL_LEFT.log(log, job_id=lease.job_id)
+
+
+def _attempts(tracing: Tracing | None, queues: Sequence[str]) -> Callable[..., Attempts]:
+    """Return what makes attempts."""
+    if tracing is None:
+        return Attempts
+    from rq_ses_worker.engine.tracing import TracedAttempts
+
+    return partial(TracedAttempts, tracing, queues)
 
 
 def _lifecycle(

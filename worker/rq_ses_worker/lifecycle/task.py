@@ -14,6 +14,7 @@ from rq_ses.message.message import explain
 from rq_ses.message.reading import AnyMessage, read_message
 from rq_ses.server.jobdata import inflated
 from rq_ses.text.plaintext import one_line
+from rq_ses.tracing import TRACEPARENT, Trace
 
 
 class JobRefused(Exception):
@@ -29,12 +30,13 @@ class Task(NamedTuple):
     """A valid message and its terms.
 
     `expires` is the moment (epoch seconds) after which it must not be sent; `on_unknown` says what becomes of
-    it when SES may have accepted it (None: what the worker's policy says).
+    it when SES may have accepted it (None: what the worker's policy says). `trace` is where it comes from.
     """
 
     message: AnyMessage
     expires: float | None = None
     on_unknown: OnUnknown | None = None
+    trace: Trace | None = None
 
 
 def read_job(data: bytes, *, hooked: bool = False) -> Task:
@@ -73,6 +75,7 @@ def read_call(args: Any, kwargs: Any) -> Task:
     options = dict(kwargs)
     payload = args[0] if len(args) == 1 else options.pop("payload", None)
     expires, on_unknown = options.pop("expires", None), options.pop("on_unknown", None)
+    trace = Trace.taken(options) if TRACEPARENT in options else None
     if len(args) > 1 or options or not isinstance(payload, Mapping):
         raise JobRefused(
             "InvalidMessage", "the arguments must be send(payload, …), payload a Message as JSON"
@@ -82,7 +85,7 @@ def read_call(args: Any, kwargs: Any) -> Task:
     if on_unknown not in (None, *ON_UNKNOWN):
         raise JobRefused("InvalidMessage", f"on_unknown: {on_unknown!r:.80} is neither resend nor hold")
     try:
-        return Task(read_message(payload), expires, on_unknown)
+        return Task(read_message(payload), expires, on_unknown, trace)
     except ValidationError as exc:
         raise JobRefused("InvalidMessage", "; ".join(explain(exc))) from exc
     except RecursionError as exc:

@@ -169,6 +169,12 @@ MONITOR_LISTENS: Final = Event(
 )
 MONITOR_FAILED: Final = Event("monitor.failed", DEBUG, "a request to the monitor failed")
 
+TRACING_UNSEEN: Final = Event(
+    "tracing.unseen",
+    WARNING,
+    "RQ_SES_TRACING is on, and nobody takes the spans: start with opentelemetry-instrument",
+)
+
 # Redis
 
 REDIS_AWAY: Final = Event("redis.away", ERROR, "Redis is away (%(error)s); %(meanwhile)s")

@@ -18,9 +18,11 @@ class HooksSettings(OutcomeSettings):
     """A webhook, and what it takes to call it."""
 
     webhook_secret: SecretStr | None = setting(
-        None, f"Secret that signs what the webhook is sent: {_LEAST} characters at least; or", shown=False
+        None, f"Secret that signs what the webhook is sent: {_LEAST} characters at least.", shown=False
     )
-    webhook_secret_file: str | None = setting(None, "File whose first line is that secret.")
+    webhook_secret_file: str | None = setting(
+        None, "File whose first line is that secret, in place of `RQ_SES_WEBHOOK_SECRET`."
+    )
     webhook_timeout: Real = setting(10.0, "Seconds for the webhook to answer.", above=0, at_most=50)
 
     @model_validator(mode="after")

@@ -24,6 +24,7 @@ from rq_ses.rqdate import utcformat
 from rq_ses.server.encoding import encode_job
 from rq_ses.states import FAILED, QUEUED
 from rq_ses.text.plaintext import one_line
+from rq_ses.tracing import LONGEST
 
 _META_LIMIT: Final = 65_536
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
@@ -45,6 +46,8 @@ class _Options(BaseModel):
 
     expires: Annotated[float, Field(strict=True, allow_inf_nan=False)] | None = None
     on_unknown: OnUnknown | None = None
+    traceparent: Annotated[str, Field(strict=True, max_length=LONGEST)] | None = None
+    tracestate: Annotated[str, Field(strict=True, max_length=LONGEST)] | None = None
 
 
 class _Record(BaseModel):

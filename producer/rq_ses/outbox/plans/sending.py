@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
+from rq_ses import contract
 from rq_ses.errors import RqSesError, SendManyInterrupted, UnusableMessage
 from rq_ses.message.payload import Mailable
 from rq_ses.message.reading import AnyMessage
@@ -17,7 +18,9 @@ from rq_ses.outbox.plans.steps import DRAW, END, Await, Begin, Words
 from rq_ses.outbox.submission import Submission
 from rq_ses.plan import Plan
 from rq_ses.receipt import Receipt
+from rq_ses.tracing import Tracing
 
+Outcome = TypeVar("Outcome")
 Take = Callable[[list[Entry], Words], None]
 
 
@@ -27,11 +30,15 @@ class Sending:
     Args:
         queue: the name of the queue of normal mails.
         enqueueing: where its mails are written.
+        tracing: makes a span for each call; None makes none.
     """
 
-    def __init__(self, queue: str, enqueueing: Enqueueing | Spreading) -> None:
+    def __init__(
+        self, queue: str, enqueueing: Enqueueing | Spreading, tracing: Tracing | None = None
+    ) -> None:
         self._queue = queue
         self._enqueueing = enqueueing
+        self._tracing = tracing
 
     def now(self) -> Plan[float]:
         """Return the server's time, as Outbox.server_time does."""
@@ -39,7 +46,13 @@ class Sending:
 
     def send(self, submission: Submission, call: Call) -> Plan[Receipt]:
         """Enqueue one message, as Outbox.send does."""
-        entry = yield from self._entry(submission)
+        plan = self._send(submission, call)
+        if self._tracing is None or submission.priority not in contract.PRIORITIES:
+            return plan
+        return self._traced(plan, call, contract.queue_name(self._queue, submission.priority), batch=False)
+
+    def _send(self, submission: Submission, call: Call) -> Plan[Receipt]:
+        entry = yield from self._entry(submission, call)
         words = yield from self._enqueueing.batch([entry], call)
         [receipt] = call.receipts([entry], words)
         call.end([receipt])
@@ -47,13 +60,16 @@ class Sending:
 
     def send_many(self, call: Call) -> Plan[list[Receipt]]:
         """Enqueue what is drawn, as Outbox.send_many does."""
+        return self._traced(self._send_many(call), call, self._queue, batch=True)
+
+    def _send_many(self, call: Call) -> Plan[list[Receipt]]:
         receipts: list[Receipt] = []
 
         def take(batch: list[Entry], words: Words) -> None:
             receipts.extend(call.receipts(batch, words))
 
         try:
-            yield from self._written(self._usable, call, take)
+            yield from self._written(lambda item: self._usable(item, call), call, take)
         except RqSesError as exc:
             call.broken_off(exc, receipts)
             raise
@@ -62,11 +78,14 @@ class Sending:
 
     def try_send_many(self, call: Call) -> Plan[list[Result]]:
         """Enqueue of what is drawn what can be, as Outbox.try_send_many does."""
+        return self._traced(self._try_send_many(call), call, self._queue, batch=True)
+
+    def _try_send_many(self, call: Call) -> Plan[list[Result]]:
         results = Results(call)
 
         def make(item: Any) -> Plan[Entry | None]:
             try:
-                entry = yield from self._entry(item)
+                entry = yield from self._entry(item, call)
             except ValueError as exc:
                 results.refuse(exc)
                 return None
@@ -84,14 +103,24 @@ class Sending:
             raise
         return results.all
 
-    def _entry(self, item: AnyMessage | Submission) -> Plan[Entry]:
+    def _traced(self, plan: Plan[Outcome], call: Call, queue: str, *, batch: bool) -> Plan[Outcome]:
+        """Return a plan that is carried out under a span, if spans are made."""
+        if self._tracing is None:
+            return plan
+
+        def use(trace: Mapping[str, str]) -> None:
+            call.trace = trace
+
+        return self._tracing.sending(plan, queue, use, batch=batch)
+
+    def _entry(self, item: AnyMessage | Submission, call: Call) -> Plan[Entry]:
         draft = Draft(item, self._queue)
         now = (yield from self._enqueueing.now(draft.job_id)) if draft.asks_time else 0.0
-        return draft.entry(now)
+        return draft.entry(now, call.trace)
 
-    def _usable(self, item: Any) -> Plan[Entry]:
+    def _usable(self, item: Any, call: Call) -> Plan[Entry]:
         try:
-            return (yield from self._entry(item))
+            return (yield from self._entry(item, call))
         except (ValueError, TypeError) as exc:
             raise UnusableMessage(str(exc)) from exc
 

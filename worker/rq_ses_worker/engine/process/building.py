@@ -14,6 +14,7 @@ from rq_ses import contract
 from rq_ses.contract import PRIORITIES, Priority
 from rq_ses.keys import Keys, keys_of
 from rq_ses.status.unserved import Unserved, strays, unserved
+from rq_ses.tracing import Tracing
 from rq_ses_worker.engine.preflight.server import preflight
 from rq_ses_worker.engine.process.hooks import telling_of
 from rq_ses_worker.engine.worker import Capacity, MailWorker, Sending
@@ -45,13 +46,27 @@ def build_worker(
         queues,
         connect(settings.redis_url),
         Sending(
-            settings.client(credentials), settings.policy(), settings.gate(), gate_at, telling_of(settings)
+            settings.client(credentials),
+            settings.policy(),
+            settings.gate(),
+            gate_at,
+            telling_of(settings),
+            _tracing_of(settings),
         ),
         Capacity(settings.concurrency, settings.lease),
         name=name,
         check=partial(_first_look, gate_at, settings, queues=queues, told=set()),
         tally=tally,
     )
+
+
+def _tracing_of(settings: WorkerSettings) -> Tracing | None:
+    if not settings.tracing:
+        return None
+    tracing = Tracing()
+    if not tracing.is_seen:
+        events.TRACING_UNSEEN.log(log)
+    return tracing
 
 
 def _first_look(

@@ -1,0 +1,161 @@
+"""Spans of OpenTelemetry about what is sent, by its API alone: whoever wants to see them brings the SDK.
+
+https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any, Final, NamedTuple, TypeVar
+
+from rq_ses.receipt import Receipt
+
+SYSTEM: Final = "rq_ses"
+TRACEPARENT: Final = "traceparent"
+TRACESTATE: Final = "tracestate"
+
+LONGEST: Final = 512
+"""Characters of either, which W3C lets a receiver ask for at least."""
+
+_FLUSH: Final = 5000
+"""Milliseconds."""
+
+Result = TypeVar("Result")
+
+
+def is_installed() -> bool:
+    """Tell whether OpenTelemetry's API is there, without loading it."""
+    try:
+        return find_spec("opentelemetry.trace") is not None
+    except ModuleNotFoundError:
+        return False
+
+
+class Trace(NamedTuple):
+    """Where a mail comes from, as W3C's Trace Context writes it; it travels among the job's options."""
+
+    traceparent: str
+    tracestate: str = ""
+
+    @classmethod
+    def taken(cls, options: dict[str, Any]) -> Trace | None:
+        """Take it out of a job's options; what can't be used is no reason to refuse a mail."""
+        parent, state = options.pop(TRACEPARENT, None), options.pop(TRACESTATE, None)
+        if not isinstance(parent, str) or len(parent) > LONGEST:
+            return None
+        return cls(parent, state if isinstance(state, str) and len(state) <= LONGEST else "")
+
+    def carrier(self) -> dict[str, str]:
+        """Return it as propagators, and a job's options, have it."""
+        found = {TRACEPARENT: self.traceparent}
+        if self.tracestate:
+            found[TRACESTATE] = self.tracestate
+        return found
+
+
+class Tracing:
+    """Makes the spans of a process.
+
+    Raises:
+        ValueError: OpenTelemetry's API isn't installed.
+    """
+
+    def __init__(self) -> None:
+        if not is_installed():
+            raise ValueError("tracing: needs OpenTelemetry's API: pip install 'rq-ses[otel]'")
+        from importlib.metadata import version
+
+        from opentelemetry import trace
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+        self._trace: Any = trace
+        # It follows the provider, whenever that is set.
+        self.tracer: Any = trace.get_tracer("rq_ses", version("rq-ses"))
+        self._propagator = TraceContextTextMapPropagator()
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether somebody has set up an SDK, which shows spans to somebody."""
+        return type(self._trace.get_tracer_provider()).__name__ != "ProxyTracerProvider"
+
+    def sending(
+        self,
+        plan: Generator[Any, Any, Result],
+        queue: str,
+        use: Callable[[Mapping[str, str]], None],
+        *,
+        batch: bool,
+    ) -> Generator[Any, Any, Result]:
+        """Carry out a plan of an Outbox under a PRODUCER span, which is nobody's current one.
+
+        Args:
+            plan: its outcome are Receipts, and errors in the places of some.
+            queue: the mails' destination.
+            use: is given what their jobs' options get.
+            batch: whether it may be many.
+        """
+        attributes = described("send", queue)
+        span = self.tracer.start_span(
+            f"send {queue}", kind=self._trace.SpanKind.PRODUCER, attributes=attributes
+        )
+        use(self.carrier(span))
+        try:
+            result = yield from plan
+        except BaseException as exc:
+            self.fail(span, type(exc).__name__)
+            raise
+        else:
+            self._tell(span, result, batch=batch)
+            return result
+        finally:
+            span.end()
+
+    def carrier(self, span: Any) -> dict[str, str]:
+        """Return a span's context as the options of a job have it; nothing where nobody makes spans."""
+        found: dict[str, str] = {}
+        self._propagator.inject(found, self._trace.set_span_in_context(span))
+        return found
+
+    def context(self, trace: Trace | None) -> Any:
+        """Return the context that a mail brings; an empty one if it brings none."""
+        from opentelemetry.context import Context
+
+        return self._propagator.extract(trace.carrier(), Context()) if trace else Context()
+
+    def link(self, trace: Trace | None) -> list[Any]:
+        """Return the links to a span: one, or none if it can't be read."""
+        found = self._trace.get_current_span(self.context(trace)).get_span_context()
+        return [self._trace.Link(found)] if found.is_valid else []
+
+    def fail(self, span: Any, kind: str, text: str = "") -> None:
+        """Let a span say that it failed: by an error's name, and a text that holds nothing secret."""
+        span.set_attribute("error.type", kind)
+        span.set_status(self._trace.Status(self._trace.StatusCode.ERROR, text or kind))
+
+    def flush(self) -> None:
+        """Let the SDK send what it holds: a process that was forked ends without a last word."""
+        flush = getattr(self._trace.get_tracer_provider(), "force_flush", None)
+        if flush:
+            flush(_FLUSH)
+
+    def _tell(self, span: Any, result: Any, *, batch: bool) -> None:
+        results: Sequence[Any] = result if isinstance(result, list) else [result]
+        if batch:
+            span.set_attribute("messaging.batch.message_count", len(results))
+        elif isinstance(result, Receipt):
+            span.set_attribute("messaging.message.id", result.job_id)
+            span.set_attribute("rq_ses.duplicate", result.duplicate)
+        refused = [one for one in results if isinstance(one, Exception)]
+        if refused:
+            self.fail(span, type(refused[0]).__name__)
+
+
+def described(operation: str, queue: str) -> dict[str, Any]:
+    """Return the attributes that each span has: what is done, and in which queue."""
+    return {
+        "messaging.system": SYSTEM,
+        "messaging.destination.name": queue,
+        "messaging.operation.name": operation,
+        "messaging.operation.type": operation,
+    }
