@@ -9,7 +9,9 @@ RUN python -m venv /opt/rq-ses && /opt/rq-ses/bin/pip install '.[fast,feedback,s
 
 FROM build AS build-dev
 # rq-dashboard imports six and doesn't ask for it.
-RUN /opt/rq-ses/bin/pip install '.[all,flask]' 'gunicorn>=23' 'rq-dashboard==0.9.0' 'six>=1.16'
+# opentelemetry-distro and the exporter are for compose/tracing.yaml.
+RUN /opt/rq-ses/bin/pip install '.[all,flask,otel]' 'gunicorn>=23' 'rq-dashboard==0.9.0' 'six>=1.16' \
+    'opentelemetry-distro>=0.51b0' 'opentelemetry-exporter-otlp-proto-http>=1.30'
 
 FROM python:3.13-slim AS runtime
 LABEL org.opencontainers.image.title="rq-ses" \

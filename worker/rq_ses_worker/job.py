@@ -17,7 +17,6 @@ from redis.exceptions import RedisError
 from rq import Retry, get_current_job
 from rq.job import Job
 
-from rq_ses.contract import OnUnknown
 from rq_ses.server.serverclock import ServerClock
 from rq_ses_worker.engine.attempt import Attempt, Decision, Finished, judge
 from rq_ses_worker.lifecycle.retry import Again, Failed, History, RetryPolicy, lost_worker
@@ -31,22 +30,13 @@ class SendFailed(Exception):
     """Raised when a mail can't be sent; its text is the line for the failed registry, and a hint."""
 
 
-def send(
-    payload: Mapping[str, Any],
-    *,
-    expires: float | None = None,
-    on_unknown: OnUnknown | None = None,
-    traceparent: str | None = None,  # noqa: ARG001 - it makes no spans
-    tracestate: str | None = None,  # noqa: ARG001
-) -> dict[str, str | None] | Retry:
+def send(payload: Mapping[str, Any], **options: Any) -> dict[str, str | None] | Retry:
     """Send one message and return RQ's result: the message id, or a Retry.
 
     Args:
         payload: a Message as JSON.
-        expires: epoch seconds after which it must not be sent.
-        on_unknown: what becomes of it when SES may have accepted it; by default what the settings say.
-        traceparent: where it comes from (rq_ses.tracing), as `tracestate`.
-        tracestate: this worker makes no spans.
+        options: expires (epoch seconds after which it must not be sent), on_unknown (what becomes of it when
+            SES may have accepted it; by default what the settings say), and its trace, which ends here.
 
     Raises:
         SendFailed: SES refused it for good, or the bounds of the settings are reached.
@@ -59,7 +49,7 @@ def send(
     # A requeue by RQ keeps meta: what was final then starts anew now.
     history = History.from_stored(stored, fresh=bool(stored.get("final")))
     try:
-        task = read_call([payload], {"expires": expires, "on_unknown": on_unknown})
+        task = read_call([payload], options)
     except JobRefused as exc:
         raise SendFailed(hinted(str(exc), Terminal(code=exc.code))) from None
     attempt = Attempt(history, policy.for_mail(task.on_unknown), task.expires)

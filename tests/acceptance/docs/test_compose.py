@@ -25,7 +25,17 @@ from rq_ses.server.clusterowner import read_cluster_url
 from rq_ses.server.slot import is_tagged, slot_of
 from rq_ses_worker.engine.preflight.server import judge, read_state
 from rq_ses_worker.settings.worker import load_worker_settings
-from support.programs.compose import BIN, FILE, ROOT, SES_FILE, Stack, VariableMissing, interpolated, load
+from support.programs.compose import (
+    BIN,
+    FILE,
+    ROOT,
+    SES_FILE,
+    TRACING_FILE,
+    Stack,
+    VariableMissing,
+    interpolated,
+    load,
+)
 from support.programs.images import Image, dockerfile
 from support.programs.images import images as build_images
 from support.programs.processes import environment
@@ -43,7 +53,7 @@ def get(url: str, form: dict[str, str] | None = None) -> str:
 
 
 def test_the_files_fit_the_schema_of_compose() -> None:
-    files = [str(FILE), str(SES_FILE)]
+    files = [str(FILE), str(SES_FILE), str(TRACING_FILE)]
     command = [str(BIN / "check-jsonschema"), "--builtin-schema", "vendor.compose-spec", *files]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
@@ -231,6 +241,33 @@ def test_every_command_of_the_workers_image_can_be_loaded(images: dict[str, Imag
     assert (done.returncode, done.stderr) == (0, "")
     assert "needs: pip install" not in done.stdout
     assert re.findall(r"^Usage: rq-ses (\S+)", done.stdout, re.MULTILINE) == [*names]
+
+
+@pytest.mark.timeout(240)
+def test_with_traces_the_app_and_the_worker_send_spans_to_the_collector(
+    images: dict[str, Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services, over = load()["services"], load(file=TRACING_FILE)["services"]
+    assert services["collector"]["profiles"] == services["jaeger"]["profiles"] == ["tracing"]
+    collector = load(file=ROOT / "compose" / "collector.yaml")
+    listens = collector["receivers"]["otlp"]["protocols"]["http"]["endpoint"]
+    assert collector["exporters"]["otlp"]["endpoint"].partition(":")[0] == "jaeger"
+    for name, service in over.items():
+        sends = service["environment"]["OTEL_EXPORTER_OTLP_ENDPOINT"]
+        assert sends == f"http://collector:{listens.rpartition(':')[2]}"
+        image = images[service.get("image", services[name]["image"])]
+        # The SDK is loaded as it will be, and nothing is sent: no span ends.
+        done = subprocess.run(
+            [image.programs / service["entrypoint"][0], image.programs / service["entrypoint"][1], "--help"],
+            env=environment(**image.env, **service["environment"]),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+    for variable, value in (services["worker"]["environment"] | over["worker"]["environment"]).items():
+        monkeypatch.setenv(variable, value)
+    assert load_worker_settings().tracing
 
 
 def test_a_worker_that_is_gone_is_not_healthy(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from support.servers.ports import free_port
 
 FILE: Final = ROOT / "compose.yaml"
 SES_FILE: Final = ROOT / "compose" / "ses.yaml"
+TRACING_FILE: Final = ROOT / "compose" / "tracing.yaml"
 BIN: Final = Path(sys.executable).parent
 ENTRYPOINT: Final[list[str]] = next(json.loads(rest) for word, rest in dockerfile() if word == "ENTRYPOINT")
 

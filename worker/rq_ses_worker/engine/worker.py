@@ -127,11 +127,8 @@ class MailWorker(RegisteredWorker):
         self._settler = Settler(
             lifecycle, shared, tally=tally, queues=list(queues), several=outcomes(threads), threads=threads
         )
-        self._senders = Senders(
-            *(threads, client, policy, shared),
-            settle=self._settler.put,
-            attempts=_attempts(sending.tracing, list(queues)),
-        )
+        attempts = _attempts(sending.tracing, list(queues))
+        self._senders = Senders(threads, client, policy, shared, settle=self._settler.put, attempts=attempts)
         self._dispatcher = Dispatcher(
             lifecycle,
             shared,
