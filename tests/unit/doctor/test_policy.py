@@ -32,9 +32,11 @@ def test_the_policy_allows_sending_from_the_sender_and_asking_for_the_rate_alone
 def test_an_arn_stands_in_its_regions_partition_and_raw_content_is_an_action_of_its_own(
     region: str, partition: str
 ) -> None:
-    [send, _] = policy(region, configuration_set="news")["Statement"]
+    [send, _, events] = policy(region, configuration_set="news")["Statement"]
     assert send["Action"] == ["ses:SendEmail", "ses:SendRawEmail"]
     assert send["Resource"] == [
         f"arn:{partition}:ses:{region}:ACCOUNT-ID:identity/example.com",
         f"arn:{partition}:ses:{region}:ACCOUNT-ID:configuration-set/news",
     ]
+    assert events["Action"] == ["ses:GetConfigurationSetEventDestinations"]
+    assert events["Resource"] == [f"arn:{partition}:ses:{region}:ACCOUNT-ID:configuration-set/news"]

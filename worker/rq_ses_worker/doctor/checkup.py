@@ -23,6 +23,7 @@ from rq_ses.status.workers import served_accounts
 from rq_ses_worker.doctor.account import judged_account, judged_answer, judged_clock
 from rq_ses_worker.doctor.credentials import check_credentials
 from rq_ses_worker.doctor.endpoint import check_endpoint
+from rq_ses_worker.doctor.events import check_events
 from rq_ses_worker.doctor.finding import Finding, variable
 from rq_ses_worker.doctor.gate import judged_gate
 from rq_ses_worker.doctor.identity import Known, judged_recipient, judged_sender, look_up
@@ -33,6 +34,7 @@ from rq_ses_worker.doctor.workers import check_strays, check_workers
 from rq_ses_worker.identity.source import CredentialSource
 from rq_ses_worker.ses.account import Account, AccountRefused, Identity
 from rq_ses_worker.ses.client import SesClient
+from rq_ses_worker.ses.configurationset import EventDestination
 from rq_ses_worker.ses.outcome import Outcome, RateLimited
 from rq_ses_worker.settings.worker import WorkerSettings
 
@@ -58,6 +60,7 @@ class Wishes:
     recipient: str | None = None
     dns: bool = True
     nameserver: str | None = None
+    configuration_set: str | None = None
 
 
 @dataclass(slots=True)
@@ -208,8 +211,20 @@ def _ses(settings: WorkerSettings, wishes: Wishes) -> Iterator[Finding]:
             if wishes.recipient and not (isinstance(answer, Account) and answer.production_access):
                 recipient = _identity(client, wishes.recipient)
                 yield from judged_recipient(wishes.recipient, recipient, settings.aws_region)
+            if wishes.sender or wishes.configuration_set:
+                yield from _events(client, wishes, known)
     yield _permissions()
     yield from _dns(wishes, known)
+
+
+def _events(client: SesClient, wishes: Wishes, known: Known) -> Iterator[Finding]:
+    own = known.configuration_set if isinstance(known, Identity) else ""
+
+    def ask(name: str) -> tuple[EventDestination, ...] | None:
+        return _asked(lambda: client.get_event_destinations(name))
+
+    given = wishes.configuration_set
+    yield from check_events(given or own, given=given is not None, ask=ask)
 
 
 def _account(client: SesClient) -> Account | Outcome:

@@ -103,7 +103,9 @@ class PolicySettings(GateSettings):
     "--account-id", callback=_account_id, metavar="ID", help="With --policy: the AWS account's 12 digits."
 )
 @click.option(
-    "--configuration-set", metavar="NAME", help="With --policy: allow mails that name this configuration set."
+    "--configuration-set",
+    metavar="NAME",
+    help="The one that mails name: whether it publishes events; with --policy: allow such mails.",
 )
 @setting_options(WorkerSettings, "redis_url", "queue", "config", "aws_region", "base_url", "allow_http")
 @setting_options(WorkerSettings, "proxy", "ca_bundle", "account")
@@ -132,14 +134,15 @@ def doctor(
       rq-ses doctor --from example.com --json | jq -r '.findings[].text'
       rq-ses doctor --policy --from shop@example.com --account-id 123456789012
     """
-    granted = {"account_id": account_id, "configuration_set": configuration_set}
     if policy_wanted:
+        granted = {"account_id": account_id, "configuration_set": configuration_set}
         _tell_policy(options, sender=sender, raw=raw is not False, **granted)
         sys.exit(OK)
-    if raw is not None or any(granted.values()):
-        raise click.UsageError("--raw, --account-id and --configuration-set go with --policy")
+    if raw is not None or account_id:
+        raise click.UsageError("--raw and --account-id go with --policy")
     settings = load_worker_settings(**options)
-    findings = _examined(settings, Wishes(sender, recipient, dns=not no_dns, nameserver=nameserver))
+    wishes = Wishes(sender, recipient, not no_dns, nameserver, configuration_set)
+    findings = _examined(settings, wishes)
     if json_wanted:
         output.echo(as_json(findings))
     else:

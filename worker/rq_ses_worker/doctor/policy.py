@@ -36,15 +36,19 @@ def policy(
     resources = [f"{arn}:identity/{identity}" for identity in identities]
     if configuration_set:
         resources.append(f"{arn}:configuration-set/{configuration_set}")
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Sid": "Send",
-                "Effect": "Allow",
-                "Action": ["ses:SendEmail", *(["ses:SendRawEmail"] if raw else [])],
-                "Resource": resources,
-            },
-            {"Sid": "SendRate", "Effect": "Allow", "Action": ["ses:GetAccount"], "Resource": "*"},
-        ],
-    }
+    statements: list[dict[str, Any]] = [
+        {
+            "Sid": "Send",
+            "Effect": "Allow",
+            "Action": ["ses:SendEmail", *(["ses:SendRawEmail"] if raw else [])],
+            "Resource": resources,
+        },
+        {"Sid": "SendRate", "Effect": "Allow", "Action": ["ses:GetAccount"], "Resource": "*"},
+    ]
+    if configuration_set:
+        # For the doctor, which else can't say whether anybody is told of bounces.
+        action = "ses:GetConfigurationSetEventDestinations"
+        statements.append(
+            {"Sid": "Events", "Effect": "Allow", "Action": [action], "Resource": [resources[-1]]}
+        )
+    return {"Version": "2012-10-17", "Statement": statements}

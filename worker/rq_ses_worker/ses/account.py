@@ -71,6 +71,8 @@ class Identity:
     mail_from_domain: str
     mail_from_status: str
     """PENDING, SUCCESS, FAILED or TEMPORARY_FAILURE."""
+    configuration_set: str = ""
+    """The one that its mails have where they name none."""
 
 
 def identity_path(name: str) -> str:
@@ -85,7 +87,7 @@ def identity_path(name: str) -> str:
 
 def read_account(outcome: Outcome, body: bytes) -> Account:
     """Return the account an answer describes. Raises AccountRefused if it doesn't describe one."""
-    members = _members("GetAccount", outcome, body)
+    members = members_of("GetAccount", outcome, body)
     quota = members.group("SendQuota")
     most = quota.number("Max24HourSend", least=UNLIMITED)
     return Account(
@@ -105,7 +107,7 @@ def read_identity(name: str, outcome: Outcome, body: bytes) -> Identity | None:
     """
     if isinstance(outcome, Terminal) and outcome.status == 404 and outcome.code == "NotFoundException":
         return None
-    members = _members("GetEmailIdentity", outcome, body)
+    members = members_of("GetEmailIdentity", outcome, body)
     verified = members.flag("VerifiedForSendingStatus")
     dkim = members.group("DkimAttributes", optional=True)
     mail_from = members.group("MailFromAttributes", optional=True)
@@ -121,24 +123,26 @@ def read_identity(name: str, outcome: Outcome, body: bytes) -> Identity | None:
         dkim_zone=dkim.word("SigningHostedZone", default=""),
         mail_from_domain=mail_from.word("MailFromDomain", default=""),
         mail_from_status=mail_from.word("MailFromDomainStatus", default=""),
+        configuration_set=members.word("ConfigurationSetName", default=""),
     )
 
 
-def _members(operation: str, outcome: Outcome, body: bytes) -> _Members:
+def members_of(operation: str, outcome: Outcome, body: bytes) -> Members:
+    """Return the members of an answer. Raises AccountRefused if it is none, or no JSON object."""
     if not isinstance(outcome, Sent):
         raise AccountRefused(outcome)
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
         found = None
-    members = _Members(operation, outcome, found if isinstance(found, dict) else {})
+    members = Members(operation, outcome, found if isinstance(found, dict) else {})
     if not isinstance(found, dict):
         raise members.odd("is not a JSON object")
     return members
 
 
 @dataclass(frozen=True, slots=True)
-class _Members:
+class Members:
     """The members of an answer, each read as what it must be; what isn't that raises AccountRefused."""
 
     operation: str
@@ -146,13 +150,13 @@ class _Members:
     found: Mapping[str, Any]
     place: str = ""
 
-    def group(self, name: str, *, optional: bool = False) -> _Members:
+    def group(self, name: str, *, optional: bool = False) -> Members:
         value = self.found.get(name)
         if value is None and optional:
             value = {}
         if not isinstance(value, dict):
             raise self.odd(f"has no {self.place}{name}")
-        return _Members(self.operation, self.outcome, value, f"{self.place}{name}.")
+        return Members(self.operation, self.outcome, value, f"{self.place}{name}.")
 
     def number(self, name: str, *, least: float = 0.0) -> float:
         value = self.found.get(name)

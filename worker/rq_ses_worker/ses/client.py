@@ -22,6 +22,7 @@ from rq_ses_worker.ses.account import (
     read_identity,
 )
 from rq_ses_worker.ses.clock import SigningClock
+from rq_ses_worker.ses.configurationset import EventDestination, destinations_path, read_destinations
 from rq_ses_worker.ses.credentials import (
     Credentials,
     CredentialsUnavailable,
@@ -151,6 +152,15 @@ class SesClient:
         Raises AccountRefused if it doesn't tell, ValueError if `name` can be neither.
         """
         return read_identity(name, *self._ask("GET", self._base_url + identity_path(name), b""))
+
+    def get_event_destinations(self, configuration_set: str) -> tuple[EventDestination, ...] | None:
+        """Return where a configuration set publishes events, None if there is no such set.
+
+        Needs ses:GetConfigurationSetEventDestinations. Raises AccountRefused if SES doesn't tell, ValueError
+        if it can't be a set's name.
+        """
+        url = self._base_url + destinations_path(configuration_set)
+        return read_destinations(*self._ask("GET", url, b""))
 
     @property
     def clock_offset(self) -> timedelta | None:
