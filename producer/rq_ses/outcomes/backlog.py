@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -45,3 +46,13 @@ def read(answers: tuple[Any, Any, Any], now: float) -> tuple[Backlog, ...]:
         name = one_line(group["name"].decode("utf-8", "replace"), 40)
         found.append(Backlog(name, waiting, max(0.0, now - began) if waiting else None))
     return tuple(sorted(found, key=lambda backlog: backlog.group))
+
+
+def together(parts: Iterable[Backlog]) -> tuple[Backlog, ...]:
+    """Return the backlogs of some partitions as one for each group."""
+    found: dict[str, Backlog] = {}
+    for part in parts:
+        other = found.get(part.group, Backlog(part.group, 0, None))
+        ages = [one.oldest for one in (part, other) if one.oldest is not None]
+        found[part.group] = Backlog(part.group, part.waiting + other.waiting, max(ages, default=None))
+    return tuple(found[group] for group in sorted(found))

@@ -7,6 +7,7 @@ Anybody may have written them: a key of another type, or a value that isn't what
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from redis.exceptions import RedisError, ResponseError
 from rq_ses import contract
 from rq_ses.gate import GateState, read_gate
 from rq_ses.keys import Keys, keys_of
+from rq_ses.outcomes import backlog
 from rq_ses.partition import MOVING
 from rq_ses.server.connection import borrowed
 from rq_ses.server.refusal import is_scattered, read_refusal
@@ -43,6 +45,11 @@ LEASES: Final = 2000
 """Mails of a queue that are looked at as being sent."""
 
 ACCOUNTS: Final = 10
+
+KINDS: Final = 64
+"""Kinds of events that are counted at most."""
+
+_WHOLE: Final = re.compile(rb"[0-9]{1,15}")
 
 
 def read_snapshot(
@@ -101,6 +108,8 @@ def _snapshot(
         other_workers=sum(worker is not None for worker in found) - len(ours),
         gates=_gates(at_gates, account, ours, at_gate, apart=bool(apart)),
         mails=_described(client, current[:mails]),
+        hooks=backlog.read(details.hooks, now),
+        feedback=_counts(details.feedback),
         unserved=_unserved(client, refused) if workers else (),
         served=tuple(sorted({f"{w.account}:{w.region}" for w in found if w and w.account})),
         refused=(
@@ -187,6 +196,9 @@ class _Details:
     enqueued: Sequence[Sequence[Any]]
     started: Sequence[Sequence[Any]]
     workers: Sequence[Any]
+    hooks: tuple[Any, Any, Any]
+    feedback: Any
+    """How many events of each kind SES has told."""
 
 
 def _details(client: Any, overview: _Overview) -> _Details:
@@ -199,11 +211,15 @@ def _details(client: Any, overview: _Overview) -> _Details:
             pipeline.hmget(job, *_STARTED_FIELDS)
         for key in overview.workers:
             pipeline.hmget(key, *WORKER_FIELDS)
+        backlog.ask(pipeline, keys.outcomes)
+        pipeline.hgetall(keys.feedback)
         answers = iter(pipeline.execute(raise_on_error=False))
     return _Details(
         [list(islice(answers, len(front))) for front in overview.fronts],
         [list(islice(answers, len(held))) for held in overview.leases],
-        list(answers),
+        list(islice(answers, len(overview.workers))),
+        (next(answers), next(answers), next(answers)),
+        next(answers),
     )
 
 
@@ -247,6 +263,14 @@ def _queue(name: str, answers: _QueueAnswers, enqueued: Sequence[Any], now: floa
         next_due=max(0.0, due) if due is not None and math.isfinite(due) else None,
         canceled=_count(answers.canceled),
     )
+
+
+def _counts(answer: Any) -> dict[str, int]:
+    """Return the counters of a hash by their names; what is none is left out."""
+    if not isinstance(answer, dict):
+        return {}
+    pairs = islice(sorted(answer.items()), KINDS)
+    return {line(kind, NAME_LIMIT): int(count) for kind, count in pairs if _WHOLE.fullmatch(count)}
 
 
 def _count(answer: Any) -> int | None:

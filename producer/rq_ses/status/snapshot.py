@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from rq_ses.gate import GateState
+from rq_ses.outcomes.backlog import Backlog
 from rq_ses.status.unserved import Unserved
 
 
@@ -112,3 +114,7 @@ class Snapshot:
     """What makes the sums, in order; none if the queues have no partitions."""
     moving: bool = False
     """It is `rq-ses partitions move` that suspended them, here or in some partition."""
+    hooks: tuple[Backlog, ...] = ()
+    """What those who are told of outcomes have yet to be told."""
+    feedback: Mapping[str, int] = field(default_factory=dict)
+    """How many events of each kind SES has told."""

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rq_ses.gate import GateState
+from rq_ses.outcomes.backlog import Backlog
 from rq_ses.partition import MOVING, resuming
 from rq_ses.status.rates import Rates
 from rq_ses.status.snapshot import QueueState, Snapshot, WorkerState
@@ -26,6 +27,9 @@ SHOWN_WORKERS: Final = 20
 
 UNKNOWN: Final = "not known: SES hasn't told it"
 """What isn't known of an account, as told from what has no bound."""
+
+LATE: Final = 300.0
+"""Seconds after which an outcome that isn't told yet is marked."""
 
 SILENT: Final = 30.0
 """Seconds without a heartbeat after which a worker is marked; ours beat every ten at least."""
@@ -75,6 +79,8 @@ def screen(snapshot: Snapshot, rates: Rates | None, *, title: str) -> Renderable
     if rates is not None:
         parts.append(_flow(rates))
     parts.append(_workers(snapshot, rates))
+    if snapshot.hooks:
+        parts.append(_hooks(snapshot.hooks))
     if snapshot.mails:
         parts.append(_mails(snapshot))
     return Group(parts[0], *(part for some in parts[1:] for part in (Text(), some)))
@@ -245,6 +251,16 @@ def _hosts(workers: Sequence[WorkerState], by_worker: dict[str, float]) -> Rende
             )
         )
     return Fitting(table, Group(*lines))
+
+
+def _hooks(hooks: Sequence[Backlog]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for place, one in enumerate(hooks):
+        since = "" if one.oldest is None else f", the oldest for {_duration(one.oldest)}"
+        waits = f"{one.group}: {_plural(one.waiting, 'outcome')} to be told{since}"
+        late = one.oldest is not None and one.oldest > LATE
+        table.add_row(Text("" if place else "hooks"), Text(waits, style="yellow" if late else ""))
+    return table
 
 
 def _mails(snapshot: Snapshot) -> RenderableType:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -10,6 +11,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from rq_ses.keys import keys_of
+from rq_ses.outcomes import backlog
 from rq_ses.server.partitions import Partitions
 from rq_ses.status.reader import read_snapshot, untold_of
 from rq_ses.status.snapshot import PartitionState, QueueState, Snapshot
@@ -89,6 +91,8 @@ def together(found: Sequence[tuple[str, Snapshot]], mails: int) -> Snapshot:
             PartitionState(prefix, one.suspended, len(one.workers), one.queues, one.moving)
             for prefix, one in found
         ),
+        hooks=backlog.together(chain.from_iterable(one.hooks for one in snapshots)),
+        feedback=dict(sum((Counter(one.feedback) for one in snapshots), Counter())),
     )
 
 

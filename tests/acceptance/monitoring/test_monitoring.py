@@ -99,7 +99,8 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Series]:
         SimulatorServer(KEY_ID, SECRET, TOKEN, quota=1000, rate=100) as ses,
         Redis(port=server.port) as redis,
     ):
-        env = worker_environment(url(server), ses.url, RQ_SES_METRICS=place)
+        hook = {"RQ_SES_WEBHOOK_URL": "http://127.0.0.1:1/", "RQ_SES_WEBHOOK_SECRET": "of a webhook in tests"}
+        env = worker_environment(url(server), ses.url, RQ_SES_METRICS=place, **hook)
         outbox = Outbox(url(server))
         jobs = {
             outbox.send(mail(address), priority=priority).job_id: end
@@ -113,6 +114,7 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Series]:
         with running(["worker"], env, directory / "log") as worker:
             wait_for(lambda: {job: status(redis, job) for job in jobs} == jobs or not worker.running)
             assert worker.running, worker.output
+            wait_for(lambda: redis.xinfo_groups("rq:ses:outcomes"))
             yield _scraped(f"http://{place}/metrics")
         outbox.connection.close()
 

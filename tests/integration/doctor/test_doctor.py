@@ -18,7 +18,8 @@ from rq_ses.message.message import Message
 from rq_ses_worker.doctor.checkup import _redis as checked_redis
 from rq_ses_worker.doctor.endpoint import check_endpoint
 from rq_ses_worker.doctor.finding import Finding
-from rq_ses_worker.doctor.resolver import DnsUnavailable, Resolver
+from rq_ses_worker.doctor.hooks import check_hooks
+from rq_ses_worker.doctor.sender.resolver import DnsUnavailable, Resolver
 from rq_ses_worker.doctor.server import check_server
 from rq_ses_worker.doctor.workers import SILENT, check_workers
 from rq_ses_worker.ses.account import AccountRefused
@@ -377,3 +378,18 @@ def test_what_is_not_so_in_all_partitions_is_told_of_those_where_it_is(
     assert ("workers.suspended", "{mail1}: all workers are suspended (`rq suspend`): mails wait") in found
     assert len([name for name, _ in found if name == "redis.version"]) == 1
     assert len([name for name, _ in found if name == "gate.breaker"]) == 1
+
+
+def test_hooks_that_are_not_told_are_warned_of(redis: Redis) -> None:
+    assert list(check_hooks(redis)) == []
+    outcomes = Keys("rq").outcomes
+    redis.xadd(outcomes, {"outcome": "{}"}, id="1-1")
+    redis.xgroup_create(outcomes, "webhook", id="0")
+    redis.xgroup_create(outcomes, "django", id="$")
+    told = {finding.text.split()[0]: finding for finding in check_hooks(redis)}
+    assert {group: finding.severity for group, finding in told.items()} == {
+        "django": "ok",
+        "webhook": "warning",
+    }
+    assert "1 outcome, the oldest for" in told["webhook"].text
+    assert "XGROUP DESTROY rq:ses:outcomes 'webhook'" in told["webhook"].remedy

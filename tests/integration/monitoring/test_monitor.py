@@ -273,6 +273,7 @@ def test_every_metric_is_documented_as_it_is(monitor: Monitor, board: Board, red
     Lifecycle(redis, QUEUES, "w", "x", 30.0, gate=GatePolicy(region="us-east-1")).learn(
         account, ask_again=300
     )
+    redis.xgroup_create(KEYS.outcomes, "webhook", mkstream=True)
     families = list(text_string_to_metric_families(ask(monitor, "/metrics")[1]))
     shown = {}
     for family in families:

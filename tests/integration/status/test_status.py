@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as Disconnected
+from rich.console import Console
 from rq import Queue, Worker
 
 from rq_ses import Outbox, Submission, contract
@@ -18,7 +20,8 @@ from rq_ses.server.connection import connect
 from rq_ses.status.rates import rates_between
 from rq_ses.status.reader import read_snapshot
 from rq_ses.status.snapshot import Snapshot
-from rq_ses.status.view import status_object
+from rq_ses.status.view import screen, status_object
+from rq_ses.status.whole import together
 from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.lifecycle.records import Lease, Settlement, failed_fields, sent_fields
 from rq_ses_worker.lifecycle.transitions import Lifecycle
@@ -268,3 +271,25 @@ def test_without_workers_only_queues_and_the_gate_are_read(redis: Redis) -> None
     register(redis, "one", rq_ses_account="second:eu-west-1")
     found: Snapshot = read_snapshot(redis, QUEUES, account=("default", "us-east-1"), workers=False, mails=0)
     assert (found.workers, [gate.account for gate in found.gates]) == ((), ["default"])
+
+
+def test_what_hooks_wait_for_and_what_ses_has_told_are_counted(redis: Redis, redis_url: str) -> None:
+    assert read_snapshot(redis, QUEUES).hooks == ()
+    redis.xadd(KEYS.outcomes, {"outcome": "{}"}, id=f"{int((time.time() - 60) * 1000)}-1")
+    redis.xgroup_create(KEYS.outcomes, "webhook", id="0")
+    redis.xgroup_create(KEYS.outcomes, "django", id="$")
+    redis.xadd(KEYS.outcomes, {"outcome": "{}"})
+    redis.xreadgroup("webhook", "one", {KEYS.outcomes: ">"}, count=1)
+    redis.hset(KEYS.feedback, mapping={"Bounce": 3, "Complaint": "many"})
+    found = read_snapshot(redis, QUEUES)
+    assert [(one.group, one.waiting) for one in found.hooks] == [("django", 1), ("webhook", 2)]
+    assert 59 < (found.hooks[1].oldest or 0) < 120
+    assert found.feedback == {"Bounce": 3}
+    doubled = together([("a", found), ("b", found)], 0)
+    assert [(one.group, one.waiting) for one in doubled.hooks] == [("django", 2), ("webhook", 4)]
+    assert doubled.feedback == {"Bounce": 6}
+    shown = io.StringIO()
+    Console(file=shown, width=120).print(screen(found, None, title="x"))
+    assert "webhook: 2 outcomes to be told, the oldest for 60" in shown.getvalue()
+    redis.set(KEYS.outcomes, "else")
+    assert read_snapshot(redis, QUEUES).hooks == ()

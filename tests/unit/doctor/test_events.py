@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rq_ses_worker.doctor.events import check_events
+from rq_ses_worker.doctor.sender.events import check_events
 from rq_ses_worker.ses.account import AccountRefused
 from rq_ses_worker.ses.configurationset import EventDestination, destinations_path, read_destinations
 from rq_ses_worker.ses.outcome import Outcome, Sent, Terminal, Transient

@@ -35,8 +35,8 @@ def test_the_gravest_finding_gives_the_exit_code() -> None:
 
 
 def test_every_id_stands_in_the_documentation_and_no_other() -> None:
-    pattern = r"\b((?:redis|workers|gate|endpoint|credentials|ses|clock|account|identity|iam|dns)\.[a-z-]+)"
-    sources = [path.read_text() for path in Path(doctor.__path__[0]).glob("*.py")]
+    pattern = r"\b((?:redis|workers|gate|endpoint|credentials|ses|clock|account|identity|events|hooks|iam|dns)\.[a-z-]+)"
+    sources = [path.read_text() for path in Path(doctor.__path__[0]).rglob("*.py")]
     given = {found for source in sources for found in re.findall(f'"{pattern}"', source)}
     given |= {f"redis.{topic}" for topic in ("version", "mode", "eviction", "aof")}
     given |= {f"{group}.{end}" for group in ("redis", "endpoint", "ses") for end in ("late", "failed")}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rq_ses_worker.doctor.identity import candidates, judged_recipient, judged_sender, look_up
+from rq_ses_worker.doctor.sender.identity import candidates, judged_recipient, judged_sender, look_up
 from rq_ses_worker.ses.account import AccountRefused, Identity
 from rq_ses_worker.ses.outcome import Outcome, Transient
 from support.findings import DENIED, DOMAIN, severities

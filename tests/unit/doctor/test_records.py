@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from rq_ses_worker.doctor.records import check_records, tags
-from rq_ses_worker.doctor.resolver import DnsUnavailable, Resolver
+from rq_ses_worker.doctor.sender.records import check_records, tags
+from rq_ses_worker.doctor.sender.resolver import DnsUnavailable, Resolver
 from rq_ses_worker.ses.account import Identity
 
 DOMAIN = Identity(

@@ -23,12 +23,13 @@ from rq_ses.status.workers import served_accounts
 from rq_ses_worker.doctor.account import judged_account, judged_answer, judged_clock
 from rq_ses_worker.doctor.credentials import check_credentials
 from rq_ses_worker.doctor.endpoint import check_endpoint
-from rq_ses_worker.doctor.events import check_events
 from rq_ses_worker.doctor.finding import Finding, variable
 from rq_ses_worker.doctor.gate import judged_gate
-from rq_ses_worker.doctor.identity import Known, judged_recipient, judged_sender, look_up
-from rq_ses_worker.doctor.records import check_records
-from rq_ses_worker.doctor.resolver import DnsUnavailable, Resolver
+from rq_ses_worker.doctor.hooks import check_hooks
+from rq_ses_worker.doctor.sender.events import check_events
+from rq_ses_worker.doctor.sender.identity import Known, judged_recipient, judged_sender, look_up
+from rq_ses_worker.doctor.sender.records import check_records
+from rq_ses_worker.doctor.sender.resolver import DnsUnavailable, Resolver
 from rq_ses_worker.doctor.server import check_server
 from rq_ses_worker.doctor.workers import check_strays, check_workers
 from rq_ses_worker.identity.source import CredentialSource
@@ -142,6 +143,7 @@ def _redis(settings: WorkerSettings) -> Iterator[Finding]:
             places = [own, *partitions] if partitions.prefixes else [own]
             yield from _in_each(places, lambda client: check_server(client, url))
             yield from _in_each(partitions.clients, lambda client: check_workers(client, queues))
+            yield from _in_each(partitions.clients, check_hooks)
             if partitions.prefixes:
                 yield from check_strays(own)
             gate = settings.account, settings.aws_region

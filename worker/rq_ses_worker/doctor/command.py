@@ -23,7 +23,7 @@ from rq_ses_worker.doctor.checkup import Wishes, examine
 from rq_ses_worker.doctor.finding import Finding, Severity, worst
 from rq_ses_worker.doctor.policy import policy
 from rq_ses_worker.doctor.report import as_json, show
-from rq_ses_worker.doctor.resolver import DnsUnavailable, Resolver
+from rq_ses_worker.doctor.sender.resolver import DnsUnavailable, Resolver
 from rq_ses_worker.ses.endpoint import Endpoint
 from rq_ses_worker.settings.worker import WorkerSettings, load_worker_settings
 

@@ -6,7 +6,7 @@ in docs/metrics.md; there are no addresses among them, and as many codes as the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from itertools import accumulate
 from typing import Any, Final
@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 
 from rq_ses import states
 from rq_ses.gate import GateState
+from rq_ses.outcomes.backlog import Backlog
 from rq_ses.status.snapshot import QueueState
 from rq_ses_worker.monitoring.shared import SharedState
 from rq_ses_worker.monitoring.tally import EXCHANGE, QUEUE_WAIT, SETTLE_LAG, Histogram, Reading
@@ -34,6 +35,9 @@ HISTOGRAMS: Final = {
     "rq_ses_queue_wait_seconds": (QUEUE_WAIT, "From a mail's enqueueing, or its time, to its claim."),
     "rq_ses_settle_lag_seconds": (SETTLE_LAG, "From the end of an attempt to its outcome in Redis."),
 }
+
+ALERTED: Final = ("Bounce Permanent", "Complaint")
+"""Kinds of SES's events that an account's standing depends on."""
 
 
 def render(readings: Sequence[Reading], shared: SharedState | None) -> bytes:
@@ -89,6 +93,8 @@ def _shared(shared: SharedState | None) -> Iterator[Metric]:
         yield from _queues(shared.queues)
         if shared.gate is not None:
             yield from _gate(shared.gate)
+        yield from _hooks(shared.hooks)
+        yield _feedback(shared.feedback)
 
 
 def _queues(queues: Sequence[QueueState]) -> Iterator[Metric]:
@@ -113,6 +119,20 @@ def _gate(gate: GateState) -> Iterator[Metric]:
         (label,): int(gate.breaker == state) for label, state in names.items()
     }
     yield _gauge("rq_ses_breaker_state", "1 for the state the account's breaker is in.", breaker, ["state"])
+
+
+def _hooks(hooks: Sequence[Backlog]) -> Iterator[Metric]:
+    waiting: dict[tuple[str, ...], float | None] = {(one.group,): one.waiting for one in hooks}
+    oldest: dict[tuple[str, ...], float | None] = {(one.group,): one.oldest or 0.0 for one in hooks}
+    yield _gauge("rq_ses_hooks_backlog", "Outcomes that a hook has yet to be told.", waiting, ["group"])
+    yield _gauge("rq_ses_hooks_oldest_seconds", "Age of the oldest of them; 0: none.", oldest, ["group"])
+
+
+def _feedback(counts: Mapping[str, int]) -> Metric:
+    """Return the counters of SES's events; those with an alert are there before the first one comes."""
+    kinds = dict.fromkeys(ALERTED, 0) | dict(counts)
+    text = "Events that SES has told of mails, by kind."
+    return _counter("rq_ses_feedback_events", text, {(kind,): n for kind, n in kinds.items()}, ["kind"])
 
 
 def _gauge(name: str, text: str, values: Any, labels: Sequence[str] = ()) -> Metric:

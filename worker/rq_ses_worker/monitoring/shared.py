@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from redis.exceptions import RedisError
 
 from rq_ses.gate import GateState
+from rq_ses.outcomes.backlog import Backlog
 from rq_ses.server.location import Location
 from rq_ses.server.partitions import Partitions
 from rq_ses.status.snapshot import QueueState
@@ -29,6 +30,9 @@ class SharedState:
 
     queues: tuple[QueueState, ...]
     gate: GateState | None
+    hooks: tuple[Backlog, ...] = ()
+    feedback: Mapping[str, int] = field(default_factory=dict)
+    """How many events of each kind SES has told."""
 
 
 class SharedReader:
@@ -66,4 +70,5 @@ class SharedReader:
             found = read_whole(self._partitions, self._queues, account=self._account, mails=0, workers=False)
         except RedisError:
             return None
-        return SharedState(found.queues, found.gates[0] if found.gates else None)
+        gate = found.gates[0] if found.gates else None
+        return SharedState(found.queues, gate, found.hooks, found.feedback)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final, Protocol
 
 from rq_ses_worker.doctor.finding import Finding, ok
-from rq_ses_worker.doctor.resolver import DnsUnavailable
+from rq_ses_worker.doctor.sender.resolver import DnsUnavailable
 from rq_ses_worker.ses.account import Identity
 
 _ZONE: Final = "dkim.amazonses.com"

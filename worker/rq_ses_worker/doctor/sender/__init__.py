@@ -1,0 +1,1 @@
+"""What the doctor looks at of a sender: its identity, its DNS records, and who hears of its mails."""
