@@ -5,15 +5,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any
 
 import pytest
 
 from rq_ses.outcomes import Outcome
 from rq_ses_worker.hooks.webhook import NotTaken, Webhook, body_of, checked_url, signature
+from support.servers.webhook import App, webhook_app
 
 KEY = b"a secret of this test"
 SENT = Outcome(id="j:e", kind="sent", job_id="j", message_id="m", to=("a@example.com",), attempts=1)
@@ -78,42 +76,10 @@ def test_a_body_leaves_out_what_is_empty() -> None:
     }
 
 
-class App:
-    """A web app that answers each request with the next status."""
-
-    def __init__(self) -> None:
-        self.statuses: list[int] = []
-        self.requests: list[tuple[dict[str, str], bytes]] = []
-        app = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                app.requests.append((dict(self.headers), body))
-                self.send_response(app.statuses.pop(0) if app.statuses else 204)
-                self.send_header("Location", "/elsewhere")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: Any) -> None: ...
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hook?token=tok3n"
-
-
 @pytest.fixture
 def app() -> Iterator[App]:
-    running = App()
-    thread = threading.Thread(target=running.server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with webhook_app() as running:
         yield running
-    finally:
-        running.server.shutdown()
-        thread.join()
-        running.server.server_close()
 
 
 def test_outcomes_are_posted_signed(app: App) -> None:
