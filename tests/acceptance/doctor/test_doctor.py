@@ -14,7 +14,7 @@ from redis import Redis
 from rq_ses.cli.terminal.exits import INCOMPLETE, OK, SETTINGS, UNFIT, USAGE
 from rq_ses.contract import DEFAULT_ACCOUNT
 from rq_ses.gate import open_breaker
-from rq_ses_worker.simulator.api.identity import tokens
+from rq_ses_worker.simulator.api.lookups.identity import tokens
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.mails.keys import KEYS
 from support.programs.processes import KEY_ID, SECRET, TOKEN, environment, run, running, worker_environment

@@ -11,8 +11,8 @@ from redis import Redis
 from rq_ses import Outbox
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.mails.mail import mail
+from support.outside.webhook import webhook_app
 from support.programs.processes import run, worker_environment
-from support.servers.webhook import webhook_app
 
 KEY = "of a webhook in these tests"
 

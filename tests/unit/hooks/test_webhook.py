@@ -11,7 +11,7 @@ import pytest
 
 from rq_ses.outcomes import Outcome
 from rq_ses_worker.hooks.webhook import NotTaken, Webhook, body_of, checked_url, signature
-from support.servers.webhook import App, webhook_app
+from support.outside.webhook import App, webhook_app
 
 KEY = b"a secret of this test"
 SENT = Outcome(id="j:e", kind="sent", job_id="j", message_id="m", to=("a@example.com",), attempts=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rq_ses_worker.simulator.api.identity import get_identity, identity_of, tokens
+from rq_ses_worker.simulator.api.lookups.identity import get_identity, identity_of, tokens
 from rq_ses_worker.simulator.options import Options
 
 

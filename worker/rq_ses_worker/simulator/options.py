@@ -9,6 +9,7 @@ from typing import Final
 from rq_ses_worker.simulator.settings import (
     ACCOUNT,
     CLOCK_OFFSET,
+    CONFIGURATION_SET,
     DEFAULT_ACCESS_KEY_ID,
     DEFAULT_SECRET_ACCESS_KEY,
     ERROR_SHAPE,
@@ -52,6 +53,7 @@ class Options:
     error_shape: ErrorShape = ERROR_SHAPE.default
     sandbox: bool = SANDBOX.default
     verified: Sequence[str] = VERIFIED.default
+    configuration_set: Sequence[str] = CONFIGURATION_SET.default
     rate: float = RATE.default
     quota: int = QUOTA.default
     keep: int = KEEP.default

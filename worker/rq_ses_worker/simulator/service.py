@@ -14,7 +14,8 @@ from rq_ses_worker.simulator.api.account import Account
 from rq_ses_worker.simulator.api.answers import Answer, Refused
 from rq_ses_worker.simulator.api.bulk import read_bulk
 from rq_ses_worker.simulator.api.faults import Faults, HangUp
-from rq_ses_worker.simulator.api.identity import get_identity
+from rq_ses_worker.simulator.api.lookups.configurationset import get_event_destinations
+from rq_ses_worker.simulator.api.lookups.identity import get_identity
 from rq_ses_worker.simulator.api.operation import Asked, asked
 from rq_ses_worker.simulator.api.sigv4 import Headers, SignedRequest
 from rq_ses_worker.simulator.api.templating.operations import TemplateOperations
@@ -154,6 +155,8 @@ class Service:
                 return Answer(200, members=self._account.describe(exchange.monotonic))
             case "GetEmailIdentity":
                 return get_identity(wanted.name, self.options)
+            case "GetConfigurationSetEventDestinations":
+                return get_event_destinations(wanted.name, self.options)
             case _:
                 return self._operations.answer(wanted, exchange.at, exchange.monotonic)
 

@@ -150,6 +150,15 @@ VERIFIED: Final = Setting(
     help="Verified address or domain with its subdomains, repeatable (in the environment: separated by "
     "spaces), e.g. --verified example.com. Without --sandbox only senders are checked.",
 )
+CONFIGURATION_SET: Final = Setting(
+    name="configuration_set",
+    default=(),
+    repeatable=True,
+    metavar="NAME=TOPIC",
+    help="Configuration set that the doctor finds, and the ARN of the SNS topic that it publishes events to; "
+    "repeatable (in the environment: separated by spaces), e.g. "
+    "--configuration-set news=arn:aws:sns:us-east-1:123456789012:feedback. Mails may name any.",
+)
 RATE: Final = Setting(
     name="rate",
     kind=float,
@@ -181,7 +190,18 @@ LOG: Final = Setting(
     help="One line on stderr for each request, e.g. --log 2>requests.log.",
 )
 
-ACCOUNT: Final = (REGION, SKEW, CLOCK_OFFSET, ERROR_SHAPE, SANDBOX, VERIFIED, RATE, QUOTA, KEEP)
+ACCOUNT: Final = (
+    REGION,
+    SKEW,
+    CLOCK_OFFSET,
+    ERROR_SHAPE,
+    SANDBOX,
+    VERIFIED,
+    CONFIGURATION_SET,
+    RATE,
+    QUOTA,
+    KEEP,
+)
 """Those of the simulated account: what `Options` holds beside the credentials."""
 
 SETTINGS: Final = (HOST, PORT, ALLOW_HOST, ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN, *ACCOUNT, LOG)

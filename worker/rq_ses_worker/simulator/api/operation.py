@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from rq_ses_worker.simulator.api.identity import identity_of
+from rq_ses_worker.simulator.api.lookups.configurationset import configuration_set_of
+from rq_ses_worker.simulator.api.lookups.identity import identity_of
 
 SEND_EMAIL: Final = b"/v2/email/outbound-emails"
 SEND_BULK_EMAIL: Final = b"/v2/email/outbound-bulk-emails"
@@ -50,6 +51,8 @@ def asked(method: str, target: bytes, body: bytes) -> Asked | None:
             return Asked(operation, query=query.decode("latin-1"), body=body)
     if method == "GET" and (identity := identity_of(path)) is not None:
         return Asked("GetEmailIdentity", identity)
+    if method == "GET" and (name := configuration_set_of(path)) is not None:
+        return Asked("GetConfigurationSetEventDestinations", name)
     _, found, named = path.rpartition(TEMPLATES + b"/")
     if not found or not named:
         return None
