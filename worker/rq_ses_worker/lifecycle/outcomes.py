@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 from rq_ses.message.address import bare
 from rq_ses.outcomes.outcome import Outcome, shortened
+from rq_ses.text.plaintext import one_line
 from rq_ses_worker.lifecycle.records import Settlement
+from rq_ses_worker.ses.outcome import Sent
 
 
 def outcome_text(settlement: Settlement, queues: Sequence[str]) -> str:
@@ -35,6 +37,8 @@ def outcome_text(settlement: Settlement, queues: Sequence[str]) -> str:
 
 
 def _message_id(settlement: Settlement) -> str:
+    if isinstance(settlement.outcome, Sent) and settlement.outcome.message_id:
+        return one_line(settlement.outcome.message_id, 120)
     result = json.loads(b64decode(settlement.fields["result"]))
     found = result.get("message_id") if isinstance(result, dict) else None
     return found or ""
