@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from rq_ses import contract
@@ -53,7 +54,7 @@ class Draft:
             self._mark = f"{contract.digest(self._payload)}:{os.urandom(8).hex()}"
         self.asks_time = self._submission.asks_time()
 
-    def entry(self, now: float, trace: Mapping[str, str]) -> Entry:
+    def entry(self, now: float, trace: Mapping[str, str] = MappingProxyType({})) -> Entry:
         """Return the Entry; `now` is the time (epoch seconds) of its job's server, if it `asks_time`.
 
         `trace` joins its job's options.

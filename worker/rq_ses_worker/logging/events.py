@@ -210,6 +210,26 @@ CREDENTIALS_MISSED: Final = Event(
 )
 CREDENTIALS_BACK: Final = Event("credentials.back", INFO, "credentials are available again: %(source)s")
 
+# Hooks
+
+HOOK_LOADED: Final = Event("hook.loaded", INFO, "outcomes are told to %(name)s (%(target)s)")
+HOOK_REFUSED: Final = Event(
+    "hook.refused", WARNING, "%(group)s didn't take %(outcomes)d outcomes (%(error)s); it is told again"
+)
+HOOK_GAVE_UP: Final = Event(
+    "hook.gave_up",
+    ERROR,
+    "%(group)s is not told any more of job %(job_id)s: %(kind)s, outcome %(id)s",
+)
+HOOK_WAITS: Final = Event("hook.waits", WARNING, "Redis: %(error)s; outcomes for %(group)s wait")
+HOOK_RAISED: Final = Event("hook.raised", ERROR, "telling %(group)s of outcomes raised (%(error)s)")
+HOOKS_FULL: Final = Event(
+    "hook.full",
+    ERROR,
+    "%(outcomes)d outcomes stand for hooks, as many as RQ_SES_OUTCOMES_MAX: the oldest are dropped untold; "
+    "%(group)s or another group doesn't read (rq-ses status)",
+)
+
 # The SMTP ingress
 
 SMTP_LISTENS: Final = Event(
