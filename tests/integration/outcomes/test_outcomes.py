@@ -85,6 +85,17 @@ def test_a_sent_outcome_is_written_although_the_lease_had_gone(redis: Redis) -> 
     assert [one.kind for one in written(redis)] == ["sent"]
 
 
+def test_a_mail_that_an_event_has_finished_is_told_as_sent_however_its_attempt_ended(redis: Redis) -> None:
+    for action in ("retry", "failed"):
+        world = World(redis)
+        world.ours.tell_outcomes(1000)
+        job_id = world.outbox.send(mail()).job_id
+        [claim] = world.claim()
+        redis.hset(KEYS.job(job_id), "rq_ses_accepted", "e30=")
+        assert world.ours.settle([ending(claim.lease, action)], clock=0) == ["told"]
+        assert (written(redis)[-1].kind, written(redis)[-1].id) == ("sent", claim.lease.member)
+
+
 # Told
 
 
