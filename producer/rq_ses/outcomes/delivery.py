@@ -45,6 +45,11 @@ class Parcel:
     failures: int = 0
 
     @property
+    def outcomes(self) -> list[Outcome]:
+        """What is told."""
+        return [outcome for entry in self.entries for outcome in entry.outcomes]
+
+    @property
     def places(self) -> list[bytes]:
         """Where its outcomes stand in the stream."""
         return [entry.place for entry in self.entries]
@@ -80,7 +85,7 @@ class Delivery:
     Args:
         stream: the group's.
         deliver: is called with a parcel's outcomes, by the thread that steps.
-        parcel: outcomes in a parcel at most.
+        parcel: outcomes in a parcel at most; what stands at one place of the stream stays together.
         told: hears what goes wrong.
         full: entries of the stream from which on it drops the oldest.
     """
@@ -106,7 +111,7 @@ class Delivery:
     @property
     def held(self) -> int:
         """How many outcomes are taken and not told yet."""
-        return sum(len(parcel.entries) for parcel in self._parcels)
+        return sum(len(parcel.outcomes) for parcel in self._parcels)
 
     def step(self) -> float:
         """Take what is new, tell what is due; return the seconds after which to step again.
@@ -148,14 +153,11 @@ class Delivery:
                 found = self._stream.take_abandoned(min(room, 100))
         if not found and room > 0:
             found = self._stream.take(min(room, 100))
-        readable = [entry for entry in found if entry.outcome]
         for entry in found:
-            if not entry.outcome:
+            if not entry.outcomes:
                 self._told(Trouble("given up"))
                 self._stream.done([entry.place])
-        self._parcels += [
-            Parcel(readable[at : at + self._parcel]) for at in range(0, len(readable), self._parcel)
-        ]
+        self._parcels += _parcels([entry for entry in found if entry.outcomes], self._parcel)
         return bool(found)
 
     def _tidy(self) -> None:
@@ -168,9 +170,9 @@ class Delivery:
     def _tell(self, parcel: Parcel) -> None:
         self._stream.keep(parcel.places)
         try:
-            self._deliver([entry.outcome for entry in parcel.entries if entry.outcome])
+            self._deliver(parcel.outcomes)
         except Exception as exc:  # noqa: BLE001 - whatever it is: it wasn't taken
-            self._told(Trouble("refused", len(parcel.entries), error=exc))
+            self._told(Trouble("refused", len(parcel.outcomes), error=exc))
             self._parcels.remove(parcel)
             for later in parcel.failed(time.monotonic()):
                 self._later(later)
@@ -183,9 +185,22 @@ class Delivery:
         now = time.time()
         old = [entry for entry in parcel.entries if now - entry.written > GIVE_UP]
         parcel.entries = [entry for entry in parcel.entries if entry not in old]
-        for entry in old:
-            self._told(Trouble("given up", outcome=entry.outcome))
+        for outcome in Parcel(old).outcomes:
+            self._told(Trouble("given up", outcome=outcome))
         if parcel.entries:
             self._parcels.append(parcel)
         if old:
             self._stream.done([entry.place for entry in old])
+
+
+def _parcels(entries: Sequence[Entry], most: int) -> list[Parcel]:
+    """Return entries in parcels of at most so many outcomes, but of one entry at least."""
+    found: list[Parcel] = []
+    room = 0
+    for entry in entries:
+        room -= len(entry.outcomes)
+        if room < 0 or not found:
+            found.append(Parcel([]))
+            room = most - len(entry.outcomes)
+        found[-1].entries.append(entry)
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Self
 
@@ -62,10 +62,10 @@ class Outcome:
         Raises:
             ValueError: it is no outcome.
         """
-        try:
-            found = json.loads(text)
-        except RecursionError as exc:
-            raise ValueError("nested too deep") from exc
+        return cls._made(_loaded(text))
+
+    @classmethod
+    def _made(cls, found: Any) -> Self:
         if not isinstance(found, dict) or not all(
             isinstance(found.get(name), str) for name in ("id", "kind")
         ):
@@ -73,6 +73,24 @@ class Outcome:
         known = {one.name: found[one.name] for one in fields(cls) if one.name in found}
         to = known.pop("to", ())
         return cls(to=tuple(map(str, to)) if isinstance(to, list) else (), **known)
+
+
+def read_outcomes(text: bytes | str) -> tuple[Outcome, ...]:
+    """Return what `written` wrote: one outcome or several. Raises ValueError if it is none."""
+    found = _loaded(text)
+    return tuple(map(Outcome._made, found)) if isinstance(found, list) else (Outcome._made(found),)
+
+
+def written(outcomes: Sequence[Outcome]) -> str:
+    """Return outcomes as they stand at one place in the stream."""
+    return _ENCODER.encode([outcome.to_dict() for outcome in outcomes])
+
+
+def _loaded(text: bytes | str) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError as exc:
+        raise ValueError("nested too deep") from exc
 
 
 _NAMES: Final = tuple(one.name for one in fields(Outcome))

@@ -9,7 +9,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from rq_ses.keys import keys_of
-from rq_ses.outcomes.outcome import Outcome
+from rq_ses.outcomes.outcome import Outcome, read_outcomes
 
 FIELD: Final = b"outcome"
 
@@ -24,10 +24,10 @@ _CONSUMER: Final = "rq-ses"
 
 
 class Entry(NamedTuple):
-    """An outcome and its place in the stream; None is one that can't be read."""
+    """What stands at one place of the stream: an outcome, or several; none if it can't be read."""
 
     place: bytes
-    outcome: Outcome | None
+    outcomes: tuple[Outcome, ...]
 
     @property
     def written(self) -> float:
@@ -113,9 +113,9 @@ class OutcomeStream:
 def _entry(place: bytes, fields: Any) -> Entry:
     text = fields.get(FIELD) if isinstance(fields, dict) else None
     try:
-        return Entry(place, Outcome.from_json(text or b""))
+        return Entry(place, read_outcomes(text or b""))
     except ValueError:
-        return Entry(place, None)
+        return Entry(place, ())
 
 
 def moment(place: bytes | str) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from redis import Redis
 
 from rq_ses.outcomes import Outcome
 from rq_ses.outcomes.delivery import Delivery, Trouble
+from rq_ses.outcomes.outcome import written as written_together
 from rq_ses.outcomes.stream import OutcomeStream
 from support.mails.breaking import each_break
 from support.mails.keys import KEYS
@@ -136,6 +137,18 @@ def test_each_group_is_told_each_outcome_once(redis: Redis) -> None:
     assert waiting(redis) == waiting(redis, "django") == 0
 
 
+def test_what_stands_at_one_place_is_told_together_in_parcels_of_a_bounded_size(redis: Redis) -> None:
+    for place in range(4):
+        several = [Outcome(id=f"{place}.{n}", kind="sent", job_id=f"{place}.{n}") for n in range(3)]
+        redis.xadd(KEYS.outcomes, {"outcome": written_together(several)})
+    one = delivery(redis, receiver := Receiver(), parcel=6)
+    one.step()
+    assert [len(call) for call in receiver.calls] == [6, 6]
+    large = delivery(redis, receiver := Receiver(), "python:x", parcel=1)
+    large.step()
+    assert [len(call) for call in receiver.calls] == [3, 3, 3, 3]
+
+
 def test_what_is_not_taken_is_told_again_and_holds_up_no_others(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,7 +170,7 @@ def test_what_a_dead_reader_held_is_told_by_another(redis: Redis, monkeypatch: p
     ids = ended(redis, "sent", "sent")
     stream = OutcomeStream(redis, "webhook")
     stream.join()
-    assert [entry.outcome and entry.outcome.job_id for entry in stream.take(10)] == ids
+    assert [one.job_id for entry in stream.take(10) for one in entry.outcomes] == ids
     receiver = Receiver()
     delivery(redis, receiver).step()
     assert receiver.calls == []
