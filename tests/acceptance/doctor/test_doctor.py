@@ -69,7 +69,8 @@ def test_where_all_is_fine_nothing_is_warned_of_and_nothing_is_changed(
         "clock.offset", "account.sandbox", "account.sending", "account.quota", "account.rate",
         "identity.sender", "identity.dkim", "dns.dkim", "dns.spf", "dns.dmarc", "dns.alignment",
     }  # fmt: skip
-    assert having(findings, "info") == {"endpoint.given", "endpoint.tls", "iam.send", "dns.mail-from"}
+    told = {"endpoint.given", "endpoint.tls", "iam.send", "dns.mail-from", "events.none"}
+    assert having(findings, "info") == told
     assert ses.mails == []
     assert {request.method for request in ses.requests} == {"GET"}
 
