@@ -21,6 +21,9 @@ Deliver = Callable[[Sequence[Outcome]], None]
 HELD: Final = 500
 """Outcomes that are held at most: taken, and not told yet."""
 
+PARCELS: Final = 16
+"""Parcels up to which one that isn't taken is divided: somebody who is away is not asked ever more often."""
+
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 60.0
 """Seconds until a parcel is told again."""
@@ -54,7 +57,7 @@ class Parcel:
         """Where its outcomes stand in the stream."""
         return [entry.place for entry in self.entries]
 
-    def failed(self, clock: float) -> list[Parcel]:
+    def failed(self, clock: float, *, divide: bool) -> list[Parcel]:
         """Return what is told in its place, later: itself, or its halves."""
         failures = self.failures + 1
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures - 1, 10))
@@ -62,8 +65,9 @@ class Parcel:
         due = clock + pause * random.uniform(0.75, 1.0)  # noqa: S311 - no secret
         middle = len(self.entries) // 2
         # The first failure says more about whoever is told than about what.
-        halves = [self.entries[:middle], self.entries[middle:]] if middle and failures > 1 else [self.entries]
-        return [Parcel(half, due, failures) for half in halves]
+        if not (middle and divide and failures > 1):
+            return [Parcel(self.entries, due, failures)]
+        return [Parcel(half, due, failures) for half in (self.entries[:middle], self.entries[middle:])]
 
 
 class Trouble(NamedTuple):
@@ -174,7 +178,7 @@ class Delivery:
         except Exception as exc:  # noqa: BLE001 - whatever it is: it wasn't taken
             self._told(Trouble("refused", len(parcel.outcomes), error=exc))
             self._parcels.remove(parcel)
-            for later in parcel.failed(time.monotonic()):
+            for later in parcel.failed(time.monotonic(), divide=len(self._parcels) + 2 <= PARCELS):
                 self._later(later)
         else:
             self._stream.done(parcel.places)

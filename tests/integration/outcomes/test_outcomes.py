@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 
 from rq_ses.outcomes import Outcome
-from rq_ses.outcomes.delivery import Delivery, Trouble
+from rq_ses.outcomes.delivery import PARCELS, Delivery, Trouble
 from rq_ses.outcomes.outcome import written as written_together
 from rq_ses.outcomes.stream import OutcomeStream
 from support.mails.breaking import each_break
@@ -164,6 +164,23 @@ def test_what_is_not_taken_is_told_again_and_holds_up_no_others(
     receiver.refused.clear()
     one.step()
     assert (one.held, waiting(redis)) == (0, 0)
+
+
+def test_somebody_who_is_away_is_not_asked_ever_more_often(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rq_ses.outcomes.delivery.FIRST_PAUSE", 0.0)
+    ids = ended(redis, *["sent"] * 20)
+    for _ in range(4):
+        ids += ended(redis, *["sent"] * 20)
+    receiver = Receiver(*ids)
+    one = delivery(redis, receiver)
+    for _ in range(12):
+        one.step()
+    before = len(receiver.calls)
+    one.step()
+    assert len(receiver.calls) - before <= PARCELS
+    assert one.held == 100
 
 
 def test_what_a_dead_reader_held_is_told_by_another(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
