@@ -143,9 +143,9 @@ class Tracing:
         results: Sequence[Any] = result if isinstance(result, list) else [result]
         if batch:
             span.set_attribute("messaging.batch.message_count", len(results))
-        elif isinstance(result, Receipt):
-            span.set_attribute("messaging.message.id", result.job_id)
-            span.set_attribute("rq_ses.duplicate", result.duplicate)
+        if len(results) == 1 and isinstance(results[0], Receipt):
+            span.set_attribute("messaging.message.id", results[0].job_id)
+            span.set_attribute("rq_ses.duplicate", results[0].duplicate)
         refused = [one for one in results if isinstance(one, Exception)]
         if refused:
             self.fail(span, type(refused[0]).__name__)
