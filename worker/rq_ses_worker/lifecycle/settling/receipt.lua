@@ -10,8 +10,6 @@ local function new_batch()
     -- as finish.lua has it
     jobs = ARGV[1], results = ARGV[4], scratch = KEYS[2], result_scratch = KEYS[3], worker = ARGV[5],
     key_field = ARGV[7], key_memory = ARGV[8], default_ttl = ARGV[9], receipt = ARGV[11], made = {},
-    -- of outcomes, if somebody is told
-    stream = ARGV[13] ~= '' and ARGV[13],
     -- what became of each settlement
     words = {} }
 end

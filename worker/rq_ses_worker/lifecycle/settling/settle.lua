@@ -34,6 +34,7 @@
 -- what is settled again is only completed.
 
 local batch = new_batch()
+if ARGV[13] ~= '' then batch.stream = ARGV[13] end
 local queues, write = {}, { sent = write_sent, retry = write_retry, failed = write_failed, back = write_back }
 
 -- What a batch puts into a sorted set, or takes out of it, goes in one command: so many values as Lua hands over.
