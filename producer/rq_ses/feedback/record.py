@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from rq_ses.feedback.event import Event, Recipient
 from rq_ses.feedback.rules import is_not_spam
+from rq_ses.outcomes.outcome import Outcome
 
 STATE: Final = "state"
 """Field with the worst state; no event's field is called so, for each holds a colon."""
@@ -38,6 +40,22 @@ def counter(event: Event) -> str:
 def weight(event: Event) -> int:
     """Return the number of the mail's recipients if the event is about it, for rates are of them; else 1."""
     return max(1, len(event.destination)) if event.kind in ("Send", "Reject", "Rendering Failure") else 1
+
+
+def outcome(event: Event, job_id: str) -> Outcome:
+    """Return what hooks are told of an event: once, however often it comes, and in whichever form."""
+    to = tuple(one.address for one in event.recipients if one.address)
+    detail: dict[str, Any] = {"type": event.type, "subtype": event.subtype, "text": event.detail}
+    diagnostics = {one.address: one.diagnostic for one in event.recipients if one.diagnostic}
+    return Outcome(
+        id=_field(":".join((event.message_id, event.kind, event.feedback_id or f"{event.at:.3f}", *to))),
+        kind=event.kind,
+        at=datetime.fromtimestamp(event.at, UTC).isoformat(timespec="milliseconds"),
+        job_id=job_id,
+        message_id=event.message_id,
+        to=to or event.destination,
+        detail={name: value for name, value in {**detail, "diagnostics": diagnostics}.items() if value},
+    )
 
 
 def _field(name: str) -> str:

@@ -11,6 +11,7 @@ from rq_ses.contract import YEARS
 from rq_ses.feedback.topic import Topic, read_topics
 from rq_ses.server.location import Location
 from rq_ses.settings.loading import CONFIG, load_settings
+from rq_ses.settings.outcomes import OutcomeSettings
 from rq_ses.settings.producer import ProducerSettings
 from rq_ses.settings.setting import Count, setting
 
@@ -47,7 +48,7 @@ def _files(text: str) -> list[str]:
     return [one for part in text.split(",") if (one := part.strip())]
 
 
-class FeedbackSettings(ProducerSettings):
+class FeedbackSettings(OutcomeSettings, ProducerSettings):
     """What taking SNS's messages goes by, beside where Redis is. Raises pydantic.ValidationError."""
 
     feedback_topics: Annotated[str, BeforeValidator(_in_text), AfterValidator(_topics)] = setting(
@@ -84,7 +85,7 @@ class FeedbackSettings(ProducerSettings):
         from rq_ses.feedback.store import Store
 
         location = Location("", connection) if connection is not None else Location(self.redis_url, None)
-        return Store.at(location, self.partitions, self.feedback_ttl)
+        return Store.at(location, self.partitions, self.feedback_ttl, self.outcomes_kept)
 
     def receiver(self, store: Store, *, raw: bool = False) -> Receiver:
         """Return what takes messages and puts their events into a store."""

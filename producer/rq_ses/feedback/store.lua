@@ -1,5 +1,5 @@
 -- store: write an event of a mail once, with all that follows from it. Storing it again changes nothing.
--- (typed.lua, finish.lua, resolve.lua, suppress.lua)
+-- (typed.lua, outcome.lua, finish.lua, resolve.lua, suppress.lua)
 --
 -- KEYS  1 a scratch key, which never stands (rq_ses.keys)   2 hash of the mail's events   3 hash of the counters
 --       4 hash in which the same event may be told without the mail's tag, or 2 again
@@ -8,6 +8,8 @@
 --       7 "1": SES had accepted the mail   8 counter   9 by how much it grows   10 counters at most
 --       11 events of a mail at most (of kinds that may come any number of times), "" = any number
 --       12 when SES took the mail (epoch seconds)
+--       13 the stream of outcomes, 14 entries that it holds at most, and 15 the event as hooks are told it (JSON);
+--       "" for the first: nobody is told
 --       then for each recipient: field, value, address to suppress in its normal form ("": none),
 --       reason, text
 -- Reply 1 how many of the fields are new   2 what resolving the mail's doubt came to ("": nothing was in doubt)
@@ -16,7 +18,7 @@
 -- if the script is broken off, SNS repeats the event and all of it is done. Counters fail alone. The first write is
 -- one that a server without memory refuses.
 
-local WIDTH, FIRST = 5, 13
+local WIDTH, FIRST = 5, 16
 local events, ttl = KEYS[2], tonumber(ARGV[4])
 redis.call('SETRANGE', KEYS[1], 0, '')
 
@@ -49,6 +51,7 @@ end
 local new = #fresh / 2 + unkept
 if new == 0 then return { 0, '' } end
 
+if ARGV[13] ~= '' then outcome(ARGV[13], ARGV[14], ARGV[15]) end
 local resolved = ''
 if ARGV[7] == '1' and ARGV[2] ~= '' then
   resolved = resolve(ARGV[1], ARGV[2], ARGV[3], now, tonumber(ARGV[12])) or ''

@@ -16,7 +16,8 @@ from rq_ses.server.partitions import Partitions
 from rq_ses.server.script import Source
 
 SOURCE: Final = Source(
-    "mails/typed", "mails/finish", "feedback/resolve", "suppression/suppress", "feedback/store"
+    *("mails/typed", "outcomes/outcome", "mails/finish", "feedback/resolve", "suppression/suppress"),
+    "feedback/store",
 )
 _ADD: Final = Source("suppression/suppress", "suppression/add")
 
@@ -56,19 +57,21 @@ class Store:
     Args:
         partitions: of the queue whose mails they are about.
         ttl: seconds for which a mail's events are kept, from the latest on.
+        outcomes: how many are kept for hooks at most; 0: none is told of events.
     """
 
-    def __init__(self, partitions: Partitions, ttl: int = FEEDBACK_TTL) -> None:
+    def __init__(self, partitions: Partitions, ttl: int = FEEDBACK_TTL, outcomes: int = 0) -> None:
         self._partitions = partitions
         self._ttl = ttl
+        self._outcomes = outcomes
         self._script = partitions.own.register_script(SOURCE.text)
         self._add = partitions.own.register_script(_ADD.text)
 
     @classmethod
-    def at(cls, server: Location, prefixes: str, ttl: int = FEEDBACK_TTL) -> Self:
+    def at(cls, server: Location, prefixes: str, ttl: int = FEEDBACK_TTL, outcomes: int = 0) -> Self:
         """Return the store of a server. Raises as Partitions.at does."""
         partitions = Partitions.at(server, prefixes, socket_timeout=TIMEOUT, connect_timeout=TIMEOUT)
-        return cls(partitions, ttl)
+        return cls(partitions, ttl, outcomes)
 
     def store(self, event: Event) -> Stored:
         """Store an event, unless it is stored already. Raises RedisError."""
@@ -79,6 +82,10 @@ class Store:
         if keys != keys_of(self._partitions.own):
             entries = self._suppressed_apart(client, events, entries)
         arguments = [keys.root, job_id, *self._arguments(event)]
+        if self._outcomes:
+            arguments += [keys.outcomes, self._outcomes, record.outcome(event, job_id).to_json()]
+        else:
+            arguments += ["", "", ""]
         for entry in entries:
             arguments += entry
         names = [keys.scratch, events, keys.feedback, self._twin(client, event, events)]

@@ -298,26 +298,6 @@ FEEDBACK_QUEUE_AWAY: Final = Event(
 FEEDBACK_QUEUE_BACK: Final = Event("feedback.queue_back", WARNING, "the queue can be read again")
 FEEDBACK_STOPPING: Final = Event("feedback.stopping", INFO, "stopping: what is being stored is stored")
 
-# Hooks
-
-HOOK_LOADED: Final = Event("hook.loaded", INFO, "outcomes are told to %(name)s (%(target)s)")
-HOOK_REFUSED: Final = Event(
-    "hook.refused", WARNING, "%(group)s didn't take %(outcomes)d outcomes (%(error)s); it is told again"
-)
-HOOK_GAVE_UP: Final = Event(
-    "hook.gave_up",
-    ERROR,
-    "%(group)s is not told any more of job %(job_id)s: %(kind)s, outcome %(id)s",
-)
-HOOK_WAITS: Final = Event("hook.waits", WARNING, "Redis: %(error)s; outcomes for %(group)s wait")
-HOOK_RAISED: Final = Event("hook.raised", ERROR, "telling %(group)s of outcomes raised (%(error)s)")
-HOOKS_FULL: Final = Event(
-    "hook.full",
-    ERROR,
-    "%(outcomes)d outcomes stand for hooks, as many as RQ_SES_OUTCOMES_MAX: the oldest are dropped untold; "
-    "%(group)s or another group doesn't read (rq-ses status)",
-)
-
 CATALOGUE: Final = tuple(value for value in list(globals().values()) if isinstance(value, Event))
 """All events, in the order of docs/events.md."""
 
