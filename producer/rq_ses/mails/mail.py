@@ -14,9 +14,11 @@ from rq_ses.contract import Priority
 from rq_ses.deadletter.reading.deadletter import DeadLetter, Entry, read_letter
 from rq_ses.deadletter.reading.payload import Unreadable, read_payload
 from rq_ses.mails.stored import StoredMail
+from rq_ses.mails.told import events_in, feedback_in, suppressed_in
 from rq_ses.message.reading import stated
 from rq_ses.server.stored import count, date, line, moment
 from rq_ses.text.plaintext import one_line
+from rq_ses.tracking import MailEvent
 
 _DATES: Final = ("created_at", "enqueued_at", "started_at", "ended_at")
 _WORDS: Final = 500
@@ -78,6 +80,16 @@ class Mail:
     """Seconds until it is forgotten; None is never."""
     now: datetime
     """The server's clock."""
+    first_attempt_at: datetime | None
+    """When the first of its attempts ended, of a mail that was tried in vain."""
+    note: str
+    """What its job was told of how it ended."""
+    suppressed: tuple[str, ...]
+    """Recipients that it was not sent to, for they are on the suppression list."""
+    feedback: str
+    """The worst of what SES has told since (rq_ses.tracking.FEEDBACK); "" is nothing."""
+    events: tuple[MailEvent, ...]
+    """All that SES has told of it, the earliest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +144,11 @@ def read_mail(stored: StoredMail) -> Mail:
         size=stored.size,
         ttl=stored.ttl,
         now=datetime.fromtimestamp(stored.now, UTC),
+        first_attempt_at=moment(meta.get("first_attempt_at")),
+        note=_plain(meta.get("note"), _WORDS),
+        suppressed=suppressed_in(stored.result),
+        feedback=feedback_in(stored.events),
+        events=events_in(stored.events),
         **{name: date(fields.get(name)) for name in _DATES},
     )
 

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from redis import Redis
 
 from rq_ses import contract
-from rq_ses.deadletter.reading.reader import raw_id
 from rq_ses.keys import keys_of
+from rq_ses.mails.asking import Asked
 from rq_ses.mails.mail import Mail, read_mail
-from rq_ses.mails.stored import find_mail
-from rq_ses.outbox.submission import checked_key
-from rq_ses.rqdate import utcformat
+from rq_ses.mails.plans.canceling import canceled
+from rq_ses.mails.plans.looking import looked
+from rq_ses.mails.plans.tracker import named
+from rq_ses.outbox.threads import Threads
 from rq_ses.server.location import Location
 from rq_ses.server.partitions import Partitions
-from rq_ses.server.script import registered
-from rq_ses.states import CANCELED, FAILED, FINISHED, SCHEDULED, STARTED, STOPPED
+from rq_ses.states import CANCELED, FAILED, FINISHED, STARTED, STOPPED
 
 _SOCKET_TIMEOUT, _CONNECT_TIMEOUT = 10.0, 5.0
 
@@ -66,7 +65,6 @@ class Mails:
         )
         self.queue = contract.checked_queue(queue)
         self._queues = contract.queue_names(queue)
-        self._cancel = registered(self.partitions.own, "mails/cancel")
 
     def show(self, job_id: str | None = None, *, key: str | None = None) -> Mail:
         """Return how one mail stands, named by its job id or by its idempotency key.
@@ -88,16 +86,11 @@ class Mails:
         name = self.named(job_id, key)
         before = self._read(name)
         client = self.partitions.of(name)
-        names = keys_of(client)
-        canceled_key = names.registry(CANCELED, before.queue)
-        keys: list[str | bytes] = [names.job(raw_id(name)), canceled_key, names.scratch]
-        for queue in self._queues:
-            keys += [names.queue(queue), names.registry(SCHEDULED, queue)]
-        args: list[Any] = [raw_id(name), utcformat(datetime.now(UTC)), contract.CANCELED_TTL]
-        canceled, status = self._cancel(keys=keys, args=args, client=client)
-        if not canceled and status.decode("utf-8", "replace") != before.status:
+        plan = canceled(Asked.over(client), self._queues, name, before.queue)
+        done, was = Threads().carry_out(plan)
+        if not done and was != before.status:
             before = self._read(name)  # it has moved in between
-        return Cancellation(before.job_id, bool(canceled), before)
+        return Cancellation(before.job_id, done, before)
 
     def named(self, job_id: str | None, key: str | None) -> str:
         """Return the id of a job that is named by id or by key.
@@ -105,13 +98,7 @@ class Mails:
         Raises:
             ValueError: both were given, or neither; or it can be nobody's.
         """
-        if (job_id is None) == (key is None):
-            raise ValueError("name the mail by its job id or by its key: give exactly one of them")
-        if key is not None:
-            return contract.keyed_job_id(self.queue, checked_key(key))
-        if not isinstance(job_id, str):
-            raise ValueError(f"job_id: {job_id!r:.80} can't be used: give the text that send returned")  # noqa: TRY004
-        return job_id
+        return named(self.queue, job_id, key)
 
     def partition_of(self, job_id: str) -> str:
         """Return the prefix under which a job stands, or would; without partitions, that of all."""
@@ -120,7 +107,10 @@ class Mails:
     def _read(self, job_id: str) -> Mail:
         client = self.partitions.of(job_id)
         with self.partitions.naming(client):
-            return read_mail(find_mail(client, self._queues, job_id))
+            return read_mail(Threads().carry_out(looked(self._asked, self._queues, job_id)))
+
+    def _asked(self, job_id: str) -> Asked:
+        return Asked.over(self.partitions.of(job_id))
 
 
 def _reason(done: Cancellation) -> str:
