@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -17,7 +18,8 @@ from rq_ses.cli.terminal.options import of_all_priorities, setting_options
 from rq_ses.cli.terminal.redis_errors import reaching_redis
 from rq_ses.cli.terminal.rows import Ages, tell_labelled
 from rq_ses.mails import MailNotFound, Mails
-from rq_ses.mails.view import mail_object, mail_rows
+from rq_ses.mails.told import events_in, feedback_in
+from rq_ses.mails.view import event_rows, events_object, mail_object, mail_rows
 from rq_ses.outbox.submission import checked_key
 from rq_ses.settings.producer import ProducerSettings, load_producer_settings
 
@@ -43,9 +45,10 @@ def _naming(command: _Command) -> _Command:
 @click.command()
 @_naming
 def show(*, job_id: str | None, key: str | None, as_json: bool, **options: str | None) -> None:
-    """Show one mail whatever its state: where it stands, its attempts, how the last one ended.
+    """Show one mail whatever its state: where it stands, how its attempts ended, its life in order.
 
-    JOB_ID is what `rq-ses send` printed; --key names the mail as the app did. Looking changes nothing.
+    JOB_ID is what `rq-ses send` printed; --key names the mail as the app did. Looking changes nothing. What
+    SES has told of it since, by events, stands in its place; of a mail that is forgotten that alone is shown.
 
     \b
     Examples:
@@ -56,7 +59,7 @@ def show(*, job_id: str | None, key: str | None, as_json: bool, **options: str |
     In JSON what isn't known is null, and moments are in ISO 8601.
     """
     _check(job_id, key)
-    with _reached(**options) as mails:
+    with _reached(**options) as mails, _telling_what_is_left(as_json=as_json):
         mail = mails.show(job_id, key=key)
         where = {"partition": mails.partition_of(mail.job_id)} if mails.partitions.prefixes else {}
     if as_json:
@@ -106,6 +109,20 @@ def _check(job_id: str | None, key: str | None) -> None:
             checked_key(key)
         except ValueError as exc:
             raise click.UsageError(f"--{exc}") from None
+
+
+@contextmanager
+def _telling_what_is_left(*, as_json: bool) -> Iterator[None]:
+    """Tell what SES has told of a mail that is forgotten."""
+    try:
+        yield
+    except MailNotFound as exc:
+        events = events_in(exc.events)
+        if as_json and events:
+            output.echo(json.dumps(events_object(exc.job_id, events, feedback_in(exc.events))))
+        elif events:
+            tell_labelled(event_rows(events, Ages(datetime.now(UTC)).when))
+        raise
 
 
 @contextmanager

@@ -144,13 +144,20 @@ def read_mail(stored: StoredMail) -> Mail:
         size=stored.size,
         ttl=stored.ttl,
         now=datetime.fromtimestamp(stored.now, UTC),
-        first_attempt_at=moment(meta.get("first_attempt_at")),
-        note=_plain(meta.get("note"), _WORDS),
-        suppressed=suppressed_in(stored.result),
-        feedback=feedback_in(stored.events),
-        events=events_in(stored.events),
-        **{name: date(fields.get(name)) for name in _DATES},
+        **_told(stored, meta),
     )
+
+
+def _told(stored: StoredMail, meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that the job's dates, its result, its meta and SES's events tell."""
+    return {
+        **{name: date(stored.fields.get(name)) for name in _DATES},
+        "first_attempt_at": moment(meta.get("first_attempt_at")),
+        "note": _plain(meta.get("note"), _WORDS),
+        "suppressed": suppressed_in(stored.result),
+        "feedback": feedback_in(stored.events),
+        "events": events_in(stored.events),
+    }
 
 
 def _last_attempt(stored: StoredMail, status: str, meta: Mapping[str, Any]) -> _LastAttempt:

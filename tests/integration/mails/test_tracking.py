@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,12 +28,18 @@ from support.receipts.doubtful import NOTE, Doubtful
 PARTITIONS = ("{one}", "{two}", "{three}")
 
 
+@contextmanager
+def opened(face: str, *args: Any, **terms: Any) -> Iterator[Any]:
+    made = FACES[face](*args, **terms)
+    yield made
+    if face == "asyncio":
+        made.close()
+
+
 @pytest.fixture(params=FACES)
 def outbox(request: pytest.FixtureRequest, redis_url: str, redis: Redis) -> Iterator[Any]:
-    made = FACES[request.param](redis_url)
-    yield made
-    if request.param == "asyncio":
-        made.close()
+    with opened(request.param, redis_url) as made:
+        yield made
 
 
 @pytest.fixture
@@ -209,11 +216,11 @@ def test_waiting_ends_in_time_with_how_the_mail_stands(outbox: Any, doubtful: Do
 
 @pytest.mark.parametrize("face", FACES)
 def test_without_a_server_asking_ends_in_words(face: str) -> None:
-    outbox = FACES[face]("redis://127.0.0.1:1/0", enqueue_timeout=0.1)
     words = "Redis did not tell how a mail stands .*then ask again"
-    for call in (lambda: outbox.status("j"), lambda: outbox.cancel("j"), lambda: outbox.wait("j", 0.2)):
-        with pytest.raises(OutboxUnavailable, match=words):
-            call()
+    with opened(face, "redis://127.0.0.1:1/0", enqueue_timeout=0.1) as outbox:
+        for call in (lambda: outbox.status("j"), lambda: outbox.cancel("j"), lambda: outbox.wait("j", 0.2)):
+            with pytest.raises(OutboxUnavailable, match=words):
+                call()
 
 
 @pytest.mark.parametrize("terms", [{}, {"delay": 60.0}, {"priority": "high"}])
@@ -238,16 +245,16 @@ def test_what_does_not_wait_is_not_called_back(outbox: Any, doubtful: Doubtful) 
 
 @pytest.mark.parametrize("face", FACES)
 def test_with_partitions_each_mail_is_asked_for_where_it_is(redis: Redis, redis_url: str, face: str) -> None:
-    outbox = FACES[face](redis_url, partitions=PARTITIONS)
-    ids = [receipt.job_id for receipt in outbox.send_many([mail() for _ in range(9)])]
-    assert len({partition_of(job_id, 3) for job_id in ids}) > 1
-    for job_id in ids:
-        keys = Keys(PARTITIONS[partition_of(job_id, 3)])
-        redis.hset(keys.events(job_id), mapping={"e": json.dumps({"kind": "Send", "at": 1.0})})
-        found = outbox.status(job_id)
-        assert (found.state, [event.kind for event in found.events]) == ("queued", ["Send"])
-        assert outbox.cancel(job_id)
-        assert outbox.wait(job_id).state == "canceled"
+    with opened(face, redis_url, partitions=PARTITIONS) as outbox:
+        ids = [receipt.job_id for receipt in outbox.send_many([mail() for _ in range(9)])]
+        assert len({partition_of(job_id, 3) for job_id in ids}) > 1
+        for job_id in ids:
+            keys = Keys(PARTITIONS[partition_of(job_id, 3)])
+            redis.hset(keys.events(job_id), mapping={"e": json.dumps({"kind": "Send", "at": 1.0})})
+            found = outbox.status(job_id)
+            assert (found.state, [event.kind for event in found.events]) == ("queued", ["Send"])
+            assert outbox.cancel(job_id)
+            assert outbox.wait(job_id).state == "canceled"
 
 
 def test_what_was_told_of_a_mail_that_is_forgotten_stands_in_the_error(redis: Redis) -> None:
