@@ -33,6 +33,7 @@ from rq_ses_worker.account.grants import Grants
 from rq_ses_worker.audit.places import Places
 from rq_ses_worker.audit.sweep import Sweep
 from rq_ses_worker.lifecycle.transitions import Lifecycle
+from rq_ses_worker.ses.outcome import Sent
 from support.mails.deadletters import fail
 from support.mails.mail import mail
 from support.mails.world import ending
@@ -50,10 +51,14 @@ def script_files() -> dict[str, str]:
     return {file.stem: file.read_text("utf-8") for file in files if file.stem not in _PARTS}
 
 
+_SOURCES = ((SCRIPT,), ("mails/cancel",), ("mails/typed", "mails/look"))
+"""What plans call by their digests."""
+
+
 @contextmanager
 def _noted(calls: dict[str, Any]) -> Iterator[None]:
     files, encoder = script_files(), Encoder("utf-8", "strict", False)
-    names = {Source(SCRIPT).sha: Path(SCRIPT).name}
+    names = {Source(*parts).sha: Path(parts[-1]).name for parts in _SOURCES}
     register, evalsha, execute = Redis.register_script, CoreCommands.evalsha, Redis.execute_command
 
     def registering(self: Redis, script: str) -> Any:
@@ -99,7 +104,9 @@ def _run_all(redis: Redis) -> None:
     [claim], _ = lifecycle.claim(1)
     assert lifecycle.renew([claim.lease]) == [claim.lease]
     assert lifecycle.reclaim() == []
-    assert lifecycle.settle([ending(claim.lease, "sent")], clock=0) == ["done"]
+    lifecycle.index_messages()
+    sent = ending(claim.lease, "sent", outcome=Sent(200, message_id="m"))
+    assert lifecycle.settle([sent], clock=0) == ["done"]
     outbox.send(mail(), at=datetime.now(UTC))
     lifecycle.promote()
     lifecycle.learn(None, ask_again=60)

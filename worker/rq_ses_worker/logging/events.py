@@ -186,6 +186,11 @@ QUOTA_LEFT: Final = Event("quota.left", WARNING, "daily quota: there is somethin
 GATE_UNTOLD: Final = Event(
     "gate.untold", ERROR, "the account's gate can't learn how attempts ended: %(error)s"
 )
+MESSAGES_UNINDEXED: Final = Event(
+    "messages.unindexed",
+    ERROR,
+    "which mails SES's ids are can't be kept, so events without tags won't find them: %(error)s",
+)
 LIMITS_TOLD: Final = Event(
     "limits.told", INFO, "SES allows %(rate).10g recipients a second, %(daily)s in 24 hours"
 )
