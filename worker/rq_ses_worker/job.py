@@ -7,7 +7,9 @@ Retry, which needs a scheduler (`rq worker --with-scheduler`) and may come up to
 
 from __future__ import annotations
 
+import json
 import math
+from base64 import b64decode
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
@@ -17,7 +19,7 @@ from redis.exceptions import RedisError
 from rq import Retry, get_current_job
 from rq.job import Job
 
-from rq_ses.contract import FEEDBACK_TTL, OnUnknown
+from rq_ses.contract import ACCEPTED_FIELD, FEEDBACK_TTL, OnUnknown
 from rq_ses.keys import keys_of
 from rq_ses.server.serverclock import ServerClock
 from rq_ses.text.plaintext import one_line
@@ -49,6 +51,8 @@ def send(
     """
     client, policy, indexed = _sender()
     job = get_current_job()
+    if told := _told(job):
+        return told
     clock = _clock_of(job)
     stored = job.get_meta(refresh=False) if job else {}
     # A requeue by RQ keeps meta: what was final then starts anew now.
@@ -78,6 +82,15 @@ def _keep(job: Job | None, meta: dict[str, Any]) -> None:
     if job:
         job.meta = meta
         job.save_meta()
+
+
+def _told(job: Job | None) -> dict[str, str | None] | None:
+    """Return the result of a copy that SES has accepted, as an event told while it was being sent."""
+    said = None
+    with suppress(RedisError, ValueError):
+        if job and (raw := job.connection.hget(job.key, ACCEPTED_FIELD)):
+            said = json.loads(b64decode(raw))
+    return said if isinstance(said, dict) else None
 
 
 def _index(job: Job | None, outcome: Outcome) -> None:
