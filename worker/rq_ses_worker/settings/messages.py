@@ -1,4 +1,4 @@
-"""What a worker keeps for SES's events."""
+"""What a worker keeps of the MessageIds that SES gives."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from rq_ses.settings.base import Settings
 from rq_ses.settings.setting import setting
 
 
-class FeedbackSettings(Settings):
+class MessageSettings(Settings):
     """By what an event is led to its mail."""
 
     message_index: bool = setting(
