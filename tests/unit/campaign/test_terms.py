@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from redis.exceptions import ConnectionError as ConnectionLost
 
+from rq_ses.server.jobdata import inflated
 from rq_ses_worker.campaign.terms import TermsBroken, TermsCache, TermsMissing, TermsUnavailable
 from support.waiting import wait_for
 
@@ -28,9 +29,14 @@ class Server:
         return self.stored.get(key)
 
 
+def read(campaign: str, terms: str, data: bytes) -> str:
+    assert campaign == "sale"
+    return inflated(data).decode()
+
+
 def cache(server: Server, **bounds: int) -> TermsCache[str]:
     connection: Any = server
-    return TermsCache(connection, bytes.decode, **bounds)
+    return TermsCache(connection, read, **bounds)
 
 
 def away() -> None:
@@ -40,7 +46,7 @@ def away() -> None:
 def test_terms_are_fetched_once() -> None:
     server = Server(a=b"one")
     terms = cache(server)
-    assert [terms.get("a"), terms.get("a")] == ["one", "one"]
+    assert [terms.get("sale", "a"), terms.get("sale", "a")] == ["one", "one"]
     assert server.asked == ["a"]
 
 
@@ -48,9 +54,9 @@ def test_what_was_used_last_is_kept() -> None:
     server = Server(a=b"1", b=b"2", c=b"3")
     terms = cache(server, most=2)
     for name in "abaca":
-        terms.get(name)
+        terms.get("sale", name)
     assert server.asked == ["a", "b", "c"]
-    terms.get("b")
+    terms.get("sale", "b")
     assert server.asked == ["a", "b", "c", "b"]
 
 
@@ -58,7 +64,7 @@ def test_large_terms_leave_room_for_nothing_else_but_are_kept() -> None:
     server = Server(a=b"1", b=b"2" * 100)
     terms = cache(server, most_bytes=50)
     for name in "abba":
-        terms.get(name)
+        terms.get("sale", name)
     assert server.asked == ["a", "b", "a"]
 
 
@@ -66,21 +72,23 @@ def test_a_server_that_is_away_is_not_one_that_has_none() -> None:
     server = Server(a=b"1")
     terms = cache(server)
     with pytest.raises(TermsMissing, match="no terms b"):
-        terms.get("b")
+        terms.get("sale", "b")
     server.before = away
     with pytest.raises(TermsUnavailable, match="ConnectionError") as caught:
-        terms.get("a")
+        terms.get("sale", "a")
     assert caught.value.terms == "a"
     server.before = lambda: None
-    assert terms.get("a") == "1"
+    assert terms.get("sale", "a") == "1"
 
 
-@pytest.mark.parametrize("stored", [b"\xff", zlib.compress(b"1" * 500)[:-4]], ids=["unreadable", "cut off"])
+@pytest.mark.parametrize(
+    "stored", [zlib.compress(b"\xff"), zlib.compress(b"1" * 500)[:-4]], ids=["unreadable", "cut off"]
+)
 def test_what_is_no_terms_is_said_to_be_none(stored: bytes) -> None:
     server = Server()
     server.stored["rq:ses:terms:a"] = stored
     with pytest.raises(TermsBroken, match="the campaign's terms a can't be read"):
-        cache(server).get("a")
+        cache(server).get("sale", "a")
 
 
 @pytest.mark.parametrize("lost", [False, True])
@@ -96,7 +104,7 @@ def test_threads_wait_for_one_fetch_and_share_how_it_ends(lost: bool) -> None:
 
     def ask() -> None:
         try:
-            ended.append(terms.get("a"))
+            ended.append(terms.get("sale", "a"))
         except TermsUnavailable as exc:
             ended.append(type(exc))
 
@@ -119,9 +127,9 @@ def test_other_terms_are_fetched_meanwhile() -> None:
     terms = cache(server)
     go = threading.Event()
     server.before = lambda: server.asked[-1] == "a" and go.wait(10)
-    slow = threading.Thread(target=terms.get, args=("a",))
+    slow = threading.Thread(target=terms.get, args=("sale", "a"))
     slow.start()
     wait_for(lambda: server.asked == ["a"])
-    assert terms.get("b") == "2"
+    assert terms.get("sale", "b") == "2"
     go.set()
     slow.join()

@@ -21,6 +21,8 @@ KEPT_BYTES: Final = 64 * 1024 * 1024
 """Bytes of JSON that they have together; the latest is kept whatever it has."""
 
 T = TypeVar("T")
+_Names = tuple[str, str]
+"""A campaign's name, and the hash of its terms: campaigns that say the same share them."""
 
 
 class TermsError(Exception):
@@ -53,7 +55,8 @@ class TermsCache(Generic[T]):
 
     Args:
         connection: a client of its own, with a pool: threads fetch different terms at the same time.
-        read: makes of the terms' JSON what is kept. Raises ValueError if it is none.
+        read: makes what is kept of a campaign's name, the hash, and what is stored under it, such as
+            rq_ses.campaign.bulkjob.read_terms. Raises ValueError if it can't.
         most: how many are kept.
         most_bytes: bytes of JSON that those have together at most.
     """
@@ -61,7 +64,7 @@ class TermsCache(Generic[T]):
     def __init__(
         self,
         connection: Redis,
-        read: Callable[[bytes], T],
+        read: Callable[[str, str, bytes], T],
         *,
         most: int = KEPT,
         most_bytes: int = KEPT_BYTES,
@@ -70,66 +73,61 @@ class TermsCache(Generic[T]):
         self._read = read
         self._most, self._most_bytes = most, most_bytes
         self._lock = threading.Lock()
-        self._kept: OrderedDict[str, _Kept[T]] = OrderedDict()
+        self._kept: OrderedDict[_Names, _Kept[T]] = OrderedDict()
         self._bytes = 0
-        self._fetches: dict[str, Future[T]] = {}
+        self._fetches: dict[_Names, Future[T]] = {}
 
-    def get(self, terms: str) -> T:
-        """Return the terms of this hash. Threads that ask while they are fetched wait for that one fetch.
+    def get(self, campaign: str, terms: str) -> T:
+        """Return the terms of this hash, as those of the campaign of this name.
+
+        Threads that ask for them while they are fetched wait for that one fetch.
 
         Raises:
             TermsMissing: there are none.
             TermsUnavailable: Redis is away; ask again later.
             TermsBroken: they can't be read.
         """
+        names = (campaign, terms)
         with self._lock:
-            if (kept := self._kept.get(terms)) is not None:
-                self._kept.move_to_end(terms)
+            if (kept := self._kept.get(names)) is not None:
+                self._kept.move_to_end(names)
                 return kept.value
-            fetch = self._fetches.get(terms)
+            fetch = self._fetches.get(names)
             if mine := fetch is None:
-                fetch = self._fetches[terms] = Future()
+                fetch = self._fetches[names] = Future()
         if mine:
-            self._settle(terms, fetch)
+            self._settle(names, fetch)
         return fetch.result()
 
-    def _settle(self, terms: str, fetch: Future[T]) -> None:
+    def _settle(self, names: _Names, fetch: Future[T]) -> None:
         """Fetch, and let all who wait have what came of it: one after the other they would wait long."""
         try:
-            plain = self._fetched(terms)
-            value = self._value(terms, plain)
+            kept = self._fetched(*names)
         except BaseException as exc:  # noqa: BLE001 - it is raised to all who wait, this thread among them
             with self._lock:
-                del self._fetches[terms]
+                del self._fetches[names]
             fetch.set_exception(exc)
             return
         with self._lock:
-            del self._fetches[terms]
-            self._keep(terms, _Kept(value, len(plain)))
-        fetch.set_result(value)
+            del self._fetches[names]
+            self._keep(names, kept)
+        fetch.set_result(kept.value)
 
-    def _fetched(self, terms: str) -> bytes:
+    def _fetched(self, campaign: str, terms: str) -> _Kept[T]:
         try:
             stored = self._connection.get(keys_of(self._connection).terms(terms))
         except RedisError as exc:
-            raise TermsUnavailable(
-                terms, f"the campaign's terms couldn't be fetched: {type(exc).__name__}"
-            ) from exc
+            text = f"the campaign's terms couldn't be fetched: {type(exc).__name__}"
+            raise TermsUnavailable(terms, text) from exc
         if stored is None:
             raise TermsMissing(terms, f"no terms {terms} stand in Redis")
         try:
-            return inflated(stored)
-        except ValueError as exc:
-            raise TermsBroken(terms, f"the campaign's terms {terms} can't be read: {exc}") from exc
-
-    def _value(self, terms: str, plain: bytes) -> T:
-        try:
-            return self._read(plain)
+            return _Kept(self._read(campaign, terms, stored), len(inflated(stored)))
         except (ValueError, RecursionError) as exc:
             raise TermsBroken(terms, f"the campaign's terms {terms} can't be read: {exc}") from exc
 
-    def _keep(self, terms: str, kept: _Kept[T]) -> None:
-        self._kept[terms] = kept
+    def _keep(self, names: _Names, kept: _Kept[T]) -> None:
+        self._kept[names] = kept
         self._bytes += kept.size
         while len(self._kept) > self._most or (self._bytes > self._most_bytes and len(self._kept) > 1):
             _, dropped = self._kept.popitem(last=False)
