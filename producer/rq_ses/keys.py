@@ -161,10 +161,6 @@ class Keys:
         """String of the one worker that sweeps these queues in this minute; it expires by itself."""
         return f"{self.root}ses:sweep:{','.join(queues)}"
 
-    def terms(self, terms: str) -> str:
-        """String with a campaign's terms and template, deflated JSON, by their hash."""
-        return f"{self.root}ses:terms:{terms}"
-
     def wake(self, queue: str) -> str:
         """Pub/sub channel that tells idle workers that an empty queue has a job again."""
         return f"{self.root}ses:wake:{queue}"
