@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -10,10 +11,13 @@ from typing import Any, Final
 from redis import Redis
 
 from rq_ses import contract
+from rq_ses.deadletter.reading.payload import Shared, Unreadable, read_payload
 from rq_ses.deadletter.reading.reader import raw_id
+from rq_ses.deadletter.reading.shared import SharedTerms
 from rq_ses.keys import keys_of
-from rq_ses.mails.mail import Mail, read_mail
-from rq_ses.mails.stored import find_mail
+from rq_ses.mails.entries import find_entry, named_entries
+from rq_ses.mails.mail import Mail, Named, read_mail
+from rq_ses.mails.stored import MailNotFound, StoredMail, find_mail
 from rq_ses.outbox.submission import checked_key
 from rq_ses.rqdate import utcformat
 from rq_ses.server.location import Location
@@ -76,6 +80,27 @@ class Mails:
         """
         return self._read(self.named(job_id, key))
 
+    def entry(self, campaign: str, key: str) -> Mail:
+        """Return how one of a campaign's entries stands, named by its address, or by the key it was given.
+
+        An entry that waits, or was sent, together with others is shown by their job.
+
+        Raises:
+            ValueError: that is the name of no campaign.
+            MailNotFound: nothing is known of it.
+        """
+        *others, last = named_entries(campaign, key)
+        for named in others:
+            with suppress(MailNotFound):
+                return self._entry(campaign, named)
+        return self._entry(campaign, last)
+
+    def _entry(self, campaign: str, named: Named) -> Mail:
+        client = self.partitions.of(named.id)
+        with self.partitions.naming(client):
+            stored = find_entry(client, self._queues, campaign, named)
+            return read_mail(stored, self._shared(client, stored), named)
+
     def cancel(self, job_id: str | None = None, *, key: str | None = None) -> Cancellation:
         """Take one mail out of its queue, if it waits there; say what it is if it doesn't.
 
@@ -94,6 +119,7 @@ class Mails:
         for queue in self._queues:
             keys += [names.queue(queue), names.registry(SCHEDULED, queue)]
         args: list[Any] = [raw_id(name), utcformat(datetime.now(UTC)), contract.CANCELED_TTL]
+        args += [names.campaign(""), contract.CAMPAIGN_FIELD, contract.RECIPIENTS_FIELD]
         canceled, status = self._cancel(keys=keys, args=args, client=client)
         if not canceled and status.decode("utf-8", "replace") != before.status:
             before = self._read(name)  # it has moved in between
@@ -120,7 +146,18 @@ class Mails:
     def _read(self, job_id: str) -> Mail:
         client = self.partitions.of(job_id)
         with self.partitions.naming(client):
-            return read_mail(find_mail(client, self._queues, job_id))
+            stored = find_mail(client, self._queues, job_id)
+            return read_mail(stored, self._shared(client, stored))
+
+    @staticmethod
+    def _shared(client: Redis, stored: StoredMail) -> Shared | None:
+        """Return the terms of the campaign that a mail belongs to, if it does."""
+        if contract.CAMPAIGN_FIELD not in stored.fields:
+            return None
+        try:
+            return SharedTerms(client).of(read_payload(stored.data))
+        except Unreadable:
+            return None
 
 
 def _reason(done: Cancellation) -> str:

@@ -22,6 +22,7 @@ from rq_ses.text.plaintext import one_line
 _FIELDS: Final = (
     *("status", "origin", "created_at", "enqueued_at", "started_at", "ended_at", "description"),
     *("meta", "exc_info", "worker_name", contract.KEY_FIELD, contract.EXECUTION_FIELD),
+    *(contract.CAMPAIGN_FIELD, contract.RECIPIENTS_FIELD),
 )
 """Of the job's hash; `data` is read by itself, as it may be large."""
 
@@ -32,9 +33,9 @@ _REGISTRIES: Final = (states.SCHEDULED, *states.SETTLED, states.DEFERRED)
 class MailNotFound(RqSesError, LookupError):
     """Raised when a job isn't a mail of this queue and its priorities."""
 
-    def __init__(self, job_id: str, reason: str) -> None:
+    def __init__(self, job_id: str, reason: str, *, kind: str = "job") -> None:
         self.job_id = job_id
-        super().__init__(f"job {one_line(job_id, 100)} {reason}")
+        super().__init__(f"{kind} {one_line(job_id, 100)} {reason}")
 
 
 @dataclass(frozen=True, slots=True)
