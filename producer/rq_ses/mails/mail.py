@@ -124,11 +124,8 @@ def read_mail(stored: StoredMail, shared: Shared | None = None, entry: Named | N
     fields, standing = stored.fields, stored.standing
     status, meta = line(fields.get("status"), 40), _meta(fields.get("meta"))
     last = _last_attempt(stored, status, meta)
-    letter, tells = last.letter, last.tells
-    message, options = _payload(stored.data, shared, entry)
+    told, dates = _contents(stored, shared, entry), {name: date(fields.get(name)) for name in _DATES}
     deliveries = deliveries_of(stored.result, entry) if status == states.FINISHED else ()
-    # A receipt has few fields.
-    campaign = line(fields.get(contract.CAMPAIGN_FIELD), 100) or campaign_of(stored.result)
     return Mail(
         job_id=one_line(stored.job_id, 200),
         queue=stored.queue,
@@ -142,29 +139,53 @@ def read_mail(stored: StoredMail, shared: Shared | None = None, entry: Named | N
         attempts=count(meta.get("attempts")),
         in_doubt=last.in_doubt,
         outcome=last.outcome,
-        code=one_line(letter.code, 120) if tells else "",
-        message=one_line(letter.message, _WORDS) if tells else "",
-        http_status=letter.http_status if tells else None,
-        request_id=one_line(letter.request_id, 120) if tells and letter.request_id else None,
         unknown=last.unknown,
-        hint=letter.hint if tells else None,
-        message_id=deliveries[0][1] or "" if len(deliveries) == 1 else None if campaign else last.message_id,
-        sender=_plain(stated(message, "sender", "From"), _NAMES),
-        to=_names(message.get("to")) or tuple(address for address, _ in deliveries),
-        cc=_names(message.get("cc")),
-        bcc=_names(message.get("bcc")),
-        subject=_maybe_plain(stated(message, "subject", "Subject"), _NAMES),
-        expires=moment(options.get("expires")),
-        on_unknown=_plain(options.get("on_unknown"), 20) or None,
+        **_answer(last),
+        message_id=deliveries[0][1] or "" if len(deliveries) == 1 else last.message_id,
+        **told | {"to": told["to"] or tuple(address for address, _ in deliveries)},
         keyed=bool(fields.get(contract.KEY_FIELD)),
-        campaign=campaign,
-        entries=(_number(fields.get(contract.RECIPIENTS_FIELD)) or len(deliveries)) if campaign else 0,
+        **_of_campaign(stored, deliveries),
         deliveries=deliveries,
         size=stored.size,
         ttl=stored.ttl,
         now=datetime.fromtimestamp(stored.now, UTC),
-        **{name: date(fields.get(name)) for name in _DATES},
+        **dict[str, Any](dates),
     )
+
+
+def _answer(last: _LastAttempt) -> dict[str, Any]:
+    """Return what SES said last, if it wasn't that it has the mail."""
+    letter = last.letter
+    if not last.tells:
+        return {"code": "", "message": "", "http_status": None, "request_id": None, "hint": None}
+    return {
+        "code": one_line(letter.code, 120),
+        "message": one_line(letter.message, _WORDS),
+        "http_status": letter.http_status,
+        "request_id": one_line(letter.request_id, 120) if letter.request_id else None,
+        "hint": letter.hint,
+    }
+
+
+def _contents(stored: StoredMail, shared: Shared | None, entry: Named | None) -> dict[str, Any]:
+    """Return what the payload says: nothing, once that is dropped."""
+    message, options = _payload(stored.data, shared, entry)
+    return {
+        "sender": _plain(stated(message, "sender", "From"), _NAMES),
+        "to": _names(message.get("to")),
+        "cc": _names(message.get("cc")),
+        "bcc": _names(message.get("bcc")),
+        "subject": _maybe_plain(stated(message, "subject", "Subject"), _NAMES),
+        "expires": moment(options.get("expires")),
+        "on_unknown": _plain(options.get("on_unknown"), 20) or None,
+    }
+
+
+def _of_campaign(stored: StoredMail, deliveries: Sequence[tuple[str, str | None]]) -> dict[str, Any]:
+    # A receipt has few fields, so that says whose it is.
+    campaign = line(stored.fields.get(contract.CAMPAIGN_FIELD), 100) or campaign_of(stored.result)
+    number = _number(stored.fields.get(contract.RECIPIENTS_FIELD)) or len(deliveries)
+    return {"campaign": campaign, "entries": number if campaign else 0}
 
 
 def _last_attempt(stored: StoredMail, status: str, meta: Mapping[str, Any]) -> _LastAttempt:
@@ -259,6 +280,8 @@ def _sent(result: Mapping[bytes, bytes]) -> str | None:
     if result.get(b"type") != b"1":
         return None
     value = _returned(result)
+    if isinstance(value, dict) and "campaign" in value:
+        return None  # each entry has its own
     return _plain(value.get("message_id"), 200) if isinstance(value, dict) else ""
 
 

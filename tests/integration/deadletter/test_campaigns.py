@@ -18,8 +18,8 @@ from rq_ses.campaign.names import entry_id, indexed
 from rq_ses.deadletter import DeadLetters, Discarded, EditRefused, Filter, Resent
 from rq_ses.deadletter.reading.payload import read_payload
 from rq_ses.deadletter.view import letter_object, letter_rows
+from support.campaigns.standing import BULK, campaign, counts, entries, fail_entries
 from support.mails.breaking import Breakable, each_break
-from support.mails.campaigns import BULK, campaign, counts, entries, fail_entries
 from support.mails.deadletters import fail, standing_failed
 from support.mails.keys import KEYS
 from support.mails.mail import mail, status

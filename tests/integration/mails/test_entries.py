@@ -13,7 +13,7 @@ from rq_ses.mails import MailNotFound, Mails
 from rq_ses.mails.view import mail_object, mail_rows
 from rq_ses_worker.lifecycle.records import Settlement, sent_fields
 from rq_ses_worker.lifecycle.transitions import Lifecycle
-from support.mails.campaigns import BULK, campaign, counts, entries, fail_entries, queue_entries
+from support.campaigns.standing import BULK, campaign, counts, entries, fail_entries, queue_entries
 from support.mails.keys import KEYS
 
 SALE = campaign()

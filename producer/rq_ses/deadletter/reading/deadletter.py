@@ -135,22 +135,7 @@ def read_letter(entry: Entry, queue: str, prefix: str = "") -> DeadLetter:
     meta = _meta(entry.meta)
     error = _result_text(entry.result) or error_text(entry.exc_info)
     error = error.partition(f"\n{_HINT}")[0]
-    last = meta.get("last_outcome")
-    reported = isinstance(last, dict) and last.get("outcome") in ("rate_limited", "transient", "terminal")
-    code, message, status, request_id = "", "", None, None
-    if isinstance(last, dict) and reported:
-        code, message = _text(last.get("code")), _text(last.get("message"))
-        request_id = _text(last.get("request_id")) or None
-        status = last.get("status")
-        status = status if isinstance(status, int) and not isinstance(status, bool) else None
-        # RQ keeps meta when it requeues, and writes none when it fails a job: it may be of an older failure.
-        if error and code and code not in error:
-            reported, code = False, ""
-        elif not code:
-            code = f"HTTP {status}" if status is not None else "Unknown"
-    if not reported:
-        code, message = _from_error(error)
-        status = request_id = None
+    code, message, status, request_id, reported = _answer(meta.get("last_outcome"), error)
     return DeadLetter(
         job_id=entry.job_id.decode("utf-8", "surrogateescape"),
         queue=queue,
@@ -172,6 +157,19 @@ def read_letter(entry: Entry, queue: str, prefix: str = "") -> DeadLetter:
         campaign=entry.campaign.decode("utf-8", "replace"),
         mails=_mails(entry),
     )
+
+
+def _answer(last: Any, error: str) -> tuple[str, str, int | None, str | None, bool]:
+    """Return code, text, HTTP status and request id of the last answer; and whether a worker reported it."""
+    if isinstance(last, dict) and last.get("outcome") in ("rate_limited", "transient", "terminal"):
+        code, message = _text(last.get("code")), _text(last.get("message"))
+        status = last.get("status")
+        status = status if isinstance(status, int) and not isinstance(status, bool) else None
+        # RQ keeps meta when it requeues, and writes none when it fails a job: it may be of an older failure.
+        if not (error and code and code not in error):
+            code = code or (f"HTTP {status}" if status is not None else "Unknown")
+            return code, message, status, _text(last.get("request_id")) or None, True
+    return *_from_error(error), None, None, False
 
 
 def _mails(entry: Entry) -> int:

@@ -44,7 +44,7 @@ class CampaignSweep:
         """
         forgotten = 0
         for name in self._old():
-            forgotten += self._forget(name) == b"forgotten"
+            forgotten += self.forget(name) == b"forgotten"
             if pause(PAUSE):
                 break
         return forgotten
@@ -67,7 +67,8 @@ class CampaignSweep:
             ]
         return old
 
-    def _forget(self, name: str) -> bytes:
+    def forget(self, name: str) -> bytes:
+        """Delete what is kept of a campaign if it has ended; return forget.lua's word. Raises RedisError."""
         keys = self._keys
         word: bytes = self._script(
             keys=[keys.scratch, keys.campaigns, keys.campaign(name)],
