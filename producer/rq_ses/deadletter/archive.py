@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, Final
 from redis import Redis
 
 from rq_ses import contract
+from rq_ses.campaign.names import BUCKET, FIELD
 from rq_ses.deadletter.reading.record import Row, SharedRow, read_record
 from rq_ses.keys import keys_of
 from rq_ses.outbox.batching import batches
@@ -108,7 +109,7 @@ class Archive:
         keys = [names.registry(FAILED, queue), names.queue(queue), names.queues, names.scratch]
         args: list[Any] = [names.job_prefix, names.results_prefix, queue, names.wake(queue)]
         args += [contract.KEY_FIELD, contract.RECIPIENTS_FIELD, contract.CAMPAIGN_FIELD]
-        args += [names.campaign(""), names.terms(""), names.campaigns]
+        args += [names.campaign(""), names.terms(""), names.campaigns, BUCKET, FIELD]
         written: set[str] = set()
         for entry in batch:
             args += (*entry.fields, *_shared(entry.shared, written))

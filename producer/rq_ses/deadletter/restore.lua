@@ -4,19 +4,19 @@
 -- KEYS  1 the failed registry   2 the queue's list   3 the set of queues   4 a scratch key
 -- ARGV  1 prefix of job keys   2 prefix of result keys   3 the queue's name   4 its wake channel
 --       5 name of the key field   6 name of the recipients field   7 name of the field of a campaign's name
---       8 prefix of the records of campaigns   9 prefix of their terms   10 the set of campaigns
+--       8 prefix of the records of campaigns   9 prefix of their terms   10 the set of campaigns   11 characters that
+--       name a hash of the index   12 bytes of a field there
 --       then for each mail: id, "failed" or "queued", data, description, created_at, enqueued_at, ended_at, meta,
 --       exc_info, exc_string (as RQ's Result has it), timeout, result_ttl, failure_ttl, key ("": none), number
 --       of recipients; of a campaign's entries its name, the hash of its terms, the terms ("": an earlier mail of
---       this call has them), and of each entry 3 characters that name its hash in the index and the 12 bytes that are
---       its field there; else "" four times
+--       this call has them), and of each entry the characters and the bytes of its place in the index; else "" four times
 -- Reply one word a mail: "restored", or "exists"
 --       Places are written first, hashes after: an id without a job is dropped by claim, or by audit. A campaign's terms
 --       and index stand before its jobs; its counts come last, and audit mends them.
 
 local failed, queue, queues, scratch = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local job_prefix, results_prefix, record_prefix, terms_prefix = ARGV[1], ARGV[2], ARGV[8], ARGV[9]
-local FIRST, WIDTH, ENTRY = 11, 19, 15
+local FIRST, WIDTH, BUCKET, ENTRY = 13, 19, tonumber(ARGV[11]), ARGV[11] + ARGV[12]
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 local was_empty = redis.call('LLEN', queue) == 0
@@ -33,8 +33,8 @@ end
 local function share(campaign, hash, terms, ids)
   if terms ~= '' then redis.call('SET', terms_prefix .. hash, terms, 'NX') end
   for at = 1, #ids, ENTRY do
-    redis.call('HSETNX', record_prefix .. campaign .. ':' .. string.sub(ids, at, at + 2),
-      string.sub(ids, at + 3, at + ENTRY - 1), '0')
+    redis.call('HSETNX', record_prefix .. campaign .. ':' .. string.sub(ids, at, at + BUCKET - 1),
+      string.sub(ids, at + BUCKET, at + ENTRY - 1), '0')
   end
 end
 

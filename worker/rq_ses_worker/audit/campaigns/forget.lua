@@ -24,7 +24,7 @@ local function number(text) return tonumber(text or '0') end
 local enqueued, sent, canceled, discarded = number(record[3]), number(record[4]), number(record[5]), number(record[6])
 local changed = tonumber(record[7] or '')
 local ended = record[2] == '1' or record[1] == 'canceled'
-if not ended or not changed or record[8] or not (enqueued and sent and canceled and discarded) then return 'kept' end
+if not ended or not changed or (record[8] or '') ~= '' or not (enqueued and sent and canceled and discarded) then return 'kept' end
 if enqueued ~= sent + canceled + discarded then return 'kept' end
 local time = redis.call('TIME')
 if time[1] - changed < tonumber(ARGV[2]) then return 'kept' end
