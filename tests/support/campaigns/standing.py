@@ -12,6 +12,7 @@ from rq_ses import contract
 from rq_ses.campaign import Campaign, Entry, Template
 from rq_ses.campaign.bulkjob import BulkJob, QueuedEntry, encode, encode_terms, options_of
 from rq_ses.campaign.names import bulk_job_id, entry_id, indexed
+from rq_ses.keys import keys_of
 from support.mails.deadletters import fail_queued
 from support.mails.keys import KEYS
 
@@ -75,6 +76,26 @@ def fail_entries(redis: Redis, sent: Campaign, some: Sequence[Entry], number: in
     job_id = queue_entries(redis, sent, some, number)
     fail_queued(redis, queue=BULK)
     return job_id
+
+
+def index_entries(redis: Redis, whose: Campaign, addresses: Sequence[str], **fields: int) -> None:
+    """Leave a campaign under a client's keys as it is when these entries were enqueued and no job is left."""
+    keys, terms = keys_of(redis), encode_terms(whose)
+    redis.sadd(keys.campaigns, whose.name)
+    redis.set(keys.terms(terms.hash), terms.data)
+    record = {"queue": BULK, "terms": terms.hash, "state": "sending", "complete": "1", "changed_at": "1"}
+    redis.hset(keys.campaign(whose.name), mapping={**record, "enqueued": len(addresses), **fields})
+    for address in addresses:
+        bucket, field = indexed(entry_id(whose.name, address))
+        redis.hset(keys.campaign_index(whose.name, bucket), field, "1")
+
+
+def counts_at(redis: Redis, name: str = "sale") -> dict[str, int]:
+    """Return what a campaign's record counts under a client's keys, without what is 0."""
+    found = redis.hmget(keys_of(redis).campaign(name), COUNTS)
+    return {
+        count: int(value) for count, value in zip(COUNTS, found, strict=True) if value not in (None, b"0")
+    }
 
 
 def counts(redis: Redis, name: str = "sale") -> dict[str, int]:
