@@ -17,7 +17,7 @@ from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
 from rq_ses.cli.terminal.options import of_all_priorities, setting_options
 from rq_ses.cli.terminal.redis_errors import reaching_redis
 from rq_ses.cli.terminal.rows import Ages, tell_labelled
-from rq_ses.mails import MailNotFound, Mails
+from rq_ses.mails import Mail, MailNotFound, Mails
 from rq_ses.mails.told import events_in, feedback_in
 from rq_ses.mails.view import event_rows, events_object, mail_object, mail_rows
 from rq_ses.outbox.submission import checked_key
@@ -44,7 +44,14 @@ def _naming(command: _Command) -> _Command:
 @ends_with({OK: "shown", INCOMPLETE: "nothing is known of it", UNAVAILABLE: ""})
 @click.command()
 @_naming
-def show(*, job_id: str | None, key: str | None, as_json: bool, **options: str | None) -> None:
+@click.option(
+    "--campaign",
+    metavar="NAME",
+    help="JOB_ID is the address of an entry of this campaign, or --key the key it was given.",
+)
+def show(
+    *, job_id: str | None, key: str | None, campaign: str | None, as_json: bool, **options: str | None
+) -> None:
     """Show one mail whatever its state: where it stands, how its attempts ended, its life in order.
 
     JOB_ID is what `rq-ses send` printed; --key names the mail as the app did. Looking changes nothing. What
@@ -55,12 +62,13 @@ def show(*, job_id: str | None, key: str | None, as_json: bool, **options: str |
       rq-ses show 5f0c9d1e2b3a4c5d6e7f8091a2b3c4d5
       rq-ses show --key order-4711-shipped
       rq-ses show --key order-4711-shipped --json | jq -r .status
+      rq-ses show --campaign spring-sale anna@example.com
 
     In JSON what isn't known is null, and moments are in ISO 8601.
     """
     _check(job_id, key)
     with _reached(**options) as mails, _telling_what_is_left(as_json=as_json):
-        mail = mails.show(job_id, key=key)
+        mail = _entry(mails, campaign, job_id or key or "") if campaign else mails.show(job_id, key=key)
         where = {"partition": mails.partition_of(mail.job_id)} if mails.partitions.prefixes else {}
     if as_json:
         output.echo(json.dumps({**mail_object(mail), **where}))
@@ -99,6 +107,13 @@ def cancel(*, job_id: str | None, key: str | None, as_json: bool, **options: str
     output.echo(f"job {done.job_id} {word}: {done.reason}", err=True)
     if not done.canceled:
         sys.exit(INCOMPLETE)
+
+
+def _entry(mails: Mails, campaign: str, key: str) -> Mail:
+    try:
+        return mails.entry(campaign, key)
+    except ValueError as exc:
+        raise click.UsageError(f"--campaign: {exc}") from None
 
 
 def _check(job_id: str | None, key: str | None) -> None:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from redis import Redis
 
 from rq_ses import contract
+from rq_ses.deadletter.reading.payload import Shared, Unreadable, read_payload
+from rq_ses.deadletter.reading.shared import SharedTerms
 from rq_ses.keys import keys_of
 from rq_ses.mails.asking import Asked
-from rq_ses.mails.mail import Mail, read_mail
+from rq_ses.mails.entries import find_entry, named_entries
+from rq_ses.mails.mail import Mail, Named, read_mail
 from rq_ses.mails.plans.canceling import canceled
 from rq_ses.mails.plans.looking import looked
 from rq_ses.mails.plans.tracker import named
+from rq_ses.mails.stored import MailNotFound, StoredMail
 from rq_ses.outbox.threads import Threads
 from rq_ses.server.location import Location
 from rq_ses.server.partitions import Partitions
@@ -74,6 +79,27 @@ class Mails:
         """
         return self._read(self.named(job_id, key))
 
+    def entry(self, campaign: str, key: str) -> Mail:
+        """Return how one of a campaign's entries stands, named by its address, or by the key it was given.
+
+        An entry that waits, or was sent, together with others is shown by their job.
+
+        Raises:
+            ValueError: that is the name of no campaign.
+            MailNotFound: nothing is known of it.
+        """
+        *others, last = named_entries(campaign, key)
+        for named in others:
+            with suppress(MailNotFound):
+                return self._entry(campaign, named)
+        return self._entry(campaign, last)
+
+    def _entry(self, campaign: str, named: Named) -> Mail:
+        client = self.partitions.of(named.id)
+        with self.partitions.naming(client):
+            stored = find_entry(client, self._queues, campaign, named)
+            return read_mail(stored, self._shared(client, stored), named)
+
     def cancel(self, job_id: str | None = None, *, key: str | None = None) -> Cancellation:
         """Take one mail out of its queue, if it waits there; say what it is if it doesn't.
 
@@ -107,10 +133,21 @@ class Mails:
     def _read(self, job_id: str) -> Mail:
         client = self.partitions.of(job_id)
         with self.partitions.naming(client):
-            return read_mail(Threads().carry_out(looked(self._asked, self._queues, job_id)))
+            stored = Threads().carry_out(looked(self._asked, self._queues, job_id))
+            return read_mail(stored, self._shared(client, stored))
 
     def _asked(self, job_id: str) -> Asked:
         return Asked.over(self.partitions.of(job_id))
+
+    @staticmethod
+    def _shared(client: Redis, stored: StoredMail) -> Shared | None:
+        """Return the terms of the campaign that a mail belongs to, if it does."""
+        if contract.CAMPAIGN_FIELD not in stored.fields:
+            return None
+        try:
+            return SharedTerms(client).of(read_payload(stored.data))
+        except Unreadable:
+            return None
 
 
 def _reason(done: Cancellation) -> str:

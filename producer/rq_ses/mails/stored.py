@@ -26,6 +26,7 @@ from rq_ses.text.plaintext import one_line
 _FIELDS: Final = (
     *("status", "origin", "created_at", "enqueued_at", "started_at", "ended_at", "description"),
     *("meta", "exc_info", "worker_name", contract.KEY_FIELD, contract.EXECUTION_FIELD),
+    *(contract.CAMPAIGN_FIELD, contract.RECIPIENTS_FIELD),
 )
 """Of the job's hash; `data` is read by itself, as it may be large."""
 
@@ -41,9 +42,9 @@ class MailNotFound(RqSesError, LookupError):
     events: Mapping[bytes, bytes] = MappingProxyType({})
     """What SES has told of it all the same, as it is stored (rq_ses.mails.told)."""
 
-    def __init__(self, job_id: str, reason: str) -> None:
+    def __init__(self, job_id: str, reason: str, *, kind: str = "job") -> None:
         self.job_id = job_id
-        super().__init__(f"job {one_line(job_id, 100)} {reason}")
+        super().__init__(f"{kind} {one_line(job_id, 100)} {reason}")
 
     def knowing(self, events: Mapping[bytes, bytes]) -> Self:
         """Return the error with what SES has told of the mail, which outlives it."""

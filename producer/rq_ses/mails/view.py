@@ -55,6 +55,9 @@ def mail_rows(mail: Mail, when: Callable[[datetime | None], str]) -> Iterator[tu
     yield "status", mail.status
     yield "stands", mail.place
     yield "queue", f"{mail.queue} (priority {mail.priority})"
+    if mail.campaign:
+        together = f", whose job has {counted(mail.entries, 'entry', 'entries')}" if mail.entries else ""
+        yield "campaign", f"{mail.campaign}{together}"
     yield "mail", mail.description
     if mail.sender:
         yield "from", mail.sender
@@ -86,6 +89,9 @@ def mail_rows(mail: Mail, when: Callable[[datetime | None], str]) -> Iterator[tu
 def _attempts(mail: Mail) -> Iterator[tuple[str, str]]:
     doubt = f", {mail.in_doubt:,} of them in doubt" if mail.in_doubt else ""
     yield "attempts", f"{mail.attempts:,}{doubt}"
+    if len(mail.deliveries) > 1:
+        for number, (address, message_id) in enumerate(mail.deliveries):
+            yield "" if number else "MessageIds", f"{address}: {message_id or 'none came with the answer'}"
     if mail.unknown:
         yield "may be accepted", "yes: SES may have it"
     if mail.message_id is not None:

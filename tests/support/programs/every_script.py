@@ -24,12 +24,15 @@ import rq_ses
 import rq_ses_worker
 from rq_ses import Outbox, contract
 from rq_ses.deadletter import DeadLetters, Filter
+from rq_ses.keys import keys_of
 from rq_ses.mails.mails import Mails
 from rq_ses.outbox.plans.enqueueing import SCRIPT
 from rq_ses.server.connection import connect
 from rq_ses.server.script import Source
 from rq_ses_worker.account.gate import GatePolicy, Observation
 from rq_ses_worker.account.grants import Grants
+from rq_ses_worker.audit.campaigns.audit import CampaignAudit
+from rq_ses_worker.audit.campaigns.sweep import CampaignSweep
 from rq_ses_worker.audit.places import Places
 from rq_ses_worker.audit.sweep import Sweep
 from rq_ses_worker.lifecycle.transitions import Lifecycle
@@ -116,6 +119,10 @@ def _run_all(redis: Redis) -> None:
     grants.found("j", "j:e")
     Places(redis, "mail").look(job_id.encode())
     Sweep(redis, "mail").run()
+    redis.sadd(keys_of(redis).campaigns, "gone")
+    assert CampaignSweep(redis).run() == 0
+    redis.hset(keys_of(redis).campaign("odd"), "state", "none")
+    assert [one.what for one in CampaignAudit(redis, wait=0).run(repair=True)] == ["campaign odd"] * 2
 
 
 if __name__ == "__main__":

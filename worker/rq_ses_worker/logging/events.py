@@ -97,6 +97,9 @@ MAILS_KEPT: Final = Event(
     WARNING,
     "%(mails)d mails of %(queue)s would have expired before they were sent (requeued?); now they don't",
 )
+CAMPAIGNS_FORGOTTEN: Final = Event(
+    "campaigns.forgotten", INFO, "%(campaigns)d campaigns ended a week ago and are forgotten"
+)
 
 # The worker
 

@@ -31,5 +31,6 @@ def canceled(asked: Asks, queues: Sequence[str], job_id: str, queue: str) -> Pla
     for name in queues:
         keys += [names.queue(name), names.registry(SCHEDULED, name)]
     args: list[Any] = [raw_id(job_id), utcformat(datetime.now(UTC)), contract.CANCELED_TTL]
+    args += [names.campaign(""), contract.CAMPAIGN_FIELD, contract.RECIPIENTS_FIELD]
     done, status = yield from asked.run(_CANCEL, keys, args)
     return bool(done), status.decode("utf-8", "replace")
