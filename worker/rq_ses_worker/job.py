@@ -67,10 +67,8 @@ def send(
     else:
         # A work horse may die at any moment from here on, so the doubt is there before the request leaves.
         _keep(job, attempt.lost(lost_worker(""), clock.now()).meta)
-        outcome = client.send(task.message, job.id if job else "")
-        ending = attempt.ended(outcome, clock.now())
-    if indexed:
-        _index(job, ending.outcome)
+        ending = attempt.ended(client.send(task.message, job.id if job else ""), clock.now())
+    _index(job if indexed else None, ending.outcome)
     decision = judge(attempt, ending)
     # If Redis takes none, it is as if the answer had been lost.
     with suppress(RedisError):

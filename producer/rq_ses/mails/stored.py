@@ -30,7 +30,7 @@ _FIELDS: Final = (
 )
 """Of the job's hash; `data` is read by itself, as it may be large."""
 
-_LOOK: Final = Source("mails/typed", "mails/look")
+_LOOK: Final = Source("mails/typed", "mails/plans/look")
 
 _REGISTRIES: Final = (states.SCHEDULED, *states.SETTLED, states.DEFERRED)
 """Where it is looked for; that a job is started is told by its lease."""

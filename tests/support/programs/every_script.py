@@ -54,7 +54,7 @@ def script_files() -> dict[str, str]:
     return {file.stem: file.read_text("utf-8") for file in files if file.stem not in _PARTS}
 
 
-_SOURCES = ((SCRIPT,), ("mails/cancel",), ("mails/typed", "mails/look"))
+_SOURCES = ((SCRIPT,), ("mails/cancel",), ("mails/typed", "mails/plans/look"))
 """What plans call by their digests."""
 
 
