@@ -89,9 +89,9 @@ class Mails:
             MailNotFound: nothing is known of it.
         """
         *others, last = named_entries(campaign, key)
-        for named in others:
+        for one in others:
             with suppress(MailNotFound):
-                return self._entry(campaign, named)
+                return self._entry(campaign, one)
         return self._entry(campaign, last)
 
     def _entry(self, campaign: str, named: Named) -> Mail:
