@@ -7,7 +7,9 @@ Retry, which needs a scheduler (`rq worker --with-scheduler`) and may come up to
 
 from __future__ import annotations
 
+import json
 import math
+from base64 import b64decode
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
@@ -17,13 +19,15 @@ from redis.exceptions import RedisError
 from rq import Retry, get_current_job
 from rq.job import Job
 
-from rq_ses.contract import OnUnknown
+from rq_ses.contract import ACCEPTED_FIELD, FEEDBACK_TTL, OnUnknown
+from rq_ses.keys import keys_of
 from rq_ses.server.serverclock import ServerClock
+from rq_ses.text.plaintext import one_line
 from rq_ses_worker.engine.attempt import Attempt, Decision, Finished, judge
 from rq_ses_worker.lifecycle.retry import Again, Failed, History, RetryPolicy, lost_worker
 from rq_ses_worker.lifecycle.task import JobRefused, read_call
 from rq_ses_worker.ses.client import SesClient
-from rq_ses_worker.ses.outcome import Terminal, hinted
+from rq_ses_worker.ses.outcome import Outcome, Sent, Terminal, hinted
 from rq_ses_worker.settings.worker import load_worker_settings
 
 
@@ -45,8 +49,10 @@ def send(
         SendFailed: SES refused it for good, or the bounds of the settings are reached.
         SettingsError: the environment of the worker has no usable settings.
     """
-    client, policy = _sender()
+    client, policy, indexed = _sender()
     job = get_current_job()
+    if told := _told(job):
+        return told
     clock = _clock_of(job)
     stored = job.get_meta(refresh=False) if job else {}
     # A requeue by RQ keeps meta: what was final then starts anew now.
@@ -61,8 +67,8 @@ def send(
     else:
         # A work horse may die at any moment from here on, so the doubt is there before the request leaves.
         _keep(job, attempt.lost(lost_worker(""), clock.now()).meta)
-        outcome = client.send(task.message, job.id if job else "")
-        ending = attempt.ended(outcome, clock.now())
+        ending = attempt.ended(client.send(task.message, job.id if job else ""), clock.now())
+    _index(job if indexed else None, ending.outcome)
     decision = judge(attempt, ending)
     # If Redis takes none, it is as if the answer had been lost.
     with suppress(RedisError):
@@ -74,6 +80,23 @@ def _keep(job: Job | None, meta: dict[str, Any]) -> None:
     if job:
         job.meta = meta
         job.save_meta()
+
+
+def _told(job: Job | None) -> dict[str, str | None] | None:
+    """Return the result of a copy that SES has accepted, as an event told while it was being sent."""
+    said = None
+    with suppress(RedisError, ValueError):
+        if job and (raw := job.connection.hget(job.key, ACCEPTED_FIELD)):
+            said = json.loads(b64decode(raw))
+    return said if isinstance(said, dict) else None
+
+
+def _index(job: Job | None, outcome: Outcome) -> None:
+    """Keep which mail SES's MessageId is, if Redis takes it (RQ_SES_MESSAGE_INDEX)."""
+    if job and isinstance(outcome, Sent) and outcome.message_id:
+        with suppress(RedisError):
+            key = keys_of(job.connection).message(one_line(outcome.message_id, 120))
+            job.connection.set(key, job.id, ex=FEEDBACK_TTL)
 
 
 def _clock_of(job: Job | None) -> ServerClock:
@@ -97,6 +120,6 @@ def _for_rq(decision: Decision) -> dict[str, str | None] | Retry:
 
 
 @cache
-def _sender() -> tuple[SesClient, RetryPolicy]:
+def _sender() -> tuple[SesClient, RetryPolicy, bool]:
     settings = load_worker_settings()
-    return settings.client(), settings.policy()
+    return settings.client(), settings.policy(), settings.message_index

@@ -39,6 +39,7 @@ KNOWN: Final = frozenset({
     "RQ_SES_MAX_DELAY",
     "RQ_SES_MAX_DOUBTFUL",
     "RQ_SES_MAX_SEND_RATE",
+    "RQ_SES_MESSAGE_INDEX",
     "RQ_SES_METRICS",
     "RQ_SES_MIN_UPLOAD_RATE",
     "RQ_SES_ON_UNKNOWN",

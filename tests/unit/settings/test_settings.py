@@ -98,6 +98,7 @@ def test_a_workers_defaults_are_the_documented_ones(environment: Any) -> None:
         "log_format": "console",
         "log_addresses": "masked",
         "log_sent": False,
+        "message_index": False,
         "config": None,
     }
     assert settings.policy() == RetryPolicy()

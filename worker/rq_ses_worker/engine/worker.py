@@ -63,6 +63,8 @@ class Sending:
     """Of the SES account the client sends through."""
     gate_at: Redis | None = None
     """From `connect`: where that gate stands, if the worker's mails stand in a partition of their own."""
+    indexed: bool = False
+    """Whether it is kept which mail each of SES's MessageIds is."""
 
     @property
     def account(self) -> str:
@@ -253,6 +255,10 @@ def _lifecycle(
 ) -> Lifecycle:
     gate, executions = sending.gate, contract.random_name(6)
     if sending.gate_at is None:
-        return Lifecycle(connection, queues, name, executions, lease, gate=gate, asks=asks)
-    grants = Grants(sending.gate_at, gate, lease, asks=asks)
-    return PartitionLifecycle(connection, queues, name, executions, lease, grants)
+        lifecycle = Lifecycle(connection, queues, name, executions, lease, gate=gate, asks=asks)
+    else:
+        grants = Grants(sending.gate_at, gate, lease, asks=asks)
+        lifecycle = PartitionLifecycle(connection, queues, name, executions, lease, grants)
+    if sending.indexed:
+        lifecycle.index_messages()
+    return lifecycle

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from redis import Redis
+from redis.exceptions import RedisError
 
 from rq_ses import contract
 from rq_ses.gate import GateState
@@ -24,6 +25,7 @@ from rq_ses.keys import keys_of
 from rq_ses.partition import MOVING
 from rq_ses.rqdate import utcformat
 from rq_ses.server.serverclock import ServerClock, epoch
+from rq_ses.text.plaintext import one_line
 from rq_ses_worker.account.gate import GATE, PASSING, Gate, GatePolicy, Observation, View
 from rq_ses_worker.lifecycle.codec import (
     Claimed,
@@ -39,6 +41,7 @@ from rq_ses_worker.lifecycle.records import Claim, Lease, Overdue, Settlement, S
 from rq_ses_worker.logging import events
 from rq_ses_worker.server.scripts import TYPED, Call, Parts, registered, run_together
 from rq_ses_worker.ses.account import Account
+from rq_ses_worker.ses.outcome import Sent
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +59,7 @@ SCRIPTS: Final[dict[str, Parts]] = {
         *(TYPED, "mails/finish"),
         *(f"lifecycle/settling/{part}" for part in ("receipt", "contested", "settle")),
     ),
+    "index": ("lifecycle/settling/index",),
     "promote": (TYPED, "lifecycle/promote"),
     "reclaim": (TYPED, "lifecycle/reclaim"),
     "renew": (TYPED, _EXECUTION, "lifecycle/renew"),
@@ -114,6 +118,7 @@ class Lifecycle:
         self.clock: Final = ServerClock()
         """The server's time, as each claim and promotion tells it."""
         self._count = 0
+        self._indexes = False
         self._keys = ScriptKeys(keys_of(connection), queues, worker_name, self._gate.key)
         self._scripts = registered(connection, SCRIPTS)
 
@@ -121,6 +126,10 @@ class Lifecycle:
         """Act for a worker of another name from here on."""
         self._worker_name = worker_name
         self._keys.rename(worker_name)
+
+    def index_messages(self) -> None:
+        """Keep from here on which mail each of SES's MessageIds is, for events that carry no tags."""
+        self._indexes = True
 
     def claim(self, wanted: int) -> tuple[list[Claim], int]:
         """Take up to `wanted` queued jobs; return them, and how many dead ids were dropped from the lists.
@@ -199,6 +208,8 @@ class Lifecycle:
         args += [f"{worked:.6f}", *encoded.args]
         settle = Call(self._scripts["settle"], self._keys.settle(encoded.queues), args)
         reply = self._settle_and_tell(settle, seen) if seen.tells(self.view) else settle.run()
+        if self._indexes:
+            self._index(settlements)
         return read_settled(reply, encoded.order)
 
     def _settle_and_tell(self, settle: Call, seen: Observation) -> Any:
@@ -209,6 +220,22 @@ class Lifecycle:
             # The outcomes are written: saying them again for this would only make them look late.
             events.GATE_UNTOLD.log(log, error=str(told))
         return words
+
+    def _index(self, settlements: Sequence[Settlement]) -> None:
+        pairs = [
+            text
+            for one in settlements
+            if isinstance(one.outcome, Sent) and (message_id := one_line(one.outcome.message_id or "", 120))
+            for text in (message_id, one.lease.job_id)
+        ]
+        names = self._keys.names
+        args = [names.message(""), contract.FEEDBACK_TTL, *pairs]
+        try:
+            if pairs:
+                self._scripts["index"](keys=[names.scratch], args=args)
+        except RedisError as exc:
+            # The outcomes are written, as above.
+            events.MESSAGES_UNINDEXED.log(log, error=str(exc))
 
     def learn(self, account: Account | None, *, ask_again: float) -> None:
         """Let the gate know the account's limits (Gate.learn)."""

@@ -97,6 +97,9 @@ MAILS_KEPT: Final = Event(
     WARNING,
     "%(mails)d mails of %(queue)s would have expired before they were sent (requeued?); now they don't",
 )
+CAMPAIGNS_FORGOTTEN: Final = Event(
+    "campaigns.forgotten", INFO, "%(campaigns)d campaigns ended a week ago and are forgotten"
+)
 
 # The worker
 
@@ -185,6 +188,11 @@ QUOTA_USED_UP: Final = Event("quota.used_up", WARNING, "%(state)s: mails wait in
 QUOTA_LEFT: Final = Event("quota.left", WARNING, "daily quota: there is something left again")
 GATE_UNTOLD: Final = Event(
     "gate.untold", ERROR, "the account's gate can't learn how attempts ended: %(error)s"
+)
+MESSAGES_UNINDEXED: Final = Event(
+    "messages.unindexed",
+    ERROR,
+    "which mails SES's ids are can't be kept, so events without tags won't find them: %(error)s",
 )
 LIMITS_TOLD: Final = Event(
     "limits.told", INFO, "SES allows %(rate).10g recipients a second, %(daily)s in 24 hours"

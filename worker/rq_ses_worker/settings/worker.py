@@ -18,6 +18,7 @@ from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.settings.account import AccountSettings
 from rq_ses_worker.settings.durability import DurabilitySettings
+from rq_ses_worker.settings.messages import MessageSettings
 from rq_ses_worker.settings.observability import ObservabilitySettings
 from rq_ses_worker.settings.retrying import RetrySettings
 from rq_ses_worker.settings.ses import SesSettings
@@ -28,6 +29,7 @@ REDIS_CONNECTIONS: Final = 8
 
 class WorkerSettings(
     # Pydantic lists the fields, and what is wrong with them, from the last of these to the first.
+    MessageSettings,
     ObservabilitySettings,
     AccountSettings,
     DurabilitySettings,
