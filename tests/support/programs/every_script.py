@@ -41,7 +41,10 @@ from support.mails.mail import mail
 from support.mails.world import ending
 
 _PARTS = frozenset(
-    {"typed", "gate", "passing", "execution", "receipt", "contested", "finish", "resolve", "rights"}
+    {
+        *("typed", "gate", "passing", "execution", "receipt", "contested", "finish", "resolve", "rights"),
+        *("claiming", "counting", "parts"),
+    }
 )
 """What stands in front of others; and rights.lua, which has no keys."""
 
@@ -102,6 +105,7 @@ def _run_all(redis: Redis) -> None:
     [claim], _ = lifecycle.claim(1)
     assert lifecycle.renew([claim.lease]) == [claim.lease]
     assert lifecycle.reclaim() == []
+    lifecycle.dividing.finish(claim.lease)
     assert lifecycle.settle([ending(claim.lease, "sent")], clock=0) == ["done"]
     outbox.send(mail(), at=datetime.now(UTC))
     lifecycle.promote()
