@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import time
 from collections import Counter
 from typing import Any
@@ -12,9 +13,11 @@ import pytest
 from rq_ses.campaign.bulkjob import BulkJob, encode
 from rq_ses_worker.engine.attempt import Attempt
 from rq_ses_worker.engine.bulk.fates import Moment, settled, shed
+from rq_ses_worker.engine.settling.outcomelog import OutcomeLog
 from rq_ses_worker.lifecycle.records import Claim, Lease, Settlement, ended
 from rq_ses_worker.lifecycle.retry import History, RetryPolicy
 from rq_ses_worker.lifecycle.task import Task, read_job
+from rq_ses_worker.monitoring.tally import Board
 from rq_ses_worker.ses.outcome import Outcome, RateLimited, Sent, Terminal, Transient
 from support.bulk.desk import addresses, queued
 
@@ -129,3 +132,33 @@ def test_what_is_shed_keeps_its_order_and_its_terms() -> None:
         (ENTRIES[3].id, 1),
     ]
     assert read_job(division.parts[0].data).expires == 5.0
+
+
+def test_the_log_tells_of_each_entry_by_its_own_id(caplog: pytest.LogCaptureFixture) -> None:
+    found = settle("sent", "limited", "limited", "rejected")
+    with caplog.at_level(logging.INFO):
+        OutcomeLog(["mail-bulk"]).settled(found, "done")
+    told = [(record.rq_ses_event.name, record.rq_ses_fields) for record in caplog.records]  # type: ignore[attr-defined]
+    names = ["mail.sent", "bulk.divided", "mail.retried", "mail.failed"]
+    assert [name for name, _ in told] == names
+    by_name = dict(told)
+    assert by_name["mail.sent"]["job_id"] == ENTRIES[0].id
+    assert by_name["mail.sent"]["to"] == ENTRIES[0].to
+    counts = {name: by_name["bulk.divided"][name] for name in ("entries", "sent", "again", "failed")}
+    assert counts == {"entries": 4, "sent": 1, "again": 2, "failed": 1}
+    assert by_name["mail.retried"]["entries"] == 2
+    assert (by_name["mail.failed"]["job_id"], by_name["mail.failed"]["to"]) == (ENTRIES[3].id, ENTRIES[3].to)
+
+
+def test_metrics_count_entries() -> None:
+    tally = Board(1).tallies[0]
+    found = settle("sent", "sent", "limited", "rejected")
+    tally.attempted([found])
+    tally.settled([found], ["done"])
+    reading = tally.read()
+    assert reading.outcomes == {
+        ("sent", ""): 2,
+        ("rate_limited", "ACCOUNT_THROTTLED"): 1,
+        ("terminal", "MESSAGE_REJECTED"): 1,
+    }
+    assert reading.settled == {"sent": 2, "retry": 1, "failed": 1, "back": 0}

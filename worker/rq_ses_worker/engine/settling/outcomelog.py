@@ -88,7 +88,8 @@ class OutcomeLog:
             )
             self._unsent(job_id, settlement, entries=bulk.division.entries)
             for part in bulk.division.parts:
-                self._unsent(part.job_id, part, entries=part.entries, to=part.description, **common)
+                to, _, _ = part.description.partition(" → ")
+                self._unsent(part.job_id, part, entries=part.entries, to=to, **common)
 
     def whole(self, settlement: Settlement) -> dict[str, Any]:
         """Return all that is known of an outcome that isn't written: it may stand nowhere else."""
