@@ -286,11 +286,12 @@ while it.wanted > 0 and it.room > 0 and it.aside < 500 do
     it.lengths[place] = 0
   else
     local hash = string.match(id, '^[%w_-]+$') and not it.seen[id]
-      and typed('HMGET', ARGV[9] .. id, 'status', 'data', 'meta', 'started_at', ARGV[11], 'enqueued_at',
-        ARGV[14])
+      and typed('HMGET', ARGV[9] .. id, 'status', 'data', 'meta', 'started_at', ARGV[11], 'enqueued_at')
     local dead = not hash or hash[1] ~= 'queued' or not hash[2]
     local weight = not dead and hash[5] and math.min(50, math.max(1, tonumber(hash[5]) or 1)) or 1
     local reason, seconds
+    -- Most mails have one recipient, and needn't be asked for a campaign.
+    if not dead and hash[5] then hash[7] = redis.call('HGET', ARGV[9] .. id, ARGV[14]) end
     if not dead and hash[7] then
       if is_held(it, place, id, hash[7], weight) then dead, dropped = true, dropped - 1 end
       weight = portion(it, hash[7], weight)
