@@ -13,7 +13,7 @@ from base64 import b64decode
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from redis.exceptions import RedisError
 from rq import Retry, get_current_job
@@ -21,14 +21,24 @@ from rq.job import Job
 
 from rq_ses.contract import ACCEPTED_FIELD, FEEDBACK_TTL, OnUnknown
 from rq_ses.keys import keys_of
+from rq_ses.server.jobdata import inflated
 from rq_ses.server.serverclock import ServerClock
 from rq_ses.text.plaintext import one_line
+from rq_ses_worker.campaign.terms import TermsError, TermsUnavailable
 from rq_ses_worker.engine.attempt import Attempt, Decision, Finished, judge
+from rq_ses_worker.lifecycle.records import Claim, Lease, Settlement
 from rq_ses_worker.lifecycle.retry import Again, Failed, History, RetryPolicy, lost_worker
-from rq_ses_worker.lifecycle.task import JobRefused, read_call
+from rq_ses_worker.lifecycle.task import JobRefused, Task, read_call
 from rq_ses_worker.ses.client import SesClient
-from rq_ses_worker.ses.outcome import Outcome, Sent, Terminal, hinted
+from rq_ses_worker.ses.outcome import Outcome, Sent, Terminal, hinted, summary
 from rq_ses_worker.settings.worker import load_worker_settings
+
+if TYPE_CHECKING:
+    from rq_ses.campaign.bulkjob import BulkJob
+    from rq_ses_worker.engine.bulk.stock import StockJob
+
+PAUSED: Final = 60
+"""Seconds after which a job of a paused campaign is looked at again: RQ has no place for it meanwhile."""
 
 
 class SendFailed(Exception):
@@ -37,11 +47,11 @@ class SendFailed(Exception):
 
 def send(
     payload: Mapping[str, Any], *, expires: float | None = None, on_unknown: OnUnknown | None = None
-) -> dict[str, str | None] | Retry:
-    """Send one message and return RQ's result: the message id, or a Retry.
+) -> dict[str, Any] | Retry:
+    """Send one message, or entries of a campaign, and return RQ's result: the message id, or a Retry.
 
     Args:
-        payload: a Message as JSON.
+        payload: a Message as JSON, or a bulk job (rq_ses.campaign.bulkjob).
         expires: epoch seconds after which it must not be sent.
         on_unknown: what becomes of it when SES may have accepted it; by default what the settings say.
 
@@ -62,6 +72,8 @@ def send(
     except JobRefused as exc:
         raise SendFailed(hinted(str(exc), Terminal(code=exc.code))) from None
     attempt = Attempt(history, policy.for_mail(task.on_unknown), task.expires)
+    if task.bulk and job:
+        return _send_bulk(job, task, task.bulk, attempt, clock)
     if barred := attempt.barred(clock):
         ending = attempt.ended(barred, clock.now(), asked=False)
     else:
@@ -74,6 +86,58 @@ def send(
     with suppress(RedisError):
         _keep(job, {**ending.meta, **({"final": True} if isinstance(decision, Failed) else {})})
     return _for_rq(decision)
+
+
+def _send_bulk(
+    job: Job, task: Task, bulk: BulkJob, attempt: Attempt, clock: ServerClock
+) -> dict[str, Any] | Retry:
+    """Send entries of a campaign; return and raise as `send` does."""
+    # RQ's workers have mails as a rule.
+    from rq_ses_worker.engine.bulk.fates import Moment, settled
+    from rq_ses_worker.engine.bulk.stock import StockJob, fitting
+
+    client, stock = _sender()[0], StockJob(job.connection, job.id, job.origin)
+    state = stock.state(bulk)
+    if state == "paused":
+        return Retry(max=1_000_000, interval=PAUSED)
+    if state == "canceled":
+        stock.count(bulk.campaign, canceled=len(bulk.entries))
+        return {"campaign": bulk.campaign, "entries": [], "canceled": len(bulk.entries)}
+    if barred := attempt.barred(clock):
+        raise SendFailed(hinted(summary(barred), barred))
+    try:
+        mailing = stock.mailing(bulk)
+    except TermsUnavailable:
+        return Retry(max=1_000_000, interval=1)
+    except TermsError as exc:
+        raise SendFailed(f"{type(exc).__name__}: {exc}") from None
+    size = fitting(mailing, attempt.policy)
+    if division := stock.shed(bulk, task.options, size):
+        job.data, bulk = inflated(division.data), bulk.part(bulk.entries[:size])
+    _keep(job, attempt.lost(lost_worker(""), clock.now()).meta)
+    answer = mailing.send(client, bulk.entries)
+    outcomes = answer if isinstance(answer, list) else [answer] * len(bulk.entries)
+    claim = Claim(Lease(0, job.id, ""), b"", b"", fresh=False, hooked=False)
+    ended = settled(claim, task, bulk, attempt, outcomes, Moment(clock.now(), 0.0, 0.0))
+    return _ended(job, stock, ended)
+
+
+def _ended(job: Job, stock: StockJob, ended: Settlement) -> dict[str, Any] | Retry:
+    """Write what RQ doesn't of an attempt of a bulk job; return, or raise, what RQ takes for the rest."""
+    bulk, failed = ended.bulk, ended.action == "failed"
+    if bulk and bulk.division:
+        stock.divide(bulk.division)
+        job.data = inflated(bulk.division.data)  # RQ writes it once more
+    with suppress(RedisError):
+        _keep(job, {**ended.meta, **({"final": True} if failed else {})})
+        if bulk:
+            stock.count(bulk.campaign, sent=len(bulk.deliveries))
+    if failed:
+        raise SendFailed(ended.fields["exc"])
+    if ended.action == "sent":
+        result: dict[str, Any] = json.loads(b64decode(ended.fields["result"]))
+        return result
+    return Retry(max=1_000_000, interval=max(1, math.ceil(ended.fields.get("delay", 0.0))))
 
 
 def _keep(job: Job | None, meta: dict[str, Any]) -> None:

@@ -48,8 +48,8 @@ from support.mails.world import ending
 
 _PARTS = frozenset(
     {
-        *("typed", "gate", "passing", "execution", "receipt", "contested", "finish", "resolve"),
-        *("suppress", "rights"),
+        *("typed", "gate", "passing", "execution", "receipt", "contested", "finish", "resolve", "rights"),
+        *("claiming", "counting", "parts", "suppress"),
     }
 )
 """What stands in front of others; and rights.lua, which has no keys."""
@@ -115,6 +115,7 @@ def _run_all(redis: Redis) -> None:
     [claim], _ = lifecycle.claim(1)
     assert lifecycle.renew([claim.lease]) == [claim.lease]
     assert lifecycle.reclaim() == []
+    lifecycle.dividing.finish(claim.lease)
     lifecycle.index_messages()
     sent = ending(claim.lease, "sent", outcome=Sent(200, message_id="m"))
     assert lifecycle.settle([sent], clock=0) == ["done"]

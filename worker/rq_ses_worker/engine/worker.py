@@ -13,6 +13,7 @@ import secrets
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from importlib.metadata import version
 from types import FrameType
 from typing import Final, cast
@@ -25,7 +26,7 @@ from rq_ses.keys import keys_of
 from rq_ses_worker.account.brake import Brake
 from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.account.grants import Grants
-from rq_ses_worker.engine.attempt import Client
+from rq_ses_worker.engine.attempt import Bulks, Client
 from rq_ses_worker.engine.claiming.demand import outcomes
 from rq_ses_worker.engine.claiming.partition import PartitionLifecycle
 from rq_ses_worker.engine.dispatcher import Burst, Dispatcher
@@ -38,6 +39,7 @@ from rq_ses_worker.engine.sweeper import Sweeper
 from rq_ses_worker.engine.threads.outage import Outage
 from rq_ses_worker.engine.threads.shared import Shared
 from rq_ses_worker.engine.threads.vital import ThreadDied
+from rq_ses_worker.lifecycle.bulk.dividing import Dividing
 from rq_ses_worker.lifecycle.leases import Leases
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
@@ -120,7 +122,8 @@ class MailWorker(RegisteredWorker):
         self._settler = Settler(
             lifecycle, shared, tally=tally, queues=list(queues), several=outcomes(threads), threads=threads
         )
-        self._senders = Senders(threads, client, policy, shared, settle=self._settler.put)
+        bulk = partial(_bulk, connection, client, shared, lifecycle.dividing, gate.bulk_size)
+        self._senders = Senders(threads, client, policy, shared, settle=self._settler.put, bulk=cache(bulk))
         self._dispatcher = Dispatcher(
             lifecycle,
             shared,
@@ -262,3 +265,12 @@ def _lifecycle(
     if sending.indexed:
         lifecycle.index_messages()
     return lifecycle
+
+
+def _bulk(connection: Redis, client: Client, shared: Shared, dividing: Dividing, size: int) -> Bulks:
+    """Return what makes attempts of bulk jobs; most workers never load it."""
+    from rq_ses_worker.campaign.mailing import Mailing
+    from rq_ses_worker.campaign.terms import TermsCache
+    from rq_ses_worker.engine.bulk.attempts import BulkAttempts
+
+    return BulkAttempts(client, shared, TermsCache(connection, Mailing.read), dividing, size)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final
 
 from pydantic import field_validator
 
+from rq_ses.contract import HELD_ENTRIES
 from rq_ses.server.redisurl import max_connections
 from rq_ses.settings.loading import CONFIG, load_settings
 from rq_ses.settings.producer import ProducerSettings
@@ -77,6 +78,7 @@ class WorkerSettings(
             account=self.account,
             region=self.aws_region,
             max_send_rate=None if self.max_send_rate == "auto" else self.max_send_rate,
+            bulk_size=min(self.bulk_size, HELD_ENTRIES) if self.on_unknown == "hold" else self.bulk_size,
             breaker_failures=self.breaker_failures,
             breaker_share=self.breaker_share,
             first_probe=self.breaker_probe,
