@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from rq_ses import contract
-from rq_ses.campaign.bulkjob import BulkJob, QueuedEntry, encode
+from rq_ses.campaign.bulkjob import BulkJob, QueuedEntry, encode, encode_plain
 from rq_ses.message.address import bare
 from rq_ses.text.plaintext import one_line
 from rq_ses_worker.account.scope import account_cause
@@ -62,6 +62,13 @@ def settled(
         for entry, outcome in zip(job.entries, outcomes, strict=True)
         if type(outcome) is Sent
     )
+    if len(deliveries) == len(outcomes):
+        # What becomes of most: there is nothing to divide, nor to decide.
+        ending = attempt.ended(outcomes[0], moment.at, moment.clock, moment.seconds)
+        whole = settlement(claim.lease, attempt, ending, Finished(_result(job.campaign, deliveries)))
+        return whole._replace(
+            bulk=Bulk(job.campaign, len(outcomes), ((outcomes[0], len(outcomes)),), deliveries)
+        )
     fates = _fates(job, attempt, outcomes, moment, deliveries)
     division = None
     stays = fates[0]
@@ -83,13 +90,15 @@ def shed(job: BulkJob, options: Mapping[str, Any], keep: int, size: int) -> Divi
     `keep` entries stay, and each part has `size` at most.
     """
     parts = [job.part(job.entries[at : at + size]) for at in range(keep, len(job.entries), size)]
+    # Single entries are to be claimed at once: to deflate them takes longer than it saves.
+    encoded = encode_plain if size == 1 else encode
     return Division(
         encode(job.part(job.entries[:keep]), options),
         keep,
         job.campaign,
         tuple(
             Part(
-                part.entries[0].id, "front", {}, {}, encode(part, options), len(part.entries), describe(part)
+                part.entries[0].id, "front", {}, {}, encoded(part, options), len(part.entries), describe(part)
             )
             for part in parts
         ),
