@@ -77,9 +77,7 @@ class Publisher:
     def clear(self) -> None:
         """Forget what was told and what waits; tell as at first."""
         with self._lock:
-            while not self._mails.empty():
-                self._mails.get_nowait()
-            self._set(Way())
+            self._forget()
             self._set(self._first)
             self.log.clear()
             self._dropped = 0
@@ -87,9 +85,15 @@ class Publisher:
     def close(self) -> None:
         """Forget what waits, and post no more."""
         with self._lock:
-            self._set(Way())
+            self._forget()
             with contextlib.suppress(queue.Full):
                 self._mails.put_nowait(None)
+
+    def _forget(self) -> None:
+        self._set(Way())
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._mails.get_nowait()
 
     def _set(self, way: Way) -> None:
         self._changes += 1

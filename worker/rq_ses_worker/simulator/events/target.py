@@ -60,10 +60,10 @@ def _post(url: str, body: bytes, headers: Mapping[str, str], patience: float) ->
 
 def _why(exc: OSError | http.client.HTTPException, patience: float) -> str:
     if isinstance(exc, TimeoutError):
-        return f"no answer in {patience:g} s"
+        return f"nothing came within {patience:g} s"
     if isinstance(exc, ssl.SSLError):
         return f"no TLS: {exc.reason}"
     if isinstance(exc, socket.gaierror):
         return "the host's name isn't known"
     reason = exc.strerror if isinstance(exc, OSError) else None
-    return f"no answer: {reason or type(exc).__name__}"
+    return (reason or type(exc).__name__).lower()
