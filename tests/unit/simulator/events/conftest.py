@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from rq_ses_worker.simulator.events.signer import Signer
 from rq_ses_worker.simulator.options import Options
 from rq_ses_worker.simulator.service import Service
 from support.waiting import wait_for
@@ -49,14 +50,20 @@ def app() -> App:
     return App()
 
 
+@pytest.fixture(scope="session")
+def signer() -> Signer:
+    return Signer.make()
+
+
 @pytest.fixture
-def telling(app: App) -> Iterator[Callable[..., Service]]:
+def telling(app: App, signer: Signer) -> Iterator[Callable[..., Service]]:
     """Make an account that tells the app, without asking it to confirm."""
     made: list[Service] = []
 
     def make(**options: Any) -> Service:
         events = {f"events_{name}": value for name, value in {"subscribed": True, **options}.items()}
         made.append(Service(Options(error_shape="header", events=[app], **events)))
+        made[-1].publisher.topic._made = signer  # a new one takes its time
         return made[-1]
 
     yield make

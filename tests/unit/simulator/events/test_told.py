@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from rq_ses import Message
 from rq_ses.message.render import send_email_body
 from rq_ses_worker.simulator.events import publisher, subscription
 from rq_ses_worker.simulator.options import Options
 from rq_ses_worker.simulator.service import Service
-from support.ses.simulated import call, send
+from support.mails.mail import mail
+from support.ses.simulated import call, send, submit
 from support.waiting import wait_for
 
 from .conftest import App
@@ -74,17 +74,7 @@ def test_a_bounce_has_the_types_of_its_reason_and_a_report_only_if_a_server_made
 
 def test_recipients_of_one_mail_have_each_their_fate(telling: Telling, app: App) -> None:
     to = ["bounce.a@faults.example", "anna@example.com", "bounce.b@faults.example", f"complaint@{AWS}"]
-    assert (
-        call(
-            telling(),
-            "POST",
-            "/v2/email/outbound-emails",
-            json.loads(
-                send_email_body(Message(sender="shop@example.com", to=to, subject="Hi", text="Hello"))
-            ),
-        )[0]
-        == 200
-    )
+    assert submit(telling(), send_email_body(mail(to[0], cc=to[1:]))) == 200
     app.wait(4)
     told = {one["eventType"]: one for one in app.events}
     assert [one["emailAddress"] for one in told["Bounce"]["bounce"]["bouncedRecipients"]] == [to[0], to[2]]
