@@ -212,19 +212,21 @@ EVENTS_SHUFFLE: Final = Setting(
     name="events_shuffle",
     kind=bool,
     default=False,
-    help="Post them in disorder, within half a second.",
+    help="Post events in disorder, within half a second, e.g. --events-shuffle --events-repeat 1.",
 )
 EVENTS_RAW: Final = Setting(
     name="events_raw",
     kind=bool,
     default=False,
-    help="Post events alone, without SNS's envelope and so unsigned (raw message delivery).",
+    help="Post events alone, without SNS's envelope and so unsigned, as raw message delivery does, "
+    "e.g. --events-raw.",
 )
 EVENTS_SUBSCRIBED: Final = Setting(
     name="events_subscribed",
     kind=bool,
     default=False,
-    help="The targets are subscribed already: no SubscriptionConfirmation comes before the first event.",
+    help="The targets are subscribed already: no SubscriptionConfirmation comes before the first event, "
+    "e.g. --events-subscribed.",
 )
 EVENTS_CERTIFICATE: Final = Setting(
     name="events_certificate",
