@@ -62,7 +62,7 @@ Recipients on faults.example script what happens to them:
 \b
 SES's events about these mails and those to AWS's own test addresses, such as
 bounce@simulator.amazonses.com, signed as SNS signs them:
-  rq-ses simulator --events http://127.0.0.1:8000/ses/events --events-signature 2
+  rq-ses simulator --events http://127.0.0.1:8000/events --events-signature 2
 
 \b
 What it saw: open http://127.0.0.1:4579/ in a browser; or as JSON, for this
