@@ -164,6 +164,14 @@ def test_identities_are_notified_of_fewer_kinds_and_without_tags(
     assert ["tags" in one["mail"] for one in app.events] == [member == "eventType" for member, _ in kinds]
 
 
+def test_both_forms_of_an_event_have_one_feedback_id_and_one_time(telling: Telling, app: App) -> None:
+    send(telling(form="both"), f"complaint@{AWS}")
+    app.wait(5)
+    for name in ("complaint", "delivery"):
+        one, other = (event[name] for event in app.events if name in event)
+        assert one == other
+
+
 def test_a_repetition_has_the_same_id_and_is_the_same_to_the_byte(telling: Telling, app: App) -> None:
     send(telling(repeat=2), f"bounce@{AWS}")
     app.wait(6)

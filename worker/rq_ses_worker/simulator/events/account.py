@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import uuid
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,9 +51,16 @@ class AccountTopic:
         return Topic(arn=self.arn, signer=self.signer, version=version)
 
     def notification(
-        self, mail: Mail, told: Occurrence, *, form: Form, version: SignatureVersion, raw: bool = False
+        self,
+        mail: Mail,
+        told: Occurrence,
+        *,
+        form: Form,
+        version: SignatureVersion,
+        raw: bool = False,
+        at: datetime | None = None,
     ) -> Notification:
-        """Return the message that tells of a mail.
+        """Return the message that tells of a mail; `at` is when it happened, None is now.
 
         Raises:
             ValueError: there is no identity notification of that kind.
@@ -61,6 +69,7 @@ class AccountTopic:
             told.kind,
             sent(mail, told.kind, self._region),
             form=form,
+            at=at,
             recipients=told.recipients,
             about=told.about,
         )

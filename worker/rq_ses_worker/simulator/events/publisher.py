@@ -10,12 +10,15 @@ import secrets
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
 from rq_ses_worker.simulator.events.account import AccountTopic
 from rq_ses_worker.simulator.events.event import Form
 from rq_ses_worker.simulator.events.notification import Notification
+from rq_ses_worker.simulator.events.particulars import feedback_id
 from rq_ses_worker.simulator.events.plan import Occurrence, forms_of, occurrences
 from rq_ses_worker.simulator.events.subscription import MOST, Message, Subscription
 from rq_ses_worker.simulator.events.target import shown
@@ -133,8 +136,14 @@ class Publisher:
             # First, for what asks a target to confirm comes before all else.
             subscriptions = {target: self._subscription(target) for target in way.targets}
             made = []
+            at = datetime.now(UTC)
+            if told.kind in ("Bounce", "Complaint"):
+                # By this id, as by the time, an event is the same in both forms.
+                told = replace(told, about={"feedbackId": feedback_id(), **told.about})
             for form in forms_of(told.kind, way.form):
-                one = self.topic.notification(mail, told, form=form, version=way.signature, raw=way.raw)
+                one = self.topic.notification(
+                    mail, told, form=form, version=way.signature, raw=way.raw, at=at
+                )
                 made.append(one)
                 self._post(one, self._note(mail, told, form, one), subscriptions)
             return made
