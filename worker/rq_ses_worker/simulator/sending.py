@@ -141,7 +141,8 @@ class Sending:
         message_id = f"0100{int(exchange.at * 1000):012x}-{uuid.uuid4()}-000000"
         fates = self._faults.fates(recipients, besides=played)
         mail = exchange.mail(sender, recipients, message_id, template, entry, fates)
-        self._publisher.accepted(self._inbox.add_mail(mail))
+        self._inbox.add_mail(mail)
+        self._publisher.accepted(message_id)
         return message_id
 
     def _consume(self, exchange: Exchange, scripted: tuple[str, Step]) -> None:

@@ -63,7 +63,10 @@ class Service:
         self.templates = Templates()
         self._account = Account(options)
         self.publisher = Publisher(
-            AccountTopic(options.region, options.events_certificate), options.way, options.keep
+            AccountTopic(options.region, options.events_certificate),
+            options.way,
+            options.keep,
+            self.inbox.mail,
         )
         self._sending = Sending(options, self.inbox, self.faults, self._account, self.publisher)
         self._operations = TemplateOperations(self.templates, limited=bool(options.rate))

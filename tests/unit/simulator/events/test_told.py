@@ -276,6 +276,14 @@ def test_mails_that_find_no_room_are_counted(app: App, monkeypatch: pytest.Monke
     service.publisher.close()
 
 
+def test_a_mail_that_isnt_kept_any_more_is_counted(telling: Telling) -> None:
+    service = telling()
+    with service.publisher._lock:
+        send(service)
+        service.inbox.clear()
+    wait_for(lambda: service.publisher.describe()["dropped"] == 1, what="the count")
+
+
 def test_nobody_is_told_without_targets_and_no_thread_begins(service: Service) -> None:
     send(service, f"bounce@{AWS}")
     assert service.publisher.log.all() == []

@@ -9,7 +9,7 @@ import random
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -44,16 +44,18 @@ class Publisher:
         topic: makes and signs the messages.
         way: how they are told at first.
         keep: how many messages are remembered.
+        find: returns the mail of SES's id, while it is kept.
     """
 
-    def __init__(self, topic: AccountTopic, way: Way, keep: int) -> None:
+    def __init__(self, topic: AccountTopic, way: Way, keep: int, find: Callable[[str], Mail | None]) -> None:
         self.topic = topic
+        self._find = find
         self.log = Log(keep)
         self.base_url = ""
         self._first = way
         self._way = way
         self._lock = threading.RLock()
-        self._mails: queue.Queue[Mail | None] = queue.Queue(MOST)
+        self._mails: queue.Queue[str | None] = queue.Queue(MOST)
         self._thread: threading.Thread | None = None
         self._subscriptions: dict[Target, Subscription] = {}
         self._tokens: dict[str, Target] = {}
@@ -106,12 +108,13 @@ class Publisher:
             self._confirmed.discard(target)
         self._tokens = {token: target for token, target in self._tokens.items() if target in way.targets}
 
-    def accepted(self, mail: Mail) -> None:
-        """Tell in time what becomes of a mail; returns at once."""
+    def accepted(self, message_id: str) -> None:
+        """Tell in time what becomes of a mail that is kept; returns at once."""
         if not self._way.targets:
             return
         try:
-            self._mails.put_nowait(mail)
+            # By its id: waiting bodies would fill a machine.
+            self._mails.put_nowait(message_id)
         except queue.Full:
             self._dropped += 1
             return
@@ -120,14 +123,18 @@ class Publisher:
             self._thread.start()
 
     def _run(self) -> None:
-        while (mail := self._mails.get()) is not None:
+        while (message_id := self._mails.get()) is not None:
             with self._lock:
+                mail = self._find(message_id)
+                if mail is None:
+                    self._dropped += 1
+                    continue
                 try:
                     for told in occurrences(mail):
                         self.tell(mail, told)
                 except Exception:
                     # One mail that can't be told of mustn't end the telling.
-                    log.exception("no events are told of %s", mail.message_id)
+                    log.exception("no events are told of %s", message_id)
 
     def tell(self, mail: Mail, told: Occurrence) -> list[Notification]:
         """Tell the targets of one event, in each form that is asked for, and return the messages."""
