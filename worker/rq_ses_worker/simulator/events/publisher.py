@@ -6,7 +6,6 @@ import contextlib
 import logging
 import queue
 import random
-import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -21,8 +20,9 @@ from rq_ses_worker.simulator.events.notification import Notification
 from rq_ses_worker.simulator.events.particulars import feedback_id
 from rq_ses_worker.simulator.events.plan import Occurrence, forms_of, occurrences
 from rq_ses_worker.simulator.events.subscription import MOST, Message, Subscription
+from rq_ses_worker.simulator.events.subscriptions import Subscriptions, waiting
 from rq_ses_worker.simulator.events.target import shown
-from rq_ses_worker.simulator.events.told import Delivery, Log, Told
+from rq_ses_worker.simulator.events.told import Log, Told
 from rq_ses_worker.simulator.records.mail import Mail
 from rq_ses_worker.simulator.way import Target, Way
 
@@ -30,8 +30,6 @@ log = logging.getLogger("rq_ses_worker.simulator.events")
 
 SHUFFLED: Final = 0.4
 """Seconds within which messages are posted in disorder."""
-
-CONFIRMATION: Final = "SubscriptionConfirmation"
 
 
 class Publisher:
@@ -57,9 +55,7 @@ class Publisher:
         self._lock = threading.RLock()
         self._mails: queue.Queue[str | None] = queue.Queue(MOST)
         self._thread: threading.Thread | None = None
-        self._subscriptions: dict[Target, Subscription] = {}
-        self._tokens: dict[str, Target] = {}
-        self._confirmed: set[Target] = set()
+        self._subscriptions = Subscriptions(topic, self.log)
         self._dropped = 0
         self._changes = 0
 
@@ -103,10 +99,7 @@ class Publisher:
     def _set(self, way: Way) -> None:
         self._changes += 1
         self._way = way
-        for target in self._subscriptions.keys() - set(way.targets):
-            self._subscriptions.pop(target).close()
-            self._confirmed.discard(target)
-        self._tokens = {token: target for token, target in self._tokens.items() if target in way.targets}
+        self._subscriptions.keep(way.targets)
 
     def accepted(self, message_id: str) -> None:
         """Tell in time what becomes of a mail that is kept; returns at once."""
@@ -141,7 +134,7 @@ class Publisher:
         with self._lock:
             way = self._way
             # First, for what asks a target to confirm comes before all else.
-            subscriptions = {target: self._subscription(target) for target in way.targets}
+            subscriptions = self._subscriptions.of(way, self.base_url)
             made = []
             at = datetime.now(UTC)
             if told.kind in ("Bounce", "Complaint"):
@@ -164,7 +157,7 @@ class Publisher:
                 message_id=mail.message_id,
                 notification_id=made.message_id,
                 recipients=told.recipients,
-                deliveries=_waiting(self._way.targets),
+                deliveries=waiting(self._way.targets),
             )
         )
 
@@ -175,40 +168,11 @@ class Publisher:
                 delay = random.uniform(0, SHUFFLED) if self._way.shuffle else 0.0  # noqa: S311
                 subscription.put(message, delay)
 
-    def _subscription(self, target: Target) -> Subscription:
-        found = self._subscriptions.get(target)
-        if found is None:
-            found = self._subscriptions[target] = Subscription(target)
-            if not self._way.subscribed:
-                self._ask(target, found)
-        return found
-
-    def _ask(self, target: Target, subscription: Subscription) -> None:
-        token = secrets.token_hex(32)
-        self._tokens[token] = target
-        body, headers = self.topic.confirmation(token, self.base_url)
-        number = self.log.add(
-            Told(
-                at=time.time(),
-                kind=CONFIRMATION,
-                form="",
-                message_id="",
-                notification_id=headers["x-amz-sns-message-id"],
-                recipients=(),
-                deliveries=_waiting((target,)),
-            )
-        )
-        subscription.put(Message(body, headers, partial(self.log.answered, number, shown(target))))
-
     def confirm(self, arn: str, token: str) -> bool:
         """Note that a target has asked for the SubscribeURL that it got; tell whether it was one."""
         with self._lock:
-            target = self._tokens.get(token)
-            if target is None or arn != self.topic.arn:
-                return False
-            self._confirmed.add(target)
             self._changes += 1
-            return True
+            return self._subscriptions.confirm(arn, token)
 
     def describe(self) -> dict[str, Any]:
         """Return how events are told now, and to whom."""
@@ -216,14 +180,7 @@ class Publisher:
             way = self._way
             return {
                 "topic": self.topic.arn,
-                "targets": [
-                    {
-                        "target": shown(target),
-                        "confirmed": target in self._confirmed,
-                        "dropped": self._lost(target),
-                    }
-                    for target in way.targets
-                ],
+                "targets": self._subscriptions.describe(way.targets),
                 "form": way.form,
                 "signature": way.signature,
                 "repeat": way.repeat,
@@ -232,11 +189,3 @@ class Publisher:
                 "subscribed": way.subscribed,
                 "dropped": self._dropped,
             }
-
-    def _lost(self, target: Target) -> int:
-        found = self._subscriptions.get(target)
-        return found.dropped if found else 0
-
-
-def _waiting(targets: tuple[Target, ...]) -> dict[str, Delivery]:
-    return {name: Delivery(target=name) for name in map(shown, targets)}
