@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from rq_ses.gate import GateState
 from rq_ses.outcomes.backlog import Backlog
+from rq_ses.status.campaigns import CampaignState
 from rq_ses.status.unserved import Unserved
 
 
@@ -118,3 +119,5 @@ class Snapshot:
     """What those who are told of outcomes have yet to be told."""
     feedback: Mapping[str, int] = field(default_factory=dict)
     """How many events of each kind SES has told."""
+    campaigns: tuple[CampaignState, ...] = ()
+    """Those that have entries left: queues count their jobs, of up to fifty entries each."""

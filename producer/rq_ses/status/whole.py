@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from rq_ses.keys import keys_of
 from rq_ses.outcomes import backlog
 from rq_ses.server.partitions import Partitions
+from rq_ses.status.campaigns import together as together_campaigns
 from rq_ses.status.reader import read_snapshot, untold_of
 from rq_ses.status.snapshot import PartitionState, QueueState, Snapshot
 from rq_ses.status.unserved import strays
@@ -93,6 +94,7 @@ def together(found: Sequence[tuple[str, Snapshot]], mails: int) -> Snapshot:
         ),
         hooks=backlog.together(chain.from_iterable(one.hooks for one in snapshots)),
         feedback=dict(sum((Counter(one.feedback) for one in snapshots), Counter())),
+        campaigns=together_campaigns(one.campaigns for one in snapshots),
     )
 
 

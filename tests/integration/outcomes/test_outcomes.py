@@ -25,7 +25,7 @@ def written(redis: Redis) -> list[Outcome]:
 def ended(redis: Redis, *actions: str) -> list[str]:
     """Let mails end so, and return their ids."""
     world = World(redis)
-    world.ours.tell_outcomes(1000)
+    world.ours.settling.tell_outcomes(1000)
     ids = [world.outbox.send(mail()).job_id for _ in actions]
     claims = world.claim()
     world.ours.settle(
@@ -54,7 +54,7 @@ def test_nothing_is_written_where_nobody_wants_to_know(redis: Redis) -> None:
 def test_an_outcome_stands_wherever_its_settlement_breaks_off(redis: Redis, action: str) -> None:
     def act(number: int) -> None:
         world = World(redis)
-        world.ours.tell_outcomes(1000)
+        world.ours.settling.tell_outcomes(1000)
         job_id = world.outbox.send(mail()).job_id
         [claim] = world.claim()
         end = [ending(claim.lease, action)]
@@ -78,7 +78,7 @@ def test_a_stream_that_is_none_keeps_no_mail_from_being_settled(redis: Redis) ->
 
 def test_a_sent_outcome_is_written_although_the_lease_had_gone(redis: Redis) -> None:
     world = World(redis)
-    world.ours.tell_outcomes(1000)
+    world.ours.settling.tell_outcomes(1000)
     world.outbox.send(mail())
     [claim] = world.claim()
     world.ours_is_lost()
@@ -89,7 +89,7 @@ def test_a_sent_outcome_is_written_although_the_lease_had_gone(redis: Redis) -> 
 def test_a_mail_that_an_event_has_finished_is_told_as_sent_however_its_attempt_ended(redis: Redis) -> None:
     for action in ("retry", "failed"):
         world = World(redis)
-        world.ours.tell_outcomes(1000)
+        world.ours.settling.tell_outcomes(1000)
         job_id = world.outbox.send(mail()).job_id
         [claim] = world.claim()
         redis.hset(KEYS.job(job_id), "rq_ses_accepted", "e30=")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from rq_ses.tracing import LONGEST, TRACEPARENT, Trace, Tracing, described
-from rq_ses_worker.engine.attempt import Attempts, Client
+from rq_ses_worker.engine.attempt import Attempts, Bulks, Client
 from rq_ses_worker.engine.threads.shared import Shared
 from rq_ses_worker.engine.threads.underway import Underway
 from rq_ses_worker.lifecycle.records import Claim, Settlement
@@ -41,8 +41,9 @@ class TracedAttempts(Attempts):
         policy: RetryPolicy,
         shared: Shared,
         underway: Underway,
+        bulk: Callable[[], Bulks] | None = None,
     ) -> None:
-        super().__init__(client, policy, shared, underway)
+        super().__init__(client, policy, shared, underway, bulk)
         self._tracing = tracing
         self._queues = queues
         self._of_thread = threading.local()

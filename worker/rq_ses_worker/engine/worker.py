@@ -13,7 +13,7 @@ import secrets
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from types import FrameType
 from typing import TYPE_CHECKING, Final, cast
@@ -27,7 +27,7 @@ from rq_ses.tracing import Tracing
 from rq_ses_worker.account.brake import Brake
 from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.account.grants import Grants
-from rq_ses_worker.engine.attempt import Attempts, Client
+from rq_ses_worker.engine.attempt import Attempts, Bulks, Client
 from rq_ses_worker.engine.claiming.demand import outcomes
 from rq_ses_worker.engine.claiming.partition import PartitionLifecycle
 from rq_ses_worker.engine.dispatcher import Burst, Dispatcher
@@ -40,6 +40,7 @@ from rq_ses_worker.engine.sweeper import Sweeper
 from rq_ses_worker.engine.threads.outage import Outage
 from rq_ses_worker.engine.threads.shared import Shared
 from rq_ses_worker.engine.threads.vital import ThreadDied
+from rq_ses_worker.lifecycle.bulk.dividing import Dividing
 from rq_ses_worker.lifecycle.leases import Leases
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
@@ -68,6 +69,8 @@ class Sending:
     """Of the SES account the client sends through."""
     gate_at: Redis | None = None
     """From `connect`: where that gate stands, if the worker's mails stand in a partition of their own."""
+    indexed: bool = False
+    """Whether it is kept which mail each of SES's MessageIds is."""
     telling: Telling | None = None
     """Tells hooks what became of mails; None: nobody wants to know, and nothing is written for them."""
     tracing: Tracing | None = None
@@ -127,7 +130,8 @@ class MailWorker(RegisteredWorker):
         self._settler = Settler(
             lifecycle, shared, tally=tally, queues=list(queues), several=outcomes(threads), threads=threads
         )
-        attempts = _attempts(sending.tracing, list(queues))
+        bulk = partial(_bulk, connection, client, shared, lifecycle.dividing, gate.bulk_size)
+        attempts = partial(_attempts(sending.tracing, list(queues)), bulk=cache(bulk))
         self._senders = Senders(threads, client, policy, shared, settle=self._settler.put, attempts=attempts)
         self._dispatcher = Dispatcher(
             lifecycle,
@@ -283,5 +287,16 @@ def _lifecycle(
         grants = Grants(sending.gate_at, gate, lease, asks=asks)
         lifecycle = PartitionLifecycle(connection, queues, name, executions, lease, grants)
     if sending.telling:
-        lifecycle.tell_outcomes(sending.telling.kept)
+        lifecycle.settling.tell_outcomes(sending.telling.kept)
+    if sending.indexed:
+        lifecycle.settling.index_messages()
     return lifecycle
+
+
+def _bulk(connection: Redis, client: Client, shared: Shared, dividing: Dividing, size: int) -> Bulks:
+    """Return what makes attempts of bulk jobs; most workers never load it."""
+    from rq_ses_worker.campaign.mailing import Mailing
+    from rq_ses_worker.campaign.terms import TermsCache
+    from rq_ses_worker.engine.bulk.attempts import BulkAttempts
+
+    return BulkAttempts(client, shared, TermsCache(connection, Mailing.read), dividing, size)

@@ -7,13 +7,23 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
+from rq_ses import contract
 from rq_ses.rqdate import utcformat
 from rq_ses_worker.account.gate import View
 from rq_ses_worker.lifecycle.outcomes import outcome_text
-from rq_ses_worker.lifecycle.records import Claim, Lease, Overdue, Settlement, Word
+from rq_ses_worker.lifecycle.records import Claim, Division, Lease, Overdue, Settlement, Word
 
-_HEAD: Final = struct.Struct(">BBBBIII")
-"""Of each job that claim hands out: queue, fresh, hooked, sizes of date, id, data and meta."""
+_HEAD: Final = struct.Struct(">BBBBBIII")
+"""Of each job that claim hands out: queue, fresh, hooked, entries, sizes of date, id, data and meta."""
+
+Told = tuple[Any, Any, str]
+"""The stream of outcomes, how many it holds at most, and what hooks are told."""
+
+NOBODY: Final[Told] = ("", "", "")
+"""Where nobody is told."""
+
+_UNFINISHED: Final = 128
+"""Beside the entries of a bulk job of which a split isn't complete."""
 
 
 class Claimed(NamedTuple):
@@ -25,6 +35,8 @@ class Claimed(NamedTuple):
     view: View
     moment: Sequence[bytes]
     """The server's time, as TIME tells it."""
+    aside: int = 0
+    """Jobs of campaigns that are paused or canceled, which were set aside."""
     waiting: int = 0
     """Jobs that wait, as far as they were counted."""
     tokens: int = 0
@@ -38,20 +50,25 @@ def read_claimed(reply: Sequence[Any], prefix: str, first: int) -> Claimed:
     dropped, blob, refusal, wait, waiting, ask, failures, openings, *rest = reply
     view = View(refusal.decode(), wait / 1e6, bool(waiting), bool(ask), failures, openings)
     claims = list(_claims(blob, prefix, first, probe=refusal == b"probe"))
-    return Claimed(claims, dropped, view, rest[:2], waiting, *rest[2:])
+    return Claimed(claims, dropped, view, rest[:2], rest[2], waiting, *rest[3:])
 
 
 def _claims(blob: bytes, prefix: str, number: int, *, probe: bool) -> Iterator[Claim]:
     at = 0
     while at < len(blob):
-        queue, fresh, hooked, date_size, id_size, data_size, meta_size = _HEAD.unpack_from(blob, at)
+        queue, fresh, hooked, granted, date_size, id_size, data_size, meta_size = _HEAD.unpack_from(blob, at)
         id_end = at + _HEAD.size + id_size
         job_id = blob[at + _HEAD.size : id_end].decode()
         data = blob[id_end : id_end + data_size]
         meta = blob[id_end + data_size : id_end + data_size + meta_size]
         at = id_end + data_size + meta_size + date_size
         lease = Lease(queue, job_id, f"{prefix}{number:x}{fresh}")
-        yield Claim(lease, data, meta, bool(fresh), bool(hooked), probe, queued_at=blob[at - date_size : at])
+        claim = Claim(
+            lease, data, meta, bool(fresh), bool(hooked), probe, queued_at=blob[at - date_size : at]
+        )
+        if granted:
+            claim = claim._replace(granted=granted % _UNFINISHED, unfinished=granted >= _UNFINISHED)
+        yield claim
         number += 1
 
 
@@ -87,35 +104,63 @@ def encode_settlements(
     What they have in common is said once for all that have it: most of a batch are of one queue, and sent.
     `told` are the names of the queues, if somebody is told of outcomes.
     """
-    groups: dict[tuple[int, str, str, str], list[int]] = {}
+    groups: dict[tuple[int, str, str, str, str, int], list[int]] = {}
     for number, one in enumerate(settlements):
-        meta = json.dumps(one.meta) if one.meta or one.action != "back" else ""
-        group = (one.lease.queue, "1" if one.overdue else "", one.action, meta)
+        campaign, entries = (one.bulk.campaign, one.bulk.entries) if one.bulk else ("", 1)
+        group = (one.lease.queue, "1" if one.overdue else "", one.action, _meta(one), campaign, entries)
         groups.setdefault(group, []).append(number)
     queues = list(dict.fromkeys(queue for queue, *_ in groups))
     args: list[Any] = []
-    for (queue, overdue, action, meta), members in groups.items():
-        args += (queues.index(queue), overdue, action, meta, len(members))
+    for (queue, *common), members in groups.items():
+        tells = told is not None and common[1] in ("sent", "failed")
+        args += (queues.index(queue), *common, len(members))
         for number in members:
             args += _values(settlements[number], clock)
-            if told is not None and action in ("sent", "failed"):
-                args.append(outcome_text(settlements[number], told))
+            if tells:
+                args.append(outcome_text(settlements[number], told or ()))
     return Encoded(queues, args, [number for members in groups.values() for number in members])
 
 
+def encode_division(one: Settlement, division: Division, clock: float, told: Told = NOBODY) -> list[Any]:
+    """Return split.lua's own arguments for the settlement of a bulk job that is divided."""
+    job_id, execution, ended, *own = _values(one, clock)
+    return [
+        *(job_id, execution, ended, *own, *([""] * (2 - len(own))), one.action, _meta(one)),
+        *encode_parts(division, max(0.0, clock - one.ended_clock), told),
+    ]
+
+
+def encode_parts(division: Division, since: float = 0.0, told: Told = NOBODY) -> list[Any]:
+    """Return split.lua's last arguments: what stays, and the parts, `since` seconds after the attempt."""
+    args: list[Any] = [division.data, division.entries, division.sent, division.campaign]
+    args += (contract.CAMPAIGN_FIELD, contract.RECIPIENTS_FIELD, *told)
+    for part in division.parts:
+        own = [*_own(part.action, part.fields, since), "", ""][:2]
+        args += (part.job_id, part.action, json.dumps(part.meta) if part.meta else "", *own)
+        args += (part.data, part.entries, part.description)
+    return args
+
+
+def _meta(one: Settlement) -> str:
+    return json.dumps(one.meta) if one.meta or one.action != "back" else ""
+
+
 def _values(one: Settlement, clock: float) -> tuple[Any, ...]:
-    lease, fields = one.lease, one.fields
-    own: tuple[str, ...]
-    match one.action:
+    own = _own(one.action, one.fields, max(0.0, clock - one.ended_clock))
+    return one.lease.job_id, one.lease.execution, utcformat(one.ended), *own
+
+
+def _own(action: str, fields: dict[str, Any], since: float) -> tuple[str, ...]:
+    """Return the values of an action's own; a delay counts from the attempt's end, `since` seconds ago."""
+    match action:
         case "sent":
-            own = (fields["result"],)
+            return (fields["result"],)
         case "retry":
-            own = (f"{max(0.0, fields['delay'] - max(0.0, clock - one.ended_clock)):.6f}",)
+            return (f"{max(0.0, fields['delay'] - since):.6f}",)
         case "failed":
-            own = (fields["exc"], fields["exc_string"])
-        case "back":
-            own = ("1" if fields.get("fresh") else "",)
-    return lease.job_id, lease.execution, utcformat(one.ended), *own
+            return fields["exc"], fields["exc_string"]
+        case _:
+            return ("1" if fields.get("fresh") else "",)
 
 
 def read_settled(reply: Any, order: Sequence[int]) -> list[Word]:

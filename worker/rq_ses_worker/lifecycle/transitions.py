@@ -9,7 +9,6 @@ the traffic with Redis; what becomes of an outcome is decided in rq_ses_worker.l
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Sequence
@@ -25,9 +24,9 @@ from rq_ses.partition import MOVING
 from rq_ses.rqdate import utcformat
 from rq_ses.server.serverclock import ServerClock, epoch
 from rq_ses_worker.account.gate import GATE, PASSING, Gate, GatePolicy, Observation, View
+from rq_ses_worker.lifecycle.bulk.dividing import PARTS_FIELD, Dividing
 from rq_ses_worker.lifecycle.codec import (
     Claimed,
-    encode_settlements,
     read_claimed,
     read_lease,
     read_overdue,
@@ -35,7 +34,15 @@ from rq_ses_worker.lifecycle.codec import (
 )
 from rq_ses_worker.lifecycle.keys import ScriptKeys
 from rq_ses_worker.lifecycle.observation import observed
-from rq_ses_worker.lifecycle.records import Claim, Lease, Overdue, Settlement, Suspended, Word
+from rq_ses_worker.lifecycle.records import (
+    Claim,
+    Lease,
+    Overdue,
+    Settlement,
+    Suspended,
+    Word,
+)
+from rq_ses_worker.lifecycle.settling.settling import RECEIPT, Settling
 from rq_ses_worker.logging import events
 from rq_ses_worker.server.scripts import TYPED, Call, Parts, registered, run_together
 from rq_ses_worker.ses.account import Account
@@ -49,13 +56,16 @@ CLAIM_BYTES: Final = 8 * 1024 * 1024
 """Payload after which one claim stops, whatever the number of idle threads."""
 
 _EXECUTION: Final = "lifecycle/execution"
+_SETTLING: Final = tuple(f"lifecycle/settling/{part}" for part in ("receipt", "contested", "counting"))
 
 SCRIPTS: Final[dict[str, Parts]] = {
-    "claim": (TYPED, GATE, PASSING, _EXECUTION, "lifecycle/claim"),
-    "settle": (
+    "claim": (TYPED, GATE, PASSING, _EXECUTION, "lifecycle/bulk/claiming", "lifecycle/claim"),
+    "settle": (TYPED, "outcomes/outcome", "mails/finish", *_SETTLING, "lifecycle/settling/settle"),
+    "split": (
         *(TYPED, "outcomes/outcome", "mails/finish"),
-        *(f"lifecycle/settling/{part}" for part in ("receipt", "contested", "settle")),
+        *(*_SETTLING, "lifecycle/bulk/parts", "lifecycle/bulk/split"),
     ),
+    "index": ("lifecycle/settling/index",),
     "promote": (TYPED, "lifecycle/promote"),
     "reclaim": (TYPED, "lifecycle/reclaim"),
     "renew": (TYPED, _EXECUTION, "lifecycle/renew"),
@@ -64,15 +74,9 @@ SCRIPTS: Final[dict[str, Parts]] = {
 
 _ADOPTED: Final = (
     *("data", "meta", "success_callback_name", "failure_callback_name", "stopped_callback_name"),
-    *("webhooks", "enqueued_at"),
+    *("webhooks", "enqueued_at", contract.CAMPAIGN_FIELD, contract.RECIPIENTS_FIELD, PARTS_FIELD),
 )
 """Fields of a job that make a claim."""
-
-_RECEIPT: Final = (
-    *(contract.EXECUTION_FIELD, contract.KEY_FIELD, contract.KEY_MEMORY),
-    *(contract.RESULT_TTL, contract.FAILURE_TTL, json.dumps([contract.JOB_FUNCTION, None, [], {}])),
-)
-"""settle.lua's ARGV from 6 to 11: what it writes of a mail that is settled."""
 
 
 class Lifecycle:
@@ -114,19 +118,15 @@ class Lifecycle:
         self.clock: Final = ServerClock()
         """The server's time, as each claim and promotion tells it."""
         self._count = 0
-        self._queues = tuple(queues)
-        self._told: tuple[Any, Any] = ("", "")
         self._keys = ScriptKeys(keys_of(connection), queues, worker_name, self._gate.key)
         self._scripts = registered(connection, SCRIPTS)
+        self.dividing: Final = Dividing(self._scripts["split"], self._keys, RECEIPT)
+        self.settling: Final = Settling(self._scripts, self._keys, queues, self.dividing)
 
     def rename(self, worker_name: str) -> None:
         """Act for a worker of another name from here on."""
         self._worker_name = worker_name
         self._keys.rename(worker_name)
-
-    def tell_outcomes(self, most: int) -> None:
-        """Write each mail's end into the stream of outcomes from here on, which holds so many at most."""
-        self._told = (self._keys.names.outcomes, most)
 
     def claim(self, wanted: int) -> tuple[list[Claim], int]:
         """Take up to `wanted` queued jobs; return them, and how many dead ids were dropped from the lists.
@@ -137,6 +137,8 @@ class Lifecycle:
             Suspended: `rq suspend` is in force.
         """
         claimed = self._claim(wanted)
+        while claimed.aside and not claimed.claims and not claimed.view.refusal:
+            claimed = self._claim(wanted)
         self.view = claimed.view
         return claimed.claims, claimed.dropped
 
@@ -147,7 +149,8 @@ class Lifecycle:
         self._count += wanted
         args = [wanted, CLAIM_BYTES, self._worker_name, self._now(), self._lease, CLEANUP_GRACE]
         args += [self._prefix, first, self._keys.names.job_prefix, contract.EXECUTION_FIELD]
-        args += [contract.RECIPIENTS_FIELD, self._gate.rate_text, self._asks, *more]
+        args += [contract.RECIPIENTS_FIELD, self._gate.rate_text, self._asks, contract.CAMPAIGN_FIELD]
+        args += [self._gate.bulk_size, contract.CANCELED_TTL, PARTS_FIELD, *more]
         began = time.monotonic()
         reply = self._scripts["claim"](keys=self._keys.claim, args=args)
         if isinstance(reply, bytes):
@@ -180,9 +183,11 @@ class Lifecycle:
 
     def adopt(self, lease: Lease) -> Claim | None:
         """Read a job that `held` found, as `claim` would have returned it; None if it is gone."""
-        data, meta, *hooks, queued_at = self._connection.hmget(self._keys.names.job(lease.job_id), _ADOPTED)
+        found = self._connection.hmget(self._keys.names.job(lease.job_id), _ADOPTED)
+        data, meta, *hooks, queued_at, campaign, entries, parts = found
         if data is None:
             return None
+        granted = int(entries) if campaign and (entries or b"").isdigit() else int(campaign is not None)
         return Claim(
             lease,
             data,
@@ -191,22 +196,22 @@ class Lifecycle:
             hooked=any(hooks),
             probe=self._gate.is_probed_by(lease.member),
             queued_at=(queued_at or b"")[:40],
+            granted=granted,
+            unfinished=parts is not None,
         )
 
     def settle(self, settlements: Sequence[Settlement], *, clock: float) -> list[Word]:
         """Write how executions ended, in one step; `clock` is time.monotonic() now.
 
+        A bulk job that is divided has a step of its own, and comes alone.
         Calling it again with the same settlements changes nothing. What they say of the account, its gate
         learns in the same round trip.
         """
-        worked = sum(settlement.seconds for settlement in settlements)
-        args = [*self._keys.prefixes, self._keys.names.results_prefix, self._worker_name, *_RECEIPT]
-        told = self._queues if self._told[0] else None
-        encoded, seen = encode_settlements(settlements, clock, told), observed(settlements)
-        args += [f"{worked:.6f}", *self._told, *encoded.args]
-        settle = Call(self._scripts["settle"], self._keys.settle(encoded.queues), args)
-        reply = self._settle_and_tell(settle, seen) if seen.tells(self.view) else settle.run()
-        return read_settled(reply, encoded.order)
+        call, order = self.settling.call(settlements, clock)
+        seen = observed(settlements)
+        reply = self._settle_and_tell(call, seen) if seen.tells(self.view) else call.run()
+        self.settling.index(settlements)
+        return read_settled(reply, order)
 
     def _settle_and_tell(self, settle: Call, seen: Observation) -> Any:
         words, told = run_together(self._connection, [settle, self._gate.observe(seen)])

@@ -16,11 +16,9 @@ from typing import Final
 from redis import Redis
 from redis.exceptions import RedisError
 
-from rq_ses.keys import keys_of
 from rq_ses_worker.account.gate import Observation, View
 from rq_ses_worker.account.grants import Grants
 from rq_ses_worker.lifecycle.codec import Claimed
-from rq_ses_worker.lifecycle.keys import ScriptKeys
 from rq_ses_worker.lifecycle.records import Claim, Lease, Suspended
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.logging import events
@@ -60,8 +58,7 @@ class PartitionLifecycle(Lifecycle):
         grants: Grants,
     ) -> None:
         super().__init__(connection, queues, worker_name, execution_prefix, lease, asks=grants.asks)
-        keys = keys_of(connection)
-        self._keys = ScriptKeys(keys, queues, worker_name, keys.turns)
+        self._keys.take_turns()
         self._grants, self._gate = grants, grants.gate
         self._waiting, self._need, self._weight = 0, 1, 1.0
         self._probe: Lease | None = None
@@ -75,6 +72,8 @@ class PartitionLifecycle(Lifecycle):
         for _ in range(ROUNDS):
             claimed = self._take(wanted)
             dropped += claimed.dropped
+            while claimed.aside and not claimed.claims and not claimed.view.refusal:
+                claimed = self._take(wanted)
             if claimed.claims or claimed.view.refusal != "rate" or refused:
                 break
             asked, refused = True, not self._ask(wanted)
@@ -94,7 +93,7 @@ class PartitionLifecycle(Lifecycle):
         """Claim with what is held."""
         grants = self._grants
         tokens, probing = grants.tokens, grants.probing
-        flags = ["1" if grants.bounded else "", "1" if probing else "", grants.last_probe]
+        flags = ["1" if grants.bounded else "", "1" if probing else "", grants.last_probe, grants.most or ""]
         try:
             claimed = self._claim(wanted, tokens, *flags)
         except Suspended:

@@ -50,6 +50,7 @@ def build_worker(
             settings.policy(),
             settings.gate(),
             gate_at,
+            settings.message_index,
             telling_of(settings),
             _tracing_of(settings),
         ),

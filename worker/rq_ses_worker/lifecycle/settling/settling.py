@@ -1,0 +1,101 @@
+"""What is written of settlements: the calls of settle.lua and split.lua, and of index.lua behind them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from redis.exceptions import RedisError
+
+from rq_ses import contract
+from rq_ses.text.plaintext import one_line
+from rq_ses_worker.lifecycle.bulk.dividing import Dividing
+from rq_ses_worker.lifecycle.codec import NOBODY, encode_settlements
+from rq_ses_worker.lifecycle.keys import ScriptKeys
+from rq_ses_worker.lifecycle.outcomes import division_text
+from rq_ses_worker.lifecycle.records import Division, Settlement
+from rq_ses_worker.logging import events
+from rq_ses_worker.server.scripts import Call
+from rq_ses_worker.ses.outcome import Sent
+
+log = logging.getLogger(__name__)
+
+RECEIPT: Final = (
+    *(contract.EXECUTION_FIELD, contract.KEY_FIELD, contract.KEY_MEMORY),
+    *(contract.RESULT_TTL, contract.FAILURE_TTL, json.dumps([contract.JOB_FUNCTION, None, [], {}])),
+)
+"""settle.lua's ARGV from 6 to 11: what it writes of a mail that is settled."""
+
+
+class Settling:
+    """Makes the calls that write settlements; whoever has it runs them.
+
+    Args:
+        scripts: as they are registered, by name.
+        keys: of a worker.
+        queues: their names, by the leases' places.
+        dividing: of the same worker.
+    """
+
+    def __init__(
+        self, scripts: Mapping[str, Any], keys: ScriptKeys, queues: Sequence[str], dividing: Dividing
+    ) -> None:
+        self._scripts = scripts
+        self._keys = keys
+        self._queues = tuple(queues)
+        self._dividing = dividing
+        self._told: tuple[Any, Any] = ("", "")
+        self._indexes = False
+
+    def tell_outcomes(self, most: int) -> None:
+        """Write each mail's end into the stream of outcomes from here on, which holds so many at most."""
+        self._told = (self._keys.names.outcomes, most)
+
+    def index_messages(self) -> None:
+        """Keep from here on which mail each of SES's MessageIds is, for events that carry no tags."""
+        self._indexes = True
+
+    def call(self, settlements: Sequence[Settlement], clock: float) -> tuple[Call, list[int]]:
+        """Return the call that writes them, and which of them each word of its reply is about.
+
+        `clock` is time.monotonic() now. A bulk job that is divided comes alone.
+        """
+        if len(settlements) == 1 and (division := _division(settlements[0])):
+            return self._split(settlements[0], division, clock), [0]
+        worked = sum(settlement.seconds for settlement in settlements)
+        names = self._keys.names
+        args = [*self._keys.prefixes, names.results_prefix, self._keys.worker_name, *RECEIPT]
+        encoded = encode_settlements(settlements, clock, self._queues if self._told[0] else None)
+        args += [f"{worked:.6f}", *self._told, *encoded.args]
+        return Call(self._scripts["settle"], self._keys.settle(encoded.queues), args), encoded.order
+
+    def _split(self, one: Settlement, division: Division, clock: float) -> Call:
+        stream, most = self._told
+        told = (stream, most, division_text(one, self._queues)) if stream else NOBODY
+        return self._dividing.settlement(one, division, clock, told)
+
+    def index(self, settlements: Sequence[Settlement]) -> None:
+        """Keep which mails their MessageIds are, if that is wanted; never raises RedisError."""
+        if not self._indexes:
+            return
+        pairs = [
+            text
+            for one in settlements
+            if isinstance(one.outcome, Sent) and not _division(one)
+            if (message_id := one_line(one.outcome.message_id or "", 120))
+            for text in (message_id, one.lease.job_id)
+        ]
+        names = self._keys.names
+        args = [names.message(""), contract.FEEDBACK_TTL, *pairs]
+        try:
+            if pairs:
+                self._scripts["index"](keys=[names.scratch], args=args)
+        except RedisError as exc:
+            # The outcomes are written: saying them again for this would only make them look late.
+            events.MESSAGES_UNINDEXED.log(log, error=str(exc))
+
+
+def _division(one: Settlement) -> Division | None:
+    return one.bulk.division if one.bulk else None
