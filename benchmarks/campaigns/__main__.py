@@ -1,6 +1,6 @@
 """What a campaign costs beside the same mails one by one: 20 KB of HTML, 60 bytes of data a recipient.
 
-    python -m benchmarks.campaigns --against REV [--only enqueue send growth] [--rounds 5] [--recipients 10000]
+    python -m benchmarks.campaigns --against REV [--only enqueue send growth] [--rounds 5] [--recipients N]
 
 What the sections are, and what their figures say, is in README.md.
 """
