@@ -20,7 +20,7 @@ from rq_ses.outbox.plans.tracking import Tracking, tracking
 from rq_ses.outbox.ranges import checked_ttl, checked_wait
 from rq_ses.partition import partition_keys
 from rq_ses.server.location import Location
-from rq_ses.tracing import Tracing
+from rq_ses.tracing.spans import Tracing
 
 if TYPE_CHECKING:
     from rq_ses.outbox.bulk.sending import BulkSending

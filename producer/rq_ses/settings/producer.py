@@ -19,7 +19,7 @@ from rq_ses.settings.loading import load_settings
 from rq_ses.settings.onlyurl import DEFAULT_URL
 from rq_ses.settings.setting import Count, Real, setting
 from rq_ses.text.invalid import shown
-from rq_ses.tracing import is_installed
+from rq_ses.tracing.spans import is_installed
 
 
 def _redis_url(url: str) -> str:

@@ -16,7 +16,7 @@ from redis import Redis
 from rq_ses import IdempotencyConflict, Outbox, Submission
 from rq_ses.deadletter.reading.payload import read_payload
 from rq_ses.message.reading import AnyMessage
-from rq_ses.tracing import Tracing
+from rq_ses.tracing.spans import Tracing
 from rq_ses_worker.engine.senders import Attempts
 from rq_ses_worker.engine.threads.shared import Shared
 from rq_ses_worker.engine.threads.underway import Underway

@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from rq_ses.tracing import LONGEST, TRACEPARENT, Trace, Tracing, described
+from rq_ses.tracing.spans import Tracing, described
+from rq_ses.tracing.trace import LONGEST, TRACEPARENT, Trace
 from rq_ses_worker.engine.attempt import Attempts, Bulks, Client
 from rq_ses_worker.engine.threads.shared import Shared
 from rq_ses_worker.engine.threads.underway import Underway

@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 
 from rq_ses import contract
 from rq_ses.keys import keys_of
-from rq_ses.tracing import Tracing
+from rq_ses.tracing.spans import Tracing
 from rq_ses_worker.account.brake import Brake
 from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.account.grants import Grants

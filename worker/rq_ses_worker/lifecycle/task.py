@@ -14,7 +14,7 @@ from rq_ses.message.message import explain
 from rq_ses.message.reading import AnyMessage, read_message
 from rq_ses.server.jobdata import inflated
 from rq_ses.text.plaintext import one_line
-from rq_ses.tracing import TRACEPARENT, Trace
+from rq_ses.tracing.trace import TRACEPARENT, Trace
 
 if TYPE_CHECKING:
     from rq_ses.campaign.bulkjob import BulkJob

@@ -28,7 +28,7 @@ from rq_ses.rqdate import utcformat
 from rq_ses.server.encoding import encode_job
 from rq_ses.states import FAILED, QUEUED
 from rq_ses.text.plaintext import one_line
-from rq_ses.tracing import LONGEST
+from rq_ses.tracing.trace import LONGEST
 
 _META_LIMIT: Final = 65_536
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")

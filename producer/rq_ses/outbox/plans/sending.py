@@ -18,7 +18,7 @@ from rq_ses.outbox.plans.steps import DRAW, END, Await, Begin, Words
 from rq_ses.outbox.submission import Submission
 from rq_ses.plan import Plan
 from rq_ses.receipt import Receipt
-from rq_ses.tracing import Tracing
+from rq_ses.tracing.spans import Tracing
 
 Outcome = TypeVar("Outcome")
 Take = Callable[[list[Entry], Words], None]

@@ -81,6 +81,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "TIME": (),
     "TTL": (_KEY,),
     "TYPE": (_KEY,),
+    "UNLINK": (_KEY,),
     "XADD": (_KEY, "*", "f", "v"),
     "XREVRANGE": (_KEY, "+", "-"),
     "ZADD": (_KEY, "1", "v"),

@@ -14,7 +14,7 @@ from rq_ses import contract
 from rq_ses.contract import PRIORITIES, Priority
 from rq_ses.keys import Keys, keys_of
 from rq_ses.status.unserved import Unserved, strays, unserved
-from rq_ses.tracing import Tracing
+from rq_ses.tracing.spans import Tracing
 from rq_ses_worker.engine.preflight.server import preflight
 from rq_ses_worker.engine.process.hooks import telling_of
 from rq_ses_worker.engine.worker import Capacity, MailWorker, Sending

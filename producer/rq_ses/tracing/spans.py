@@ -7,17 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from importlib.util import find_spec
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 from rq_ses.receipt import Receipt
+from rq_ses.tracing.trace import Trace
 
 SYSTEM: Final = "rq_ses"
-TRACEPARENT: Final = "traceparent"
-TRACESTATE: Final = "tracestate"
-
-LONGEST: Final = 512
-"""Characters of either, which W3C lets a receiver ask for at least."""
-
 _FLUSH: Final = 5000
 """Milliseconds."""
 
@@ -30,28 +25,6 @@ def is_installed() -> bool:
         return find_spec("opentelemetry.trace") is not None
     except ModuleNotFoundError:
         return False
-
-
-class Trace(NamedTuple):
-    """Where a mail comes from, as W3C's Trace Context writes it; it travels among the job's options."""
-
-    traceparent: str
-    tracestate: str = ""
-
-    @classmethod
-    def taken(cls, options: dict[str, Any]) -> Trace | None:
-        """Take it out of a job's options; what can't be used is no reason to refuse a mail."""
-        parent, state = options.pop(TRACEPARENT, None), options.pop(TRACESTATE, None)
-        if not isinstance(parent, str) or len(parent) > LONGEST:
-            return None
-        return cls(parent, state if isinstance(state, str) and len(state) <= LONGEST else "")
-
-    def carrier(self) -> dict[str, str]:
-        """Return it as propagators, and a job's options, have it."""
-        found = {TRACEPARENT: self.traceparent}
-        if self.tracestate:
-            found[TRACESTATE] = self.tracestate
-        return found
 
 
 class Tracing:
