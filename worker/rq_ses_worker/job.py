@@ -18,7 +18,10 @@ from rq import Retry, get_current_job
 from rq.job import Job
 
 from rq_ses.contract import OnUnknown
+from rq_ses.message.reading import AnyMessage
 from rq_ses.server.serverclock import ServerClock
+from rq_ses.suppression import Suppressed
+from rq_ses.suppression.lookup import Lookup
 from rq_ses_worker.engine.attempt import Attempt, Decision, Finished, judge
 from rq_ses_worker.lifecycle.retry import Again, Failed, History, RetryPolicy, lost_worker
 from rq_ses_worker.lifecycle.task import JobRefused, read_call
@@ -58,16 +61,31 @@ def send(
     attempt = Attempt(history, policy.for_mail(task.on_unknown), task.expires)
     if barred := attempt.barred(clock):
         ending = attempt.ended(barred, clock.now(), asked=False)
+    elif (found := _suppressed(job, policy, task.message)) is None:
+        return _for_rq(Again(0.0))
+    elif isinstance(cleared := attempt.cleared(task.message, found), Terminal):
+        ending = attempt.ended(cleared, clock.now(), asked=False)
     else:
+        message, attempt = cleared
         # A work horse may die at any moment from here on, so the doubt is there before the request leaves.
         _keep(job, attempt.lost(lost_worker(""), clock.now()).meta)
-        outcome = client.send(task.message, job.id if job else "")
+        outcome = client.send(message, job.id if job else "")
         ending = attempt.ended(outcome, clock.now())
     decision = judge(attempt, ending)
     # If Redis takes none, it is as if the answer had been lost.
     with suppress(RedisError):
         _keep(job, {**ending.meta, **({"final": True} if isinstance(decision, Failed) else {})})
     return _for_rq(decision)
+
+
+def _suppressed(job: Job | None, policy: RetryPolicy, message: AnyMessage) -> dict[str, Suppressed] | None:
+    """Return the recipients that are suppressed; None if Redis can't tell."""
+    if job is None or policy.suppressed == "off":
+        return {}
+    try:
+        return Lookup(job.connection).suppressed_of(one.lower() for one in message.recipients)
+    except RedisError:
+        return None
 
 
 def _keep(job: Job | None, meta: dict[str, Any]) -> None:
