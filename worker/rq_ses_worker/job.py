@@ -36,7 +36,7 @@ class SendFailed(Exception):
 
 def send(
     payload: Mapping[str, Any], *, expires: float | None = None, on_unknown: OnUnknown | None = None
-) -> dict[str, str | None] | Retry:
+) -> dict[str, Any] | Retry:
     """Send one message and return RQ's result: the message id, or a Retry.
 
     Args:
@@ -59,18 +59,16 @@ def send(
     except JobRefused as exc:
         raise SendFailed(hinted(str(exc), Terminal(code=exc.code))) from None
     attempt = Attempt(history, policy.for_mail(task.on_unknown), task.expires)
-    if barred := attempt.barred(clock):
-        ending = attempt.ended(barred, clock.now(), asked=False)
-    elif (found := _suppressed(job, policy, task.message)) is None:
+    if (found := _suppressed(job, policy, task.message)) is None:
         return _for_rq(Again(0.0))
-    elif isinstance(cleared := attempt.cleared(task.message, found), Terminal):
+    cleared = attempt.barred(clock) or attempt.cleared(task.message, found)
+    if isinstance(cleared, Terminal):
         ending = attempt.ended(cleared, clock.now(), asked=False)
     else:
         message, attempt = cleared
         # A work horse may die at any moment from here on, so the doubt is there before the request leaves.
         _keep(job, attempt.lost(lost_worker(""), clock.now()).meta)
-        outcome = client.send(message, job.id if job else "")
-        ending = attempt.ended(outcome, clock.now())
+        ending = attempt.ended(client.send(message, job.id if job else ""), clock.now())
     decision = judge(attempt, ending)
     # If Redis takes none, it is as if the answer had been lost.
     with suppress(RedisError):
@@ -102,7 +100,7 @@ def _clock_of(job: Job | None) -> ServerClock:
     return clock
 
 
-def _for_rq(decision: Decision) -> dict[str, str | None] | Retry:
+def _for_rq(decision: Decision) -> dict[str, Any] | Retry:
     """Return what RQ takes for this decision: the job's result, or a Retry. Raises SendFailed."""
     if isinstance(decision, Failed):
         raise SendFailed(decision.line)
