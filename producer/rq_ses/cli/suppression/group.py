@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from rq_ses.cli.group import missing
 from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
 from rq_ses.cli.terminal.helptext import WholeGroup
 from rq_ses.cli.terminal.options import setting_options
@@ -29,7 +30,10 @@ class Subcommands(WholeGroup):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         for point in entry_points(group=_GROUP, name=cmd_name):
-            found: click.Command = point.load()
+            try:
+                found: click.Command = point.load()
+            except ModuleNotFoundError as exc:
+                return missing(f"suppression {cmd_name}", exc)
             return found
         return None
 
