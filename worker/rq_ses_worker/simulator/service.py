@@ -15,8 +15,9 @@ from rq_ses_worker.simulator.api.answers import Answer, Refused
 from rq_ses_worker.simulator.api.bulk import read_bulk
 from rq_ses_worker.simulator.api.faults import Faults, HangUp
 from rq_ses_worker.simulator.api.identity import get_identity
-from rq_ses_worker.simulator.api.operation import Asked, asked
+from rq_ses_worker.simulator.api.operation import SUPPRESSION_OPERATIONS, Asked, asked
 from rq_ses_worker.simulator.api.sigv4 import Headers, SignedRequest
+from rq_ses_worker.simulator.api.suppression import SuppressedDestinations
 from rq_ses_worker.simulator.api.templating.operations import TemplateOperations
 from rq_ses_worker.simulator.api.templating.reading import read_stored
 from rq_ses_worker.simulator.api.templating.store import StoredTemplate, Templates
@@ -62,6 +63,7 @@ class Service:
         self._account = Account(options)
         self._sending = Sending(options, self.inbox, self.faults, self._account)
         self._operations = TemplateOperations(self.templates, limited=bool(options.rate))
+        self._suppressed = SuppressedDestinations(limited=bool(options.rate), sandbox=options.sandbox)
         self._credentials = {credential.access_key_id: credential for credential in options.credentials}
         self._clock = clock
         self._monotonic = monotonic
@@ -69,10 +71,11 @@ class Service:
         self._errors = 0
 
     def clear(self) -> None:
-        """Forget records, attempts, scripts, templates and what was sent."""
+        """Forget records, attempts, scripts, templates, suppressed addresses and what was sent."""
         self.inbox.clear()
         self.faults.clear()
         self.templates.clear()
+        self._suppressed.clear()
         self._account.clear()
 
     def add_template(
@@ -154,6 +157,8 @@ class Service:
                 return Answer(200, members=self._account.describe(exchange.monotonic))
             case "GetEmailIdentity":
                 return get_identity(wanted.name, self.options)
+            case operation if operation in SUPPRESSION_OPERATIONS:
+                return self._suppressed.answer(wanted, exchange.at, exchange.monotonic)
             case _:
                 return self._operations.answer(wanted, exchange.at, exchange.monotonic)
 
