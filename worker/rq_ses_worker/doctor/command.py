@@ -105,6 +105,11 @@ class PolicySettings(GateSettings):
 @click.option(
     "--configuration-set", metavar="NAME", help="With --policy: allow mails that name this configuration set."
 )
+@click.option(
+    "--suppression",
+    is_flag=True,
+    help="With --policy: allow reading SES's suppression list, for `rq-ses suppression sync`.",
+)
 @setting_options(WorkerSettings, "redis_url", "queue", "config", "aws_region", "base_url", "allow_http")
 @setting_options(WorkerSettings, "proxy", "ca_bundle", "account")
 def doctor(
@@ -118,6 +123,7 @@ def doctor(
     raw: bool | None,
     account_id: str | None,
     configuration_set: str | None,
+    suppression: bool,
     **options: Any,
 ) -> None:
     """Look at all that must be right for mails to go out, and say what to do about what isn't.
@@ -132,12 +138,12 @@ def doctor(
       rq-ses doctor --from example.com --json | jq -r '.findings[].text'
       rq-ses doctor --policy --from shop@example.com --account-id 123456789012
     """
-    granted = {"account_id": account_id, "configuration_set": configuration_set}
+    granted = {"account_id": account_id, "configuration_set": configuration_set, "suppression": suppression}
     if policy_wanted:
         _tell_policy(options, sender=sender, raw=raw is not False, **granted)
         sys.exit(OK)
     if raw is not None or any(granted.values()):
-        raise click.UsageError("--raw, --account-id and --configuration-set go with --policy")
+        raise click.UsageError("--raw, --account-id, --configuration-set and --suppression go with --policy")
     settings = load_worker_settings(**options)
     findings = _examined(settings, Wishes(sender, recipient, dns=not no_dns, nameserver=nameserver))
     if json_wanted:

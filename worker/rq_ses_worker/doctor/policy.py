@@ -20,6 +20,7 @@ def policy(
     account_id: str | None = None,
     raw: bool = True,
     configuration_set: str | None = None,
+    suppression: bool = False,
 ) -> dict[str, Any]:
     """Return the policy: sending from the sender's identity, and asking for the account's limits.
 
@@ -29,6 +30,7 @@ def policy(
         account_id: of AWS, 12 digits; else a placeholder.
         raw: whether raw content (RawMessage) is sent as well, which IAM calls ses:SendRawEmail.
         configuration_set: one that the mails name: it is a resource of its own.
+        suppression: whether SES's own suppression list is read, too (`rq-ses suppression sync`).
     """
     arn = f"arn:{partition_of(region).name}:ses:{region}:{account_id or ACCOUNT_PLACEHOLDER}"
     name = sender or IDENTITY_PLACEHOLDER
@@ -45,6 +47,12 @@ def policy(
                 "Action": ["ses:SendEmail", *(["ses:SendRawEmail"] if raw else [])],
                 "Resource": resources,
             },
-            {"Sid": "SendRate", "Effect": "Allow", "Action": ["ses:GetAccount"], "Resource": "*"},
+            _everywhere("SendRate", "ses:GetAccount"),
+            *([_everywhere("SuppressionList", "ses:ListSuppressedDestinations")] if suppression else []),
         ],
     }
+
+
+def _everywhere(sid: str, action: str) -> dict[str, Any]:
+    """Return a statement about an action that knows no resources."""
+    return {"Sid": sid, "Effect": "Allow", "Action": [action], "Resource": "*"}

@@ -17,7 +17,6 @@ from rq_ses_worker.simulator.api.faults import Faults, HangUp
 from rq_ses_worker.simulator.api.identity import get_identity
 from rq_ses_worker.simulator.api.operation import SUPPRESSION_OPERATIONS, Asked, asked
 from rq_ses_worker.simulator.api.sigv4 import Headers, SignedRequest
-from rq_ses_worker.simulator.api.suppression import SuppressedDestinations
 from rq_ses_worker.simulator.api.templating.operations import TemplateOperations
 from rq_ses_worker.simulator.api.templating.reading import read_stored
 from rq_ses_worker.simulator.api.templating.store import StoredTemplate, Templates
@@ -27,6 +26,7 @@ from rq_ses_worker.simulator.options import Options
 from rq_ses_worker.simulator.records.inbox import Inbox, Request
 from rq_ses_worker.simulator.records.raw import RawRequest, Verdict, head_of, verdict
 from rq_ses_worker.simulator.sending import Sending
+from rq_ses_worker.simulator.suppressed import SuppressedDestinations
 
 
 @dataclass(frozen=True, slots=True)

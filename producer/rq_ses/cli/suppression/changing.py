@@ -41,12 +41,13 @@ def _checked(addresses: Sequence[str]) -> list[str]:
 def add(*, addresses: tuple[str, ...], reason: str, text: str, as_json: bool, **where: Any) -> None:
     """Put addresses onto the list: from now on no mail is sent to them.
 
-    One that is there already stays as it is, unless this reason is the worse: manual, ses, bounce, complaint.
+    ADDRESS is one that a mail can have; all spellings of it are one. One that is there already stays as it
+    is, unless this reason is the worse: manual, ses, bounce, complaint.
 
     \b
     Examples:
       rq-ses suppression add ann@example.com bob@example.com
-      rq-ses suppression add ann@example.com --reason complaint --text "letter of 3 May"
+      rq-ses suppression add ann@example.com --reason complaint --text "by letter"
     """
     forms = _checked(addresses)
     for form in forms:
@@ -77,7 +78,7 @@ _WORDS = {
 def remove(*, addresses: tuple[str, ...], as_json: bool, **where: Any) -> None:
     """Take addresses off the list: mails are sent to them again.
 
-    Mails that failed because of them stay failed, to be resent. SES's own list is another one: an address
+    Mails that failed because of an ADDRESS stay failed, to be resent. SES's own list is another one: what is
     on both is still refused there, until it is taken off in SES, too.
 
     \b
@@ -118,7 +119,7 @@ def list_(
 ) -> None:
     """Show the list, or what it says of some addresses: each with the reason, since when, and a text.
 
-    The whole list comes in no order; sort it if you need one.
+    Without ADDRESS it is the whole list, in no order; sort it if you need one.
 
     \b
     Examples:
