@@ -9,7 +9,7 @@ import pytest
 from rq_ses import Message, RawMessage
 from rq_ses.hints import hint_for
 from rq_ses.suppression import Suppressed
-from rq_ses_worker.lifecycle.suppressed import allowed, refused
+from rq_ses_worker.lifecycle.suppressed import allowed, refusals, refused
 from rq_ses_worker.ses.outcome import Terminal
 
 AT = datetime(2026, 11, 29, tzinfo=UTC)
@@ -73,3 +73,11 @@ def test_a_mail_that_nothing_is_against_stays_the_same(how: str, suppressed: dic
 def test_an_error_names_what_is_known_of_an_address() -> None:
     entry = Suppressed("ann@example.com", "manual", AT, "asked by phone")
     assert refused([entry]).message.startswith("ann@example.com (manual, asked by phone, 2026-11-29) is on")
+
+
+def test_of_mails_to_one_address_each_has_its_own_end() -> None:
+    addresses = ["Ann <ANN@example.com>", "bob@example.com"]
+    first, second = refusals(addresses, listed("ann@example.com"), "drop")
+    assert isinstance(first, Terminal)
+    assert (first.code, second) == ("Suppressed", None)
+    assert refusals(addresses, listed("ann@example.com"), "off") == [None, None]

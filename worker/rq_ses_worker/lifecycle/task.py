@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -35,6 +35,11 @@ class Task(NamedTuple):
     message: AnyMessage
     expires: float | None = None
     on_unknown: OnUnknown | None = None
+
+    @property
+    def recipients(self) -> Sequence[str]:
+        """All who are to get it, without display names: whom the suppression list is asked about."""
+        return self.message.recipients
 
 
 def read_job(data: bytes, *, hooked: bool = False) -> Task:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from rq_ses.suppression.address import folded
 from rq_ses.suppression.lookup import Lookup
 from rq_ses_worker.engine.attempt import read
 from rq_ses_worker.lifecycle.records import Claim
@@ -37,4 +38,4 @@ def _read(claim: Claim) -> Task | Terminal | None:
 
 
 def _recipients(task: Task | Terminal | None) -> list[str]:
-    return [one.lower() for one in task.message.recipients] if isinstance(task, Task) else []
+    return [folded(one) for one in task.recipients] if isinstance(task, Task) else []
