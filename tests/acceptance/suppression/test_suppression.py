@@ -122,6 +122,6 @@ def test_a_stock_worker_asks_the_list_too(
     assert [found.recipients for found in ses.mails] == [("ben@example.com",)]
     assert fetch(redis, cut.job_id).return_value()["suppressed"] == ["anna@example.com"]
     assert (
-        "SendFailed: Suppressed: anna@example.com (manual, "
+        "SendFailed: Suppressed: on the suppression list: anna@example.com (manual, "
         in fetch(redis, lost.job_id).latest_result().exc_string
     )

@@ -128,7 +128,7 @@ def test_a_mail_to_a_suppressed_address_fails_and_is_no_attempt() -> None:
     world = World()
     settled = world.attempts.make(suppressed({"ambiguous": 1}))
     assert settled.action == "failed"
-    line = "Suppressed: ann@example.com (bounce, 2026-11-29) is on the suppression list"
+    line = "Suppressed: on the suppression list: ann@example.com (bounce, 2026-11-29)"
     assert told(settled) == f"{line}; SES may have accepted it once"
     assert settled.fields["exc"].count("Hint: It was not sent") == 1
     assert (world.asked, settled.meta["attempts"], settled.outcome) == (0, 0, None)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from rq_ses import Message, RawMessage
+from rq_ses.deadletter.cause import cause
 from rq_ses.hints import hint_for
 from rq_ses.suppression import Suppressed
 from rq_ses_worker.lifecycle.suppressed import allowed, refusals, refused
@@ -30,7 +31,7 @@ def test_a_mail_fails_for_one_suppressed_recipient_of_several() -> None:
     )
     assert isinstance(outcome, Terminal)
     assert (outcome.code, outcome.status, outcome.ambiguous, dropped) == ("Suppressed", None, False, ())
-    assert outcome.message == "ann@example.com (bounce, 2026-11-29) is on the suppression list"
+    assert outcome.message == "on the suppression list: ann@example.com (bounce, 2026-11-29)"
     assert "`rq-ses suppression remove ADDRESS`" in (hint_for(outcome.code, outcome.message, None) or "")
 
 
@@ -61,7 +62,7 @@ def test_a_mail_that_has_nobody_left_fails_either_way(how: str) -> None:
     addresses = [f"user{n}@example.com" for n in range(7)]
     outcome, _ = allowed(message(addresses), listed(*addresses), how)  # type: ignore[arg-type]
     assert isinstance(outcome, Terminal)
-    assert "user4@example.com (bounce, 2026-11-29) and 2 more are on the suppression list" in outcome.message
+    assert outcome.message.endswith("user4@example.com (bounce, 2026-11-29) and 2 more")
 
 
 @pytest.mark.parametrize(("how", "suppressed"), [("off", listed("ann@example.com")), ("fail", {})])
@@ -72,7 +73,9 @@ def test_a_mail_that_nothing_is_against_stays_the_same(how: str, suppressed: dic
 
 def test_an_error_names_what_is_known_of_an_address() -> None:
     entry = Suppressed("ann@example.com", "manual", AT, "asked by phone")
-    assert refused([entry]).message.startswith("ann@example.com (manual, asked by phone, 2026-11-29) is on")
+    outcome = refused([entry])
+    assert outcome.message.endswith(": ann@example.com (manual, asked by phone, 2026-11-29)")
+    assert cause(outcome.message, outcome.code or "") == "on the suppression list"
 
 
 def test_of_mails_to_one_address_each_has_its_own_end() -> None:

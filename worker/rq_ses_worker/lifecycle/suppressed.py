@@ -6,14 +6,11 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
-from rq_ses.contract import OnSuppressed
+from rq_ses.contract import SUPPRESSED, OnSuppressed
 from rq_ses.message.reading import AnyMessage
 from rq_ses.suppression import Suppressed
 from rq_ses.suppression.address import folded
 from rq_ses_worker.ses.outcome import Terminal
-
-SUPPRESSED: Final = "Suppressed"
-"""Code of a mail that wasn't sent because of the list."""
 
 _NAMED: Final = 5
 """Addresses that an error names."""
@@ -59,5 +56,4 @@ def refused(suppressed: Sequence[Suppressed]) -> Terminal:
     """Return the outcome of a mail that isn't sent because of these recipients."""
     named = ", ".join(str(one) for one in islice(suppressed, _NAMED))
     more = f" and {len(suppressed) - _NAMED} more" if len(suppressed) > _NAMED else ""
-    verb = "is" if len(suppressed) == 1 else "are"
-    return Terminal(status=None, code=SUPPRESSED, message=f"{named}{more} {verb} on the suppression list")
+    return Terminal(status=None, code=SUPPRESSED, message=f"on the suppression list: {named}{more}")
