@@ -32,7 +32,7 @@ HTML: Final = """\
 def take(browser: Browser, images: Path) -> None:
     """Write simulator-….png. Raises ValueError when one is larger than the limit."""
     with ExitStack() as stack:
-        ses = stack.enter_context(SimulatorServer(KEY_ID, SECRET, rate=100, quota=50_000))
+        ses = stack.enter_context(SimulatorServer(KEY_ID, SECRET, rate=100, quota=50_000, events=[shop]))
         _send(ses, stack)
         for name, (show, height) in _PICTURES.items():
             with opened_page(browser) as page:
@@ -70,6 +70,12 @@ def _send(ses: SimulatorServer, stack: ExitStack) -> None:
     good.send(order)
 
 
+def shop(_environ: Any, start_response: Any) -> list[bytes]:
+    """Stand for the app that is told of events."""
+    start_response("200 OK", [])
+    return []
+
+
 def _mail(to: str, subject: str, **fields: Any) -> Message:
     sender = "Shop <orders@shop.example>"
     return Message(**{"sender": sender, "to": [to], "subject": subject, "text": "Hello, …", **fields})
@@ -91,8 +97,14 @@ def _faults(page: Page, url: str) -> None:
     page.get_by_text("carl@customer.example").wait_for()
 
 
+def _events(page: Page, url: str) -> None:
+    page.goto(f"{url}/_simulator/view/events")
+    page.get_by_text("bounce@simulator.amazonses.com").first.wait_for()
+
+
 _PICTURES: Final[dict[str, tuple[Callable[[Page, str], None], int]]] = {
     "simulator-inbox": (_inbox, 730),
     "simulator-detail": (_detail, 800),
     "simulator-faults": (_faults, 620),
+    "simulator-events": (_events, 650),
 }

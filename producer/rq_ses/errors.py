@@ -7,6 +7,7 @@
     ├── CampaignConflict      the campaign's name stands for another one, or for one that is over
     ├── SendBulkInterrupted   the iterable given to send_bulk raised
     │   └── UnusableEntry     an entry of it can't be used (a ValueError, too)
+    ├── WaitTimedOut          a mail that was waited for is not sent yet
     ├── SendManyInterrupted   the iterable given to send_many raised
     │   └── UnusableMessage   an element of it can't be used (a ValueError, too)
     └── DurabilityUnconfirmed enqueued, but not known to be on disk or with the replicas (durable=True)
@@ -19,10 +20,14 @@ A message that isn't valid raises pydantic.ValidationError where it is built (se
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from rq_ses.receipt import CampaignReceipt, Receipt
+    from rq_ses.tracking import Status
+
+TRACKED: Final = "tell how a mail stands"
+"""What a call asks for that is about a mail that is enqueued already."""
 
 
 class RqSesError(Exception):
@@ -64,22 +69,42 @@ class OutboxUnavailable(RqSesError, ConnectionError):
     Sending again with the same `key` is always safe. `remedy` is empty where that is all there is to do.
     """
 
-    def __init__(self, job_ids: Sequence[str], waited: float, reason: str, remedy: str = "") -> None:
+    def __init__(
+        self,
+        job_ids: Sequence[str],
+        waited: float,
+        reason: str,
+        remedy: str = "",
+        asked: str = "tell its time",
+    ) -> None:
         self.job_ids = tuple(job_ids)
         self.waited = waited
         self.reason = reason
         self.remedy = remedy
         count = len(self.job_ids)
-        what = "1 message" if count == 1 else f"{count} messages" if count else "to tell its time"
+        what = "1 message" if count == 1 else f"{count} messages" if count else f"to {asked}"
         if remedy:
             super().__init__(f"Redis refused {what} ({reason}): {remedy}")
             return
         within = f"within {waited:.1f} s" if waited >= 0.05 else "at once"
-        failed = f"take {what}" if count else "tell its time"
+        failed = f"take {what}" if count else asked
+        again = "ask again" if asked == TRACKED else "send again, with a key if it must not go out twice"
         super().__init__(
             f"Redis did not {failed} {within} ({reason}): check RQ_SES_REDIS_URL and the server, "
-            "then send again, with a key if it must not go out twice "
-            "(RQ_SES_ENQUEUE_TIMEOUT says how long it is tried)"
+            f"then {again} (RQ_SES_ENQUEUE_TIMEOUT says how long it is tried)"
+        )
+
+
+class WaitTimedOut(RqSesError, TimeoutError):
+    """Raised when a mail that was waited for is not over in time; `status` says how it stands."""
+
+    def __init__(self, status: Status, waited: float) -> None:
+        self.status = status
+        self.waited = waited
+        due = f", due at {status.next_attempt:%Y-%m-%d %H:%M:%S} UTC" if status.next_attempt else ""
+        super().__init__(
+            f"job {status.job_id} is {status.state} after {waited:.1f} s{due}: wait for longer, "
+            "see whether a worker runs (`rq-ses status`), or go on without: it is sent all the same"
         )
 
 

@@ -270,6 +270,18 @@ _BY_CODE: Final[dict[str, str]] = {
     ),
     "ConnectionClosed": f"The connection broke off. {_MAYBE}",
     "InvalidAnswer": f"{_NOT_SES} {_MAYBE}",
+    # Ours: an entry of a campaign, or its job (ses.bulk and campaign of the worker)
+    "UnknownStatus": f"SES has said something of this entry that this version doesn't know. {_MAYBE}",
+    "UnfitResults": f"What answered doesn't do what SES documents: check RQ_SES_BASE_URL. {_MAYBE}",
+    "CutResults": f"The answer broke off on its way, so nobody knows who was sent the mail. {_MAYBE}",
+    "TermsMissing": (
+        "What the campaign's mails have in common is gone from Redis: send the campaign again under its name "
+        "and with the same terms, which writes them anew, then resend."
+    ),
+    "RenderingFailure": (
+        "The campaign's template can't be filled with this entry's data: edit the entry, or discard it and "
+        "send it in a campaign whose template can."
+    ),
     # Ours: the mail or its job (lifecycle.task, lifecycle.retry and engine.attempt of the worker)
     "JobRefused": (
         "Only mails enqueued with rq_ses are sent: somebody put another job, or one with callbacks, on the "
@@ -310,6 +322,21 @@ _BY_CODE: Final[dict[str, str]] = {
 }
 
 
+_OF_ENTRIES: Final = {
+    "ACCOUNT_DAILY_QUOTA_EXCEEDED": "LimitExceededException",
+    "ACCOUNT_SENDING_PAUSED": "SendingPausedException",
+    "ACCOUNT_SUSPENDED": "AccountSuspendedException",
+    "ACCOUNT_THROTTLED": "TooManyRequestsException",
+    "CONFIGURATION_SET_NOT_FOUND": "NotFoundException",
+    "CONFIGURATION_SET_SENDING_PAUSED": "SendingPausedException",
+    "INVALID_PARAMETER": "BadRequestException",
+    "MAIL_FROM_DOMAIN_NOT_VERIFIED": "MailFromDomainNotVerifiedException",
+    "MESSAGE_REJECTED": "MessageRejected",
+    "TEMPLATE_NOT_FOUND": "NotFoundException",
+}
+"""What SES says of an entry of a bulk request, and its name of the same in the answer to a mail."""
+
+
 def hint_for(code: str | None, message: str, status: int | None) -> str | None:
     """Return why a mail failed and what to do, None if that is not known.
 
@@ -328,6 +355,8 @@ def hint_for(code: str | None, message: str, status: int | None) -> str | None:
                 return hint
     if code == "ValueError" and status is None and message.startswith("Invalid attribute name"):
         return _IMPORT  # so RQ says that the job's function can't be imported
+    if code in _OF_ENTRIES:
+        return hint_for(_OF_ENTRIES[code], message, 400)
     if code is not None and code in _BY_CODE:
         return _BY_CODE[code]
     return None if status is None else _by_status(status)

@@ -145,9 +145,9 @@ class Keys:
         """Hash of an SES account's gate: its breaker, its bucket, its quota."""
         return f"{self.root}ses:account:{account}:{region}"
 
-    def events(self, mail_id: str) -> str:
+    def events(self, mail_id: AnyStr) -> AnyStr:
         """Hash of what came back about a mail, by its job's id, or else by SES's MessageId."""
-        return f"{self.root}ses:events:{mail_id}"
+        return _under(f"{self.root}ses:events:", mail_id)
 
     def message(self, message_id: str) -> str:
         """String of the id of the job that SES took under this MessageId."""

@@ -64,6 +64,15 @@ class Awaited:
     def try_send_many(self, *args: Any, **terms: Any) -> Any:
         return awaited(self.outbox.try_send_many(*args, **terms))
 
+    def status(self, *args: Any, **terms: Any) -> Any:
+        return awaited(self.outbox.status(*args, **terms))
+
+    def wait(self, *args: Any, **terms: Any) -> Any:
+        return awaited(self.outbox.wait(*args, **terms))
+
+    def cancel(self, *args: Any, **terms: Any) -> Any:
+        return awaited(self.outbox.cancel(*args, **terms))
+
     def server_time(self) -> float:
         return awaited(self.outbox.server_time())
 

@@ -15,9 +15,11 @@ from rq_ses.outbox.base import OutboxBase, Waits
 from rq_ses.outbox.call import Call, OnConflict, Result
 from rq_ses.outbox.plans.sending import checked_messages
 from rq_ses.outbox.plans.steps import Line
+from rq_ses.outbox.plans.tracking import Mailed
 from rq_ses.outbox.submission import OnUnknown, Priority, Seconds, Submission
 from rq_ses.receipt import CampaignReceipt, Receipt
 from rq_ses.server.location import Location
+from rq_ses.tracking import Status
 
 if TYPE_CHECKING:
     from rq_ses.campaign.campaign import Campaign
@@ -88,6 +90,18 @@ class AsyncOutbox(OutboxBase[Redis]):
         """Enqueue a campaign's entries and return a CampaignReceipt, as Outbox.send_bulk does."""
         given = checked_messages(entries, "__aiter__")
         return await Loop(given).carry_out(self._bulk.send(campaign, durable=durable))
+
+    async def status(self, job_id: Mailed = None, *, key: str | None = None) -> Status:
+        """Return how a mail stands, as Outbox.status does."""
+        return await Loop().carry_out(self._tracking.status(job_id, key))
+
+    async def wait(self, job_id: Mailed = None, timeout: float = 30.0, *, key: str | None = None) -> Status:
+        """Return how a mail stands once it is sent, failed or canceled, as Outbox.wait does."""
+        return await Loop().carry_out(self._tracking.wait(job_id, key, timeout))
+
+    async def cancel(self, job_id: Mailed = None, *, key: str | None = None) -> bool:
+        """Take a mail out of its queue, if it waits there, as Outbox.cancel does."""
+        return await Loop().carry_out(self._tracking.cancel(job_id, key))
 
     async def server_time(self) -> float:
         """Return the server's time (epoch seconds), as Outbox.server_time does."""

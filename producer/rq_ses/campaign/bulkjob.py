@@ -20,7 +20,7 @@ from rq_ses.campaign.entry import Entry
 from rq_ses.campaign.names import checked_campaign
 from rq_ses.contract import BULK_ENTRIES
 from rq_ses.message.frozen import EMPTY
-from rq_ses.server.encoding import encode_job
+from rq_ses.server.encoding import encode_job, plain_job
 from rq_ses.server.jobdata import inflated
 
 _HASH: Final = re.compile(r"[0-9a-f]{32}")
@@ -78,6 +78,11 @@ def encode(job: BulkJob, options: Mapping[str, Any]) -> bytes:
         options: those of the job function, `options_of` its campaign.
     """
     return encode_job(payload(job), options)
+
+
+def encode_plain(job: BulkJob, options: Mapping[str, Any]) -> bytes:
+    """Return the same, not deflated: RQ and we read both."""
+    return plain_job(payload(job), options)
 
 
 def options_of(campaign: Campaign) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from typing import Any, Final, NamedTuple
 from jinja2 import Template, nodes
 from jinja2.exceptions import TemplateSyntaxError
 from jinja2.meta import find_undeclared_variables
+from jinja2.runtime import Context
 
-from rq_ses.campaign.sandbox import BUDGET, Budget, Environment, bounded_tree, sized
+from rq_ses.campaign.sandbox import BUDGET, MOST, Budget, Environment, bounded_tree, sized
 from rq_ses.text.plaintext import one_line
 
 PARTS: Final = ("subject", "text", "html")
@@ -63,6 +64,7 @@ class LocalTemplate:
         self, subject: str, text: str | None = None, html: str | None = None, *, escape: bool
     ) -> None:
         plain = Environment(escape=False)
+        self._globals = dict(plain.globals)
         self._parts: dict[str, Template] = {}
         used, needed = set[str](), set[str]()
         for part, source in zip(PARTS, (subject, text, html), strict=True):
@@ -84,7 +86,7 @@ class LocalTemplate:
         Raises:
             RenderingFailure: a placeholder has no data, an expression fails, or a bound is reached.
         """
-        given = {**data, BUDGET: Budget()}
+        given = {**self._globals, **data, BUDGET: Budget()}
         filled = {part: _filled(part, template, given) for part, template in self._parts.items()}
         return Rendered(filled["subject"], filled.get("text"), filled.get("html"))
 
@@ -109,11 +111,15 @@ def _compiled(environment: Environment, part: str, tree: nodes.Template) -> Temp
 
 
 def _filled(part: str, template: Template, data: dict[str, Any]) -> str:
-    pieces, size = [], 0
+    pieces: list[str] = []
+    size = 0
     try:
-        for piece in template.root_render_func(template.new_context(data)):
+        # All parts share the data, which are never copied: what a template sets stays in its own context.
+        context = Context(template.environment, data, None, template.blocks)
+        for piece in template.root_render_func(context):
             size += len(piece)
-            sized(size)
+            if size > MOST:
+                sized(size, MOST)
             pieces.append(piece)
     except Exception as exc:  # a template is a program, and may raise anything
         raise RenderingFailure(part, _reason(exc)) from exc

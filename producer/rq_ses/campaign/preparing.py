@@ -13,12 +13,13 @@ the html's placeholder is given a name of its own, for those requests alone that
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import quote
+
+from pydantic_core import to_json
 
 from rq_ses.campaign.campaign import Campaign
 from rq_ses.campaign.placeholders import find, replaced
@@ -97,7 +98,7 @@ class Preparation:
             subject,
             text,
             self._html_of_both if apart else html,
-            [json.dumps(self._data(entry.data, apart=apart), ensure_ascii=False) for entry in entries],
+            [to_json(self._data(entry.data, apart=apart)).decode() for entry in entries],
             [self.headers_of(entry) for entry in entries],
         )
 
@@ -111,6 +112,8 @@ class Preparation:
         return {**entry.headers, **unsubscribe_headers(link)}
 
     def _data(self, data: Mapping[str, Any], *, apart: bool) -> Mapping[str, Any]:
+        if not (self._all or self._inside or apart):
+            return data
         if self._all:
             return {name: _escaped(value) for name, value in data.items()}
         changed = {name: escape(data[name]) for name in self._inside if _is_special(data.get(name))}

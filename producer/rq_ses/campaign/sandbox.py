@@ -1,6 +1,6 @@
 """Jinja2 in a sandbox: no template reaches out of its data, runs on for ever, or fills the memory.
 
-A mistake in a template, or in the data of one entry, then costs that entry and not a worker. Three bounds: what
+A mistake in a template, or in the data of one entry, then costs that entry and not a worker. Its bounds: what
 a template may name (Jinja2's own sandbox, and nothing is loaded from anywhere), how many steps its loops and
 macros make together, and how long a text may become, whatever operator or filter makes it.
 """

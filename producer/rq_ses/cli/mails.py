@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -16,8 +17,9 @@ from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
 from rq_ses.cli.terminal.options import of_all_priorities, setting_options
 from rq_ses.cli.terminal.redis_errors import reaching_redis
 from rq_ses.cli.terminal.rows import Ages, tell_labelled
-from rq_ses.mails import MailNotFound, Mails
-from rq_ses.mails.view import mail_object, mail_rows
+from rq_ses.mails import Mail, MailNotFound, Mails
+from rq_ses.mails.told import events_in, feedback_in
+from rq_ses.mails.view import event_rows, events_object, mail_object, mail_rows
 from rq_ses.outbox.submission import checked_key
 from rq_ses.settings.producer import ProducerSettings, load_producer_settings
 
@@ -42,22 +44,31 @@ def _naming(command: _Command) -> _Command:
 @ends_with({OK: "shown", INCOMPLETE: "nothing is known of it", UNAVAILABLE: ""})
 @click.command()
 @_naming
-def show(*, job_id: str | None, key: str | None, as_json: bool, **options: str | None) -> None:
-    """Show one mail whatever its state: where it stands, its attempts, how the last one ended.
+@click.option(
+    "--campaign",
+    metavar="NAME",
+    help="JOB_ID is the address of an entry of this campaign, or --key the key it was given.",
+)
+def show(
+    *, job_id: str | None, key: str | None, campaign: str | None, as_json: bool, **options: str | None
+) -> None:
+    """Show one mail whatever its state: where it stands, how its attempts ended, its life in order.
 
-    JOB_ID is what `rq-ses send` printed; --key names the mail as the app did. Looking changes nothing.
+    JOB_ID is what `rq-ses send` printed; --key names the mail as the app did. Looking changes nothing. What
+    SES has told of it since, by events, stands in its place; of a mail that is forgotten that alone is shown.
 
     \b
     Examples:
       rq-ses show 5f0c9d1e2b3a4c5d6e7f8091a2b3c4d5
       rq-ses show --key order-4711-shipped
       rq-ses show --key order-4711-shipped --json | jq -r .status
+      rq-ses show --campaign spring-sale anna@example.com
 
     In JSON what isn't known is null, and moments are in ISO 8601.
     """
     _check(job_id, key)
-    with _reached(**options) as mails:
-        mail = mails.show(job_id, key=key)
+    with _reached(**options) as mails, _telling_what_is_left(as_json=as_json):
+        mail = _entry(mails, campaign, job_id or key or "") if campaign else mails.show(job_id, key=key)
         where = {"partition": mails.partition_of(mail.job_id)} if mails.partitions.prefixes else {}
     if as_json:
         output.echo(json.dumps({**mail_object(mail), **where}))
@@ -98,6 +109,13 @@ def cancel(*, job_id: str | None, key: str | None, as_json: bool, **options: str
         sys.exit(INCOMPLETE)
 
 
+def _entry(mails: Mails, campaign: str, key: str) -> Mail:
+    try:
+        return mails.entry(campaign, key)
+    except ValueError as exc:
+        raise click.UsageError(f"--campaign: {exc}") from None
+
+
 def _check(job_id: str | None, key: str | None) -> None:
     if (job_id is None) == (key is None):
         raise click.UsageError("name the mail by JOB_ID or by --key: give exactly one of them")
@@ -106,6 +124,20 @@ def _check(job_id: str | None, key: str | None) -> None:
             checked_key(key)
         except ValueError as exc:
             raise click.UsageError(f"--{exc}") from None
+
+
+@contextmanager
+def _telling_what_is_left(*, as_json: bool) -> Iterator[None]:
+    """Tell what SES has told of a mail that is forgotten."""
+    try:
+        yield
+    except MailNotFound as exc:
+        events = events_in(exc.events)
+        if as_json and events:
+            output.echo(json.dumps(events_object(exc.job_id, events, feedback_in(exc.events))))
+        elif events:
+            tell_labelled(event_rows(events, Ages(datetime.now(UTC)).when))
+        raise
 
 
 @contextmanager

@@ -34,7 +34,7 @@ SUMMARIES: Final[Mapping[str, str]] = {
     ),
     "send": "Enqueue one mail from flags, or one a line of --jsonl, and print a job id a line.",
     "sendmail": "Take a mail from standard input as /usr/sbin/sendmail does, and enqueue it.",
-    "show": "Show one mail whatever its state: where it stands, its attempts, how the last one ended.",
+    "show": "Show one mail whatever its state: where it stands, how its attempts ended, its life in order.",
     "simulator": "Stand in for Amazon SES v2 on this machine.",
     "smtp": "Take mails over SMTP and enqueue them, until SIGTERM or SIGINT.",
     "status": (

@@ -9,7 +9,8 @@ from typing import Any, BinaryIO, Final
 from redis import Redis
 
 from rq_ses import contract
-from rq_ses.deadletter.reading.record import Row, read_record
+from rq_ses.campaign.names import BUCKET, FIELD
+from rq_ses.deadletter.reading.record import Row, SharedRow, read_record
 from rq_ses.keys import keys_of
 from rq_ses.outbox.batching import batches
 from rq_ses.server.partitions import Partitions
@@ -107,9 +108,11 @@ class Archive:
         names = keys_of(client)
         keys = [names.registry(FAILED, queue), names.queue(queue), names.queues, names.scratch]
         args: list[Any] = [names.job_prefix, names.results_prefix, queue, names.wake(queue)]
-        args += [contract.KEY_FIELD, contract.RECIPIENTS_FIELD]
+        args += [contract.KEY_FIELD, contract.RECIPIENTS_FIELD, contract.CAMPAIGN_FIELD]
+        args += [names.campaign(""), names.terms(""), names.campaigns, BUCKET, FIELD]
+        written: set[str] = set()
         for entry in batch:
-            args += entry.fields
+            args += (*entry.fields, *_shared(entry.shared, written))
         with self._partitions.naming(client):
             words = self._script(keys=keys, args=args, client=client)
         for entry, word in zip(batch, words, strict=True):
@@ -120,3 +123,12 @@ class Archive:
             else:
                 result.failed += 1
                 result.unknown += entry.unknown
+
+
+def _shared(shared: SharedRow | None, written: set[str]) -> tuple[bytes | str, ...]:
+    """Return what restore.lua takes of a campaign's entries: the terms with the first that has them."""
+    if shared is None:
+        return ("",) * 4
+    data = "" if shared.terms.hash in written else shared.terms.data
+    written.add(shared.terms.hash)
+    return shared.campaign, shared.terms.hash, data, shared.known

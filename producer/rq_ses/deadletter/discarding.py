@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from redis import Redis
 
+from rq_ses import contract
+from rq_ses.deadletter.bounding import within
 from rq_ses.deadletter.reading.deadletter import DeadLetter
 from rq_ses.deadletter.reading.filter import Filter
 from rq_ses.deadletter.reading.reader import Passed, raw_id
@@ -36,6 +38,8 @@ class Discarded:
     """Entries of the failed registry without a failed job: expired, or moved by somebody else."""
     foreign: int = 0
     """Left: jobs that aren't mails of ours."""
+    partly: int = 0
+    """Left: entries of a campaign that failed together, of which not all are wanted (name them by `ids`)."""
 
 
 class Discarding:
@@ -59,17 +63,20 @@ class Discarding:
         result, passed = Discarded(), Passed()
         letters = self._readers.letters(wanted, passed, checked=True)
         while batch := list(islice(letters, _step(limit, result))):
+            batch = within(batch, None if limit is None else limit - result.discarded)
             with interrupts_held():  # what was deleted is counted and told
                 for (prefix, queue), some in groupby(batch, key=lambda one: (one.prefix, one.queue)):
                     self._delete(self._partitions.under(prefix), queue, list(some), result)
                 if on_progress:
                     on_progress(result)
         result.gone, result.foreign = result.gone + passed.gone, passed.foreign
+        result.partly = passed.partly
         return result
 
     def _delete(self, client: Redis, queue: str, letters: Sequence[DeadLetter], result: Discarded) -> None:
         names = keys_of(client)
-        args: list[Any] = [names.job_prefix, names.results_prefix]
+        args: list[Any] = [names.job_prefix, names.results_prefix, names.campaign("")]
+        args += [contract.CAMPAIGN_FIELD, contract.RECIPIENTS_FIELD]
         for letter in letters:
             args += [raw_id(letter.job_id), letter.stamp]
         keys = [names.registry(FAILED, queue), names.scratch]
@@ -77,8 +84,8 @@ class Discarding:
             words = self._script(keys=keys, args=args, client=client)
         for letter, word in zip(letters, words, strict=True):
             if word == b"discarded":
-                result.discarded += 1
-                result.unknown += letter.unknown
+                result.discarded += letter.mails
+                result.unknown += letter.mails if letter.unknown else 0
             elif word == b"changed":
                 result.again += 1
             else:

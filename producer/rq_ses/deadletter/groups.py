@@ -30,6 +30,8 @@ class Group:
     oldest: datetime | None
     newest: datetime | None
     http_status: int | None = None
+    letters: int = 0
+    """How many dead letters they are: a campaign's entries that failed together are one."""
 
     @property
     def hint(self) -> str | None:
@@ -63,11 +65,17 @@ class Groups:
         """Return how many of them SES may have accepted."""
         return sum(group.unknown for group in self.groups)
 
+    @property
+    def letters(self) -> int:
+        """Return how many dead letters they are: a campaign's entries that failed together are one."""
+        return sum(group.letters for group in self.groups)
+
 
 @dataclass(slots=True)
 class _Count:
     status: int | None
     count: int = 0
+    letters: int = 0
     unknown: int = 0
     oldest: datetime | None = None
     newest: datetime | None = None
@@ -87,8 +95,9 @@ class Tally:
             if len(self._counts) >= MOST:
                 key = (OTHER, "")
             count = self._counts.setdefault(key, _Count(letter.http_status))
-        count.count += 1
-        count.unknown += letter.unknown
+        count.count += letter.mails
+        count.unknown += letter.mails if letter.unknown else 0
+        count.letters += 1
         at = letter.failed_at
         if at is not None:
             if count.oldest is None or at < count.oldest:
@@ -99,7 +108,7 @@ class Tally:
     def groups(self) -> tuple[Group, ...]:
         """Return the groups, the largest first."""
         found = [
-            Group(code, text, c.count, c.unknown, c.oldest, c.newest, c.status)
+            Group(code, text, c.count, c.unknown, c.oldest, c.newest, c.status, c.letters)
             for (code, text), c in self._counts.items()
         ]
         return tuple(sorted(found, key=lambda group: (-group.count, group.code, group.cause)))

@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 from rq_ses import contract
+from rq_ses.deadletter.bounding import within
 from rq_ses.deadletter.edits import Check, Edited, EditRefused, Edits
 from rq_ses.deadletter.reading.deadletter import DeadLetter
 from rq_ses.deadletter.reading.filter import Filter
@@ -45,6 +46,8 @@ class Resent:
     """Entries of the failed registry without a failed job: expired, or moved by somebody else."""
     foreign: int = 0
     """Left: jobs that aren't mails of ours."""
+    partly: int = 0
+    """Left: entries of a campaign that failed together, of which not all are wanted (name them by `ids`)."""
 
 
 class _Move(NamedTuple):
@@ -54,6 +57,10 @@ class _Move(NamedTuple):
     @property
     def size(self) -> int:
         return len(self.edited.data) if self.edited else 0
+
+    @property
+    def mails(self) -> int:
+        return self.letter.mails
 
 
 class Pace:
@@ -120,7 +127,7 @@ class Resending:
         moves = self._moves(letters, result, changes, include_unknown=include_unknown)
         for batch in _by_place(batches(moves, most=pace.step, most_bytes=BATCH_BYTES)):
             if limit is not None:
-                batch = batch[: limit - result.resent]
+                batch = within(batch, limit - result.resent)
             pace.wait(len(batch))
             with interrupts_held():  # what was moved is counted and told
                 if batch:
@@ -134,6 +141,7 @@ class Resending:
         else:
             result.gone, result.foreign = result.gone + passed.gone, passed.foreign
             result.again += passed.again
+        result.partly = passed.partly
         return result
 
     def _check(self, wanted: Filter, changes: Edits, *, include_unknown: bool) -> None:
@@ -148,7 +156,7 @@ class Resending:
     ) -> Iterator[_Move]:
         for letter in letters:
             if letter.unknown and not include_unknown:
-                result.unknown += 1
+                result.unknown += letter.mails
             elif not changes:
                 yield _Move(letter, None)
             else:
@@ -159,7 +167,7 @@ class Resending:
                 if edited:
                     yield _Move(letter, edited)
                 else:
-                    result.invalid += 1
+                    result.invalid += letter.mails
 
     def _move(self, batch: Sequence[_Move], result: Resent) -> None:
         queue = batch[0].letter.queue
@@ -174,9 +182,9 @@ class Resending:
             args += [edited.data, edited.description, edited.recipients] if edited else ["", "", ""]
         with self._partitions.naming(client):
             words = self._script(keys=keys, args=args, client=client)
-        for word in words:
+        for move, word in zip(batch, words, strict=True):
             if word == b"resent":
-                result.resent += 1
+                result.resent += move.mails
             elif word == b"changed":
                 result.again += 1
             else:

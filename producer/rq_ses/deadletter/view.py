@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
@@ -10,7 +11,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from rq_ses.deadletter.reading.deadletter import DeadLetter
-from rq_ses.deadletter.reading.payload import Unreadable
+from rq_ses.deadletter.reading.payload import Payload, Unreadable
 from rq_ses.message.message import Message, explain
 from rq_ses.message.raw import RawMessage
 from rq_ses.message.reading import AnyMessage
@@ -27,6 +28,8 @@ def letter_object(letter: DeadLetter) -> dict[str, Any]:
         "job_id": letter.job_id,
         "queue": letter.queue,
         "description": letter.description,
+        "campaign": letter.campaign or None,
+        "mails": letter.mails,
         "failed_at": letter.failed_at.isoformat() if letter.failed_at else None,
         "first_attempt_at": letter.first_attempt_at.isoformat() if letter.first_attempt_at else None,
         "attempts": letter.attempts,
@@ -41,6 +44,8 @@ def letter_object(letter: DeadLetter) -> dict[str, Any]:
     if letter.payload is not None:
         found["mail"] = dict(letter.payload.fields)
         found["options"] = dict(letter.payload.options)
+        if letter.payload.is_bulk:
+            found["terms"] = dict(letter.payload.shared.fields) if letter.payload.shared else None
     return found
 
 
@@ -52,6 +57,9 @@ def letter_rows(
     A line whose label is "" goes on with what is above it; one whose label is None is of the mail's text.
     """
     yield from _failure_rows(letter, when)
+    if letter.payload is not None and letter.payload.is_bulk:
+        yield from entry_rows(letter.payload)
+        return
     try:
         message = letter.mail
     except ValidationError as exc:
@@ -73,6 +81,9 @@ def letter_rows(
 
 def _failure_rows(letter: DeadLetter, when: Callable[[datetime | None], str]) -> Iterator[tuple[str, str]]:
     yield _row("job", f"{one_line(letter.job_id, 100)} (queue {one_line(letter.queue, 100)})")
+    if letter.campaign:
+        together = f": {letter.mails:,} of its entries, for one reason" if letter.mails > 1 else ""
+        yield _row("campaign", f"{one_line(letter.campaign, 100)}{together}")
     yield _row("failed", when(letter.failed_at))
     attempts = "1 attempt" if letter.attempts == 1 else f"{letter.attempts} attempts"
     first = (
@@ -86,6 +97,30 @@ def _failure_rows(letter: DeadLetter, when: Callable[[datetime | None], str]) ->
         yield _row("" if number else "SES's answer" if letter.reported else "reason", line)
     if letter.hint:
         yield _row("hint", letter.hint)
+
+
+def entry_rows(payload: Payload) -> Iterator[tuple[str, str]]:
+    """Yield a campaign's entries as labels and inert lines: what they share, and each one's own."""
+    mails, shared = payload.mails(), payload.shared.fields if payload.shared else None
+    if shared is None:
+        yield _row(
+            "not valid", "the campaign's terms are missing: send the campaign once more, or import them"
+        )
+    else:
+        template = shared.get("template")
+        named = template if isinstance(template, dict) else {}
+        stored = named.get("name")
+        yield _row("from", str(shared.get("sender", "")))
+        yield _row("template", f"{stored} (stored in SES)" if stored else str(named.get("subject", "")))
+    entries = payload.fields.get("entries")
+    for mail, entry in zip(mails, entries if isinstance(entries, list) else (), strict=False):
+        yield _row("to", str(mail.get("to", "")))
+        for name in ("headers", "tags"):
+            own = mail.get(name)
+            if isinstance(own, dict):
+                yield from (_row(name[:-1], f"{key}: {value}") for key, value in own.items())
+        yield _row("data", json.dumps(entry[1], ensure_ascii=False) if len(entry) > 1 else "")
+    yield from _option_rows(payload.options)
 
 
 def _message_rows(message: AnyMessage) -> Iterator[tuple[str, str]]:

@@ -93,6 +93,8 @@ local function resolve(root, id, message_id, now, accepted)
     if string.find(meta, TOLD, 1, true) then leave(root, origin, id) end
     return ''
   end
+  -- A part of a bulk job has its first entry's id, and the event speaks of that entry alone.
+  if old[11] and (tonumber(old[12] or '') or 1) > 1 then return '' end
   if origin == '' or not string.match(created, '^%d%d%d%d%-') then return '' end
   if created > dated(accepted + RESOLVING.hour) or accepted < (tonumber(old[10] or '') or 0) then return '' end
 

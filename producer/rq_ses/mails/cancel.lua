@@ -2,7 +2,8 @@
 --
 -- KEYS  1 the job's hash   2 the canceled registry of its queue   3 a scratch key, which never stands
 --       (rq_ses.keys)   then for each of our queues: its list, its scheduled registry
--- ARGV  1 its id   2 now, in RQ's date form   3 seconds for which it is kept, canceled
+-- ARGV  1 its id   2 now, in RQ's date form   3 seconds for which it is kept, canceled   4 prefix of the records of
+--       campaigns   5 and 6 names of the fields of a campaign's name, and of the number of recipients
 -- Reply 1 or 0: whether it was canceled   2 the status it had ("": no such job)
 
 local job, id, ttl = KEYS[1], ARGV[1], tonumber(ARGV[3])
@@ -23,5 +24,12 @@ redis.call('EXPIRE', job, ttl)
 for i = 4, #KEYS, 2 do
   redis.call('LREM', KEYS[i], 0, id)
   redis.call('ZREM', KEYS[i + 1], id)
+end
+
+-- A campaign's entries are counted in its record. Broken off before, audit finds them.
+local entries = redis.call('HMGET', job, ARGV[5], ARGV[6])
+if entries[1] and redis.call('EXISTS', ARGV[4] .. entries[1]) == 1 then
+  redis.call('HINCRBY', ARGV[4] .. entries[1], 'canceled', math.floor(tonumber(entries[2] or '') or 1))
+  redis.call('HSET', ARGV[4] .. entries[1], 'changed_at', time[1])
 end
 return { 1, status }

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from rq_ses import contract, states
 from rq_ses.contract import Priority
 from rq_ses.deadletter.reading.deadletter import DeadLetter, Entry, read_letter
-from rq_ses.deadletter.reading.payload import Unreadable, read_payload
+from rq_ses.deadletter.reading.payload import Payload, Shared, Unreadable, read_payload
 from rq_ses.mails.stored import StoredMail
+from rq_ses.mails.told import events_in, feedback_in, suppressed_in
+from rq_ses.message import address
 from rq_ses.message.reading import stated
 from rq_ses.server.stored import count, date, line, moment
 from rq_ses.text.plaintext import one_line
+from rq_ses.tracking import MailEvent
 
 _DATES: Final = ("created_at", "enqueued_at", "started_at", "ended_at")
 _WORDS: Final = 500
@@ -24,6 +27,18 @@ _WORDS: Final = 500
 
 _NAMES: Final = 1000
 """Characters of an address or a subject at most."""
+
+
+class Named(NamedTuple):
+    """One of a campaign's entries, as a user names it."""
+
+    id: str
+    key: str
+    """Its key, or the address that stands for one."""
+
+    def is_at(self, recipient: str) -> bool:
+        """Tell whether an address is the one that it is named by."""
+        return address.bare(recipient).casefold() == self.key.casefold()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +87,28 @@ class Mail:
     on_unknown: str | None
     keyed: bool
     """It was sent under an idempotency key, of which Redis keeps a hash alone."""
+    campaign: str
+    """Name of the campaign whose entry, or entries, it sends; "" is none."""
+    entries: int
+    """How many entries of the campaign its job has, or had; 0 of any other mail."""
+    deliveries: tuple[tuple[str, str | None], ...]
+    """Of a campaign's entries that were sent each address, and SES's MessageId."""
     size: int
     """Bytes of its payload in Redis."""
     ttl: int | None
     """Seconds until it is forgotten; None is never."""
     now: datetime
     """The server's clock."""
+    first_attempt_at: datetime | None
+    """When the first of its attempts ended, of a mail that was tried in vain."""
+    note: str
+    """What its job was told of how it ended."""
+    suppressed: tuple[str, ...]
+    """Recipients that it was not sent to, for they are on the suppression list."""
+    feedback: str
+    """The worst of what SES has told since (rq_ses.tracking.FEEDBACK); "" is nothing."""
+    events: tuple[MailEvent, ...]
+    """All that SES has told of it, the earliest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +125,19 @@ class _LastAttempt:
     unknown: bool
 
 
-def read_mail(stored: StoredMail) -> Mail:
-    """Return what is kept of a mail; never raises."""
+def read_mail(stored: StoredMail, shared: Shared | None = None, entry: Named | None = None) -> Mail:
+    """Return what is kept of a mail; never raises.
+
+    Args:
+        stored: its job.
+        shared: the terms of its campaign, if it has one.
+        entry: which of a campaign's entries is meant; None are all that the job has.
+    """
     fields, standing = stored.fields, stored.standing
     status, meta = line(fields.get("status"), 40), _meta(fields.get("meta"))
     last = _last_attempt(stored, status, meta)
-    letter, tells = last.letter, last.tells
-    message, options = _payload(stored.data)
+    told = _contents(stored, shared, entry)
+    deliveries = deliveries_of(stored.result, entry) if status == states.FINISHED else ()
     return Mail(
         job_id=one_line(stored.job_id, 200),
         queue=stored.queue,
@@ -114,26 +151,65 @@ def read_mail(stored: StoredMail) -> Mail:
         attempts=count(meta.get("attempts")),
         in_doubt=last.in_doubt,
         outcome=last.outcome,
-        code=one_line(letter.code, 120) if tells else "",
-        message=one_line(letter.message, _WORDS) if tells else "",
-        http_status=letter.http_status if tells else None,
-        request_id=one_line(letter.request_id, 120) if tells and letter.request_id else None,
         unknown=last.unknown,
-        hint=letter.hint if tells else None,
-        message_id=last.message_id,
-        sender=_plain(stated(message, "sender", "From"), _NAMES),
-        to=_names(message.get("to")),
-        cc=_names(message.get("cc")),
-        bcc=_names(message.get("bcc")),
-        subject=_maybe_plain(stated(message, "subject", "Subject"), _NAMES),
-        expires=moment(options.get("expires")),
-        on_unknown=_plain(options.get("on_unknown"), 20) or None,
+        **_answer(last),
+        message_id=deliveries[0][1] or "" if len(deliveries) == 1 else last.message_id,
+        **told | {"to": told["to"] or tuple(address for address, _ in deliveries)},
         keyed=bool(fields.get(contract.KEY_FIELD)),
+        **_of_campaign(stored, deliveries),
+        deliveries=deliveries,
         size=stored.size,
         ttl=stored.ttl,
         now=datetime.fromtimestamp(stored.now, UTC),
-        **{name: date(fields.get(name)) for name in _DATES},
+        **_told(stored, meta),
     )
+
+
+def _answer(last: _LastAttempt) -> dict[str, Any]:
+    """Return what SES said last, if it wasn't that it has the mail."""
+    letter = last.letter
+    if not last.tells:
+        return {"code": "", "message": "", "http_status": None, "request_id": None, "hint": None}
+    return {
+        "code": one_line(letter.code, 120),
+        "message": one_line(letter.message, _WORDS),
+        "http_status": letter.http_status,
+        "request_id": one_line(letter.request_id, 120) if letter.request_id else None,
+        "hint": letter.hint,
+    }
+
+
+def _contents(stored: StoredMail, shared: Shared | None, entry: Named | None) -> dict[str, Any]:
+    """Return what the payload says: nothing, once that is dropped."""
+    message, options = _payload(stored.data, shared, entry)
+    return {
+        "sender": _plain(stated(message, "sender", "From"), _NAMES),
+        "to": _names(message.get("to")),
+        "cc": _names(message.get("cc")),
+        "bcc": _names(message.get("bcc")),
+        "subject": _maybe_plain(stated(message, "subject", "Subject"), _NAMES),
+        "expires": moment(options.get("expires")),
+        "on_unknown": _plain(options.get("on_unknown"), 20) or None,
+    }
+
+
+def _of_campaign(stored: StoredMail, deliveries: Sequence[tuple[str, str | None]]) -> dict[str, Any]:
+    # A receipt has few fields, so that says whose it is.
+    campaign = line(stored.fields.get(contract.CAMPAIGN_FIELD), 100) or campaign_of(stored.result)
+    number = _number(stored.fields.get(contract.RECIPIENTS_FIELD)) or len(deliveries)
+    return {"campaign": campaign, "entries": number if campaign else 0}
+
+
+def _told(stored: StoredMail, meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that the job's dates, its result, its meta and SES's events tell."""
+    return {
+        **{name: date(stored.fields.get(name)) for name in _DATES},
+        "first_attempt_at": moment(meta.get("first_attempt_at")),
+        "note": _plain(meta.get("note"), _WORDS),
+        "suppressed": suppressed_in(stored.result),
+        "feedback": feedback_in(stored.events),
+        "events": events_in(stored.events),
+    }
 
 
 def _last_attempt(stored: StoredMail, status: str, meta: Mapping[str, Any]) -> _LastAttempt:
@@ -172,23 +248,73 @@ def _as_failed(stored: StoredMail, *, failed: bool) -> DeadLetter:
     return read_letter(entry, stored.queue)
 
 
-def _payload(data: bytes) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+def _payload(
+    data: bytes, shared: Shared | None, entry: Named | None
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     try:
         payload = read_payload(data)
     except Unreadable:
         return {}, {}
-    return payload.fields, payload.options
+    if not payload.is_bulk:
+        return payload.fields, payload.options
+    payload = replace(payload, shared=shared)
+    place = place_of(payload, entry.id) if entry else None
+    mails = payload.mails()
+    chosen = mails if place is None else mails[place : place + 1]
+    fields = {**chosen[0], "to": [one.get("to") for one in chosen]} if chosen else {}
+    return fields, payload.options
+
+
+def place_of(payload: Payload, entry_id: str) -> int | None:
+    """Return which of a campaign's entries has an id; None if none has."""
+    entries = payload.fields.get("entries")
+    for place, one in enumerate(entries if isinstance(entries, list) else ()):
+        if isinstance(one, list) and one and one[-1] == entry_id:
+            return place
+    return None
+
+
+def deliveries_of(
+    result: Mapping[bytes, bytes], entry: Named | None = None
+) -> tuple[tuple[str, str | None], ...]:
+    """Return addresses and MessageIds in the receipt of a campaign's job, of one entry if that is there."""
+    value = _returned(result) if result.get(b"type") == b"1" else None
+    found = value.get("entries") if isinstance(value, dict) else None
+    told = tuple(
+        (_plain(one[0], _NAMES), _maybe_plain(one[2], 200))
+        for one in (found if isinstance(found, list) else ())
+        if isinstance(one, list) and len(one) == 3
+    )
+    own = tuple(one for one in told if entry and entry.is_at(one[0]))
+    return own or told
+
+
+def campaign_of(result: Mapping[bytes, bytes]) -> str:
+    """Return the campaign that the receipt of a job names; "" if it is none of a campaign's."""
+    value = _returned(result) if result.get(b"type") == b"1" else None
+    return _plain(value.get("campaign"), 100) if isinstance(value, dict) else ""
+
+
+def _number(raw: bytes | None) -> int:
+    return int(raw) if raw and raw.isdigit() and len(raw) < 10 else 0
 
 
 def _sent(result: Mapping[bytes, bytes]) -> str | None:
     """Return the MessageId in RQ's result of a job that was sent; "" if SES's answer had none."""
     if result.get(b"type") != b"1":
         return None
-    try:
-        value = json.loads(b64decode(result.get(b"return_value", b"")))
-    except (ValueError, RecursionError):
-        return ""
+    value = _returned(result)
+    if isinstance(value, dict) and "campaign" in value:
+        return None  # each entry has its own
     return _plain(value.get("message_id"), 200) if isinstance(value, dict) else ""
+
+
+def _returned(result: Mapping[bytes, bytes]) -> Any:
+    """Return what RQ's result of a job says; None if that can't be read."""
+    try:
+        return json.loads(b64decode(result.get(b"return_value", b"")))
+    except (ValueError, RecursionError):
+        return None
 
 
 def _meta(raw: bytes | None) -> Mapping[str, Any]:

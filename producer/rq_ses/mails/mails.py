@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from redis import Redis
 
 from rq_ses import contract
-from rq_ses.deadletter.reading.reader import raw_id
+from rq_ses.deadletter.reading.payload import Shared, Unreadable, read_payload
+from rq_ses.deadletter.reading.shared import SharedTerms
 from rq_ses.keys import keys_of
-from rq_ses.mails.mail import Mail, read_mail
-from rq_ses.mails.stored import find_mail
-from rq_ses.outbox.submission import checked_key
-from rq_ses.rqdate import utcformat
+from rq_ses.mails.asking import Asked
+from rq_ses.mails.entries import find_entry, named_entries
+from rq_ses.mails.mail import Mail, Named, read_mail
+from rq_ses.mails.plans.canceling import canceled
+from rq_ses.mails.plans.looking import looked
+from rq_ses.mails.plans.tracker import named
+from rq_ses.mails.stored import MailNotFound, StoredMail
+from rq_ses.outbox.threads import Threads
 from rq_ses.server.location import Location
 from rq_ses.server.partitions import Partitions
-from rq_ses.server.script import registered
-from rq_ses.states import CANCELED, FAILED, FINISHED, SCHEDULED, STARTED, STOPPED
+from rq_ses.states import CANCELED, FAILED, FINISHED, STARTED, STOPPED
 
 _SOCKET_TIMEOUT, _CONNECT_TIMEOUT = 10.0, 5.0
 
@@ -66,7 +70,6 @@ class Mails:
         )
         self.queue = contract.checked_queue(queue)
         self._queues = contract.queue_names(queue)
-        self._cancel = registered(self.partitions.own, "mails/cancel")
 
     def show(self, job_id: str | None = None, *, key: str | None = None) -> Mail:
         """Return how one mail stands, named by its job id or by its idempotency key.
@@ -75,6 +78,27 @@ class Mails:
             MailNotFound: nothing is known of it: it was never enqueued here, or is forgotten by now.
         """
         return self._read(self.named(job_id, key))
+
+    def entry(self, campaign: str, key: str) -> Mail:
+        """Return how one of a campaign's entries stands, named by its address, or by the key it was given.
+
+        An entry that waits, or was sent, together with others is shown by their job.
+
+        Raises:
+            ValueError: that is the name of no campaign.
+            MailNotFound: nothing is known of it.
+        """
+        *others, last = named_entries(campaign, key)
+        for one in others:
+            with suppress(MailNotFound):
+                return self._entry(campaign, one)
+        return self._entry(campaign, last)
+
+    def _entry(self, campaign: str, named: Named) -> Mail:
+        client = self.partitions.of(named.id)
+        with self.partitions.naming(client):
+            stored = find_entry(client, self._queues, campaign, named)
+            return read_mail(stored, self._shared(client, stored), named)
 
     def cancel(self, job_id: str | None = None, *, key: str | None = None) -> Cancellation:
         """Take one mail out of its queue, if it waits there; say what it is if it doesn't.
@@ -88,16 +112,11 @@ class Mails:
         name = self.named(job_id, key)
         before = self._read(name)
         client = self.partitions.of(name)
-        names = keys_of(client)
-        canceled_key = names.registry(CANCELED, before.queue)
-        keys: list[str | bytes] = [names.job(raw_id(name)), canceled_key, names.scratch]
-        for queue in self._queues:
-            keys += [names.queue(queue), names.registry(SCHEDULED, queue)]
-        args: list[Any] = [raw_id(name), utcformat(datetime.now(UTC)), contract.CANCELED_TTL]
-        canceled, status = self._cancel(keys=keys, args=args, client=client)
-        if not canceled and status.decode("utf-8", "replace") != before.status:
+        plan = canceled(Asked.over(client), self._queues, name, before.queue)
+        done, was = Threads().carry_out(plan)
+        if not done and was != before.status:
             before = self._read(name)  # it has moved in between
-        return Cancellation(before.job_id, bool(canceled), before)
+        return Cancellation(before.job_id, done, before)
 
     def named(self, job_id: str | None, key: str | None) -> str:
         """Return the id of a job that is named by id or by key.
@@ -105,13 +124,7 @@ class Mails:
         Raises:
             ValueError: both were given, or neither; or it can be nobody's.
         """
-        if (job_id is None) == (key is None):
-            raise ValueError("name the mail by its job id or by its key: give exactly one of them")
-        if key is not None:
-            return contract.keyed_job_id(self.queue, checked_key(key))
-        if not isinstance(job_id, str):
-            raise ValueError(f"job_id: {job_id!r:.80} can't be used: give the text that send returned")  # noqa: TRY004
-        return job_id
+        return named(self.queue, job_id, key)
 
     def partition_of(self, job_id: str) -> str:
         """Return the prefix under which a job stands, or would; without partitions, that of all."""
@@ -120,7 +133,21 @@ class Mails:
     def _read(self, job_id: str) -> Mail:
         client = self.partitions.of(job_id)
         with self.partitions.naming(client):
-            return read_mail(find_mail(client, self._queues, job_id))
+            stored = Threads().carry_out(looked(self._asked, self._queues, job_id))
+            return read_mail(stored, self._shared(client, stored))
+
+    def _asked(self, job_id: str) -> Asked:
+        return Asked.over(self.partitions.of(job_id))
+
+    @staticmethod
+    def _shared(client: Redis, stored: StoredMail) -> Shared | None:
+        """Return the terms of the campaign that a mail belongs to, if it does."""
+        if contract.CAMPAIGN_FIELD not in stored.fields:
+            return None
+        try:
+            return SharedTerms(client).of(read_payload(stored.data))
+        except Unreadable:
+            return None
 
 
 def _reason(done: Cancellation) -> str:

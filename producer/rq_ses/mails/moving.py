@@ -17,6 +17,7 @@ from redis.exceptions import WatchError
 
 from rq_ses.errors import RqSesError
 from rq_ses.keys import Keys, keys_of
+from rq_ses.mails.carrying import Carrying
 from rq_ses.mails.copies import Copy, Place, fitting, read_copies, write_copies
 from rq_ses.partition import MOVING
 from rq_ses.server.location import Location
@@ -46,6 +47,8 @@ class Moved:
     moved: int = 0
     over: int = 0
     """Of those moved: sent or canceled, and left out where their keys stand for another mail by now."""
+    campaigns: int = 0
+    """Campaigns that have ended, and are remembered where their entries belong by now."""
     conflicts: list[tuple[str, str]] = field(default_factory=list)
     """Prefix and job id of mails that are left: their keys stand for another mail where they belong."""
 
@@ -87,6 +90,9 @@ class Move:
             # A page is read and written beside the connection that watches it.
             pool = client.connection_pool
             pool.max_connections = max(pool.max_connections, 2)
+        self._carrying = Carrying(self._sources, list(self._targets))
+        prefixes = [[keys_of(one).prefix for one in some] for some in (self._origins, self._targets)]
+        self._renumbered = prefixes[0] != prefixes[1]
         self._places = [Place(kind, queue) for queue, kind in product(queues, _KINDS)]
         self._queues = tuple(queues)
 
@@ -106,6 +112,8 @@ class Move:
         for source, place in product(self._sources, self._places):
             for _ in self._walk(source, place, done):
                 on_progress(done)
+        if self._renumbered:
+            done.campaigns = self._carrying.run()
         if not done.conflicts:
             _release(self._all())
         return done
@@ -131,6 +139,8 @@ class Move:
 
     def _problems(self) -> Iterator[str]:
         """Yield why mails can't be moved."""
+        if self._renumbered:
+            yield from self._carrying.problems()
         for client in self._all():
             keys = keys_of(client)
             for queue in self._queues:

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, Self
 
-from redis.exceptions import OutOfMemoryError
+from redis import Redis
 
 from rq_ses import contract, states
 from rq_ses.contract import PRIORITIES, Priority
 from rq_ses.deadletter.reading.payload import is_ours
 from rq_ses.deadletter.reading.reader import raw_id
 from rq_ses.errors import RqSesError
-from rq_ses.keys import keys_of
+from rq_ses.keys import Keys
+from rq_ses.mails.asking import Asked, Asks
+from rq_ses.outbox.threads import Threads
+from rq_ses.plan import Plan
 from rq_ses.server.jobdata import DATA_LIMIT
+from rq_ses.server.script import Source
 from rq_ses.server.serverclock import epoch
-from rq_ses.server.stored import answered
 from rq_ses.text.plaintext import one_line
 
 _FIELDS: Final = (
     *("status", "origin", "created_at", "enqueued_at", "started_at", "ended_at", "description"),
     *("meta", "exc_info", "worker_name", contract.KEY_FIELD, contract.EXECUTION_FIELD),
+    *(contract.CAMPAIGN_FIELD, contract.RECIPIENTS_FIELD),
 )
 """Of the job's hash; `data` is read by itself, as it may be large."""
+
+_LOOK: Final = Source("mails/typed", "mails/plans/look")
 
 _REGISTRIES: Final = (states.SCHEDULED, *states.SETTLED, states.DEFERRED)
 """Where it is looked for; that a job is started is told by its lease."""
@@ -32,9 +39,17 @@ _REGISTRIES: Final = (states.SCHEDULED, *states.SETTLED, states.DEFERRED)
 class MailNotFound(RqSesError, LookupError):
     """Raised when a job isn't a mail of this queue and its priorities."""
 
-    def __init__(self, job_id: str, reason: str) -> None:
+    events: Mapping[bytes, bytes] = MappingProxyType({})
+    """What SES has told of it all the same, as it is stored (rq_ses.mails.told)."""
+
+    def __init__(self, job_id: str, reason: str, *, kind: str = "job") -> None:
         self.job_id = job_id
-        super().__init__(f"job {one_line(job_id, 100)} {reason}")
+        super().__init__(f"{kind} {one_line(job_id, 100)} {reason}")
+
+    def knowing(self, events: Mapping[bytes, bytes]) -> Self:
+        """Return the error with what SES has told of the mail, which outlives it."""
+        self.events = events
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +84,33 @@ class StoredMail:
     """RQ's newest result of the job."""
     now: float
     """The server's clock (epoch seconds)."""
+    events: Mapping[bytes, bytes]
+    """What SES has told of it."""
 
 
-def find_mail(connection: Any, queues: Sequence[str], job_id: str) -> StoredMail:
+def find_mail(connection: Redis, queues: Sequence[str], job_id: str) -> StoredMail:
+    """Return a mail of some queues over a client (see `found`)."""
+    return Threads().carry_out(found(Asked.over(connection), queues, job_id))
+
+
+def found(asked: Asks, queues: Sequence[str], job_id: str) -> Plan[StoredMail]:
     """Return a mail of some queues, which are named in the order of their priorities.
 
     Raises:
         MailNotFound: nothing is known of it, or it is none of theirs.
         redis.exceptions.RedisError: the server is away, or refuses.
     """
-    clock, found, size, ttl, results, indexed, *places = _ask(connection, queues, job_id)
-    fields = {name: text for name, text in zip(_FIELDS, found or (), strict=False) if text is not None}
+    clock, told, size, ttl, results, indexed, events, data, *places = yield from asked.run(
+        _LOOK, _look_keys(asked.keys, queues, job_id), [raw_id(job_id), DATA_LIMIT, *_FIELDS]
+    )
+    fields = {name: text for name, text in zip(_FIELDS, told or (), strict=False) if text is not None}
+    known = _pairs(events)
     if not fields.get("status"):
         raise MailNotFound(
             job_id,
             f"is not known in {', '.join(queues)}: it was never enqueued here, or its time to be "
             "kept is over",
-        )
-    data = _data(connection, job_id, size or 0)
+        ).knowing(known)
     queue = _checked_queue(job_id, queues, fields, data)
     # A stock worker's execution stands in the job's index, one of ours in the job itself.
     begun = indexed or fields.get(contract.EXECUTION_FIELD)
@@ -97,43 +121,26 @@ def find_mail(connection: Any, queues: Sequence[str], job_id: str) -> StoredMail
         PRIORITIES[queues.index(queue)],
         fields=fields,
         data=data,
-        size=size or 0,
-        ttl=ttl if isinstance(ttl, int) and ttl >= 0 else None,
+        size=size,
+        ttl=ttl if ttl >= 0 else None,
         standing=_standing(queues, places, leased=started),
-        result=results[0][1] if isinstance(results, list) and results else {},
+        result=_pairs(results[0][1]) if results else {},
         now=epoch(clock),
+        events=known,
     )
 
 
-def _ask(connection: Any, queues: Sequence[str], job_id: str, *, together: bool = True) -> Iterator[Any]:
-    """Return the server's time, what is kept of a job, and for each queue its position and its scores."""
-    keys, name = keys_of(connection), raw_id(job_id)
-    job = keys.job(name)
-    with connection.pipeline(transaction=together) as pipeline:
-        pipeline.time()
-        pipeline.hmget(job, *_FIELDS)
-        pipeline.hstrlen(job, "data")
-        pipeline.ttl(job)
-        pipeline.xrevrange(keys.results(name), count=1)
-        pipeline.exists(keys.executions(name))
-        for queue in queues:
-            pipeline.lpos(keys.queue(queue), name)
-            for kind in _REGISTRIES:
-                pipeline.zscore(keys.registry(kind, queue), name)
-        try:
-            return map(answered, pipeline.execute(raise_on_error=False))
-        except OutOfMemoryError:
-            if not together:
-                raise
-    # A full Redis 7 takes no transaction, not even one that only reads.
-    return _ask(connection, queues, job_id, together=False)
+def _look_keys(keys: Keys, queues: Sequence[str], job_id: str) -> list[Any]:
+    name = raw_id(job_id)
+    found: list[Any] = [keys.scratch, keys.job(name), keys.results(name), keys.executions(name)]
+    found.append(keys.events(name))
+    for queue in queues:
+        found += [keys.queue(queue), *(keys.registry(kind, queue) for kind in _REGISTRIES)]
+    return found
 
 
-def _data(connection: Any, job_id: str, size: int) -> bytes:
-    if not 0 < size <= DATA_LIMIT:
-        return b""
-    data = connection.hget(keys_of(connection).job(raw_id(job_id)), "data")
-    return data if isinstance(data, bytes) else b""
+def _pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(flat[::2], flat[1::2], strict=False))
 
 
 def _checked_queue(job_id: str, queues: Sequence[str], fields: Mapping[str, bytes], data: bytes) -> str:
@@ -163,7 +170,7 @@ def _standing(queues: Sequence[str], places: Sequence[Any], *, leased: bool) -> 
             score = next(answers)
             if score is not None:
                 words.append(f"in the {kind} registry")
-                due = score if kind == states.SCHEDULED else due
+                due = float(score) if kind == states.SCHEDULED else due
     if leased:
         words.append("with a worker, under a lease")
     return Standing(", ".join(words) or "nowhere (rq-ses audit)", ahead, due)

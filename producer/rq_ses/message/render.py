@@ -75,7 +75,7 @@ def _seldom(message: AnyMessage) -> Iterator[tuple[str, Any]]:
     yield "FeedbackForwardingEmailAddressIdentityArn", message.feedback_arn
     yield "TenantName", message.tenant
     yield "ListManagementOptions", None if listed is None else _list(listed)
-    yield "ConfigurationOverrides", None if overrides is None else {"Tracking": _tracking(overrides)}
+    yield "ConfigurationOverrides", None if overrides is None else {"Tracking": rendered_tracking(overrides)}
 
 
 def _list(listed: ListManagement) -> dict[str, str]:
@@ -83,7 +83,8 @@ def _list(listed: ListManagement) -> dict[str, str]:
     return {"ContactListName": listed.contact_list, **topic}
 
 
-def _tracking(overrides: ConfigurationOverrides) -> dict[str, str]:
+def rendered_tracking(overrides: ConfigurationOverrides) -> dict[str, str]:
+    """Return what is tracked of a mail as AWS's model names it."""
     switches = {
         "OpenTrackingEnabled": overrides.open_tracking,
         "ClickTrackingEnabled": overrides.click_tracking,
@@ -134,7 +135,7 @@ def _simple(message: Message) -> dict[str, Any]:
     if headers := _headers(message):
         simple["Headers"] = _pairs(headers)
     if message.attachments:
-        simple["Attachments"] = [_attachment(attachment) for attachment in message.attachments]
+        simple["Attachments"] = [rendered_attachment(attachment) for attachment in message.attachments]
     return simple
 
 
@@ -149,7 +150,8 @@ def _content(text: str) -> dict[str, str]:
     return {"Data": text} if text.isascii() else {"Data": text, "Charset": "UTF-8"}
 
 
-def _attachment(attachment: Attachment) -> dict[str, str]:
+def rendered_attachment(attachment: Attachment) -> dict[str, str]:
+    """Return an attachment as AWS's model names it, its content in base64."""
     rendered = {
         "RawContent": b64encode(attachment.content).decode("ascii"),
         "FileName": attachment.filename,

@@ -16,6 +16,7 @@ from rq_ses.outbox.plans.enqueueing import Enqueueing
 from rq_ses.outbox.plans.sending import Sending
 from rq_ses.outbox.plans.spreading import Spreading
 from rq_ses.outbox.plans.steps import Line
+from rq_ses.outbox.plans.tracking import Tracking, tracking
 from rq_ses.outbox.ranges import checked_ttl, checked_wait
 from rq_ses.partition import partition_keys
 from rq_ses.server.location import Location
@@ -85,7 +86,8 @@ class OutboxBase(Generic[Client]):
             each.append(Enqueueing(*servers[-1], terms, timeout=enqueue_timeout, confirmation=confirmation))
         self._lines: tuple[Any, ...] = tuple(one.line for one in each)
         self._sending = Sending(queue, each[0] if len(each) == 1 else Spreading(each))
-        self._servers = servers
+        self._servers = tuple(each)
+        self._reached = servers
         self._bulk_terms = terms, enqueue_timeout, confirmation
 
     @cached_property
@@ -99,13 +101,18 @@ class OutboxBase(Generic[Client]):
         return BulkSending(
             [
                 BulkWriting(Server(*server), terms, timeout=timeout, confirmation=confirmation)
-                for server in self._servers
+                for server in self._reached
             ]
         )
 
     @abstractmethod
     def _open(self, server: Location, keys: Keys | None, waits: Waits) -> tuple[Line, Any]:
         """Return the way to a server, and a client that leads there; nothing is connected yet."""
+
+    @property
+    def _tracking(self) -> Tracking:
+        # Made for each call: it costs nothing beside one, and holds no state.
+        return tracking(self.queue, self._servers)
 
     @classmethod
     def from_env(cls, *, config: str | None = None, **overrides: Any) -> Self:

@@ -14,10 +14,12 @@ from rq_ses.outbox.base import OutboxBase, Waits
 from rq_ses.outbox.call import Call, OnConflict, Result
 from rq_ses.outbox.plans.sending import checked_messages
 from rq_ses.outbox.plans.steps import Line
+from rq_ses.outbox.plans.tracking import Mailed
 from rq_ses.outbox.submission import OnUnknown, Priority, Seconds, Submission
 from rq_ses.outbox.threads import ThreadLine, Threads
 from rq_ses.receipt import CampaignReceipt, Receipt
 from rq_ses.server.location import Location
+from rq_ses.tracking import Status
 
 if TYPE_CHECKING:
     from rq_ses.campaign.campaign import Campaign
@@ -167,6 +169,52 @@ class Outbox(OutboxBase[Redis]):
         """
         given = checked_messages(entries)
         return Threads(given).carry_out(self._bulk.send(campaign, durable=durable))
+
+    def status(self, job_id: Mailed = None, *, key: str | None = None) -> Status:
+        """Return how a mail stands, and what SES has told of it since; looking changes nothing.
+
+        Args:
+            job_id: of its job, or the Receipt that send returned.
+            key: the idempotency key it was sent under, in place of that.
+
+        Raises:
+            OutboxUnavailable: Redis didn't answer within `enqueue_timeout`, or refuses.
+            ValueError: it is named by both, or by neither.
+        """
+        return Threads().carry_out(self._tracking.status(job_id, key))
+
+    def wait(self, job_id: Mailed = None, timeout: float = 30.0, *, key: str | None = None) -> Status:
+        """Return how a mail stands as soon as it is sent, failed or canceled; at once if nobody knows of it.
+
+        It looks every 20 ms at first, and once a second in the end; the first look is at once.
+
+        Args:
+            job_id: as `status` has it.
+            timeout: seconds.
+            key: as `status` has it.
+
+        Raises:
+            WaitTimedOut: it isn't over after `timeout` seconds (a TimeoutError, too).
+            OutboxUnavailable: Redis refuses, or was away at the end.
+            ValueError: it is named by both, or by neither.
+        """
+        return Threads().carry_out(self._tracking.wait(job_id, key, timeout))
+
+    def cancel(self, job_id: Mailed = None, *, key: str | None = None) -> bool:
+        """Take a mail out of its queue, if it waits there; return whether it did.
+
+        If so, nobody will send it, its key is free at once, and it can be looked at for a day. False: it is
+        being sent, or is over, or nobody knows of it; `status` says which.
+
+        Args:
+            job_id: as `status` has it.
+            key: as `status` has it.
+
+        Raises:
+            OutboxUnavailable: Redis didn't answer within `enqueue_timeout`, or refuses.
+            ValueError: it is named by both, or by neither.
+        """
+        return Threads().carry_out(self._tracking.cancel(job_id, key))
 
     def server_time(self) -> float:
         """Return the server's time (epoch seconds), by which terms are reckoned; asked once a minute at most.

@@ -39,16 +39,7 @@ class ThreadLine:
 
     def exchange(self, exchange: Exchange) -> list[Any]:
         """Return the replies to commands. Raises RedisError or OSError, which ends the exchange."""
-        client = self._clients()[exchange.waits]
-        if len(exchange.commands) == 1:
-            try:
-                return [client.execute_command(*exchange.commands[0])]
-            except ResponseError as exc:
-                return [exc]
-        with client.pipeline(transaction=False) as pipeline:
-            for command in exchange.commands:
-                pipeline.execute_command(*command)
-            return pipeline.execute(raise_on_error=False)
+        return _exchanged(self._clients()[exchange.waits], exchange)
 
     def _clients(self) -> tuple[Redis, ...]:
         """Return both clients of this process: for usual commands, and for those that wait for a disk."""
@@ -68,6 +59,29 @@ class ThreadLine:
             self._server.client(socket_timeout=seconds, connect_timeout=self._waits.connect, keys=self._keys)
             for seconds in (self._waits.command, self._waits.confirmed)
         )
+
+
+class ClientLine:
+    """The way to one server over a client that somebody else has made."""
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+
+    def exchange(self, exchange: Exchange) -> list[Any]:
+        """Return the replies to commands. Raises RedisError or OSError, which ends the exchange."""
+        return _exchanged(self._client, exchange)
+
+
+def _exchanged(client: Redis, exchange: Exchange) -> list[Any]:
+    if len(exchange.commands) == 1:
+        try:
+            return [client.execute_command(*exchange.commands[0])]
+        except ResponseError as exc:
+            return [exc]
+    with client.pipeline(transaction=False) as pipeline:
+        for command in exchange.commands:
+            pipeline.execute_command(*command)
+        return pipeline.execute(raise_on_error=False)
 
 
 class Threads:

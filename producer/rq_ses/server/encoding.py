@@ -17,5 +17,10 @@ except ImportError:
 
 def encode_job(payload: bytes, options: Mapping[str, Any]) -> bytes:
     """Return RQ's `data` of a job that sends `payload` (a message as JSON), deflated as RQ itself does."""
+    return compress(plain_job(payload, options), 1)
+
+
+def plain_job(payload: bytes, options: Mapping[str, Any]) -> bytes:
+    """Return the same, not deflated."""
     extra = json.dumps(dict(options)).encode() if options else b"{}"
-    return compress(b'["%s",null,[%s],%s]' % (JOB_FUNCTION.encode(), payload, extra), 1)
+    return b'["%s",null,[%s],%s]' % (JOB_FUNCTION.encode(), payload, extra)

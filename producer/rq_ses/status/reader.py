@@ -25,6 +25,7 @@ from rq_ses.server.refusal import is_scattered, read_refusal
 from rq_ses.server.serverclock import epoch
 from rq_ses.server.stored import line
 from rq_ses.states import CANCELED, FAILED, SCHEDULED, STARTED, WIP
+from rq_ses.status.campaigns import FIELDS, CampaignState, campaign_state, named
 from rq_ses.status.snapshot import CurrentMail, QueueState, Snapshot, Untold, WorkerState
 from rq_ses.status.unserved import Unserved, unserved
 from rq_ses.status.workers import (
@@ -102,6 +103,7 @@ def _snapshot(
         gates=_gates(at_gates, account, ours, at_gate, apart=bool(apart)),
         mails=_described(client, current[:mails]),
         unserved=_unserved(client, refused) if workers else (),
+        campaigns=tuple(filter(None, details.campaigns)),
         served=tuple(sorted({f"{w.account}:{w.region}" for w in found if w and w.account})),
         refused=(
             *(untold_of(what, exc) for what, exc in refused.items()),
@@ -140,6 +142,7 @@ class _Overview:
     fronts: Sequence[Sequence[bytes]]
     leases: Sequence[Sequence[bytes]]
     workers: Sequence[bytes]
+    campaigns: Sequence[bytes]
     refused: dict[str, RedisError]
 
 
@@ -147,9 +150,10 @@ def _overview(client: Any, queues: Sequence[str], *, workers: bool) -> _Overview
     keys = keys_of(client)
     with client.pipeline(transaction=False) as pipeline:
         pipeline.time().exists(keys.suspended).get(keys.suspended).smembers(keys.workers)
+        pipeline.smembers(keys.campaigns)
         for queue in queues:
             _ask_about_queue(pipeline, keys, queue)
-        clock, suspended, by, names, *about_queues = pipeline.execute(raise_on_error=False)
+        clock, suspended, by, names, campaigns, *about_queues = pipeline.execute(raise_on_error=False)
     if isinstance(clock, Exception):
         raise clock
     parts = [
@@ -163,6 +167,7 @@ def _overview(client: Any, queues: Sequence[str], *, workers: bool) -> _Overview
         fronts=[_listed(part.front) for part in parts],
         leases=[_listed(part.leases) if workers else [] for part in parts],
         workers=sorted(names)[:MOST_WORKERS] if workers and isinstance(names, set) else [],
+        campaigns=named(campaigns),
         refused=_refused(suspended, names, about_queues, queues),
     )
 
@@ -187,6 +192,7 @@ class _Details:
     enqueued: Sequence[Sequence[Any]]
     started: Sequence[Sequence[Any]]
     workers: Sequence[Any]
+    campaigns: Sequence[CampaignState | None]
 
 
 def _details(client: Any, overview: _Overview) -> _Details:
@@ -199,11 +205,14 @@ def _details(client: Any, overview: _Overview) -> _Details:
             pipeline.hmget(job, *_STARTED_FIELDS)
         for key in overview.workers:
             pipeline.hmget(key, *WORKER_FIELDS)
+        for name in overview.campaigns:
+            pipeline.hmget(keys.campaign(name.decode("utf-8", "replace")), *FIELDS)
         answers = iter(pipeline.execute(raise_on_error=False))
     return _Details(
         [list(islice(answers, len(front))) for front in overview.fronts],
         [list(islice(answers, len(held))) for held in overview.leases],
-        list(answers),
+        list(islice(answers, len(overview.workers))),
+        list(map(campaign_state, overview.campaigns, answers)),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rq_ses.gate import GateState
+from rq_ses.status.campaigns import CampaignState
 from rq_ses.status.unserved import Unserved
 
 
@@ -112,3 +113,5 @@ class Snapshot:
     """What makes the sums, in order; none if the queues have no partitions."""
     moving: bool = False
     """It is `rq-ses partitions move` that suspended them, here or in some partition."""
+    campaigns: tuple[CampaignState, ...] = ()
+    """Those that have entries left: queues count their jobs, of up to fifty entries each."""

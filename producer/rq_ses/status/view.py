@@ -14,8 +14,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from rq_ses import contract
 from rq_ses.gate import GateState
 from rq_ses.partition import MOVING, resuming
+from rq_ses.status.campaigns import CampaignState
 from rq_ses.status.rates import Rates
 from rq_ses.status.snapshot import QueueState, Snapshot, WorkerState
 from rq_ses.status.unserved import Stray
@@ -26,6 +28,9 @@ SHOWN_WORKERS: Final = 20
 
 UNKNOWN: Final = "not known: SES hasn't told it"
 """What isn't known of an account, as told from what has no bound."""
+
+SHOWN_CAMPAIGNS: Final = 20
+"""Campaigns that have a line each."""
 
 SILENT: Final = 30.0
 """Seconds without a heartbeat after which a worker is marked; ours beat every ten at least."""
@@ -64,6 +69,7 @@ def screen(snapshot: Snapshot, rates: Rates | None, *, title: str) -> Renderable
         parts.append(Text(_suspended(snapshot), style="bold yellow"))
     parts += [
         _queues(snapshot.queues),
+        *_campaigns(snapshot.campaigns),
         *_unserved(snapshot),
         *(
             _account(gate, served=f"{gate.account}:{gate.region}" in snapshot.served)
@@ -112,6 +118,17 @@ def _queues(queues: Sequence[QueueState]) -> RenderableType:
         later = f"{scheduled} scheduled{'' if queue.next_due is None else f' (next due in {due})'}"
         lines.append(_under(queue.name, f"{waits}, {later}, {failed} failed, {canceled} canceled"))
     return Fitting(table, Group(*lines))
+
+
+def _campaigns(campaigns: Sequence[CampaignState]) -> Iterator[Text]:
+    for one in campaigns[:SHOWN_CAMPAIGNS]:
+        text = (
+            f"campaign {one.name} ({one.state}): {one.left:,} of {one.enqueued:,} entries left; "
+            f"{one.queue} counts its jobs, of up to {contract.BULK_ENTRIES} entries each"
+        )
+        yield Text(text, style="" if one.state == "sending" else "yellow")
+    if len(campaigns) > SHOWN_CAMPAIGNS:
+        yield Text(f"and {len(campaigns) - SHOWN_CAMPAIGNS} more campaigns: rq-ses campaign status")
 
 
 def _unserved(snapshot: Snapshot) -> Iterator[Text]:

@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from rq_ses.keys import keys_of
 from rq_ses.server.partitions import Partitions
+from rq_ses.status.campaigns import together as together_campaigns
 from rq_ses.status.reader import read_snapshot, untold_of
 from rq_ses.status.snapshot import PartitionState, QueueState, Snapshot
 from rq_ses.status.unserved import strays
@@ -89,6 +90,7 @@ def together(found: Sequence[tuple[str, Snapshot]], mails: int) -> Snapshot:
             PartitionState(prefix, one.suspended, len(one.workers), one.queues, one.moving)
             for prefix, one in found
         ),
+        campaigns=together_campaigns(one.campaigns for one in snapshots),
     )
 
 

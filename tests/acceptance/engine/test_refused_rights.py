@@ -93,7 +93,7 @@ def test_a_right_that_is_taken_away_while_it_sends_leaves_its_outcomes_in_the_lo
     ("arguments", "right"),
     [
         (["failed"], "zrange"),
-        (["show", "--key", "k"], "hmget"),
+        (["show", "--key", "k"], "evalsha"),
         (["cancel", "--key", "k"], "evalsha"),
         (["breaker", "show"], "exists"),
         (["status", "--sample", "0"], "time"),

@@ -66,7 +66,7 @@ def test_a_stock_worker_asks_the_server_for_the_time(
         def send(self, _: object, _job_id: str) -> object:
             return answers.pop(0)
 
-    monkeypatch.setattr(job_module, "_sender", lambda: (Client(), RetryPolicy()))
+    monkeypatch.setattr(job_module, "_sender", lambda: (Client(), RetryPolicy(), False))
     job_id = Outbox(connection=redis).send(mail(), expires=60.0).job_id
 
     def attempt() -> None:

@@ -15,7 +15,13 @@ from support.mails.mail import mail
 from support.programs.processes import KEY_ID, SECRET, TOKEN
 
 WIDTHS = (320, 390, 768, 1024, 1140, 1280, 1920)
-VIEWS = ("/", "/_simulator/view/faults", "/_simulator/view/requests/1", "/_simulator/view/requests/4")
+VIEWS = (
+    "/",
+    "/_simulator/view/faults",
+    "/_simulator/view/events",
+    "/_simulator/view/requests/1",
+    "/_simulator/view/requests/4",
+)
 LONG = f"{'a' * 64}@{'b' * 60}.customer.example"
 
 BROKEN = """limit => {
@@ -38,7 +44,7 @@ BROKEN = """limit => {
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[SimulatorServer]:
     """A simulator that has seen short and long mails, accepted and refused, and has scripts."""
-    with SimulatorServer(KEY_ID, SECRET, TOKEN) as ses:
+    with SimulatorServer(KEY_ID, SECRET, TOKEN, events=["http://127.0.0.1:1/ses/" + "events/" * 12]) as ses:
         ses.faults.script("carl@customer.example", ["429x2", "503"])
         ses.faults.script(
             "wilhelmina.featherstonehaugh@university.example", ["429x2", "503", "slow-2.5", "reject"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from rq.job import JobStatus
 from rq.registry import (
     FailedJobRegistry,
@@ -10,6 +11,7 @@ from rq.registry import (
 from rq.results import Result
 
 from rq_ses import contract
+from rq_ses_worker.ses.outcome import Sent
 from support.mails.keys import KEYS
 from support.mails.transitions import PAYLOAD, Story, failed, retry, sent
 
@@ -115,3 +117,35 @@ def test_the_workers_counters_grow_only_while_it_is_registered(story: Story) -> 
     story.redis.hset("rq:worker:ours", "birth", "x")
     story.settle([sent(claims[1].lease), failed(claims[2].lease)])
     assert story.redis.hmget("rq:worker:ours", "successful_job_count", "failed_job_count") == [b"1", b"1"]
+
+
+@pytest.mark.parametrize("indexes", [False, True])
+def test_which_mail_a_message_id_is_stands_in_redis_only_where_that_was_asked_for(
+    story: Story, indexes: bool
+) -> None:
+    if indexes:
+        story.ours.index_messages()
+    story.enqueue("j1")
+    story.enqueue("j2")
+    one, two = story.claim().lease, story.claim().lease
+    settled = [
+        sent(one)._replace(outcome=Sent(200, message_id="m-1")),
+        sent(two)._replace(outcome=Sent(200)),
+    ]
+    assert story.settle(settled) == ["done", "done"]
+    assert story.redis.get(KEYS.message("m-1")) == (b"j1" if indexes else None)
+    assert len(story.redis.keys(KEYS.message("*"))) == int(indexes)
+    if indexes:
+        assert 0 < story.redis.ttl(KEYS.message("m-1")) <= contract.FEEDBACK_TTL
+
+
+def test_an_index_that_is_refused_keeps_no_outcome_from_being_written(
+    story: Story, caplog: pytest.LogCaptureFixture
+) -> None:
+    story.ours.index_messages()
+    story.enqueue()
+    lease = story.claim().lease
+    story.ours._scripts["index"] = story.redis.register_script("return redis.error_reply('OOM full')")
+    assert story.settle([sent(lease)._replace(outcome=Sent(200, message_id="m-1"))]) == ["done"]
+    assert story.places() == ["finished"]
+    assert "events without tags won't find them" in caplog.text

@@ -16,12 +16,13 @@ from rq.job import Job
 
 from rq_ses import Outbox, contract
 from rq_ses.mails import MailNotFound, Mails
+from rq_ses.mails.plans import canceling
 from rq_ses.mails.view import mail_rows
 from rq_ses_worker.engine.attempt import Attempt, judge, settlement
 from rq_ses_worker.lifecycle.retry import History
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.ses.outcome import Sent
-from support.mails.breaking import Breakable, each_break
+from support.mails.breaking import BreakableSource, each_break
 from support.mails.deadletters import POLICY, fail, in_doubt, rejected
 from support.mails.keys import KEYS
 from support.mails.mail import mail, status
@@ -259,13 +260,15 @@ def test_any_client_may_be_handed_over(redis: Redis, redis_url: str) -> None:
 
 @pytest.mark.parametrize("delay", [None, 3600.0])
 def test_a_cancel_that_breaks_off_at_any_of_its_calls_strands_nothing(
-    redis: Redis, redis_url: str, delay: float | None
+    redis: Redis, redis_url: str, delay: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    source = BreakableSource(redis, canceling._CANCEL)
+    monkeypatch.setattr(canceling, "_CANCEL", source)
+
     def act(number: int) -> None:
         world, mails = World(redis), Mails(redis_url)
         job_id = world.outbox.send(mail(), key="k", delay=delay).job_id
-        script = Breakable(redis, mails._cancel)
-        mails._cancel, script.at = script, number
+        source.at = number
         with suppress(ResponseError):
             mails.cancel(job_id)
         assert mails.cancel(job_id).canceled or status(redis, job_id) == "canceled"

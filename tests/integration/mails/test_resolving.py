@@ -9,11 +9,16 @@ from typing import Any
 
 import pytest
 from redis import Redis
+from rq import SimpleWorker
+from rq.serializers import JSONSerializer
 
 from rq_ses import contract
 from rq_ses.deadletter import DeadLetters, Filter
 from rq_ses.rqdate import utcformat
 from rq_ses.server.script import Source
+from rq_ses_worker import job as job_module
+from rq_ses_worker.lifecycle.retry import RetryPolicy
+from rq_ses_worker.ses.outcome import Outcome, Sent
 from support.mails.audits import look
 from support.mails.breaking import each_break
 from support.mails.keys import KEYS
@@ -268,3 +273,28 @@ def test_what_lua_says_itself_is_what_python_says() -> None:
     assert f"key_memory = {contract.KEY_MEMORY}, default_ttl = {contract.RESULT_TTL}" in text
     assert f"receipt = '[\"{contract.JOB_FUNCTION}\", null, [], {{}}]'" in text
     assert f"'{contract.ACCEPTED_FIELD}'" in Source("deadletter/resend").text
+
+
+@pytest.mark.parametrize("spoilt", [False, True])
+def test_a_stock_worker_sends_no_second_copy_of_what_an_event_has_told_of(
+    doubtful: Doubtful, monkeypatch: pytest.MonkeyPatch, spoilt: bool
+) -> None:
+    copies: list[str] = []
+
+    class Client:
+        def send(self, _: object, job_id: str) -> Outcome:
+            copies.append(job_id)
+            return Sent(200, message_id="second")
+
+    monkeypatch.setattr(job_module, "_sender", lambda: (Client(), RetryPolicy(), False))
+    job_id = doubtful.send()
+    assert doubtful.claim()
+    assert doubtful.event() == "noted"
+    if spoilt:
+        doubtful.redis.hset(KEYS.job(job_id), contract.ACCEPTED_FIELD, "no result")
+    # As RQ's Retry leaves it
+    doubtful.redis.hset(KEYS.job(job_id), "status", "queued")
+    doubtful.redis.rpush(KEYS.queue("mail"), job_id)
+    SimpleWorker(["mail"], connection=doubtful.redis, serializer=JSONSerializer).work(burst=True)
+    assert fetch(doubtful.redis, job_id).return_value() == {"message_id": "second" if spoilt else "m-1"}
+    assert copies == [job_id] * spoilt

@@ -81,11 +81,12 @@ def after_answer(fuse: Fuse) -> None:
 
     def wrap(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         outcome = call(*args, **kwargs)
-        if isinstance(outcome, Sent):
+        if isinstance(outcome, Sent | list):
             fuse.burn()
         return outcome
 
     _lay(SesClient, "send", wrap)
+    _lay(SesClient, "send_bulk", wrap)
 
 
 def before_settle(fuse: Fuse) -> None:

@@ -34,18 +34,22 @@ from rq_ses.server.partitions import Partitions
 from rq_ses.server.script import Source, registered
 from rq_ses_worker.account.gate import GatePolicy, Observation
 from rq_ses_worker.account.grants import Grants
+from rq_ses_worker.audit.campaigns.audit import CampaignAudit
+from rq_ses_worker.audit.campaigns.sweep import CampaignSweep
 from rq_ses_worker.audit.places import Places
 from rq_ses_worker.audit.sweep import Sweep
 from rq_ses_worker.lifecycle.transitions import Lifecycle
-from rq_ses_worker.simulator.events.event import Sent, event
+from rq_ses_worker.ses.outcome import Sent
+from rq_ses_worker.simulator.events.event import Sent as Told
+from rq_ses_worker.simulator.events.event import event
 from support.mails.deadletters import fail
 from support.mails.mail import mail
 from support.mails.world import ending
 
 _PARTS = frozenset(
     {
-        *("typed", "gate", "passing", "execution", "receipt", "contested", "finish", "resolve"),
-        *("suppress", "rights"),
+        *("typed", "gate", "passing", "execution", "receipt", "contested", "finish", "resolve", "rights"),
+        *("claiming", "counting", "parts", "suppress"),
     }
 )
 """What stands in front of others; and rights.lua, which has no keys."""
@@ -58,10 +62,14 @@ def script_files() -> dict[str, str]:
     return {file.stem: file.read_text("utf-8") for file in files if file.stem not in _PARTS}
 
 
+_SOURCES = ((SCRIPT,), ("mails/cancel",), ("mails/typed", "mails/plans/look"))
+"""What plans call by their digests."""
+
+
 @contextmanager
 def _noted(calls: dict[str, Any]) -> Iterator[None]:
     files, encoder = script_files(), Encoder("utf-8", "strict", False)
-    names = {Source(SCRIPT).sha: Path(SCRIPT).name}
+    names = {Source(*parts).sha: Path(parts[-1]).name for parts in _SOURCES}
     register, evalsha, execute = Redis.register_script, CoreCommands.evalsha, Redis.execute_command
 
     def registering(self: Redis, script: str) -> Any:
@@ -107,7 +115,10 @@ def _run_all(redis: Redis) -> None:
     [claim], _ = lifecycle.claim(1)
     assert lifecycle.renew([claim.lease]) == [claim.lease]
     assert lifecycle.reclaim() == []
-    assert lifecycle.settle([ending(claim.lease, "sent")], clock=0) == ["done"]
+    lifecycle.dividing.finish(claim.lease)
+    lifecycle.index_messages()
+    sent = ending(claim.lease, "sent", outcome=Sent(200, message_id="m"))
+    assert lifecycle.settle([sent], clock=0) == ["done"]
     outbox.send(mail(), at=datetime.now(UTC))
     lifecycle.promote()
     lifecycle.learn(None, ask_again=60)
@@ -115,13 +126,17 @@ def _run_all(redis: Redis) -> None:
     grants = Grants(redis, GatePolicy(), 30.0)
     assert grants.ask(1, 1, ":probe")
     grants.found("j", "j:e")
-    Store(Partitions([redis], redis)).store(read_event(event("Bounce", Sent(tags={"rq-ses-job": job_id}))))
+    Store(Partitions([redis], redis)).store(read_event(event("Bounce", Told(tags={"rq-ses-job": job_id}))))
     keys = keys_of(redis)
     for name, entry in (("add", ["a@example.com", "manual", "", ""]), ("remove", ["a@example.com"])):
         change = registered(redis, "suppression/suppress", f"suppression/{name}")
         change(keys=[keys.scratch, keys.suppressed], args=[keys.root, *entry])
     Places(redis, "mail").look(job_id.encode())
     Sweep(redis, "mail").run()
+    redis.sadd(keys_of(redis).campaigns, "gone")
+    assert CampaignSweep(redis).run() == 0
+    redis.hset(keys_of(redis).campaign("odd"), "state", "none")
+    assert [one.what for one in CampaignAudit(redis, wait=0).run(repair=True)] == ["campaign odd"] * 2
 
 
 if __name__ == "__main__":

@@ -134,7 +134,7 @@ def test_a_template_that_would_run_for_ever_or_fill_the_memory_fails(source: str
 
 
 def test_a_text_is_bounded_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rq_ses.campaign.sandbox.sized.__defaults__", (10_000,))
+    monkeypatch.setattr("rq_ses.campaign.jinja.MOST", 10_000)
     with pytest.raises(RenderingFailure, match="10,000 at most"):
         rendered("{% for x in range(2000) %}123456{% endfor %}")
 
@@ -145,3 +145,8 @@ def test_what_a_mail_needs_passes_the_bounds() -> None:
         "{{ '%.2f'|format(3.14159) }} {{ '{:>5}'.format(7) }} {{ 'aXb'|replace('X', '-') }} {{ 3 * 4 }}"
     )
     assert rendered(source) == "10 a\n    b a-b 1234567 3.14     7 a-b 12"
+
+
+def test_what_one_part_sets_no_other_part_nor_mail_sees() -> None:
+    template = LocalTemplate("{% set a = 'set' %}{{ a }}", "{{ a|default('none') }}", escape=True)
+    assert template.render({}) == template.render({}) == Rendered("set", "none", None)

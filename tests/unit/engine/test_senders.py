@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -126,3 +127,31 @@ def test_a_thread_that_has_another_mail_ready_calls_for_none() -> None:
     crew.stop()
     crew.join()
     assert calls == [1]
+
+
+def test_a_mail_goes_ahead_of_the_bulk_jobs_that_are_held_ready() -> None:
+    leases, settled, order = Leases(30.0), [], []
+    for name in ("first", "job-1", "job-2", "urgent"):
+        leases.add(lease(name), time.monotonic())
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Patient(CountingClient):
+        def send(self, _: object, job_id: str = "") -> Outcome:
+            order.append(job_id)
+            begun.set()
+            go_on.wait(10)
+            return super().send(_, job_id)
+
+    crew = senders(leases, settled, Patient())
+    crew.start()
+    crew.submit(claim("first", data_of_a_mail()))
+    assert begun.wait(10)
+    # Their payload doesn't matter here: the gate has granted them entries.
+    crew.submit(claim("job-1", data_of_a_mail())._replace(granted=50))
+    crew.submit(claim("job-2", data_of_a_mail())._replace(granted=50))
+    crew.submit(claim("urgent", data_of_a_mail()))
+    go_on.set()
+    wait_for(lambda: len(settled) == 4)
+    crew.stop()
+    crew.join()
+    assert order == ["first", "urgent", "job-1", "job-2"]

@@ -80,7 +80,7 @@ def test_an_error_names_what_is_known_of_an_address() -> None:
 
 def test_of_mails_to_one_address_each_has_its_own_end() -> None:
     addresses = ["Ann <ANN@example.com>", "bob@example.com"]
-    first, second = refusals(addresses, listed("ann@example.com"), "drop")
+    first, second = refusals(addresses, listed("ann@example.com"))
     assert isinstance(first, Terminal)
     assert (first.code, second) == ("Suppressed", None)
-    assert refusals(addresses, listed("ann@example.com"), "off") == [None, None]
+    assert refusals(addresses, {}) == [None, None]

@@ -90,6 +90,7 @@ def test_a_workers_defaults_are_the_documented_ones(environment: Any) -> None:
         "preflight": "refuse",
         "account": "default",
         "max_send_rate": "auto",
+        "bulk_size": 50,
         "breaker_failures": 8,
         "breaker_share": 0.5,
         "breaker_probe": 5.0,
@@ -99,6 +100,7 @@ def test_a_workers_defaults_are_the_documented_ones(environment: Any) -> None:
         "log_format": "console",
         "log_addresses": "masked",
         "log_sent": False,
+        "message_index": False,
         "config": None,
     }
     assert settings.policy() == RetryPolicy()

@@ -64,6 +64,8 @@ class GatePolicy:
     """From the opening to the first probe."""
     longest_probe: float = 60.0
     """Between two probes at most."""
+    bulk_size: int = contract.BULK_ENTRIES
+    """Entries of a bulk job that are claimed, and so paid for, together at most."""
 
     @property
     def streak(self) -> int:
@@ -142,6 +144,7 @@ class Gate:
         self.keys: Final = [self.key, keys.scratch]
         """KEYS of all scripts that the gate alone is about."""
         self.rate_text: Final = policy.rate_text
+        self.bulk_size: Final = policy.bulk_size
         self._policy = policy
         self._connection: Any = connection
         self._scripts = registered(connection, SCRIPTS)

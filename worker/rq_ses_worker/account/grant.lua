@@ -7,11 +7,12 @@
 --       the tokens they took
 --       5 recipients a second ("": what SES says)   6 "1": this worker can ask SES for the account's limits
 --       7 name for the probe, should the one that is granted be one   8 seconds for which it is held to be made
--- Reply { granted, word, microseconds, ask, troubled, opened, bounded, last probe }
+-- Reply { granted, word, microseconds, ask, troubled, opened, bounded, last probe, most }
 --       word, microseconds, ask, troubled, opened: as claim's, where the next mail can't have its tokens, too;
 --       "probe": the one token granted is for the probe
 --       bounded: 1 if the day has no more than what was granted
 --       last probe: the job that was probed with last
+--       most: entries of a bulk job that may be sent together, by the rate; 0: any number
 --
 -- Tokens count as claimed from here on. A worker that dies with some loses them for the second of the bucket, and
 -- for the day until SES has told how many were sent.
@@ -81,4 +82,5 @@ if granted > 0 then
 end
 if changed then redis.call('HSET', KEYS[1], 'flow', packed_flow(flow)) end
 return { granted, word, math.ceil(math.min(LONGEST_WAIT, math.max(0, wait)) * 1000000), ask, tonumber(account[3]) or 0,
-  tonumber(account[4]) or 0, bounded, detail and says == 'probe' and detail or '' }
+  tonumber(account[4]) or 0, bounded, detail and says == 'probe' and detail or '',
+  allowed and math.max(1, math.floor(allowed / 2)) or 0 }

@@ -42,6 +42,8 @@ class Grants:
         """The day has no more than what is held."""
         self.probing = False
         """The one token held is for the probe."""
+        self.most = 0
+        """Entries of a bulk job that may be sent together; 0: any number."""
         self.last_probe = ""
         """The job that was probed with last."""
         self._lease = lease
@@ -80,7 +82,7 @@ class Grants:
         self.probing = self._voided = False
         policy_text, asks = self.gate.rate_text, "1" if self.asks else ""
         began = time.monotonic()
-        granted, word, wait, ask, failures, openings, bounded, last_probe = self._scripts["grant"](
+        granted, word, wait, ask, failures, openings, bounded, last_probe, self.most = self._scripts["grant"](
             keys=self.gate.keys, args=[wanted, need, back, unreported, policy_text, asks, name, self._lease]
         )
         self._asked_at = began

@@ -39,6 +39,10 @@ KEYS_REFUSED: Final = frozenset(
 
 _ACCOUNT_CODES: Final = KEYS_REFUSED | {
     "AccountSuspendedException",
+    # The same in the answer to a bulk request; with the configuration set all of a campaign would end so.
+    "ACCOUNT_SENDING_PAUSED",
+    "ACCOUNT_SUSPENDED",
+    "CONFIGURATION_SET_SENDING_PAUSED",
     # Ours: the server isn't the one it should be.
     "CertificateRefused",
     "IncompleteSignature",
@@ -50,6 +54,21 @@ _ACCOUNT_CODES: Final = KEYS_REFUSED | {
     "UnknownOperationException",
 }
 """Codes with which every other mail of the account would end, too."""
+
+_ENTRY_CODES: Final = frozenset(
+    {
+        # Ours: SES has answered, if to something else than we know.
+        "UnknownStatus",
+        "CONFIGURATION_SET_NOT_FOUND",
+        "FAILED",
+        "INVALID_PARAMETER",
+        "INVALID_SENDING_POOL_NAME",
+        "MAIL_FROM_DOMAIN_NOT_VERIFIED",
+        "MESSAGE_REJECTED",
+        "TEMPLATE_NOT_FOUND",
+    }
+)
+"""What SES says of one entry of a bulk request, and of no other mail."""
 
 _PAUSED: Final = re.compile(r"sending (?:is )?(?:currently )?paused", re.IGNORECASE)
 _CONFIGURATION_SET: Final = re.compile(r"configuration[ -]?set", re.IGNORECASE)
@@ -67,7 +86,8 @@ def scope(outcome: Outcome) -> Scope:
     if isinstance(outcome, Transient):
         return "neutral" if outcome.code == "ClientClosed" else "failing"
     # A refusal without a name is no word of SES's; without a status it is a defect of ours.
-    return "healthy" if outcome.code and outcome.status is not None else "failing"
+    named = outcome.code and (outcome.status is not None or outcome.code in _ENTRY_CODES)
+    return "healthy" if named else "failing"
 
 
 def account_cause(outcome: Outcome) -> str | None:

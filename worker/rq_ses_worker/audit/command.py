@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 from itertools import product
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import click
 from redis import Redis
@@ -23,9 +23,12 @@ from rq_ses.cli.terminal.redis_errors import reaching_redis
 from rq_ses.keys import keys_of
 from rq_ses.server.partitions import Partitions
 from rq_ses_worker.audit.audit import Audit, Report
+from rq_ses_worker.audit.campaigns.audit import CampaignAudit, CampaignReport
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.server.connection import connect_partitions
 from rq_ses_worker.settings.audit import AuditSettings, load_audit_settings
+
+_Found = TypeVar("_Found", Report, CampaignReport)
 
 _READ: Final = "{task.description}: {task.fields[read]} jobs read"
 
@@ -53,7 +56,8 @@ def audit(*, repair: bool, as_json: bool, wait: float, **options: Any) -> None:
     """Find jobs that stand nowhere or where they don't belong, and with --repair put them back.
 
     Safe beside running workers: a job that a worker may hold is never touched, and nothing that stands
-    somewhere is queued a second time. A line a job is printed.
+    somewhere is queued a second time. A line a job is printed, and one for each campaign whose record, jobs
+    and terms don't fit together.
 
     \b
     Examples:
@@ -80,17 +84,37 @@ def audit(*, repair: bool, as_json: bool, wait: float, **options: Any) -> None:
                 strays += bool(report.home)
                 open_ += not report.done
                 output.echo(_json(report, queue, prefix) if as_json else _line(report, prefix))
-    if not found:
-        output.echo(f"every job of {settings.queue} stands where it belongs", err=True)
-    else:
-        repaired = f"{found - open_} repaired" if open_ else "all repaired"
-        advice = "" if repair or strays == open_ else ": --repair puts them back"
-        output.echo(f"{found} found, {repaired}{advice}", err=True)
+        for one, prefix in _campaigns(partitions, wait, bar, repair=repair):
+            found += 1
+            open_ += not one.done
+            output.echo(_campaign_json(one, prefix) if as_json else _campaign_line(one, prefix))
+    _tell_found(settings.queue, found, open_, advised=not repair and strays != open_)
     _tell_strays(strays, partitions)
     sys.exit(INCOMPLETE if open_ else OK)
 
 
-def _named(partitions: Partitions, client: Redis, reports: Iterator[Report]) -> Iterator[Report]:
+def _campaigns(
+    partitions: Partitions, wait: float, bar: Progress, *, repair: bool
+) -> Iterator[tuple[CampaignReport, str]]:
+    """Yield what doesn't fit together of campaigns, each with its partition's prefix."""
+    for connection in partitions:
+        prefix = keys_of(connection).prefix if partitions.prefixes else ""
+        task = bar.add_task(f"campaigns in {prefix}" if prefix else "campaigns", total=None, read=0)
+        looking = CampaignAudit(connection, wait=wait, tell=partial(_read, bar, task))
+        for report in _named(partitions, connection, looking.run(repair=repair)):
+            yield report, prefix
+
+
+def _tell_found(queue: str, found: int, left: int, *, advised: bool) -> None:
+    """Say in one line what was found, and how much of it is left."""
+    if not found:
+        output.echo(f"every job of {queue} stands where it belongs", err=True)
+        return
+    repaired = f"{found - left} repaired" if left else "all repaired"
+    output.echo(f"{found} found, {repaired}{': --repair puts them back' if advised else ''}", err=True)
+
+
+def _named(partitions: Partitions, client: Redis, reports: Iterator[_Found]) -> Iterator[_Found]:
     """Yield reports; an error of Redis names the partition."""
     with partitions.naming(client):
         yield from reports
@@ -119,6 +143,17 @@ def _read(bar: Progress, task: TaskID, read: int) -> None:
 def _line(report: Report, prefix: str) -> str:
     where = f" ({prefix})" if prefix else ""
     return f"{report.job_id}{where}: {report.found}{f' → {report.done}' if report.done else ''}"
+
+
+def _campaign_line(report: CampaignReport, prefix: str) -> str:
+    where = f" ({prefix})" if prefix else ""
+    return f"{report.what}{where}: {report.found}{f' → {report.done}' if report.done else ''}"
+
+
+def _campaign_json(report: CampaignReport, prefix: str) -> str:
+    kind, _, name = report.what.partition(" ")
+    found = {kind: name, "found": report.found, "done": report.done or None}
+    return json.dumps({**found, "partition": prefix} if prefix else found)
 
 
 def _json(report: Report, queue: str, prefix: str) -> str:

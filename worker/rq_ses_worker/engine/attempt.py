@@ -21,10 +21,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 from rq_ses.message.reading import AnyMessage
 from rq_ses.server.serverclock import ServerClock
@@ -33,7 +33,7 @@ from rq_ses.text.plaintext import one_line
 from rq_ses_worker.account.scope import scope
 from rq_ses_worker.engine.threads.shared import Shared
 from rq_ses_worker.engine.threads.underway import Underway
-from rq_ses_worker.lifecycle.records import Action, Claim, Lease, Settlement, failed_fields, sent_fields
+from rq_ses_worker.lifecycle.records import Action, Bulk, Claim, Lease, Settlement, failed_fields, sent_fields
 from rq_ses_worker.lifecycle.retry import (
     Again,
     Failed,
@@ -48,6 +48,9 @@ from rq_ses_worker.lifecycle.task import JobRefused, Task, read_job
 from rq_ses_worker.logging import events
 from rq_ses_worker.ses.outcome import Outcome, Sent, Terminal, Transient, hinted, is_unnamed_failure
 
+if TYPE_CHECKING:
+    from rq_ses.campaign.bulkjob import BulkJob
+
 log = logging.getLogger(__name__)
 
 _UNTRIED: Final = History()
@@ -60,6 +63,12 @@ class Client(Protocol):
     def send(self, message: AnyMessage, job_id: str = "") -> Outcome: ...
 
 
+class Bulks(Protocol):
+    """What makes attempts of bulk jobs: engine.bulk."""
+
+    def make(self, claim: Claim, task: Task, job: BulkJob, attempt: Attempt, began: float) -> Settlement: ...
+
+
 class Attempts:
     """Makes attempts; threads may share it.
 
@@ -69,10 +78,19 @@ class Attempts:
         shared: its leases are checked before each attempt (a mail whose lease may have run out is left to
             others), and its brake; its clock tells when a mail expires.
         underway: the attempts that are being made.
+        bulk: what makes those of bulk jobs, when there is the first.
     """
 
-    def __init__(self, client: Client, policy: RetryPolicy, shared: Shared, underway: Underway) -> None:
+    def __init__(
+        self,
+        client: Client,
+        policy: RetryPolicy,
+        shared: Shared,
+        underway: Underway,
+        bulk: Callable[[], Bulks] | None = None,
+    ) -> None:
         self._client = client
+        self._bulk = bulk
         self._policy = policy
         self._shared = shared
         self._underway = underway
@@ -88,6 +106,10 @@ class Attempts:
             outcome = task
         elif barred := attempt.barred(self._shared.clock):
             outcome = barred
+        elif task.bulk and self._bulk:
+            if not self._may_begin(claim):
+                return unsent(claim.lease, probe=claim.probe)
+            return self._bulk().make(claim, task, task.bulk, attempt, began)
         else:
             cleared = attempt.cleared(task.message, claim.suppressed)
             if isinstance(cleared, Terminal):
@@ -103,7 +125,8 @@ class Attempts:
         if attempt.dropped and isinstance(decision, Finished):
             dropped = ", ".join(attempt.dropped)
             events.MAIL_SUPPRESSED.log(log, job_id=claim.lease.job_id, suppressed=dropped)
-        return settlement(claim.lease, attempt, ending, decision)
+        settled = settlement(claim.lease, attempt, ending, decision)
+        return settled._replace(bulk=bulk_of(task)) if claim.granted and not asked else settled
 
     def break_off(self, claim: Claim, exc: Exception) -> Settlement:
         """Return what is written of an attempt that raised: it fails, for SES may have accepted the mail."""
@@ -143,6 +166,13 @@ def read(claim: Claim) -> Task | Terminal:
         return Terminal(status=None, code=exc.code, message=exc.reason)
 
 
+def bulk_of(task: Task | Terminal) -> Bulk | None:
+    """Return what a settlement says of a bulk job that nobody has asked SES for."""
+    if isinstance(task, Terminal) or not task.bulk:
+        return None
+    return Bulk(task.bulk.campaign, len(task.bulk.entries))
+
+
 # Task → Attempt → Outcome
 
 
@@ -169,7 +199,7 @@ class Attempt(NamedTuple):
         if isinstance(task, Terminal):
             return cls(history, policy, probe=claim.probe)
         own = policy.for_mail(task.on_unknown)
-        return cls(history, own, task.expires, task.message.to, claim.probe)
+        return cls(history, own, task.expires, task.to, claim.probe)
 
     def barred(self, clock: ServerClock) -> Terminal | None:
         """Return the outcome of a mail that must not be sent any more, None of one that may be."""

@@ -38,6 +38,9 @@ class _Sender:
     def send(self, message: AnyMessage, job_id: str = "") -> Outcome:
         return self._client.send(message, job_id)
 
+    def send_bulk(self, body: bytes, entries: int) -> Outcome | list[Outcome]:
+        return self._client.send_bulk(body, entries)
+
 
 class BurstWorker(MailWorker):
     """A worker for any thread: it leaves the process's signal handlers and logging alone."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
-from rq_ses_worker.engine.attempt import Attempts, Client, unsent
+from rq_ses_worker.engine.attempt import Attempts, Bulks, Client, unsent
 from rq_ses_worker.engine.threads.shared import Shared
 from rq_ses_worker.engine.threads.underway import Underway
 from rq_ses_worker.lifecycle.records import Claim, Settlement
@@ -26,6 +27,7 @@ class Senders:
         policy: what becomes of a mail that wasn't sent.
         shared: for the attempts; woken whenever a thread has become idle, and nothing is ready.
         settle: takes each attempt's settlement.
+        bulk: what makes the attempts of bulk jobs, when there is the first.
     """
 
     def __init__(
@@ -36,13 +38,17 @@ class Senders:
         shared: Shared,
         *,
         settle: Callable[[Settlement], None],
+        bulk: Callable[[], Bulks] | None = None,
     ) -> None:
         self.count = count
         self._shared = shared
         self._settle = settle
-        self._claims: SimpleQueue[Claim | None] = SimpleQueue()
+        # A mail goes ahead of the bulk jobs that are held ready: it never waits for more than one request.
+        self._mails: deque[Claim] = deque()
+        self._jobs: deque[Claim] = deque()
+        self._ready: SimpleQueue[bool] = SimpleQueue()
         self._underway = Underway(count)
-        self._attempts = Attempts(client, policy, shared, self._underway)
+        self._attempts = Attempts(client, policy, shared, self._underway, bulk)
         self._threads = [shared.threads.thread(f"sender-{n}", self._work) for n in range(count)]
 
     @property
@@ -73,27 +79,36 @@ class Senders:
     def submit(self, claim: Claim) -> None:
         """Hand a claim to an idle thread, or to the next that becomes idle. One thread alone submits."""
         self._underway.submitted()
-        self._claims.put(claim)
+        (self._jobs if claim.granted else self._mails).append(claim)
+        self._ready.put(True)
 
     def stop(self) -> None:
         """Let every thread end after what it is sending; what none has begun goes back to its queue."""
         ready = []
         with suppress(Empty):
-            while claim := self._claims.get_nowait():
-                ready.append(claim)
+            while self._ready.get_nowait():
+                ready.append(self._next())
         # Each goes to the front of its queue.
         for claim in reversed(ready):
             self._end(unsent(claim.lease, probe=claim.probe))
         for _ in self._threads:
-            self._claims.put(None)
+            self._ready.put(False)
 
     def join(self) -> None:
         """Wait until every thread has ended: each ends within the client's time-out."""
         for thread in self._threads:
             thread.join()
 
+    def _next(self) -> Claim:
+        """Return what is the next to be sent; something is."""
+        try:
+            return self._mails.popleft()
+        except IndexError:
+            return self._jobs.popleft()
+
     def _work(self) -> None:
-        while (claim := self._claims.get()) is not None:
+        while self._ready.get():
+            claim = self._next()
             try:
                 settlement = self._attempts.make(claim)
             except Exception as exc:  # noqa: BLE001 - a defect must neither lose the mail nor stop the thread

@@ -10,7 +10,7 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
-from rq_ses_worker.engine.settling.batches import Batches
+from rq_ses_worker.engine.settling.batches import Batches, in_steps
 from rq_ses_worker.engine.settling.outcomelog import OutcomeLog
 from rq_ses_worker.engine.settling.unwritable import Unwritable, Unwritables
 from rq_ses_worker.engine.threads.outage import Outage, passes
@@ -125,7 +125,7 @@ class Settler:
         """Write a batch, for as long as it takes; what raises something unforeseen, each by itself."""
         outage = Outage(log, f"{len(batch)} outcomes wait to be settled", self._shared.trouble)
         while batch and not self._given_up.is_set():
-            batch = self._without_uncertain_ends(batch)
+            batch = [one for one in self._without_uncertain_ends(batch) if one.lease in self._unwritten]
             try:
                 self._settle(batch)
             except RedisError as exc:
@@ -155,17 +155,16 @@ class Settler:
         return [settlement for settlement in batch if not settlement.overdue]
 
     def _settle(self, batch: list[Settlement]) -> None:
-        if not batch:
-            return
-        words = self._lifecycle.settle(batch, clock=time.monotonic())
-        for settlement in batch:
-            self._shared.leases.drop(settlement.lease)
-            self._unwritten.pop(settlement.lease, None)
-        self._shared.wake.set()
-        if self._tally:
-            self._tally.settled(batch, words)
-        for settlement, word in zip(batch, words, strict=True):
-            self._outcome_log.settled(settlement, word)
+        for together in in_steps(batch):
+            words = self._lifecycle.settle(together, clock=time.monotonic())
+            for settlement in together:
+                self._shared.leases.drop(settlement.lease)
+                self._unwritten.pop(settlement.lease, None)
+            self._shared.wake.set()
+            if self._tally:
+                self._tally.settled(together, words)
+            for settlement, word in zip(together, words, strict=True):
+                self._outcome_log.settled(settlement, word)
 
     def _write_singly(self, batch: list[Settlement]) -> None:
         """Write each outcome by itself; what can't be written is tried again later."""

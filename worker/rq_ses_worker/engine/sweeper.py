@@ -13,6 +13,7 @@ from redis.exceptions import RedisError, ResponseError
 from rq_ses.keys import keys_of
 from rq_ses.text.plaintext import one_line
 from rq_ses_worker.audit.audit import Audit
+from rq_ses_worker.audit.campaigns.sweep import CampaignSweep
 from rq_ses_worker.audit.sweep import Sweep
 from rq_ses_worker.engine.threads.vital import VitalThreads
 from rq_ses_worker.lifecycle.retry import RetryPolicy
@@ -46,6 +47,7 @@ class Sweeper:
     ) -> None:
         self._connection: Any = connection
         self._sweeps = {queue: Sweep(connection, queue) for queue in queues}
+        self._campaigns = CampaignSweep(connection)
         self._lock = keys_of(connection).sweep(queues)
         self._closing = closing
         self._policy = policy or RetryPolicy()
@@ -80,6 +82,17 @@ class Sweeper:
                 events.MAILS_KEPT.log(log, mails=kept, queue=queue)
         for queue in self._sweeps:
             self._end_abandoned(queue)
+        self._forget_campaigns()
+
+    def _forget_campaigns(self) -> None:
+        try:
+            forgotten = self._campaigns.run(self._closing.wait)
+        except ResponseError as exc:
+            # A right that only this needs: what has ended is kept for longer.
+            events.SWEEP_FAILED.log(log, error=one_line(str(exc), 300))
+            return
+        if forgotten:
+            events.CAMPAIGNS_FORGOTTEN.log(log, campaigns=forgotten)
 
     def _end_abandoned(self, queue: str) -> None:
         """Do for a mail whose stock worker is lost what only another stock worker would do."""

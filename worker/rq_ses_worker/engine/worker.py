@@ -13,6 +13,7 @@ import secrets
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from importlib.metadata import version
 from types import FrameType
 from typing import Final, cast
@@ -25,7 +26,7 @@ from rq_ses.keys import keys_of
 from rq_ses_worker.account.brake import Brake
 from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.account.grants import Grants
-from rq_ses_worker.engine.attempt import Client
+from rq_ses_worker.engine.attempt import Bulks, Client
 from rq_ses_worker.engine.claiming.demand import outcomes
 from rq_ses_worker.engine.claiming.partition import PartitionLifecycle
 from rq_ses_worker.engine.dispatcher import Burst, Dispatcher
@@ -38,6 +39,7 @@ from rq_ses_worker.engine.sweeper import Sweeper
 from rq_ses_worker.engine.threads.outage import Outage
 from rq_ses_worker.engine.threads.shared import Shared
 from rq_ses_worker.engine.threads.vital import ThreadDied
+from rq_ses_worker.lifecycle.bulk.dividing import Dividing
 from rq_ses_worker.lifecycle.leases import Leases
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
@@ -63,6 +65,8 @@ class Sending:
     """Of the SES account the client sends through."""
     gate_at: Redis | None = None
     """From `connect`: where that gate stands, if the worker's mails stand in a partition of their own."""
+    indexed: bool = False
+    """Whether it is kept which mail each of SES's MessageIds is."""
 
     @property
     def account(self) -> str:
@@ -118,7 +122,8 @@ class MailWorker(RegisteredWorker):
         self._settler = Settler(
             lifecycle, shared, tally=tally, queues=list(queues), several=outcomes(threads), threads=threads
         )
-        self._senders = Senders(threads, client, policy, shared, settle=self._settler.put)
+        bulk = partial(_bulk, connection, client, shared, lifecycle.dividing, gate.bulk_size)
+        self._senders = Senders(threads, client, policy, shared, settle=self._settler.put, bulk=cache(bulk))
         self._dispatcher = Dispatcher(
             lifecycle,
             shared,
@@ -253,6 +258,19 @@ def _lifecycle(
 ) -> Lifecycle:
     gate, executions = sending.gate, contract.random_name(6)
     if sending.gate_at is None:
-        return Lifecycle(connection, queues, name, executions, lease, gate=gate, asks=asks)
-    grants = Grants(sending.gate_at, gate, lease, asks=asks)
-    return PartitionLifecycle(connection, queues, name, executions, lease, grants)
+        lifecycle = Lifecycle(connection, queues, name, executions, lease, gate=gate, asks=asks)
+    else:
+        grants = Grants(sending.gate_at, gate, lease, asks=asks)
+        lifecycle = PartitionLifecycle(connection, queues, name, executions, lease, grants)
+    if sending.indexed:
+        lifecycle.index_messages()
+    return lifecycle
+
+
+def _bulk(connection: Redis, client: Client, shared: Shared, dividing: Dividing, size: int) -> Bulks:
+    """Return what makes attempts of bulk jobs; most workers never load it."""
+    from rq_ses_worker.campaign.mailing import Mailing
+    from rq_ses_worker.campaign.terms import TermsCache
+    from rq_ses_worker.engine.bulk.attempts import BulkAttempts
+
+    return BulkAttempts(client, shared, TermsCache(connection, Mailing.read), dividing, size)

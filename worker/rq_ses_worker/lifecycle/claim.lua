@@ -1,5 +1,5 @@
 -- claim: take queued jobs, as far as the account's gate lets them pass, and lease each to one execution. (typed.lua,
--- gate.lua, passing.lua, execution.lua)
+-- gate.lua, passing.lua, execution.lua, claiming.lua)
 --
 -- KEYS  1 RQ's suspension flag   2 the account's hash (gate.lua)   3 a scratch key
 --       then for each queue: its list, its started registry, its leases; and last the suppression list's mark
@@ -9,14 +9,18 @@
 --       10 field of a job's hash with the execution it is started by
 --       11 field of a job's hash with its number of recipients (1 without it)
 --       12 recipients a second ("": what SES says)   13 "1": this worker can ask SES for the account's limits
+--       14 field of a bulk job's hash with its campaign   15 entries of one at most
+--       16 seconds for which a job of a canceled campaign is kept   17 field with what is left of a split (split.lua)
 --       and in a partition, whose account has its gate elsewhere (grant.lua):
---       14 tokens for recipients   15 "1": the day has no more than these   16 "1": the first mail is the probe
---       17 the job that was probed with last
+--       18 tokens for recipients   19 "1": the day has no more than these   20 "1": the first mail is the probe
+--       21 the job that was probed with last   22 entries of a bulk job at most, by the account's rate
 -- Reply what the key of RQ's suspension holds, or { number of ids dropped, blob, word, microseconds, waiting, ask, troubled, opened, and the
---       server's time: seconds, microseconds; 1 if addresses are suppressed; in a partition, whose list stands where
---       the gate does, also: tokens left, and how many the next mail takes }
+--       server's time: seconds, microseconds; 1 if addresses are suppressed; jobs of campaigns that are paused or canceled,
+--       which were set aside; in a partition, whose list stands where the gate does, also: tokens left, and how many the
+--       next mail takes }
 --       blob: of each job a head (queue's place, 1 where RQ has blanked started_at (a new or requeued job), 1
---       where it carries callbacks or webhooks, lengths of the rest) and id, data, meta, enqueued_at.
+--       where it carries callbacks or webhooks, of a bulk job the entries that may be sent, and 128 more if a split of
+--       it isn't complete, lengths of the rest) and id, data, meta, enqueued_at.
 --       An execution's id is the prefix, its number (counted on in the order of the blob) in hexadecimal
 --       digits, and the fresh digit (records.py).
 --       Dropped: an id that RQ wouldn't make, or whose hash is gone, isn't a job, or isn't queued (canceled,
@@ -56,7 +60,9 @@ local it = {
   places = (#KEYS - 4) / 3, queues = {}, lengths = {}, parts = {},
   -- the jobs that are handed out, the execution of each, and which of them RQ has saved; all ids met
   chosen = {}, executions = {}, saved = {}, seen = {},
-  granted = ARGV[14] and tonumber(ARGV[14]), need = 1, word = '', wait = 0, probing = false,
+  granted = ARGV[18] and tonumber(ARGV[18]), need = 1, word = '', wait = 0, probing = false,
+  -- campaigns that are met, and their states; aside: jobs that were set aside; canceled: entries, by campaign
+  campaigns = {}, aside = 0, canceled = {},
 }
 local flow, granted_elsewhere = it.flow, it.granted ~= nil
 flow.fixed = tonumber(ARGV[12]) or 0
@@ -65,7 +71,7 @@ local mails_before, recipients_before = flow.mails, flow.recipients
 -- The account
 
 if granted_elsewhere then
-  it.left = ARGV[15] == '1' and it.granted or nil
+  it.left = ARGV[19] == '1' and it.granted or nil
 else
   it.allowed, it.left = allowance(flow, now), left_of_day(flow, now)
   if it.allowed then flow.tokens, flow.filled_at = fill(flow, it.allowed, now), now end
@@ -81,7 +87,7 @@ local function probe(it, last)
 end
 
 if granted_elsewhere then
-  if ARGV[16] == '1' then probe(it, ARGV[17]) end
+  if ARGV[20] == '1' then probe(it, ARGV[21]) end
 elseif account[2] == 'open' or account[2] == 'half-open' then
   -- The lease of a probe that is renewed goes on beyond what the account's hash says, as far as its queue is ours.
   local says, detail = breaker_says(KEYS[2], account[2], now, function(member)
@@ -102,8 +108,10 @@ if ARGV[13] == '1' and not granted_elsewhere then
   if first and not it.probing and it.wanted > 0 then close(it, 'asking', 0.02) end
 end
 
--- The order of the queues: the first that has jobs, but after seven preferred to others one of those, by turns.
--- A queue more urgent than the last preferred goes before that, so that an urgent mail is always the next.
+-- The order of the queues: the first that has jobs, but after seven recipients preferred to others one of those, by
+-- turns. A bulk job, or a heavy mail, that has such a turn has had those of its other recipients, too: while they are
+-- owed it is only queues above the last one that have turns. A queue more urgent than the last preferred goes before a
+-- turn, so that an urgent mail is always the next.
 
 if it.places > 1 then
   for place = 0, it.places - 1 do
@@ -122,20 +130,24 @@ local function next_place(it)
       first = place
     end
   end
-  it.first = first
+  it.first, it.price = first, 0
   if not more then
     flow.passed = 0
-  elseif flow.passed >= 7 and first >= flow.preferred then
+    return first
+  end
+  if first >= flow.preferred and (flow.passed >= 7 or flow.passed < 0 and flow.passed % 7 == 0) then
     local others = {}
     for place = first + 1, it.places - 1 do
       if lengths[place] > 0 then others[#others + 1] = place end
     end
-    local chosen = others[#others - flow.turn % #others]
-    flow.passed, flow.turn = 0, (flow.turn + 1) % 5040
-    return chosen
-  else
-    flow.passed, flow.preferred = flow.passed + 1, first
+    if flow.passed < 0 then others[#others] = nil end
+    if #others > 0 then
+      local chosen = others[#others - flow.turn % #others]
+      flow.passed, flow.turn, it.price = math.min(0, flow.passed + 1), (flow.turn + 1) % 5040, -7
+      return chosen
+    end
   end
+  flow.passed, flow.preferred, it.price = flow.passed + 1, first, 1
   return first
 end
 
@@ -226,7 +238,7 @@ local function read_saved(queue, id, keep)
   return 0
 end
 
--- hash: status, data, meta, started_at, recipients, enqueued_at
+-- hash: status, data, meta, started_at, recipients, enqueued_at, campaign; weight: recipients that it may be sent to
 local function choose(it, place, id, hash, weight)
   local queue = it.queues[place]
   local fresh, hooks = (hash[4] or '') == '' and 1 or 0, 0
@@ -241,12 +253,14 @@ local function choose(it, place, id, hash, weight)
   local parts, data, meta, queued_at = it.parts, hash[2], hash[3] or '', hash[6] or ''
   if #queued_at > 40 then queued_at = string.sub(queued_at, 1, 40) end
   at = #parts
-  parts[at + 1] = struct.pack('>BBBBI4I4I4', place, fresh, hooks, #queued_at, #id, #data, #meta)
+  local entries = hash[7] and weight + 128 * redis.call('HEXISTS', ARGV[9] .. id, ARGV[17]) or 0
+  parts[at + 1] = struct.pack('>BBBBBI4I4I4', place, fresh, hooks, entries, #queued_at, #id, #data, #meta)
   parts[at + 2], parts[at + 3], parts[at + 4], parts[at + 5] = id, data, meta, queued_at
   it.wanted, it.room, it.number, it.claimed = it.wanted - 1, it.room - #data, it.number + 1, n
 
   local flow = it.flow
   flow.mails, flow.recipients = flow.mails + 1, flow.recipients + weight
+  if weight > 1 and it.price then flow.passed = math.max(-350, flow.passed + it.price * (weight - 1)) end
   if it.allowed then flow.tokens = flow.tokens - weight end
   if it.granted then it.granted = it.granted - weight end
   if it.left then it.left = it.left - weight end
@@ -265,7 +279,7 @@ it.started_end = lease_moment(now + lease + grace, grace)
 -- Seconds for which RQ's record of an execution is kept.
 it.keep = math.ceil(lease + grace)
 local skipped, dropped = false, 0
-while it.wanted > 0 and it.room > 0 do
+while it.wanted > 0 and it.room > 0 and it.aside < 500 do
   local passed, preferred, turn = flow.passed, flow.preferred, flow.turn
   local place = next_place(it)
   local id, second
@@ -279,6 +293,12 @@ while it.wanted > 0 and it.room > 0 do
     local dead = not hash or hash[1] ~= 'queued' or not hash[2]
     local weight = not dead and hash[5] and math.min(50, math.max(1, tonumber(hash[5]) or 1)) or 1
     local reason, seconds
+    -- Most mails have one recipient, and needn't be asked for a campaign.
+    if not dead and hash[5] then hash[7] = redis.call('HGET', ARGV[9] .. id, ARGV[14]) end
+    if not dead and hash[7] then
+      if is_held(it, place, id, hash[7], weight) then dead, dropped = true, dropped - 1 end
+      weight = portion(it, hash[7], weight)
+    end
     if not dead and (it.left or it.allowed or it.granted) then reason, seconds = refusal(it, weight) end
     if dead or reason then flow.passed, flow.preferred, flow.turn = passed, preferred, turn end
     if reason then
@@ -334,6 +354,7 @@ if it.claimed > 0 then
 end
 if changed then redis.call('HSET', KEYS[2], 'flow', packed_flow(flow)) end
 for _, queue in pairs(it.queues) do cut(queue) end
+count_canceled(it)
 local waiting = 0
 if granted_elsewhere or (it.word ~= '' and it.word ~= 'probe') then
   for place = 0, it.places - 1 do waiting = waiting + (typed('LLEN', KEYS[4 + place * 3]) or 0) end
@@ -342,4 +363,4 @@ if it.spoilt and it.claimed == 0 then
   return redis.error_reply('WRONGTYPE ' .. it.spoilt .. ' is not of its type: delete it')
 end
 return { dropped, table.concat(it.parts), it.word, math.ceil(math.min(LONGEST_WAIT, it.wait) * 1000000), waiting, ask,
-  tonumber(account[3]) or 0, tonumber(account[4]) or 0, time[1], time[2], there, it.granted, it.need }
+  tonumber(account[3]) or 0, tonumber(account[4]) or 0, time[1], time[2], there, it.aside, it.granted, it.need }

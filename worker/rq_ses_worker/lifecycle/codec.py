@@ -7,12 +7,16 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
+from rq_ses import contract
 from rq_ses.rqdate import utcformat
 from rq_ses_worker.account.gate import View
-from rq_ses_worker.lifecycle.records import Claim, Lease, Overdue, Settlement, Word
+from rq_ses_worker.lifecycle.records import Claim, Division, Lease, Overdue, Settlement, Word
 
-_HEAD: Final = struct.Struct(">BBBBIII")
-"""Of each job that claim hands out: queue, fresh, hooked, sizes of date, id, data and meta."""
+_HEAD: Final = struct.Struct(">BBBBBIII")
+"""Of each job that claim hands out: queue, fresh, hooked, entries, sizes of date, id, data and meta."""
+
+_UNFINISHED: Final = 128
+"""Beside the entries of a bulk job of which a split isn't complete."""
 
 
 class Claimed(NamedTuple):
@@ -26,6 +30,8 @@ class Claimed(NamedTuple):
     """The server's time, as TIME tells it."""
     listed: bool
     """Addresses are suppressed."""
+    aside: int = 0
+    """Jobs of campaigns that are paused or canceled, which were set aside."""
     waiting: int = 0
     """Jobs that wait, as far as they were counted."""
     tokens: int = 0
@@ -39,20 +45,25 @@ def read_claimed(reply: Sequence[Any], prefix: str, first: int) -> Claimed:
     dropped, blob, refusal, wait, waiting, ask, failures, openings, *rest = reply
     view = View(refusal.decode(), wait / 1e6, bool(waiting), bool(ask), failures, openings)
     claims = list(_claims(blob, prefix, first, probe=refusal == b"probe"))
-    return Claimed(claims, dropped, view, rest[:2], bool(rest[2]), waiting, *rest[3:])
+    return Claimed(claims, dropped, view, rest[:2], bool(rest[2]), rest[3], waiting, *rest[4:])
 
 
 def _claims(blob: bytes, prefix: str, number: int, *, probe: bool) -> Iterator[Claim]:
     at = 0
     while at < len(blob):
-        queue, fresh, hooked, date_size, id_size, data_size, meta_size = _HEAD.unpack_from(blob, at)
+        queue, fresh, hooked, granted, date_size, id_size, data_size, meta_size = _HEAD.unpack_from(blob, at)
         id_end = at + _HEAD.size + id_size
         job_id = blob[at + _HEAD.size : id_end].decode()
         data = blob[id_end : id_end + data_size]
         meta = blob[id_end + data_size : id_end + data_size + meta_size]
         at = id_end + data_size + meta_size + date_size
         lease = Lease(queue, job_id, f"{prefix}{number:x}{fresh}")
-        yield Claim(lease, data, meta, bool(fresh), bool(hooked), probe, queued_at=blob[at - date_size : at])
+        claim = Claim(
+            lease, data, meta, bool(fresh), bool(hooked), probe, queued_at=blob[at - date_size : at]
+        )
+        if granted:
+            claim = claim._replace(granted=granted % _UNFINISHED, unfinished=granted >= _UNFINISHED)
+        yield claim
         number += 1
 
 
@@ -85,33 +96,60 @@ def encode_settlements(settlements: Sequence[Settlement], clock: float) -> Encod
 
     What they have in common is said once for all that have it: most of a batch are of one queue, and sent.
     """
-    groups: dict[tuple[int, str, str, str], list[int]] = {}
+    groups: dict[tuple[int, str, str, str, str, int], list[int]] = {}
     for number, one in enumerate(settlements):
-        meta = json.dumps(one.meta) if one.meta or one.action != "back" else ""
-        group = (one.lease.queue, "1" if one.overdue else "", one.action, meta)
+        campaign, entries = (one.bulk.campaign, one.bulk.entries) if one.bulk else ("", 1)
+        group = (one.lease.queue, "1" if one.overdue else "", one.action, _meta(one), campaign, entries)
         groups.setdefault(group, []).append(number)
     queues = list(dict.fromkeys(queue for queue, *_ in groups))
     args: list[Any] = []
-    for (queue, overdue, action, meta), members in groups.items():
-        args += (queues.index(queue), overdue, action, meta, len(members))
+    for (queue, *common), members in groups.items():
+        args += (queues.index(queue), *common, len(members))
         for number in members:
             args += _values(settlements[number], clock)
     return Encoded(queues, args, [number for members in groups.values() for number in members])
 
 
+def encode_division(one: Settlement, division: Division, clock: float) -> list[Any]:
+    """Return split.lua's own arguments for the settlement of a bulk job that is divided."""
+    job_id, execution, ended, *own = _values(one, clock)
+    return [
+        *(job_id, execution, ended, *own, *([""] * (2 - len(own))), one.action, _meta(one)),
+        *encode_parts(division, max(0.0, clock - one.ended_clock)),
+    ]
+
+
+def encode_parts(division: Division, since: float = 0.0) -> list[Any]:
+    """Return split.lua's last arguments: what stays, and the parts, `since` seconds after the attempt."""
+    args: list[Any] = [division.data, division.entries, division.sent, division.campaign]
+    args += (contract.CAMPAIGN_FIELD, contract.RECIPIENTS_FIELD)
+    for part in division.parts:
+        own = [*_own(part.action, part.fields, since), "", ""][:2]
+        args += (part.job_id, part.action, json.dumps(part.meta) if part.meta else "", *own)
+        args += (part.data, part.entries, part.description)
+    return args
+
+
+def _meta(one: Settlement) -> str:
+    return json.dumps(one.meta) if one.meta or one.action != "back" else ""
+
+
 def _values(one: Settlement, clock: float) -> tuple[Any, ...]:
-    lease, fields = one.lease, one.fields
-    own: tuple[str, ...]
-    match one.action:
+    own = _own(one.action, one.fields, max(0.0, clock - one.ended_clock))
+    return one.lease.job_id, one.lease.execution, utcformat(one.ended), *own
+
+
+def _own(action: str, fields: dict[str, Any], since: float) -> tuple[str, ...]:
+    """Return the values of an action's own; a delay counts from the attempt's end, `since` seconds ago."""
+    match action:
         case "sent":
-            own = (fields["result"],)
+            return (fields["result"],)
         case "retry":
-            own = (f"{max(0.0, fields['delay'] - max(0.0, clock - one.ended_clock)):.6f}",)
+            return (f"{max(0.0, fields['delay'] - since):.6f}",)
         case "failed":
-            own = (fields["exc"], fields["exc_string"])
-        case "back":
-            own = ("1" if fields.get("fresh") else "",)
-    return lease.job_id, lease.execution, utcformat(one.ended), *own
+            return fields["exc"], fields["exc_string"]
+        case _:
+            return ("1" if fields.get("fresh") else "",)
 
 
 def read_settled(reply: Any, order: Sequence[int]) -> list[Word]:

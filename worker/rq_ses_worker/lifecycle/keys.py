@@ -10,7 +10,7 @@ from rq_ses.keys import Keys
 
 
 class ScriptKeys:
-    """KEYS of claim, settle, promote, reclaim and renew, made once for all calls.
+    """KEYS of claim, settle, split, promote, reclaim and renew, made once for all calls.
 
     Args:
         keys: of the client that runs them.
@@ -21,6 +21,7 @@ class ScriptKeys:
 
     def __init__(self, keys: Keys, queues: Sequence[str], worker_name: str, account: str) -> None:
         self.names: Final = keys
+        self.worker_name = worker_name
         self.prefixes: Final = (keys.job_prefix, keys.execution_prefix, keys.executions_prefix)
         self.leases: Final = [keys.leases(queue) for queue in queues]
         lists = [keys.queue(queue) for queue in queues]
@@ -45,10 +46,11 @@ class ScriptKeys:
 
     def rename(self, worker_name: str) -> None:
         """Take another worker's name from here on."""
+        self.worker_name = worker_name
         self._settled[0] = self.names.worker(worker_name)
 
     def settle(self, queues: Sequence[int]) -> list[str]:
-        """Return settle's for settlements of these queues (their places)."""
+        """Return settle's, and split's, for settlements of these queues (their places)."""
         return [*self._settled, *(key for queue in queues for key in self._places[queue])]
 
 

@@ -29,11 +29,24 @@ def observed(settlements: Sequence[Settlement]) -> Observation:
         if settlement.probe:
             found.probe = settlement.lease.member
             found.verdict = "void" if outcome is None else _VERDICTS[scope(outcome)]
-        if type(outcome) is Sent:
+        if settlement.bulk and len(settlement.bulk.outcomes) > 1:
+            _count_all(found, [outcome for outcome, _ in settlement.bulk.outcomes])
+        elif type(outcome) is Sent:
             found.healthy, found.trailing = True, 0
         elif outcome is not None:
             _count(found, outcome)
     return found
+
+
+def _count_all(found: Observation, outcomes: Sequence[Outcome]) -> None:
+    """Count the answer to a bulk request, which is one attempt, whatever it says to each entry."""
+    failing, trailing = found.failing, found.trailing
+    for outcome in outcomes:
+        _count(found, outcome)
+    if any(scope(outcome) == "healthy" for outcome in outcomes):
+        found.failing, found.trailing, found.healthy = failing, 0, True
+    else:
+        found.failing, found.trailing = min(found.failing, failing + 1), min(found.trailing, trailing + 1)
 
 
 def _count(found: Observation, outcome: Outcome) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, get_args
 from zlib import compress
 
 from rq_ses.suppression import Suppressed
@@ -84,6 +84,10 @@ class Claim(NamedTuple):
     """The breaker is open, and how this attempt ends decides."""
     queued_at: bytes = b""
     """When it was enqueued, or fell due, in RQ's form of a date; b"" is unknown."""
+    granted: int = 0
+    """Of a bulk job: entries that may be sent together; 0 of a mail."""
+    unfinished: bool = False
+    """A split of it isn't complete (Dividing.finish)."""
     task: Task | Terminal | None = None
     """What it asks for, where that was read already to ask the suppression list."""
     suppressed: Mapping[str, Suppressed] = _NONE
@@ -99,6 +103,53 @@ class Overdue:
     """The job's meta, JSON; b"" where it has none."""
     worker: str
     """RQ's name of the worker that held it."""
+
+
+class Part(NamedTuple):
+    """A job that some of a bulk job's entries go on as; `fields` and `meta` as a Settlement's."""
+
+    job_id: str
+    action: Literal["sent", "retry", "failed", "front"]
+    """As a Settlement's; `front`: into the front of the queue, as it was before the attempt."""
+    meta: dict[str, Any]
+    fields: dict[str, Any]
+    data: bytes
+    entries: int
+    description: str
+
+
+class Division(NamedTuple):
+    """How a bulk job is divided: what stays in it, and the parts."""
+
+    data: bytes
+    """The job's `data` from then on."""
+    entries: int
+    """Entries that stay in it."""
+    campaign: str
+    parts: tuple[Part, ...]
+    sent: int = 0
+    """Entries that were sent, in all."""
+
+
+class Delivery(NamedTuple):
+    """An entry that SES has accepted."""
+
+    entry_id: str
+    to: str
+    message_id: str | None
+
+
+class Bulk(NamedTuple):
+    """What a settlement says of a bulk job beside what it says of any."""
+
+    campaign: str
+    entries: int
+    """How many entries the attempt was about."""
+    outcomes: tuple[tuple[Outcome, int], ...] = ()
+    """How SES answered, and to how many of them; nothing if it wasn't asked."""
+    deliveries: tuple[Delivery, ...] = ()
+    division: Division | None = None
+    """Entries that had other fates than those that stay in the job."""
 
 
 class Settlement(NamedTuple):
@@ -122,6 +173,18 @@ class Settlement(NamedTuple):
     probe: bool = False
     to: Sequence[str] = ()
     """The mail's recipients, for the log."""
+    bulk: Bulk | None = None
+    """Of a bulk job."""
+
+
+def ended(bulk: Bulk, settlement: Settlement) -> dict[Action, int]:
+    """Return how many entries of a bulk job ended in each way."""
+    counts: dict[Action, int] = dict.fromkeys(get_args(Action), 0)
+    counts[settlement.action] += bulk.division.entries if bulk.division else bulk.entries
+    for part in bulk.division.parts if bulk.division else ():
+        if part.action != "front":
+            counts[part.action] += part.entries
+    return counts
 
 
 def sent_fields(result: object) -> dict[str, Any]:

@@ -39,14 +39,12 @@ def allowed(
     return message.model_copy(update=left), dropped
 
 
-def refusals(
-    addresses: Sequence[str], suppressed: Mapping[str, Suppressed], how: OnSuppressed
-) -> list[Terminal | None]:
+def refusals(addresses: Sequence[str], suppressed: Mapping[str, Suppressed]) -> list[Terminal | None]:
     """Return how each of some mails to one address alone ended; None where it may be sent.
 
     Entries of a bulk request are such mails: each has an outcome of its own.
     """
-    if how == "off" or not suppressed:
+    if not suppressed:
         return [None] * len(addresses)
     entries = (suppressed.get(folded(address)) for address in addresses)
     return [refused([entry]) if entry else None for entry in entries]

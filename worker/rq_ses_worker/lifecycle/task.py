@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic import ValidationError
 
@@ -14,6 +14,9 @@ from rq_ses.message.message import explain
 from rq_ses.message.reading import AnyMessage, read_message
 from rq_ses.server.jobdata import inflated
 from rq_ses.text.plaintext import one_line
+
+if TYPE_CHECKING:
+    from rq_ses.campaign.bulkjob import BulkJob
 
 
 class JobRefused(Exception):
@@ -26,7 +29,7 @@ class JobRefused(Exception):
 
 
 class Task(NamedTuple):
-    """A valid message and its terms.
+    """A valid message, or a bulk job, and its terms.
 
     `expires` is the moment (epoch seconds) after which it must not be sent; `on_unknown` says what becomes of
     it when SES may have accepted it (None: what the worker's policy says).
@@ -35,11 +38,24 @@ class Task(NamedTuple):
     message: AnyMessage
     expires: float | None = None
     on_unknown: OnUnknown | None = None
+    bulk: BulkJob | None = None
+    """In place of a message: entries of a campaign."""
+
+    @property
+    def to(self) -> Sequence[str]:
+        """The recipients, for the log."""
+        return [entry.to for entry in self.bulk.entries] if self.bulk else self.message.to
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the job function was given beside the payload."""
+        given = {"expires": self.expires, "on_unknown": self.on_unknown}
+        return {name: value for name, value in given.items() if value is not None}
 
     @property
     def recipients(self) -> Sequence[str]:
         """All who are to get it, without display names: whom the suppression list is asked about."""
-        return self.message.recipients
+        return [entry.to for entry in self.bulk.entries] if self.bulk else self.message.recipients
 
 
 def read_job(data: bytes, *, hooked: bool = False) -> Task:
@@ -87,8 +103,25 @@ def read_call(args: Any, kwargs: Any) -> Task:
     if on_unknown not in (None, *ON_UNKNOWN):
         raise JobRefused("InvalidMessage", f"on_unknown: {on_unknown!r:.80} is neither resend nor hold")
     try:
+        if "entries" in payload and "campaign" in payload:
+            return Task(_NO_MESSAGE, expires, on_unknown, _bulk_job(payload))
         return Task(read_message(payload), expires, on_unknown)
     except ValidationError as exc:
         raise JobRefused("InvalidMessage", "; ".join(explain(exc))) from exc
     except RecursionError as exc:
         raise JobRefused("InvalidMessage", "the payload is nested too deep") from exc
+
+
+_NO_MESSAGE: Final[Any] = None
+
+
+def _bulk_job(payload: Mapping[str, Any]) -> BulkJob:
+    # Most workers never have one.
+    from rq_ses.campaign import bulkjob
+
+    try:
+        return bulkjob.read(payload)
+    except ValidationError:
+        raise
+    except ValueError as exc:
+        raise JobRefused("InvalidMessage", f"the bulk job {exc}") from exc

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from redis import Redis
+from redis.exceptions import RedisError
 
 from rq_ses import contract
 from rq_ses.gate import GateState
@@ -25,7 +26,9 @@ from rq_ses.partition import MOVING
 from rq_ses.rqdate import utcformat
 from rq_ses.server.serverclock import ServerClock, epoch
 from rq_ses.suppression.lookup import Lookup
+from rq_ses.text.plaintext import one_line
 from rq_ses_worker.account.gate import GATE, PASSING, Gate, GatePolicy, Observation, View
+from rq_ses_worker.lifecycle.bulk.dividing import PARTS_FIELD, Dividing, word_of
 from rq_ses_worker.lifecycle.codec import (
     Claimed,
     encode_settlements,
@@ -36,10 +39,19 @@ from rq_ses_worker.lifecycle.codec import (
 )
 from rq_ses_worker.lifecycle.keys import ScriptKeys
 from rq_ses_worker.lifecycle.observation import observed
-from rq_ses_worker.lifecycle.records import Claim, Lease, Overdue, Settlement, Suspended, Word
+from rq_ses_worker.lifecycle.records import (
+    Claim,
+    Division,
+    Lease,
+    Overdue,
+    Settlement,
+    Suspended,
+    Word,
+)
 from rq_ses_worker.logging import events
 from rq_ses_worker.server.scripts import TYPED, Call, Parts, registered, run_together
 from rq_ses_worker.ses.account import Account
+from rq_ses_worker.ses.outcome import Sent
 
 log = logging.getLogger(__name__)
 
@@ -50,13 +62,13 @@ CLAIM_BYTES: Final = 8 * 1024 * 1024
 """Payload after which one claim stops, whatever the number of idle threads."""
 
 _EXECUTION: Final = "lifecycle/execution"
+_SETTLING: Final = tuple(f"lifecycle/settling/{part}" for part in ("receipt", "contested", "counting"))
 
 SCRIPTS: Final[dict[str, Parts]] = {
-    "claim": (TYPED, GATE, PASSING, _EXECUTION, "lifecycle/claim"),
-    "settle": (
-        *(TYPED, "mails/finish"),
-        *(f"lifecycle/settling/{part}" for part in ("receipt", "contested", "settle")),
-    ),
+    "claim": (TYPED, GATE, PASSING, _EXECUTION, "lifecycle/bulk/claiming", "lifecycle/claim"),
+    "settle": (TYPED, "mails/finish", *_SETTLING, "lifecycle/settling/settle"),
+    "split": (TYPED, "mails/finish", *_SETTLING, "lifecycle/bulk/parts", "lifecycle/bulk/split"),
+    "index": ("lifecycle/settling/index",),
     "promote": (TYPED, "lifecycle/promote"),
     "reclaim": (TYPED, "lifecycle/reclaim"),
     "renew": (TYPED, _EXECUTION, "lifecycle/renew"),
@@ -65,7 +77,7 @@ SCRIPTS: Final[dict[str, Parts]] = {
 
 _ADOPTED: Final = (
     *("data", "meta", "success_callback_name", "failure_callback_name", "stopped_callback_name"),
-    *("webhooks", "enqueued_at"),
+    *("webhooks", "enqueued_at", contract.CAMPAIGN_FIELD, contract.RECIPIENTS_FIELD, PARTS_FIELD),
 )
 """Fields of a job that make a claim."""
 
@@ -118,13 +130,19 @@ class Lifecycle:
         """The suppression list; `listed` tells whether it has to be asked."""
         self._listed = True
         self._count = 0
+        self._indexes = False
         self._keys = ScriptKeys(keys_of(connection), queues, worker_name, self._gate.key)
         self._scripts = registered(connection, SCRIPTS)
+        self.dividing: Final = Dividing(self._scripts["split"], self._keys, _RECEIPT)
 
     def rename(self, worker_name: str) -> None:
         """Act for a worker of another name from here on."""
         self._worker_name = worker_name
         self._keys.rename(worker_name)
+
+    def index_messages(self) -> None:
+        """Keep from here on which mail each of SES's MessageIds is, for events that carry no tags."""
+        self._indexes = True
 
     def claim(self, wanted: int) -> tuple[list[Claim], int]:
         """Take up to `wanted` queued jobs; return them, and how many dead ids were dropped from the lists.
@@ -135,6 +153,8 @@ class Lifecycle:
             Suspended: `rq suspend` is in force.
         """
         claimed = self._claim(wanted)
+        while claimed.aside and not claimed.claims and not claimed.view.refusal:
+            claimed = self._claim(wanted)
         self.view = claimed.view
         return claimed.claims, claimed.dropped
 
@@ -145,7 +165,8 @@ class Lifecycle:
         self._count += wanted
         args = [wanted, CLAIM_BYTES, self._worker_name, self._now(), self._lease, CLEANUP_GRACE]
         args += [self._prefix, first, self._keys.names.job_prefix, contract.EXECUTION_FIELD]
-        args += [contract.RECIPIENTS_FIELD, self._gate.rate_text, self._asks, *more]
+        args += [contract.RECIPIENTS_FIELD, self._gate.rate_text, self._asks, contract.CAMPAIGN_FIELD]
+        args += [self._gate.bulk_size, contract.CANCELED_TTL, PARTS_FIELD, *more]
         began = time.monotonic()
         self._listed = True  # what a claim without an answer has taken may be
         reply = self._scripts["claim"](keys=self._keys.claim, args=args)
@@ -185,9 +206,11 @@ class Lifecycle:
 
     def adopt(self, lease: Lease) -> Claim | None:
         """Read a job that `held` found, as `claim` would have returned it; None if it is gone."""
-        data, meta, *hooks, queued_at = self._connection.hmget(self._keys.names.job(lease.job_id), _ADOPTED)
+        found = self._connection.hmget(self._keys.names.job(lease.job_id), _ADOPTED)
+        data, meta, *hooks, queued_at, campaign, entries, parts = found
         if data is None:
             return None
+        granted = int(entries) if campaign and (entries or b"").isdigit() else int(campaign is not None)
         return Claim(
             lease,
             data,
@@ -196,21 +219,33 @@ class Lifecycle:
             hooked=any(hooks),
             probe=self._gate.is_probed_by(lease.member),
             queued_at=(queued_at or b"")[:40],
+            granted=granted,
+            unfinished=parts is not None,
         )
 
     def settle(self, settlements: Sequence[Settlement], *, clock: float) -> list[Word]:
         """Write how executions ended, in one step; `clock` is time.monotonic() now.
 
+        A bulk job that is divided has a step of its own, and comes alone.
         Calling it again with the same settlements changes nothing. What they say of the account, its gate
         learns in the same round trip.
         """
+        if len(settlements) == 1 and (bulk := settlements[0].bulk) and bulk.division:
+            return [self._split(settlements[0], bulk.division, clock)]
         worked = sum(settlement.seconds for settlement in settlements)
         args = [*self._keys.prefixes, self._keys.names.results_prefix, self._worker_name, *_RECEIPT]
         encoded, seen = encode_settlements(settlements, clock), observed(settlements)
         args += [f"{worked:.6f}", *encoded.args]
         settle = Call(self._scripts["settle"], self._keys.settle(encoded.queues), args)
         reply = self._settle_and_tell(settle, seen) if seen.tells(self.view) else settle.run()
+        if self._indexes:
+            self._index(settlements)
         return read_settled(reply, encoded.order)
+
+    def _split(self, settlement: Settlement, division: Division, clock: float) -> Word:
+        seen = observed([settlement])
+        call = self.dividing.settlement(settlement, division, clock)
+        return word_of(self._settle_and_tell(call, seen) if seen.tells(self.view) else call.run())
 
     def _settle_and_tell(self, settle: Call, seen: Observation) -> Any:
         words, told = run_together(self._connection, [settle, self._gate.observe(seen)])
@@ -220,6 +255,22 @@ class Lifecycle:
             # The outcomes are written: saying them again for this would only make them look late.
             events.GATE_UNTOLD.log(log, error=str(told))
         return words
+
+    def _index(self, settlements: Sequence[Settlement]) -> None:
+        pairs = [
+            text
+            for one in settlements
+            if isinstance(one.outcome, Sent) and (message_id := one_line(one.outcome.message_id or "", 120))
+            for text in (message_id, one.lease.job_id)
+        ]
+        names = self._keys.names
+        args = [names.message(""), contract.FEEDBACK_TTL, *pairs]
+        try:
+            if pairs:
+                self._scripts["index"](keys=[names.scratch], args=args)
+        except RedisError as exc:
+            # The outcomes are written, as above.
+            events.MESSAGES_UNINDEXED.log(log, error=str(exc))
 
     def learn(self, account: Account | None, *, ask_again: float) -> None:
         """Let the gate know the account's limits (Gate.learn)."""

@@ -48,10 +48,17 @@ class Event:
 
 # Mails
 
-_ATTEMPT: Final = ("queue", "attempt", "to")
+_ATTEMPT: Final = ("queue", "attempt", "to", "campaign", "entries")
 _ANSWER: Final = ("outcome", "code", "status", "request_id")
 
 MAIL_SENT: Final = Event("mail.sent", INFO, "job %(job_id)s: sent", ("message_id", *_ATTEMPT))
+BULK_DIVIDED: Final = Event(
+    "bulk.divided",
+    INFO,
+    "job %(job_id)s: of %(entries)d entries of %(campaign)s %(sent)d were sent, %(again)d are tried again, "
+    "%(failed)d failed",
+    ("queue", "attempt"),
+)
 MAIL_RETRIED: Final = Event(
     "mail.retried", INFO, "job %(job_id)s: again in %(delay).10g s: %(error)s", (*_ATTEMPT, *_ANSWER)
 )
@@ -73,6 +80,11 @@ MAIL_ABANDONED: Final = Event(
     "mail.abandoned", WARNING, "job %(job_id)s, begun by a worker of RQ's own: %(found)s → %(done)s"
 )
 MAIL_ADOPTED: Final = Event("mail.adopted", INFO, "job %(job_id)s: claimed by a call whose answer was lost")
+MAIL_UNPREPARED: Final = Event(
+    "mail.unprepared",
+    WARNING,
+    "job %(job_id)s: given back, since Redis couldn't be asked for what it needs: %(error)s",
+)
 MAIL_RAISED: Final = Event("mail.raised", ERROR, "job %(job_id)s: %(step)s raised")
 MAIL_UNSETTLED: Final = Event(
     "mail.unsettled",
@@ -99,6 +111,9 @@ MAILS_KEPT: Final = Event(
     "queue.mails_kept",
     WARNING,
     "%(mails)d mails of %(queue)s would have expired before they were sent (requeued?); now they don't",
+)
+CAMPAIGNS_FORGOTTEN: Final = Event(
+    "campaigns.forgotten", INFO, "%(campaigns)d campaigns ended a week ago and are forgotten"
 )
 
 # The worker
@@ -188,6 +203,11 @@ QUOTA_USED_UP: Final = Event("quota.used_up", WARNING, "%(state)s: mails wait in
 QUOTA_LEFT: Final = Event("quota.left", WARNING, "daily quota: there is something left again")
 GATE_UNTOLD: Final = Event(
     "gate.untold", ERROR, "the account's gate can't learn how attempts ended: %(error)s"
+)
+MESSAGES_UNINDEXED: Final = Event(
+    "messages.unindexed",
+    ERROR,
+    "which mails SES's ids are can't be kept, so events without tags won't find them: %(error)s",
 )
 LIMITS_TOLD: Final = Event(
     "limits.told", INFO, "SES allows %(rate).10g recipients a second, %(daily)s in 24 hours"

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal, get_args
 
 from rq_ses.contract import YEARS
-from rq_ses_worker.lifecycle.records import Action, Claim, Settlement, Word
+from rq_ses_worker.lifecycle.records import Action, Claim, Settlement, Word, ended
 from rq_ses_worker.ses.outcome import Outcome, Sent, kind_of
 
 Phase = Literal["absent", "starting", "working", "stopping"]
@@ -135,15 +135,16 @@ class Tally:
         self._numbers[_HEART] = time.monotonic()
 
     def claimed(self, claims: Sequence[Claim], now: float) -> None:
-        """Count how long each of these has waited since it was queued; `now`: the server's epoch seconds."""
+        """Count how long each mail of these has waited; `now`: the server's epoch seconds."""
         bounds, numbers, at = QUEUE_WAIT.bounds, self._numbers, QUEUE_WAIT.at
         for claim in claims:
             waited = now - self._moment(claim.queued_at)
             # Anybody may write a date, by whatever clock: what is queued in the future hasn't waited.
             if waited < YEARS:
                 waited = waited if waited > 0 else 0.0
-                numbers[at + bisect_left(bounds, waited)] += 1
-                numbers[at + len(bounds) + 1] += waited
+                mails = claim.granted or 1
+                numbers[at + bisect_left(bounds, waited)] += mails
+                numbers[at + len(bounds) + 1] += mails * waited
 
     def _moment(self, date: bytes) -> float:
         """Return the epoch seconds of a date in RQ's form, as of long ago if it is none."""
@@ -162,18 +163,29 @@ class Tally:
         for settlement in settlements:
             outcome = settlement.outcome
             if outcome is not None:
-                key = ("sent", "") if type(outcome) is Sent else (kind_of(outcome), code_of(outcome))
-                place = self._places.get(key) or self._place(key)
-                self._numbers[place] += 1
                 self._observe(EXCHANGE, settlement.seconds)
+                if settlement.bulk:
+                    for one, entries in settlement.bulk.outcomes:
+                        self._answered(one, entries)
+                else:
+                    self._answered(outcome, 1)
+
+    def _answered(self, outcome: Outcome, mails: int) -> None:
+        key = ("sent", "") if type(outcome) is Sent else (kind_of(outcome), code_of(outcome))
+        place = self._places.get(key) or self._place(key)
+        self._numbers[place] += mails
 
     def settled(self, settlements: Sequence[Settlement], words: Sequence[Word]) -> None:
         """Count what was written, and how late."""
         clock = time.monotonic()
         for settlement, word in zip(settlements, words, strict=True):
             if word in _WRITTEN:
-                action = "sent" if word == "told" else settlement.action
-                self._numbers[_SETTLED + _ACTION_PLACES[action]] += 1
+                if settlement.bulk and word != "told":
+                    for action, entries in ended(settlement.bulk, settlement).items():
+                        self._numbers[_SETTLED + _ACTION_PLACES[action]] += entries
+                else:
+                    action = "sent" if word == "told" else settlement.action
+                    self._numbers[_SETTLED + _ACTION_PLACES[action]] += 1
                 if settlement.outcome is not None:
                     self._observe(SETTLE_LAG, clock - settlement.ended_clock)
 

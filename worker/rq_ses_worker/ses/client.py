@@ -21,6 +21,7 @@ from rq_ses_worker.ses.account import (
     read_account,
     read_identity,
 )
+from rq_ses_worker.ses.bulk.answer import classified, outcomes
 from rq_ses_worker.ses.clock import SigningClock
 from rq_ses_worker.ses.credentials import (
     Credentials,
@@ -29,9 +30,9 @@ from rq_ses_worker.ses.credentials import (
     StaticCredentials,
 )
 from rq_ses_worker.ses.echo import EchoMask
-from rq_ses_worker.ses.endpoint import SEND_PATH, Endpoint
+from rq_ses_worker.ses.endpoint import BULK_PATH, SEND_PATH, Endpoint
 from rq_ses_worker.ses.failure import EXPECTED, failed
-from rq_ses_worker.ses.outcome import Outcome, Terminal, Transient, classify, is_skew
+from rq_ses_worker.ses.outcome import Outcome, Sent, Terminal, Transient, classify, is_skew
 from rq_ses_worker.ses.sigv4 import host_header, sign
 from rq_ses_worker.ses.suppression import Page, Wanted, page_path, read_page
 from rq_ses_worker.ses.warmup import warm_up
@@ -54,6 +55,9 @@ OUTDATED: Final = frozenset(
 
 https://docs.aws.amazon.com/ses/latest/APIReference-V2/CommonErrors.html
 """
+
+
+Classify = Callable[[int, Mapping[str, str], bytes], Outcome]
 
 
 def _utc_now() -> datetime:
@@ -139,6 +143,17 @@ class SesClient:
         outcome, _ = self._ask("POST", self.url, body)
         return outcome
 
+    def send_bulk(self, body: bytes, entries: int) -> Outcome | list[Outcome]:
+        """Send one SendBulkEmail request, as `send_body` does, and return how each of its entries fared.
+
+        One outcome for all of them where SES took none, or nobody knows.
+        """
+        outcome, content = self._ask("POST", self._base_url + BULK_PATH, body, classified)
+        if not isinstance(outcome, Sent):
+            return outcome
+        credentials = self.credentials.current()
+        return self._mask.outcomes(outcomes(outcome, content, entries), credentials)
+
     def get_account(self) -> Account:
         """Return the account's limits and state in this region (needs the permission ses:GetAccount).
 
@@ -165,16 +180,16 @@ class SesClient:
         """SES's clock minus ours, to a second, as the last answer to a GET told; None if none did."""
         return self._clock.offset
 
-    def _ask(self, method: str, url: str, body: bytes) -> tuple[Outcome, bytes]:
+    def _ask(self, method: str, url: str, body: bytes, judge: Classify = classify) -> tuple[Outcome, bytes]:
         """Make one request, or two if a new signature may help; return the outcome and the answer's body."""
         try:
             credentials = self.credentials.current()
-            outcome, headers, content = self._attempt(credentials, method, url, body)
+            outcome, headers, content = self._attempt(credentials, method, url, body, judge)
             if is_skew(outcome) and self._clock.correct(headers):
-                outcome, headers, content = self._attempt(credentials, method, url, body)
+                outcome, headers, content = self._attempt(credentials, method, url, body, judge)
             elif _outdated(outcome) and self.credentials.renew(credentials):
                 credentials = self.credentials.current()
-                outcome, headers, content = self._attempt(credentials, method, url, body)
+                outcome, headers, content = self._attempt(credentials, method, url, body, judge)
         except CredentialsUnavailable as exc:
             return _unsigned(exc), b""
         if method == "GET":
@@ -183,7 +198,7 @@ class SesClient:
         return self._mask.outcome(outcome, credentials), content
 
     def _attempt(
-        self, credentials: Credentials, method: str, url: str, body: bytes
+        self, credentials: Credentials, method: str, url: str, body: bytes, judge: Classify
     ) -> tuple[Outcome, Mapping[str, str], bytes]:
         if self._pid != os.getpid():
             # In this order: another thread that finds the new number must not take the old connections.
@@ -199,7 +214,7 @@ class SesClient:
             # The status alone decides, so what is missing of the body is no failure.
             content = read_what_comes(answer, BODY_LIMIT)
             torn = EXCHANGE.phase is Phase.SENDING
-        outcome = classify(answer.status_code, answer.headers, content)
+        outcome = judge(answer.status_code, answer.headers, content)
         if torn and outcome.ambiguous:
             # SES takes no request of which it has a part.
             outcome = replace(outcome, ambiguous=False)

@@ -15,6 +15,7 @@ from rq_ses.aws.regions import FIPS_REGIONS, SES_REGIONS, host, is_multi_region,
 from rq_ses_worker.ses.wire.url import masked, secure_url
 
 SEND_PATH: Final = "/v2/email/outbound-emails"
+BULK_PATH: Final = "/v2/email/outbound-bulk-emails"
 
 _REGION: Final = re.compile(r"[a-z]{2,}(?:-[a-z0-9]+)+-[0-9]{1,2}")
 

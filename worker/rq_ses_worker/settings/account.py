@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, model_validator
 
+from rq_ses.contract import BULK_ENTRIES
 from rq_ses.settings.base import Settings
 from rq_ses.settings.gate import ACCOUNT, AccountName
 from rq_ses.settings.setting import Count, Real, setting
@@ -21,6 +22,13 @@ class AccountSettings(Settings):
         "auto",
         "Recipients a second that all workers of the account send together, or `auto`: what SES says.",
         option="--max-send-rate N",
+    )
+    bulk_size: Count = setting(
+        DEFAULTS.bulk_size,
+        "Entries of a campaign in one request at most; 10 with `on_unknown=hold`, and "
+        "[fewer at low rates](rate.md#bulk-jobs).",
+        at_least=1,
+        at_most=BULK_ENTRIES,
     )
     breaker_failures: Count = setting(
         DEFAULTS.breaker_failures,

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final
 
 from pydantic import field_validator
 
+from rq_ses.contract import HELD_ENTRIES
 from rq_ses.server.redisurl import max_connections
 from rq_ses.settings.loading import CONFIG, load_settings
 from rq_ses.settings.producer import ProducerSettings
@@ -18,6 +19,7 @@ from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.settings.account import AccountSettings
 from rq_ses_worker.settings.durability import DurabilitySettings
+from rq_ses_worker.settings.messages import MessageSettings
 from rq_ses_worker.settings.observability import ObservabilitySettings
 from rq_ses_worker.settings.retrying import RetrySettings
 from rq_ses_worker.settings.ses import SesSettings
@@ -29,6 +31,7 @@ REDIS_CONNECTIONS: Final = 8
 
 class WorkerSettings(
     # Pydantic lists the fields, and what is wrong with them, from the last of these to the first.
+    MessageSettings,
     ObservabilitySettings,
     AccountSettings,
     DurabilitySettings,
@@ -78,6 +81,7 @@ class WorkerSettings(
             account=self.account,
             region=self.aws_region,
             max_send_rate=None if self.max_send_rate == "auto" else self.max_send_rate,
+            bulk_size=min(self.bulk_size, HELD_ENTRIES) if self.on_unknown == "hold" else self.bulk_size,
             breaker_failures=self.breaker_failures,
             breaker_share=self.breaker_share,
             first_probe=self.breaker_probe,

@@ -56,6 +56,13 @@ Recipients on faults.example script what happens to them:
   slow-2.5.gina@faults.example  accepted at once, answered after 2.5 s
   drop.hugo@faults.example      accepted, then the connection is closed
   reset.ida@faults.example      not accepted, the connection is reset
+  bounce.jan@faults.example     accepted, then told to have bounced (also
+                                softbounce, complaint, delay, virus)
+
+\b
+SES's events about these mails and those to AWS's own test addresses, such as
+bounce@simulator.amazonses.com, signed as SNS signs them:
+  rq-ses simulator --events http://127.0.0.1:8000/events --events-signature 2
 
 \b
 What it saw: open http://127.0.0.1:4579/ in a browser; or as JSON, for this
@@ -65,7 +72,8 @@ machine alone:
 
 \b
 Exit codes: 0 stopped by a signal, 2 wrong options, 3 the address can't be
-had, or an RQ_SES_ variable is no setting, 4 aiohttp isn't installed.
+had, the certificate not be written, or an RQ_SES_ variable is no setting,
+4 aiohttp or cryptography isn't installed.
 """
 
 
@@ -124,10 +132,9 @@ def simulator(
         allowed = [host_name(name) for name in allow_host]
     except ValueError as exc:
         raise click.UsageError(str(exc)) from exc
-    if importlib.util.find_spec("aiohttp") is None:
-        click.echo("The simulator needs aiohttp: pip install 'rq-ses[simulator]'", err=True)
-        ctx.exit(EXIT_EXTRA_MISSING)
+    _check_extra(ctx)
     service = Service(options, on_request=_log if log else None)
+    _write_certificate(ctx, service)
     try:
         asyncio.run(_serve(service, host, port, allowed))
     except OSError as exc:
@@ -135,6 +142,24 @@ def simulator(
         click.echo(f"Can't listen on {host} port {port}: {reason}. Try --port 0 for any free one.", err=True)
         ctx.exit(EXIT_CANNOT_LISTEN)
     ctx.exit(EXIT_OK)
+
+
+def _check_extra(ctx: click.Context) -> None:
+    for module in ("aiohttp", "cryptography"):
+        if importlib.util.find_spec(module) is None:
+            click.echo(f"The simulator needs {module}: pip install 'rq-ses[simulator]'", err=True)
+            ctx.exit(EXIT_EXTRA_MISSING)
+
+
+def _write_certificate(ctx: click.Context, service: Service) -> None:
+    try:
+        service.publisher.topic.write_certificate()
+    except OSError as exc:
+        reason = exc.strerror or exc
+        click.echo(
+            f"Can't write {service.options.events_certificate}: {reason}. Name another file.", err=True
+        )
+        ctx.exit(EXIT_CANNOT_LISTEN)
 
 
 def _credential(ctx: click.Context, key: str | None, secret: str | None, token: str | None) -> Credential:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -50,8 +51,12 @@ class Exchange:
         message_id: str,
         template: Templated | None,
         entry: int | None,
+        fates: Mapping[str, str],
     ) -> Mail:
-        """Return the mail that this request became, or this entry of it."""
+        """Return the mail that this request became, or this entry of it.
+
+        `fates` are what becomes of recipients by their scripts.
+        """
         return Mail(
             at=self.at,
             monotonic=self.monotonic,
@@ -59,7 +64,9 @@ class Exchange:
             sender=sender,
             recipients=recipients,
             attempt=self.attempt,
-            events={address: event for address in recipients if (event := event_of(address))},
+            events={
+                address: fate for address in recipients if (fate := fates.get(address) or event_of(address))
+            },
             body=self.raw.body,
             entry=entry,
             share=self.share,

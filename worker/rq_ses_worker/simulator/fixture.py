@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final
 
 from rq_ses.contract import JOB_TAG
@@ -14,6 +15,7 @@ from rq_ses_worker.simulator.records.inbox import Request
 from rq_ses_worker.simulator.records.mail import Mail
 from rq_ses_worker.simulator.records.parsed import ParsedMail
 from rq_ses_worker.simulator.server import SimulatorServer
+from rq_ses_worker.simulator.telling import Telling
 
 _PAUSE: Final = 0.005
 _DELIVERY: Final = "rq_ses_worker.engine.burst"
@@ -35,11 +37,11 @@ class ReceivedMail(ParsedMail):
     rendering_failure: str | None = None
 
 
-class SesSimulator:
+class SesSimulator(Telling):
     """A simulated SES account for one test: where it is, what it received, what shall go wrong."""
 
-    def __init__(self, server: SimulatorServer, credential: Credential, region: str) -> None:
-        self._server = server
+    def __init__(self, server: SimulatorServer, credential: Credential, region: str, directory: Path) -> None:
+        super().__init__(server, directory)
         self._credential = credential
         self.region = region
 
@@ -134,7 +136,7 @@ class SesSimulator:
         return self.mails
 
     def clear(self) -> None:
-        """Forget mails, requests, scripts, templates and what was sent."""
+        """Forget mails, requests, scripts, templates, events and what was sent."""
         self._server.clear()
 
     def _seen(self) -> str:

@@ -71,9 +71,13 @@ class Listener:
             raise
         host, port = self._server.sockets[0].getsockname()[:2]
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        # Whoever is asked to confirm a subscription reaches this machine by a name, if it has one.
+        name = next(iter(sorted(self._allow_hosts)), None)
+        self._service.publisher.base_url = f"http://{name}:{port}" if name else self.url
 
     async def stop(self) -> None:
         """Stop listening and end what is open, waiting about a second for answers under way."""
+        self._service.publisher.close()
         if self._runner is None or self._server is None:
             return
         # A connection takes some turns of the loop to be accepted. One that has begun when the server is

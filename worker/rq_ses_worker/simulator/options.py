@@ -12,6 +12,14 @@ from rq_ses_worker.simulator.settings import (
     DEFAULT_ACCESS_KEY_ID,
     DEFAULT_SECRET_ACCESS_KEY,
     ERROR_SHAPE,
+    EVENTS,
+    EVENTS_CERTIFICATE,
+    EVENTS_FORM,
+    EVENTS_RAW,
+    EVENTS_REPEAT,
+    EVENTS_SHUFFLE,
+    EVENTS_SIGNATURE,
+    EVENTS_SUBSCRIBED,
     KEEP,
     QUOTA,
     RATE,
@@ -20,7 +28,10 @@ from rq_ses_worker.simulator.settings import (
     SKEW,
     VERIFIED,
     ErrorShape,
+    EventForm,
+    EventSignature,
 )
+from rq_ses_worker.simulator.way import Target, Way, check_certificate, listed
 
 _WEEK: Final = 604_800
 
@@ -55,6 +66,14 @@ class Options:
     rate: float = RATE.default
     quota: int = QUOTA.default
     keep: int = KEEP.default
+    events: Sequence[Target] = EVENTS.default
+    events_form: EventForm = EVENTS_FORM.default
+    events_signature: EventSignature = EVENTS_SIGNATURE.default
+    events_repeat: int = EVENTS_REPEAT.default
+    events_shuffle: bool = EVENTS_SHUFFLE.default
+    events_raw: bool = EVENTS_RAW.default
+    events_subscribed: bool = EVENTS_SUBSCRIBED.default
+    events_certificate: str | None = EVENTS_CERTIFICATE.default
 
     def __post_init__(self) -> None:
         if not self.credentials or not all(c.access_key_id and c.secret_access_key for c in self.credentials):
@@ -63,3 +82,19 @@ class Options:
             setting.check(getattr(self, setting.name))
         if self.skew > _WEEK or not abs(self.clock_offset) <= 520 * _WEEK:
             raise ValueError("skew and clock_offset: at most a week and ten years, in seconds")
+        if self.events_certificate is not None:
+            check_certificate(self.events_certificate)
+        _ = self.way
+
+    @property
+    def way(self) -> Way:
+        """How events are told at first."""
+        return Way(
+            targets=listed(self.events),
+            form=self.events_form,
+            signature=self.events_signature,
+            repeat=self.events_repeat,
+            shuffle=self.events_shuffle,
+            raw=self.events_raw,
+            subscribed=self.events_subscribed,
+        )

@@ -29,7 +29,9 @@ def ses_simulator_options() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def _ses_simulator_session(ses_simulator_options: dict[str, Any]) -> Iterator[SesSimulator]:
+def _ses_simulator_session(
+    ses_simulator_options: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SesSimulator]:
     _need("aiohttp", "ses_simulator")
     from rq_ses_worker.simulator.fixture import SesSimulator
     from rq_ses_worker.simulator.options import DEFAULT_CREDENTIAL
@@ -40,7 +42,7 @@ def _ses_simulator_session(ses_simulator_options: dict[str, Any]) -> Iterator[Se
     credential = options.setdefault("credentials", (DEFAULT_CREDENTIAL,))[0]
     region = options.setdefault("region", REGION.default)
     with SimulatorServer(**options) as server:
-        yield SesSimulator(server, credential, region)
+        yield SesSimulator(server, credential, region, tmp_path_factory.mktemp("ses"))
 
 
 @pytest.fixture

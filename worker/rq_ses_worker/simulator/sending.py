@@ -13,6 +13,7 @@ from rq_ses_worker.simulator.api.faults import Faults
 from rq_ses_worker.simulator.api.statuses import Result
 from rq_ses_worker.simulator.api.steps import ScriptError, Step
 from rq_ses_worker.simulator.api.submission import Submission
+from rq_ses_worker.simulator.events.publisher import Publisher
 from rq_ses_worker.simulator.exchange import ACCEPTED, Exchange
 from rq_ses_worker.simulator.options import Options
 from rq_ses_worker.simulator.records.inbox import Inbox
@@ -26,8 +27,11 @@ _UNSEEN: Final = answers.for_status(500)
 class Sending:
     """What SendEmail and SendBulkEmail do once a request is read and its signature is good."""
 
-    def __init__(self, options: Options, inbox: Inbox, faults: Faults, account: Account) -> None:
+    def __init__(
+        self, options: Options, inbox: Inbox, faults: Faults, account: Account, publisher: Publisher
+    ) -> None:
         self._region = options.region
+        self._publisher = publisher
         self._inbox = inbox
         self._faults = faults
         self._account = account
@@ -51,7 +55,8 @@ class Sending:
         exchange.effect = effect
         if not effect.accepts:
             return effect.answer or _UNSEEN
-        exchange.message_id = self._accept(exchange, mail.sender, mail.recipients, mail.template)
+        played = scripted[0] if scripted else None
+        exchange.message_id = self._accept(exchange, mail.sender, mail.recipients, mail.template, played)
         return Answer(200, members={} if effect.anonymous else {"MessageId": exchange.message_id})
 
     def send_bulk(self, exchange: Exchange, bulk: BulkSubmission) -> Answer:
@@ -94,7 +99,8 @@ class Sending:
             self._faults.consume(scripted[0])
         message_id = None
         if result.accepts:
-            message_id = self._accept(exchange, bulk.sender, entry.recipients, entry.template, index)
+            played = scripted[0] if scripted else None
+            message_id = self._accept(exchange, bulk.sender, entry.recipients, entry.template, played, index)
         exchange.entries.append(
             EntryResult(
                 recipients=entry.recipients,
@@ -127,12 +133,16 @@ class Sending:
         sender: str,
         recipients: tuple[str, ...],
         template: Templated | None,
+        played: str | None,
         entry: int | None = None,
     ) -> str:
         self._account.charge(recipients, exchange.monotonic)
         # As SES writes it: the time in milliseconds, a UUID, a counter.
         message_id = f"0100{int(exchange.at * 1000):012x}-{uuid.uuid4()}-000000"
-        self._inbox.add_mail(exchange.mail(sender, recipients, message_id, template, entry))
+        fates = self._faults.fates(recipients, besides=played)
+        mail = exchange.mail(sender, recipients, message_id, template, entry, fates)
+        self._inbox.add_mail(mail)
+        self._publisher.accepted(message_id)
         return message_id
 
     def _consume(self, exchange: Exchange, scripted: tuple[str, Step]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 
 from rq_ses_worker.simulator.api.answers import Refused
 from rq_ses_worker.simulator.api.faults import Faults
+from rq_ses_worker.simulator.events.publisher import Publisher
 from rq_ses_worker.simulator.listener import Listener
 from rq_ses_worker.simulator.options import Credential, Options
 from rq_ses_worker.simulator.records.inbox import Request
@@ -70,10 +71,19 @@ class SimulatorServer:
         """Every accepted mail so far, oldest first."""
         return self._service.inbox.mails()
 
+    def mail(self, message_id: str) -> Mail | None:
+        """Return the mail with this message id, while it is kept."""
+        return self._service.inbox.mail(message_id)
+
     @property
     def faults(self) -> Faults:
         """The scripts: `faults.script("anna@example.com", ["429x2", "503"])`."""
         return self._service.faults
+
+    @property
+    def publisher(self) -> Publisher:
+        """What tells of the mails: `publisher.change({"targets": [URL]})`, `publisher.log.all()`."""
+        return self._service.publisher
 
     def add_template(
         self, name: str, subject: str | None = None, text: str | None = None, html: str | None = None
@@ -85,16 +95,17 @@ class SimulatorServer:
             raise ValueError(str(exc)) from exc
 
     def clear(self) -> None:
-        """Forget records, attempts, scripts, templates and what was sent."""
+        """Forget records, attempts, scripts, templates, events and what was sent."""
         if self._loop is None or not self._loop.is_running():
             self._service.clear()
         else:
             asyncio.run_coroutine_threadsafe(self._clear(), self._loop).result(_START_TIMEOUT)
 
     def start(self) -> None:
-        """Start serving. Raises OSError when the port can't be had."""
+        """Start serving. Raises OSError when the port can't be had, or the certificate not be written."""
         if self._thread is not None:
             raise RuntimeError("this simulator was started before: make a new one")
+        self._service.publisher.topic.write_certificate()
         self._thread = threading.Thread(target=self._run, name="ses-simulator", daemon=True)
         self._thread.start()
         if not self._started.wait(_START_TIMEOUT):

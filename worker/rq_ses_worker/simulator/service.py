@@ -21,6 +21,8 @@ from rq_ses_worker.simulator.api.templating.operations import TemplateOperations
 from rq_ses_worker.simulator.api.templating.reading import read_stored
 from rq_ses_worker.simulator.api.templating.store import StoredTemplate, Templates
 from rq_ses_worker.simulator.api.verify import verify
+from rq_ses_worker.simulator.events.account import AccountTopic
+from rq_ses_worker.simulator.events.publisher import Publisher
 from rq_ses_worker.simulator.exchange import Exchange
 from rq_ses_worker.simulator.options import Options
 from rq_ses_worker.simulator.records.inbox import Inbox, Request
@@ -61,7 +63,13 @@ class Service:
         self.faults = Faults(options.region)
         self.templates = Templates()
         self._account = Account(options)
-        self._sending = Sending(options, self.inbox, self.faults, self._account)
+        self.publisher = Publisher(
+            AccountTopic(options.region, options.events_certificate),
+            options.way,
+            options.keep,
+            self.inbox.mail,
+        )
+        self._sending = Sending(options, self.inbox, self.faults, self._account, self.publisher)
         self._operations = TemplateOperations(self.templates, limited=bool(options.rate))
         self._suppressed = SuppressedDestinations(limited=bool(options.rate), sandbox=options.sandbox)
         self._credentials = {credential.access_key_id: credential for credential in options.credentials}
@@ -71,12 +79,18 @@ class Service:
         self._errors = 0
 
     def clear(self) -> None:
-        """Forget records, attempts, scripts, templates, suppressed addresses and what was sent."""
+        """Forget records, attempts, scripts, templates, events, suppressed addresses and what was sent."""
         self.inbox.clear()
+        self.publisher.clear()
         self.faults.clear()
         self.templates.clear()
         self._suppressed.clear()
         self._account.clear()
+
+    def forget(self) -> None:
+        """Forget records, and what was told of mails; the account stays as it is."""
+        self.inbox.clear()
+        self.publisher.log.clear()
 
     def add_template(
         self, name: str, subject: str | None = None, text: str | None = None, html: str | None = None

@@ -13,6 +13,8 @@ PREFIX: Final = "RQ_SES_SIMULATOR_"
 AWS: Final = "AWS_"
 
 ErrorShape = Literal["header", "body", "alternate"]
+EventForm = Literal["event", "notification", "both"]
+EventSignature = Literal["1", "2"]
 
 DEFAULT_ACCESS_KEY_ID: Final = "AKIDSIMULATOR"
 DEFAULT_SECRET_ACCESS_KEY: Final = "simulator-secret"  # noqa: S105
@@ -61,11 +63,13 @@ class Setting:
         elif self.choices:
             if value not in self.choices:
                 raise ValueError(f"{self.name}: {value!r} is none of {', '.join(self.choices)}")
-        elif self.kind is str and not value:
+        elif self.kind is str and not value and value is not self.default:
             raise ValueError(f"{self.name}: must not be empty")
         elif self.least is not None and not (math.isfinite(value) and value >= self.least):
             wrong = f"less than {self.least}" if self.least else "not a number from 0 upwards"
             raise ValueError(f"{self.name}: {value} is {wrong}")
+        elif self.most is not None and value > self.most:
+            raise ValueError(f"{self.name}: {value} is more than {self.most}")
 
 
 HOST: Final = Setting(
@@ -174,6 +178,62 @@ KEEP: Final = Setting(
     metavar="N",
     help="Requests and mails it remembers, e.g. --keep 100000.",
 )
+EVENTS: Final = Setting(
+    name="events",
+    default=(),
+    repeatable=True,
+    metavar="URL",
+    help="Post SES's events about each mail here, as SNS does, repeatable (in the environment: separated by "
+    "spaces), e.g. --events http://127.0.0.1:8000/ses/events.",
+)
+EVENTS_FORM: Final = Setting(
+    name="events_form",
+    default="event",
+    choices=get_args(EventForm),
+    help="As a configuration set publishes events, or as an identity is notified (of bounces, complaints and "
+    "deliveries alone, without tags), e.g. --events-form both.",
+)
+EVENTS_SIGNATURE: Final = Setting(
+    name="events_signature",
+    default="1",
+    choices=get_args(EventSignature),
+    help="Version of SNS's signature: 1 is SHA1, 2 SHA256, e.g. --events-signature 2.",
+)
+EVENTS_REPEAT: Final = Setting(
+    name="events_repeat",
+    kind=int,
+    default=0,
+    least=0,
+    most=100,
+    metavar="N",
+    help="How often each event comes again, with the same id, e.g. --events-repeat 1.",
+)
+EVENTS_SHUFFLE: Final = Setting(
+    name="events_shuffle",
+    kind=bool,
+    default=False,
+    help="Post events in disorder, within half a second, e.g. --events-shuffle --events-repeat 1.",
+)
+EVENTS_RAW: Final = Setting(
+    name="events_raw",
+    kind=bool,
+    default=False,
+    help="Post events alone, without SNS's envelope and so unsigned, as raw message delivery does, "
+    "e.g. --events-raw.",
+)
+EVENTS_SUBSCRIBED: Final = Setting(
+    name="events_subscribed",
+    kind=bool,
+    default=False,
+    help="The targets are subscribed already: no SubscriptionConfirmation comes before the first event, "
+    "e.g. --events-subscribed.",
+)
+EVENTS_CERTIFICATE: Final = Setting(
+    name="events_certificate",
+    metavar="FILE",
+    help="Write the certificate of the events' signatures to this file, which is named as in its URL, "
+    "e.g. --events-certificate /tmp/SimpleNotificationService-0a.pem.  [default: none]",
+)
 LOG: Final = Setting(
     name="log",
     kind=bool,
@@ -181,7 +241,11 @@ LOG: Final = Setting(
     help="One line on stderr for each request, e.g. --log 2>requests.log.",
 )
 
-ACCOUNT: Final = (REGION, SKEW, CLOCK_OFFSET, ERROR_SHAPE, SANDBOX, VERIFIED, RATE, QUOTA, KEEP)
+_EVENTS: Final = (
+    EVENTS, EVENTS_FORM, EVENTS_SIGNATURE, EVENTS_REPEAT, EVENTS_SHUFFLE, EVENTS_RAW, EVENTS_SUBSCRIBED,
+    EVENTS_CERTIFICATE,
+)  # fmt: skip
+ACCOUNT: Final = (REGION, SKEW, CLOCK_OFFSET, ERROR_SHAPE, SANDBOX, VERIFIED, RATE, QUOTA, KEEP, *_EVENTS)
 """Those of the simulated account: what `Options` holds beside the credentials."""
 
 SETTINGS: Final = (HOST, PORT, ALLOW_HOST, ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN, *ACCOUNT, LOG)

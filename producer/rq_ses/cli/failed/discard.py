@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import click
 
 from rq_ses.cli.failed.groups import tell_groups
-from rq_ses.cli.failed.moving import Manner, Plan, end, followed, planned, tell_again
+from rq_ses.cli.failed.moving import Manner, Plan, end, followed, planned, tell_again, tell_partly
 from rq_ses.cli.failed.options import asking, at_most, choosing, chosen, reached, reaching
 from rq_ses.cli.terminal import output
 from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
@@ -75,7 +75,8 @@ def _discard(letters: DeadLetters, wanted: Filter, manner: Manner) -> NoReturn:
     doubt = f"; {result.unknown:,} of them SES may have accepted" if result.unknown else ""
     manner.tell_result(result, f"{counted(result.discarded, 'mail', 'mails')} deleted{doubt}")
     tell_again(result.again)
-    end(left=absent or bool(result.again), whole=whole)
+    tell_partly(result.partly)
+    end(left=absent or bool(result.again or result.partly), whole=whole)
 
 
 def _ask(plan: Plan) -> None:

@@ -114,11 +114,11 @@ def _show_groups(letters: DeadLetters, wanted: Filter, *, as_json: bool) -> None
     groups = counted(len(found), "group", "groups")
     order = ", the largest first" if len(found) > 1 else ""
     output.echo(f"{mails} in {groups}{order} ({', '.join(letters.queues)})", err=True)
-    _end(wanted, found.count)
+    _end(wanted, found.letters)
 
 
 def _list(letters: DeadLetters, wanted: Filter, limit: int | None, *, as_json: bool) -> None:
-    number = 0
+    number = mails = 0
     screen = console()
     for letter in islice(letters.find(wanted), limit):
         if as_json:
@@ -128,8 +128,9 @@ def _list(letters: DeadLetters, wanted: Filter, limit: int | None, *, as_json: b
         if output.broken():
             sys.exit(INCOMPLETE)  # looking changes nothing, and nobody looks any more
         number += 1
+        mails += letter.mails
     order = ", of each queue the one that failed first before the others" if number > 1 else ""
-    output.echo(f"{counted(number, 'failed mail', 'failed mails')}{order}", err=True)
+    output.echo(f"{counted(mails, 'failed mail', 'failed mails')}{order}", err=True)
     if not limit:
         _end(wanted, number)
 

@@ -49,7 +49,8 @@ def letter_row(letter: DeadLetter) -> Iterator[Row]:
     """Yield a dead letter as a line of a list; on a terminal as a few."""
     at = f"{letter.failed_at:%Y-%m-%d %H:%M:%S}" if letter.failed_at else "?"
     head = Text.assemble((one_line(letter.job_id, 100), "bold"), f"  {at}")
-    what = Text(f"{one_line(letter.description, 130)} | ")
+    several = f" [{letter.mails:,} entries]" if letter.mails > 1 else ""
+    what = Text(f"{one_line(letter.description, 130)}{several} | ")
     what.append_text(_failure(letter.code, letter.message))
     if letter.unknown:
         what.append(" [SES may have accepted it]", style="yellow")

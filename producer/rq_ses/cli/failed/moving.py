@@ -71,7 +71,7 @@ class Plan:
 
     def tell_missing(self) -> bool:
         """Say how many of the named jobs are no failed mails, and tell whether there are such."""
-        return tell_missing(self.wanted, self.found.count + self.found.gone + self.found.foreign)
+        return tell_missing(self.wanted, self.found.letters + self.found.gone + self.found.foreign)
 
 
 def planned(letters: DeadLetters, wanted: Filter, limit: int | None, *, leave_unknown: bool) -> Plan:
@@ -118,6 +118,17 @@ def tell_again(count: int) -> None:
     """Say how many mails were left because they have failed anew."""
     if count:
         output.echo(f"{counted(count, 'mail', 'mails')} left: failed anew meanwhile", err=True)
+
+
+def tell_partly(count: int) -> None:
+    """Say how many jobs were left because they hold other entries of a campaign, too."""
+    if count:
+        them = "it by its job id" if count == 1 else "them by their job ids"
+        output.echo(
+            f"{counted(count, 'job', 'jobs')} left: other entries of the campaign failed with those that "
+            f"are meant, and are moved with them alone: name {them} (rq-ses failed --list)",
+            err=True,
+        )
 
 
 def end(*, left: bool, whole: bool = True) -> NoReturn:

@@ -62,6 +62,7 @@ def choosing(command: _Command) -> _Command:
             ),
             click.option("--text", help="Part of SES's answer."),
             click.option("--recipient", metavar="ADDRESS", help="An address in to, cc or bcc."),
+            click.option("--campaign", metavar="NAME", help="Entries of this campaign alone."),
             click.option("--sender-domain", metavar="DOMAIN", help="Domain of the sender's address."),
             click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="Tag; may be repeated."),
             click.option(

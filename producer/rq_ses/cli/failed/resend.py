@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import click
 
 from rq_ses.cli.failed.groups import tell_groups
-from rq_ses.cli.failed.moving import Manner, Plan, end, followed, planned, tell_again
+from rq_ses.cli.failed.moving import Manner, Plan, end, followed, planned, tell_again, tell_partly
 from rq_ses.cli.failed.options import asking, at_most, choosing, chosen, edits, reached, reaching
 from rq_ses.cli.terminal import output
 from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
 from rq_ses.deadletter import DeadLetters, EditRefused, Filter, Resent
 from rq_ses.text.figures import counted
+
+_INVALID: Final = "no valid message, or a campaign's, whose terms can't be changed for some of its entries"
 
 
 @ends_with(
@@ -142,10 +144,11 @@ def _ask(plan: Plan, terms: _Terms) -> None:
 
 def _tell_left(result: Resent) -> bool:
     if result.invalid:
-        output.echo(f"{counted(result.invalid, 'mail', 'mails')} left: no valid message", err=True)
+        output.echo(f"{counted(result.invalid, 'mail', 'mails')} left: {_INVALID}", err=True)
     tell_again(result.again)
+    tell_partly(result.partly)
     _tell_unknown(result.unknown)
-    return bool(result.invalid or result.again)
+    return bool(result.invalid or result.again or result.partly)
 
 
 def _tell_unknown(count: int) -> None:

@@ -31,7 +31,7 @@ person has consented to. Everything else there is the user's own.
 _EXC_LIMIT: Final = 65_536
 _TEXT_LIMIT: Final = 2000
 _DEPTH: Final = 100
-_HEAD: Final = struct.Struct(">11I")
+_HEAD: Final = struct.Struct(">13I")
 _HINT: Final = "Hint:"
 _CODE: Final = re.compile(r"(?:[\w.]+\.)?([A-Za-z][A-Za-z0-9]{2,80}): (.*)")
 _BARE: Final = re.compile(r"(?:\w+\.)*([A-Z][A-Za-z0-9]{2,80})")
@@ -58,6 +58,9 @@ class Entry(NamedTuple):
     """Where it was asked for, and isn't too large to be sent along."""
     result: bytes = b""
     """The reason in RQ's newest result, as it stands there: where the hash has none, or one that RQ wrote."""
+    campaign: bytes = b""
+    """Name of the campaign whose entries it sends; b"" is none."""
+    recipients: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,10 @@ class DeadLetter:
     payload: Payload | None = field(default=None, repr=False)
     prefix: str = ""
     """Under which it stands: that of its partition, or of a queue without partitions."""
+    campaign: str = ""
+    """Name of the campaign whose entry it is; "" is none."""
+    mails: int = 1
+    """How many they are: a campaign's entries that failed together, for one reason, are one dead letter."""
 
     @property
     def hint(self) -> str | None:
@@ -102,8 +109,11 @@ class DeadLetter:
 
     @property
     def mail(self) -> AnyMessage | None:
-        """Return the message, if it was read. Raises pydantic.ValidationError if it isn't valid."""
-        return None if self.payload is None else self.payload.message()
+        """Return the message, if it was read; None of a campaign's entries, which `bulk` has.
+
+        Raises pydantic.ValidationError if it isn't valid.
+        """
+        return None if self.payload is None or self.payload.is_bulk else self.payload.message()
 
     def fresh_meta(self) -> bytes:
         """Return the meta with which it is resent: only who resends what is in doubt may resend it at all."""
@@ -125,22 +135,7 @@ def read_letter(entry: Entry, queue: str, prefix: str = "") -> DeadLetter:
     meta = _meta(entry.meta)
     error = _result_text(entry.result) or error_text(entry.exc_info)
     error = error.partition(f"\n{_HINT}")[0]
-    last = meta.get("last_outcome")
-    reported = isinstance(last, dict) and last.get("outcome") in ("rate_limited", "transient", "terminal")
-    code, message, status, request_id = "", "", None, None
-    if isinstance(last, dict) and reported:
-        code, message = _text(last.get("code")), _text(last.get("message"))
-        request_id = _text(last.get("request_id")) or None
-        status = last.get("status")
-        status = status if isinstance(status, int) and not isinstance(status, bool) else None
-        # RQ keeps meta when it requeues, and writes none when it fails a job: it may be of an older failure.
-        if error and code and code not in error:
-            reported, code = False, ""
-        elif not code:
-            code = f"HTTP {status}" if status is not None else "Unknown"
-    if not reported:
-        code, message = _from_error(error)
-        status = request_id = None
+    code, message, status, request_id, reported = _answer(meta.get("last_outcome"), error)
     return DeadLetter(
         job_id=entry.job_id.decode("utf-8", "surrogateescape"),
         queue=queue,
@@ -159,7 +154,28 @@ def read_letter(entry: Entry, queue: str, prefix: str = "") -> DeadLetter:
         reported=reported,
         size=entry.size,
         prefix=prefix,
+        campaign=entry.campaign.decode("utf-8", "replace"),
+        mails=_mails(entry),
     )
+
+
+def _answer(last: Any, error: str) -> tuple[str, str, int | None, str | None, bool]:
+    """Return code, text, HTTP status and request id of the last answer; and whether a worker reported it."""
+    if isinstance(last, dict) and last.get("outcome") in ("rate_limited", "transient", "terminal"):
+        code, message = _text(last.get("code")), _text(last.get("message"))
+        status = last.get("status")
+        status = status if isinstance(status, int) and not isinstance(status, bool) else None
+        # RQ keeps meta when it requeues, and writes none when it fails a job: it may be of an older failure.
+        if not (error and code and code not in error):
+            code = code or (f"HTTP {status}" if status is not None else "Unknown")
+            return code, message, status, _text(last.get("request_id")) or None, True
+    return *_from_error(error), None, None, False
+
+
+def _mails(entry: Entry) -> int:
+    # SES counts the recipients of any mail; but only a campaign's are mails each.
+    number = entry.recipients
+    return max(1, int(number)) if entry.campaign and number.isdigit() and len(number) < 10 else 1
 
 
 def _unknown(meta: Mapping[str, Any], error: str, *, reported: bool) -> bool:

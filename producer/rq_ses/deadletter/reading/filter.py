@@ -22,13 +22,14 @@ class Filter:
     Args:
         codes: names of errors (MessageRejected), any of them.
         text: part of SES's answer, or of the line in the failed registry.
-        recipient: an address in to, cc or bcc.
+        recipient: an address in to, cc or bcc; of a campaign, one of its entry's.
         sender_domain: domain of the sender's address.
         tags: tags of the message, by name.
         older_than: seconds (or a timedelta) that have passed since it failed, by the server's clock; or the
             moment (an aware datetime) by which it failed.
         newer_than: likewise within which, or since when, it failed.
         ids: job ids.
+        campaign: name of the campaign whose entries they are.
 
     Raises:
         ValueError: an age can't be used, or no moment fits both.
@@ -43,6 +44,7 @@ class Filter:
     older_than: float | timedelta | datetime | None = None
     newer_than: float | timedelta | datetime | None = None
     ids: Collection[str] | None = None
+    campaign: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.codes, str):
@@ -79,6 +81,7 @@ class Matcher:
     def __init__(self, wanted: Filter, now: datetime) -> None:
         self._codes = {code.casefold() for code in wanted.codes}
         self._text = (wanted.text or "").casefold()
+        self._campaign = wanted.campaign
         self._recipient = _bare(_normal(wanted.recipient or ""))
         domain = (wanted.sender_domain or "").removeprefix("@")
         self._domain = _bare(_normal(f"a@{domain}")).rpartition("@")[2] if domain else ""
@@ -89,6 +92,8 @@ class Matcher:
     def fits_failure(self, letter: DeadLetter) -> bool:
         """Tell whether how and when it failed is as wanted."""
         if self._codes and letter.code.casefold() not in self._codes:
+            return False
+        if self._campaign is not None and letter.campaign != self._campaign:
             return False
         if (
             self._text
@@ -105,9 +110,14 @@ class Matcher:
             and (self._after is None or failed_at >= self._after)
         )
 
-    def fits_payload(self, payload: Payload) -> bool:
-        """Tell whether the mail is as wanted; one that is broken is as far as it can be read."""
-        fields = payload.fields
+    def fitting(self, payload: Payload) -> int:
+        """Return how many of its mails are as wanted; one that is broken is as far as it can be read.
+
+        A payload is one mail; but that of a campaign's job has one for each entry.
+        """
+        return sum(map(self._fits, payload.mails()))
+
+    def _fits(self, fields: Mapping[str, Any]) -> bool:
         if self._recipient:
             everybody = (one for name in ("to", "cc", "bcc") for one in _texts(fields.get(name)))
             if self._recipient not in map(_bare, everybody):

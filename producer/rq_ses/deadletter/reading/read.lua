@@ -3,17 +3,19 @@
 -- KEYS  1 the queue's failed registry   2 a scratch key, which never stands (rq_ses.keys)
 -- ARGV  1 prefix of job keys   2 name of the field that says when a mail was resent last
 --       3 bytes after which to stop   4 how many entries at most   5 bytes of `data` that are sent along at most
---       6 prefix of RQ's results
---       7 where to begin: "after" 8 a score and 9 an id ("" and "": at the beginning), or "ids" and ids from 8 on
--- Reply one blob, for many small replies cost the reader most of its time. An entry is eleven numbers (unsigned, 32
+--       6 prefix of RQ's results   7 and 8 names of the fields of a campaign's name, and of the number of recipients
+--       9 where to begin: "after" 10 a score and 11 an id ("" and "": at the beginning), or "ids" and ids from 10
+--       on
+-- Reply one blob, for many small replies cost the reader most of its time. An entry is thirteen numbers (unsigned, 32
 --       bits, big-endian): the bytes of `data`, and the lengths of what follows them: id, score ("": not in the
 --       registry), status ("": no such job), ended_at, meta, exc_info (without a hint), description, when it was
 --       resent last (epoch seconds), data ("": too large), exc_string of RQ's newest result ("": not looked for, as
---       our workers write both). Fewer entries than there are if the bytes were reached, but one at least
+--       our workers write both), name of the campaign whose entries it sends ("": none), number of recipients. Fewer entries than there are if the bytes were reached, but one at least
 
-local META, EXC, EXC_TAIL, DESCRIPTION, RESULT = 65536, 16384, 4096, 4096, 65536
+local META, EXC, EXC_TAIL, DESCRIPTION, RESULT, NAME = 65536, 16384, 4096, 4096, 65536, 200
 local registry, job_prefix, resent_field, most_bytes = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
 local count, along, results_prefix = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
+local campaign_field, recipients_field = ARGV[7], ARGV[8]
 
 -- Lua compares texts by the server's locale, Redis its members byte by byte.
 local function up_to(a, b)
@@ -37,13 +39,13 @@ local function rank_after(score, member)
 end
 
 local ids, scores = {}, {}
-if ARGV[7] == 'ids' then
-  for i = 8, #ARGV do
+if ARGV[9] == 'ids' then
+  for i = 10, #ARGV do
     ids[#ids + 1] = ARGV[i]
     scores[#scores + 1] = redis.call('ZSCORE', registry, ARGV[i]) or ''
   end
 else
-  local first = ARGV[8] == '' and 0 or rank_after(tonumber(ARGV[8]), ARGV[9])
+  local first = ARGV[10] == '' and 0 or rank_after(tonumber(ARGV[10]), ARGV[11])
   local found = redis.call('ZRANGE', registry, first, first + count - 1, 'WITHSCORES')
   for i = 1, #found, 2 do
     ids[#ids + 1] = found[i]
@@ -70,8 +72,10 @@ local parts, bytes = {}, 0
 for i, id in ipairs(ids) do
   local key, size = job_prefix .. id, 0
   local status, ended, meta, exc, description, resent, data, result = '', '', '', '', '', '', '', ''
+  local campaign, recipients = '', ''
   local found = scores[i] ~= ''
-    and redis.pcall('HMGET', key, 'status', 'ended_at', 'meta', 'exc_info', 'description', resent_field)
+    and redis.pcall('HMGET', key, 'status', 'ended_at', 'meta', 'exc_info', 'description', resent_field,
+      campaign_field, recipients_field)
   -- A key of another type is no mail; any other error must not count as that.
   if found and found.err and not string.find(found.err, 'WRONGTYPE', 1, true) then return found end
   if found and not found.err then
@@ -82,13 +86,15 @@ for i, id in ipairs(ids) do
     local hint = string.find(exc, '\nHint: ', 1, true)
     if hint then exc = string.sub(exc, 1, hint - 1) end
     description, result = bounded(found[5], DESCRIPTION), result_of(id, exc)
+    campaign, recipients = bounded(found[7], NAME), bounded(found[8], NAME)
     if size > 0 and size <= along then data = redis.call('HGET', key, 'data') end
   end
   local n = #parts
-  parts[n + 1] = struct.pack('>I4I4I4I4I4I4I4I4I4I4I4', size, #id, #scores[i], #status, #ended, #meta, #exc, #description,
-    #resent, #data, #result)
+  parts[n + 1] = struct.pack('>I4I4I4I4I4I4I4I4I4I4I4I4I4', size, #id, #scores[i], #status, #ended, #meta, #exc,
+    #description, #resent, #data, #result, #campaign, #recipients)
   parts[n + 2], parts[n + 3], parts[n + 4], parts[n + 5], parts[n + 6] = id, scores[i], status, ended, meta
   parts[n + 7], parts[n + 8], parts[n + 9], parts[n + 10], parts[n + 11] = exc, description, resent, data, result
+  parts[n + 12], parts[n + 13] = campaign, recipients
   bytes = bytes + #meta + #exc + #description + #data + #result
   if bytes > most_bytes then break end
 end

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
@@ -14,8 +15,9 @@ from redis.exceptions import RedisError, ResponseError
 
 from rq_ses import contract
 from rq_ses.deadletter.reading.deadletter import DeadLetter, Entry, entries, read_letter
-from rq_ses.deadletter.reading.filter import Filter
+from rq_ses.deadletter.reading.filter import Filter, Matcher
 from rq_ses.deadletter.reading.payload import Payload, Unreadable, is_ours, read_payload
+from rq_ses.deadletter.reading.shared import SharedTerms
 from rq_ses.keys import keys_of
 from rq_ses.outbox.batching import batches
 from rq_ses.server.jobdata import DATA_LIMIT
@@ -53,6 +55,8 @@ class Passed:
     foreign: int = 0
     again: int = 0
     """Resent since `Reader.letters` was told to look for that, and failed anew."""
+    partly: int = 0
+    """Entries of a campaign that failed together, of which not all are wanted: see `checked`."""
 
 
 class Reader:
@@ -70,6 +74,7 @@ class Reader:
         self._queues = tuple(queues)
         self._keys = keys_of(connection)
         self._script = registered(connection, "deadletter/reading/read")
+        self._shared = SharedTerms(connection)
 
     def letters(
         self,
@@ -87,13 +92,14 @@ class Reader:
             passed: counts what is passed over.
             payloads: read their payloads, too.
             checked: make sure of each one, by its payload, that it is a mail of ours; else those whose report
-                doesn't show it are looked at.
+                doesn't show it are looked at. Of a campaign's entries that failed together all must be
+                wanted then, in place of any: they are moved together.
             since: pass over what was resent at that moment or later (epoch seconds of the server; 0: none).
         """
         now = datetime.fromtimestamp(server_time(self._connection), UTC) if wanted.needs_clock else None
         matcher = wanted.matcher(now)
         need = payloads or wanted.needs_payload
-        fits = matcher.fits_payload if wanted.needs_payload else None
+        fits = partial(_fitting, matcher, whole=checked) if wanted.needs_payload else None
         for queue, page in self._pages(wanted, along=DATA_ALONG if need or checked else 0):
             failed = _failed(page, passed, named=wanted.ids is not None, since=since)
             read = [_Found(read_letter(entry, queue, self._keys.prefix), entry.data) for entry in failed]
@@ -113,7 +119,7 @@ class Reader:
         yield from (one for one, _ in found if one.job_id in ours or one.job_id not in doubted)
 
     def _with_payload(
-        self, found: list[_Found], passed: Passed, fits: Callable[[Payload], bool] | None
+        self, found: list[_Found], passed: Passed, fits: Callable[[Payload, Passed], bool] | None
     ) -> Iterator[DeadLetter]:
         """Yield letters with their payloads, if these fit; one that can't be read fits no filter."""
         for letter, data in self._looked_at(found, passed):
@@ -123,7 +129,9 @@ class Reader:
                 if fits is None:
                     yield letter
                 continue
-            if fits is None or fits(payload):
+            if payload.is_bulk:
+                payload = replace(payload, shared=self._shared.of(payload))
+            if fits is None or fits(payload, passed):
                 yield replace(letter, payload=payload)
 
     def _looked_at(self, found: list[_Found], passed: Passed) -> Iterator[_Found]:
@@ -196,9 +204,20 @@ class Reader:
             PAGE,
             along,
             self._keys.results_prefix,
+            contract.CAMPAIGN_FIELD,
+            contract.RECIPIENTS_FIELD,
             *where,
         ]
         return list(entries(self._script(keys=[key, self._keys.scratch], args=args)))
+
+
+def _fitting(matcher: Matcher, payload: Payload, passed: Passed, *, whole: bool) -> bool:
+    """Tell whether a payload's mails are wanted: any of them, or `whole` all."""
+    count = matcher.fitting(payload)
+    if whole and 0 < count < len(payload.mails()):
+        passed.partly += 1
+        return False
+    return count > 0
 
 
 def _failed(page: list[Entry], passed: Passed, *, named: bool, since: float) -> Iterator[Entry]:

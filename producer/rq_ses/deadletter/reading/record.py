@@ -13,6 +13,10 @@ from zlib import compress
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rq_ses import contract
+from rq_ses.campaign.bulkjob import StoredTerms, is_bulk, read_terms
+from rq_ses.campaign.bulkjob import payload as bulk_payload
+from rq_ses.campaign.bulkjob import read as read_bulk
+from rq_ses.campaign.names import indexed
 from rq_ses.contract import YEARS, OnUnknown
 from rq_ses.deadletter.reading.deadletter import DeadLetter, error_text, fresh_meta
 from rq_ses.deadletter.reading.payload import Payload, Unreadable
@@ -55,6 +59,7 @@ class _Record(BaseModel):
     job_id: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9_-]{1,200}$")]
     queue: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,107}$")]
     message: dict[str, Any]
+    terms: Annotated[str, Field(strict=True)] | None = None
     options: _Options = _Options()
     key: Annotated[str, Field(strict=True, pattern=r"^[0-9a-f]{32}:[0-9a-f]{1,64}$")] | None = None
     unknown: Annotated[bool, Field(strict=True)] = True
@@ -68,12 +73,21 @@ class _Record(BaseModel):
     failure_ttl: _Ttl = contract.FAILURE_TTL
 
 
+class SharedRow(NamedTuple):
+    """What restore.lua takes of entries besides: their campaign, its terms, and where they are known."""
+
+    campaign: str
+    terms: StoredTerms
+    known: bytes
+
+
 class Row(NamedTuple):
     """One mail as restore.lua takes it."""
 
     queue: str
     unknown: bool
     fields: tuple[bytes | str | int, ...]
+    shared: SharedRow | None = None
 
     @property
     def job_id(self) -> str:
@@ -81,7 +95,8 @@ class Row(NamedTuple):
 
     @property
     def size(self) -> int:
-        return sum([len(one) for one in self.fields if not isinstance(one, int)])
+        shared = len(self.shared.terms.data) if self.shared else 0
+        return shared + sum([len(one) for one in self.fields if not isinstance(one, int)])
 
 
 def record(connection: Any, letter: DeadLetter, payload: Payload) -> dict[str, Any]:
@@ -99,6 +114,8 @@ def record(connection: Any, letter: DeadLetter, payload: Payload) -> dict[str, A
         "job_id": letter.job_id,
         "queue": letter.queue,
         "message": payload.fields,
+        # As it stands: the hash in the message is of its very bytes.
+        **({"terms": payload.shared.text} if payload.shared else {}),
         "options": payload.options,
         "key": key,
         "attempts": letter.attempts,
@@ -124,10 +141,9 @@ def read_record(line: bytes, *, resend: bool, include_unknown: bool) -> Row:
     stored = _stored(line)
     held = resend and stored.unknown and not include_unknown
     queued = resend and not held
-    payload, message, problem = _payload(stored)
-    if queued and problem:
-        raise ValueError(problem)
-    recipients = message.recipients if message else ()
+    mail = _shared_mail(stored) if is_bulk(stored.message) else _mail(stored)
+    if queued and mail.problem:
+        raise ValueError(mail.problem)
     meta = _meta(fresh_meta(stored.meta, consent=stored.unknown) if queued else stored.meta)
     error = "" if queued else _error(stored.error)
     now = utcformat(datetime.now(UTC))
@@ -138,8 +154,8 @@ def read_record(line: bytes, *, resend: bool, include_unknown: bool) -> Row:
         (
             stored.job_id,
             QUEUED if queued else FAILED,
-            encode_job(payload, options),
-            contract.description(recipients, message.subject if message else "(not a valid message)"),
+            encode_job(mail.payload, options),
+            mail.description,
             _date(stored.created_at) or now,
             now if queued else _date(stored.enqueued_at) or now,
             "" if queued else _date(stored.failed_at) or now,
@@ -151,8 +167,47 @@ def read_record(line: bytes, *, resend: bool, include_unknown: bool) -> Row:
             # With 0 it would be gone before anybody has seen it.
             stored.failure_ttl or contract.FAILURE_TTL,
             stored.key or "",
-            max(1, len(recipients)),
+            mail.recipients,
         ),
+        mail.shared,
+    )
+
+
+class _Mail(NamedTuple):
+    """What a line says is to be sent."""
+
+    payload: bytes
+    description: str
+    recipients: int
+    problem: str = ""
+    """Why it can't be."""
+    shared: SharedRow | None = None
+
+
+def _mail(stored: _Record) -> _Mail:
+    payload, message, problem = _payload(stored)
+    recipients = message.recipients if message else ()
+    subject = message.subject if message else "(not a valid message)"
+    return _Mail(payload, contract.description(recipients, subject), max(1, len(recipients)), problem)
+
+
+def _shared_mail(stored: _Record) -> _Mail:
+    """Return a campaign's entries. Raises ValueError: without their terms they are of no use."""
+    try:
+        job = read_bulk(stored.message)
+        terms = StoredTerms(job.terms, compress((stored.terms or "").encode(), 9))
+        campaign = read_terms(job.campaign, job.terms, terms.data)
+    except ValidationError as exc:
+        raise ValueError("; ".join(explain(exc))) from None
+    except RecursionError as exc:
+        raise ValueError("nested too deep") from exc
+    index = b"".join(bucket.encode() + field for bucket, field in (indexed(one.id) for one in job.entries))
+    subject = campaign.template.subject or campaign.template.name or ""
+    return _Mail(
+        bulk_payload(job),
+        contract.description([one.to for one in job.entries], subject),
+        len(job.entries),
+        shared=SharedRow(job.campaign, terms, index),
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from redis.exceptions import NoScriptError
 
+from rq_ses.errors import TRACKED
 from rq_ses.keys import Keys
 from rq_ses.outbox.arguments import EnqueueArguments, Terms
 from rq_ses.outbox.call import Call
@@ -17,6 +18,8 @@ from rq_ses.outbox.plans.retrying import Retrying
 from rq_ses.outbox.plans.steps import Exchange, Line, Words, Write
 from rq_ses.plan import Plan
 from rq_ses.server.script import Source
+
+Answer = TypeVar("Answer")
 
 SCRIPT: Final = "outbox/enqueue"
 _LARGE: Final = 1024 * 1024
@@ -39,6 +42,7 @@ class Enqueueing:
         self, line: Line, server: str, keys: Keys, terms: Terms, *, timeout: float, confirmation: Confirmation
     ) -> None:
         self.line = line
+        self.keys = keys
         self.script = Source(SCRIPT)
         self._arguments = EnqueueArguments(keys, terms)
         self._retrying = Retrying(line, f"{keys.prefix} {server}", timeout)
@@ -49,6 +53,14 @@ class Enqueueing:
     def now(self, _: str = "") -> Plan[float]:
         """Return the server's time (epoch seconds), whichever job it is for. Raises OutboxUnavailable."""
         return self._retrying.now()
+
+    def asked(self, attempt: Callable[[float], Plan[Answer]]) -> Plan[Answer]:
+        """Return what an attempt to learn of a mail returns at last, which may be repeated.
+
+        Raises:
+            OutboxUnavailable: the server didn't answer in time, or refuses.
+        """
+        return self._retrying.call(attempt, asked=TRACKED)
 
     def check_durability(self) -> Plan[None]:
         """Find out, once, what the server can confirm.

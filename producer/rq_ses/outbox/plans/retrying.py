@@ -43,12 +43,17 @@ class _Try:
     job_ids: Sequence[str]
     quick: bool
     started: float
+    asked: str
     pause: float = _FIRST_PAUSE
 
     @property
     def waited(self) -> float:
         """Seconds since it began."""
         return time.monotonic() - self.started
+
+    def unavailable(self, reason: str, remedy: str = "") -> OutboxUnavailable:
+        """Return the error that ends it."""
+        return OutboxUnavailable(self.job_ids, self.waited, reason, remedy, self.asked)
 
     def wait(self) -> Pause:
         """Return the step until the next attempt."""
@@ -72,7 +77,12 @@ class Retrying:
         self._server = server, timeout
 
     def call(
-        self, attempt: Callable[[float], Plan[Answer]], job_ids: Sequence[str] = (), *, beyond: float = 0.0
+        self,
+        attempt: Callable[[float], Plan[Answer]],
+        job_ids: Sequence[str] = (),
+        *,
+        beyond: float = 0.0,
+        asked: str = "tell its time",
     ) -> Plan[Answer]:
         """Return what `attempt` returns at last.
 
@@ -85,12 +95,13 @@ class Retrying:
                 it is repeated.
             job_ids: what it enqueues, for the error.
             beyond: seconds that an attempt may take in addition.
+            asked: what else is asked of the server, for the error.
 
         Raises:
             OutboxUnavailable: the server stayed away, or refuses for a reason that doesn't pass.
         """
         now = time.monotonic()
-        call = _Try(job_ids, self._is_quick(now), now)
+        call = _Try(job_ids, self._is_quick(now), now, asked)
         while True:
             try:
                 if call.quick:
@@ -105,14 +116,14 @@ class Retrying:
 
     def _check_again(self, call: _Try, exc: RedisError | OSError) -> None:
         """Raise OutboxUnavailable unless another attempt may help, and there is time for it."""
-        refusal, waited = read_refusal(exc), call.waited
+        refusal = read_refusal(exc)
         if not refusal.passes:
-            raise OutboxUnavailable(call.job_ids, waited, refusal.reason, refusal.remedy) from exc
+            raise call.unavailable(refusal.reason, refusal.remedy) from exc
         if call.quick:
-            raise OutboxUnavailable(call.job_ids, waited, f"{refusal.reason}, as in an earlier call") from exc
-        if waited + call.pause > self._timeout:
+            raise call.unavailable(f"{refusal.reason}, as in an earlier call") from exc
+        if call.waited + call.pause > self._timeout:
             _away[self._server] = time.monotonic()
-            raise OutboxUnavailable(call.job_ids, waited, refusal.reason, refusal.remedy) from exc
+            raise call.unavailable(refusal.reason, refusal.remedy) from exc
 
     def _is_quick(self, now: float) -> bool:
         # Read once: another thread whose call succeeds takes it out at any moment.

@@ -77,6 +77,8 @@ class PartitionLifecycle(Lifecycle):
         for _ in range(ROUNDS):
             claimed = self._take(wanted)
             dropped += claimed.dropped
+            while claimed.aside and not claimed.claims and not claimed.view.refusal:
+                claimed = self._take(wanted)
             if claimed.claims or claimed.view.refusal != "rate" or refused:
                 break
             asked, refused = True, not self._ask(wanted)
@@ -101,7 +103,7 @@ class PartitionLifecycle(Lifecycle):
         """Claim with what is held."""
         grants = self._grants
         tokens, probing = grants.tokens, grants.probing
-        flags = ["1" if grants.bounded else "", "1" if probing else "", grants.last_probe]
+        flags = ["1" if grants.bounded else "", "1" if probing else "", grants.last_probe, grants.most or ""]
         try:
             claimed = self._claim(wanted, tokens, *flags)
         except Suspended:

@@ -6,7 +6,7 @@ import logging
 import time
 
 from rq_ses.text.plaintext import one_line
-from rq_ses_worker.engine.attempt import Attempt, Back, judge, read, settlement
+from rq_ses_worker.engine.attempt import Attempt, Back, bulk_of, judge, read, settlement
 from rq_ses_worker.engine.settler import Settler
 from rq_ses_worker.engine.threads.shared import Shared
 from rq_ses_worker.lifecycle.records import Overdue
@@ -59,9 +59,12 @@ class Reclaim:
         outcome = lost_worker(found.worker)
         now = self._shared.clock.now()
         history = History.from_meta(found.meta, fresh=found.lease.fresh)
-        task = self._task_of(found)
+        claim = self._lifecycle.adopt(found.lease)
+        if claim and claim.unfinished:
+            self._lifecycle.dividing.finish(found.lease)
+        task = read(claim) if claim else None
         attempt = Attempt(history, self._policy)
-        if task:
+        if isinstance(task, Task):  # why it can't be read the next attempt will say
             attempt = Attempt(history, self._policy.for_mail(task.on_unknown), task.expires)
         ending = attempt.lost(outcome, now, time.monotonic())
         decision = judge(attempt, ending)
@@ -70,9 +73,7 @@ class Reclaim:
         events.MAIL_RECLAIMED.log(
             log, job_id=found.lease.job_id, error=outcome.message, lost_worker=one_line(found.worker, 120)
         )
-        self._settler.put(settlement(found.lease, attempt, ending, decision)._replace(overdue=True))
-
-    def _task_of(self, found: Overdue) -> Task | None:
-        claim = self._lifecycle.adopt(found.lease)
-        task = read(claim) if claim else None
-        return task if isinstance(task, Task) else None  # why it can't be read the next attempt will say
+        ended = settlement(found.lease, attempt, ending, decision)
+        self._settler.put(
+            ended._replace(overdue=True, bulk=bulk_of(task) if isinstance(task, Task) else None)
+        )

@@ -94,7 +94,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
 }
 """What producers, workers, their scripts and RQ call, each with arguments for a dry run."""
 
-_REGISTRIES: Final = (states.WIP, states.SCHEDULED, *states.SETTLED)
+_REGISTRIES: Final = (states.WIP, states.SCHEDULED, states.DEFERRED, *states.SETTLED)
 _OTHERS: Final = ("job", "execution", "executions", "results", "queue", "worker", "workers", "ses")
 """First parts of all keys' names, behind RQ's prefix."""
 

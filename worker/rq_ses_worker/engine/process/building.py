@@ -43,7 +43,9 @@ def build_worker(
     return MailWorker(
         queues,
         connect(settings.redis_url),
-        Sending(settings.client(credentials), settings.policy(), settings.gate(), gate_at),
+        Sending(
+            settings.client(credentials), settings.policy(), settings.gate(), gate_at, settings.message_index
+        ),
         Capacity(settings.concurrency, settings.lease),
         name=name,
         check=partial(_first_look, gate_at, settings, queues=queues, told=set()),

@@ -22,6 +22,15 @@ BATCH: Final = 256
 """Outcomes in a batch at most."""
 
 
+def in_steps(batch: list[Settlement]) -> list[list[Settlement]]:
+    """Return a batch in the steps in which it is written: a bulk job that is divided takes one of its own."""
+    divided = [one for one in batch if one.bulk and one.bulk.division]
+    if not divided:
+        return [batch] if batch else []
+    whole = [one for one in batch if not (one.bulk and one.bulk.division)]
+    return [*([whole] if whole else []), *([one] for one in divided)]
+
+
 class Batches:
     """Settlements that wait to be written; any thread may `put`, one takes them in batches.
 

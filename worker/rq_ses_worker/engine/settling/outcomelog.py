@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from rq_ses.message.address import bare
 from rq_ses.text.plaintext import one_line
-from rq_ses_worker.lifecycle.records import Settlement, Word
+from rq_ses_worker.lifecycle.records import Bulk, Part, Settlement, Word, ended
 from rq_ses_worker.logging import events
 from rq_ses_worker.logging.rendering import SENT_LOGGER
 from rq_ses_worker.ses.outcome import Sent
@@ -37,6 +37,8 @@ class OutcomeLog:
                 **about,
                 **_message_id(settlement),
             )
+        elif settlement.bulk:
+            self._bulk(settlement, settlement.bulk)
         elif action == "sent":
             # Thousands a second: what nobody reads must cost nothing.
             if sent_log.isEnabledFor(events.MAIL_SENT.level):
@@ -45,18 +47,49 @@ class OutcomeLog:
                 )
         elif action == "back":
             events.MAIL_BACK.log(log, job_id=job_id, queue=self._queue(settlement))
-        elif action == "retry":
-            delay = settlement.fields["delay"]
-            answer = _answer(settlement)
-            events.MAIL_RETRIED.log(
-                log, job_id=job_id, delay=delay, error=_cause(settlement), **self._about(settlement), **answer
-            )
         else:
+            self._unsent(job_id, settlement)
+
+    def _unsent(self, job_id: str, settlement: Settlement | Part, **about: Any) -> None:
+        """Log a mail, a bulk job or a part of one that was not sent."""
+        about = {**(self._about(settlement) if isinstance(settlement, Settlement) else {}), **about}
+        answer = _answer(settlement)
+        if settlement.action == "retry":
+            delay, error = settlement.fields["delay"], _cause(settlement)
+            events.MAIL_RETRIED.log(log, job_id=job_id, delay=delay, error=error, **about, **answer)
+        elif settlement.action == "failed":
             error, _, hint = settlement.fields.get("exc", "").partition("\nHint: ")
-            answer = _answer(settlement)
-            events.MAIL_FAILED.log(
-                log, job_id=job_id, error=error, hint=hint, **self._about(settlement), **answer
+            events.MAIL_FAILED.log(log, job_id=job_id, error=error, hint=hint, **about, **answer)
+
+    def _bulk(self, settlement: Settlement, bulk: Bulk) -> None:
+        """Log a bulk job: each of its entries that was sent as a mail, and the others as they go on."""
+        job_id, about = settlement.lease.job_id, self._about(settlement)
+        common = {name: about[name] for name in ("queue", "attempt", "campaign")}
+        if sent_log.isEnabledFor(events.MAIL_SENT.level):
+            for one in bulk.deliveries:
+                to, message_id = bare(one.to), one.message_id
+                events.MAIL_SENT.log(sent_log, job_id=one.entry_id, to=to, message_id=message_id, **common)
+        if settlement.action == "back":
+            events.MAIL_BACK.log(log, job_id=job_id, queue=self._queue(settlement))
+        elif not bulk.division:
+            self._unsent(job_id, settlement)
+        else:
+            counts = ended(bulk, settlement)
+            events.BULK_DIVIDED.log(
+                log,
+                job_id=job_id,
+                entries=bulk.entries,
+                sent=counts["sent"],
+                again=counts["retry"],
+                failed=counts["failed"],
+                campaign=bulk.campaign,
+                queue=about["queue"],
+                attempt=about["attempt"],
             )
+            self._unsent(job_id, settlement, entries=bulk.division.entries)
+            for part in bulk.division.parts:
+                to, _, _ = part.description.partition(" → ")
+                self._unsent(part.job_id, part, entries=part.entries, to=to, **common)
 
     def whole(self, settlement: Settlement) -> dict[str, Any]:
         """Return all that is known of an outcome that isn't written: it may stand nowhere else."""
@@ -77,6 +110,8 @@ class OutcomeLog:
             "queue": self._queue(settlement),
             "attempt": settlement.meta.get("attempts"),
             "to": to[0] + f" (+{len(to) - 1})" * (len(to) > 1) if to else None,
+            "campaign": settlement.bulk.campaign if settlement.bulk else None,
+            "entries": settlement.bulk.entries if settlement.bulk else None,
         }
 
 
@@ -91,14 +126,14 @@ _MEANING: Final = {
 }
 
 
-def _cause(settlement: Settlement) -> str:
+def _cause(settlement: Settlement | Part) -> str:
     last = settlement.meta.get("last_outcome", {})
     if not last:
         return ""
     return f"{last.get('code') or 'HTTP ' + str(last.get('status'))}: {last.get('message', '')}"
 
 
-def _answer(settlement: Settlement) -> dict[str, Any]:
+def _answer(settlement: Settlement | Part) -> dict[str, Any]:
     last = settlement.meta.get("last_outcome", {})
     return {name: last.get(name) for name in ("outcome", "code", "status", "request_id")}
 

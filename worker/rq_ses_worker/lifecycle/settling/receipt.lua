@@ -10,8 +10,8 @@ local function new_batch()
     -- as finish.lua has it
     jobs = ARGV[1], results = ARGV[4], scratch = KEYS[2], result_scratch = KEYS[3], worker = ARGV[5],
     key_field = ARGV[7], key_memory = ARGV[8], default_ttl = ARGV[9], receipt = ARGV[11], made = {},
-    -- what became of each settlement
-    words = {} }
+    -- what became of each settlement; entries of campaigns that are to be counted
+    words = {}, campaigns = {} }
 end
 
 -- RQ's requeue leaves the time to live on a job: it must not end before anybody has looked.

@@ -1,5 +1,5 @@
 -- settle: write how executions ended, each only if its lease still stands. Settling twice changes nothing. (typed.lua,
--- finish.lua, receipt.lua, contested.lua)
+-- finish.lua, receipt.lua, contested.lua, counting.lua)
 --
 -- KEYS  1 the worker's hash   2, 3 scratch keys
 --       then for each queue that the settlements speak of: its list, its started registry, its leases, its
@@ -10,7 +10,8 @@
 --       11 `data` of a receipt   12 seconds worked
 --       then for each group of settlements: the queue's place among KEYS, "1": each only if the lease has run out
 --       (its worker died), else only if the lease is held; their action, their meta (JSON text; "": the jobs' stay
---       as they are), how many they are, and for each: id, execution, when it ended (RQ's date form), and a value
+--       as they are), the campaign of bulk jobs ("": they are mails), how many entries each has, how many they are,
+--       and for each: id, execution, when it ended (RQ's date form), and a value
 --       of its action's own:
 --         sent    result (as RQ's Result has it)
 --         retry   seconds until it is due
@@ -75,8 +76,10 @@ local function settle(batch, group, number, at)
       write[action](batch, group, at, id, old)
       word = 'done'
     end
+    if group.entries then count_entries(batch, group, word) end
   elseif old and old[1] then
     word = contested(batch, group, at, id, held, whole, old)
+    if group.entries and (word == 'late' or word == 'accepted') then count_entries(batch, group, word) end
   end
   if held then
     local queue = group.queue
@@ -113,9 +116,10 @@ while at <= #ARGV do
     queues[place] = queue
   end
   local group = { queue = queue, overdue = ARGV[at + 1] == '1', action = ARGV[at + 2], meta = ARGV[at + 3],
-    members = {}, ends = {} }
-  local count, width = tonumber(ARGV[at + 4]), group.action == 'failed' and 5 or 4
-  at = at + 5
+    campaign = ARGV[at + 4], members = {}, ends = {} }
+  local count, width = tonumber(ARGV[at + 6]), group.action == 'failed' and 5 or 4
+  if group.campaign ~= '' then group.entries = tonumber(ARGV[at + 5]) end
+  at = at + 7
   for number = 1, count do
     local one = at + (number - 1) * width
     group.members[number] = ARGV[one] .. ':' .. ARGV[one + 1]
@@ -158,17 +162,7 @@ for _, queue in pairs(queues) do
   for at = 1, #queue.over, SOME do typed('ZREM', queue.leases, some(queue.over, at)) end
 end
 
--- Counting into a hash that has expired would bring it back without its TTL. It is for show: all is written.
-if batch.succeeded + batch.failed + batch.retried > 0 then
-  local counts = redis.pcall('HMGET', KEYS[1], 'birth', 'successful_job_count', 'failed_job_count',
-    'total_working_time')
-  if counts[1] then
-    redis.pcall('HSET', KEYS[1], 'successful_job_count', (tonumber(counts[2]) or 0) + batch.succeeded,
-      'failed_job_count', (tonumber(counts[3]) or 0) + batch.failed,
-      'total_working_time', string.format('%.6f', (tonumber(counts[4]) or 0) + ARGV[12]))
-    if batch.retried > 0 then redis.pcall('HINCRBY', KEYS[1], 'rq_ses_retried', batch.retried) end
-  end
-end
+count_all(batch)
 if refusal then return redis.error_reply(refusal) end
 for _, word in ipairs(batch.words) do
   if word ~= 'done' then return batch.words end

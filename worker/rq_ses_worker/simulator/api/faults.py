@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from rq_ses_worker.simulator.api import answers
 from rq_ses_worker.simulator.api.answers import Answer
-from rq_ses_worker.simulator.api.steps import ScriptError, Step, parse, script_of, spelled
+from rq_ses_worker.simulator.api.steps import FATES, ScriptError, Step, parse, script_of, spelled
 
 HangUp = Literal["close", "reset"]
 
@@ -141,17 +141,37 @@ class Faults:
             ]
 
     def next(self, recipients: Sequence[str]) -> tuple[str, Step] | None:
-        """Return the first recipient with a step left and that step, without consuming it."""
+        """Return the first recipient with a step left and that step, without consuming it.
+
+        What becomes of a mail once it is accepted (`fates`) is not among them.
+        """
         with self._lock:
             for recipient in recipients:
-                address = recipient.lower()
-                script = self._scripts.get(address)
-                if script is None:
-                    script = script_of(address)
-                step = _at(script, self._consumed.get(address, 0)) if script else None
-                if step is not None:
+                step = self._step(recipient)
+                if step is not None and step.word not in FATES:
                     return recipient, step
         return None
+
+    def fates(self, recipients: Sequence[str], besides: str | None = None) -> dict[str, str]:
+        """Return what becomes of an accepted mail by the scripts of its recipients, and consume these steps.
+
+        `besides` is the recipient whose step was played already.
+        """
+        found = {}
+        for recipient in recipients:
+            with self._lock:
+                step = self._step(recipient) if recipient != besides else None
+            if step is not None and step.word in FATES:
+                found[recipient] = step.word
+                self.consume(recipient)
+        return found
+
+    def _step(self, recipient: str) -> Step | None:
+        address = recipient.lower()
+        script = self._scripts.get(address)
+        if script is None:
+            script = script_of(address)
+        return _at(script, self._consumed.get(address, 0)) if script else None
 
     def effect(self, address: str, step: Step) -> Effect:
         return effect(step, address, self._region)

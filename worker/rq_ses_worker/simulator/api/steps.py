@@ -19,6 +19,11 @@ The third mail to it is accepted.
     drop         accepted, then the connection is closed unanswered     once
     reset        not accepted, the connection is reset                  once
     noid         accepted, answered without a MessageId                 once
+    bounce       accepted, then an event says that it bounced           every time
+    softbounce   accepted, then it bounces from a full mailbox          every time
+    complaint    accepted and delivered, then somebody complains        every time
+    delay        accepted, delivered after an event about a delay       every time
+    virus        accepted, then an event says that SES rejected it      every time
     transient_failure, … any status of SES's for an entry of a          once
                  SendBulkEmail, in lower case
 
@@ -36,8 +41,9 @@ and for entries alone there are
 
 Each attempt to send to an address consumes one step; after the last one its mails are accepted. The state
 is kept per full address (case ignored), so a name makes a script of its own: `503.a@…` and `503.b@…`. Where
-several recipients of one mail have steps left, the first of them decides and only its step is consumed. A
-name after whole seconds should not begin with a digit: `slow-2.5` is two and a half seconds.
+several recipients of one mail have steps left, the first of them decides and only its step is consumed;
+bounce, softbounce, complaint, delay and virus are each recipient's own, and are played once the mail is
+accepted. A name after whole seconds should not begin with a digit: `slow-2.5` is two and a half seconds.
 """
 
 from __future__ import annotations
@@ -65,8 +71,11 @@ STATUSES: Final = (
 )
 """Statuses of an entry of SendBulkEmail beside SUCCESS, as steps write them (API model, BulkEmailStatus)."""
 
+FATES: Final = ("bounce", "softbounce", "complaint", "delay", "virus")
+"""What becomes of a mail once it is accepted; an event tells of it."""
+
 _WORDS: Final = (
-    "quota", "throttle", "reject", "paused", "suspended", "hints", "drop", "reset",
+    *FATES, "quota", "throttle", "reject", "paused", "suspended", "hints", "drop", "reset",
     "noid", "nostatus", "oddstatus", "noresult", *STATUSES,
 )  # fmt: skip
 _STEP: Final = (
@@ -78,7 +87,7 @@ _ONE: Final = re.compile(rf"{_STEP}")
 _MEANT_AS_STEP: Final = re.compile(rf"[0-9]|(?:(?:html|all)[0-9]|slow|{'|'.join(_WORDS)})(?:[^a-z]|$)")
 _TIMES: Final = re.compile(r"x([0-9]+)\Z")
 _SEPARATORS: Final = re.compile(r"[+,\s]+")
-_FOREVER: Final = frozenset({"reject", "paused", "suspended"})
+_FOREVER: Final = frozenset({"reject", "paused", "suspended", *FATES})
 
 
 class ScriptError(ValueError):
@@ -99,7 +108,8 @@ def parse(step: str) -> Step:
     if not _ONE.fullmatch(step):
         raise ScriptError(
             f"{step!r} is not a step; steps are 429x2, html502, quota, throttle, reject, paused, "
-            "suspended, slow-2.5, hints, drop, reset, noid, all503, and for entries of a bulk request "
+            "suspended, slow-2.5, hints, drop, reset, noid, bounce, softbounce, complaint, delay, virus, "
+            "all503, and for entries of a bulk request "
             "transient_failure and SES's other statuses, nostatus, oddstatus and noresult"
         )
     times = _TIMES.search(step)

@@ -16,7 +16,8 @@ _AGENT: Final = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefo
 _MTA: Final = "a8-50.smtp-out.amazonses.com"
 
 
-def _feedback_id() -> str:
+def feedback_id() -> str:
+    """Return a new id of a bounce or a complaint, which both its forms share."""
     return f"0100{uuid.uuid4().hex[:12]}-{uuid.uuid4()}-000000"
 
 
@@ -53,7 +54,7 @@ def _delay(recipients: Sequence[str], at: datetime) -> Particulars:
 
 def _bounce(recipients: Sequence[str], at: datetime) -> Particulars:
     return "bounce", {
-        "feedbackId": _feedback_id(),
+        "feedbackId": feedback_id(),
         "bounceType": "Permanent",
         "bounceSubType": "General",
         "bouncedRecipients": [
@@ -72,7 +73,7 @@ def _bounce(recipients: Sequence[str], at: datetime) -> Particulars:
 
 def _complaint(recipients: Sequence[str], at: datetime) -> Particulars:
     return "complaint", {
-        "feedbackId": _feedback_id(),
+        "feedbackId": feedback_id(),
         "complaintSubType": None,
         "complainedRecipients": [{"emailAddress": recipient} for recipient in recipients],
         "timestamp": stamp(at),

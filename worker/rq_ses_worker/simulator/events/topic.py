@@ -86,13 +86,22 @@ class Topic:
         leave = {"Action": "Unsubscribe", "SubscriptionArn": f"{self.arn}:{uuid.uuid4()}"}
         return json.dumps(body | {"UnsubscribeURL": f"https://{self.host}/?{urlencode(leave)}"}).encode()
 
-    def subscription_confirmation(self, *, token: str = "2336412f37", at: datetime | None = None) -> bytes:  # noqa: S107
-        """Return the body with which SNS asks whether somebody meant to subscribe."""
+    def subscription_confirmation(
+        self,
+        *,
+        token: str = "2336412f37",  # noqa: S107
+        at: datetime | None = None,
+        place: str | None = None,
+    ) -> bytes:
+        """Return the body with which SNS asks whether somebody meant to subscribe.
+
+        `place` is the base URL at which it can be confirmed; None is SNS's own.
+        """
         text = (
             f"You have chosen to subscribe to the topic {self.arn}.\n"
             "To confirm the subscription, visit the SubscribeURL included in this message."
         )
-        return self._confirmation("SubscriptionConfirmation", text, token, at)
+        return self._confirmation("SubscriptionConfirmation", text, token, at, place)
 
     def unsubscribe_confirmation(self, *, token: str = "2336412f37", at: datetime | None = None) -> bytes:  # noqa: S107
         """Return the body with which SNS says that a subscription has ended."""
@@ -103,9 +112,15 @@ class Topic:
         )
         return self._confirmation("UnsubscribeConfirmation", text, token, at)
 
-    def _confirmation(self, kind: str, text: str, token: str, at: datetime | None) -> bytes:
+    def _confirmation(
+        self, kind: str, text: str, token: str, at: datetime | None, place: str | None = None
+    ) -> bytes:
         query = urlencode({"Action": "ConfirmSubscription", "TopicArn": self.arn, "Token": token})
-        about = {"Message": text, "Token": token, "SubscribeURL": f"https://{self.host}/?{query}"}
+        about = {
+            "Message": text,
+            "Token": token,
+            "SubscribeURL": f"{place or f'https://{self.host}'}/?{query}",
+        }
         return json.dumps(self._signed(kind, about, None, at)).encode()
 
     def _signed(

@@ -11,6 +11,10 @@ GET    /_simulator/requests/NUMBER           one of them: as received, the verdi
 GET    /_simulator/requests/NUMBER/html, /attachments/N, /body
 GET    /_simulator/requests/NUMBER/entries/N, with the same below it: one entry of a SendBulkEmail
 GET    /_simulator/stats, /_simulator/account
+GET    /_simulator/mails/MESSAGE-ID/events   what was told of it; POST: {"kind": "Bounce", …} tells it
+GET, POST, DELETE /_simulator/events         what was told; {"targets": [URL], …} says to whom, and how
+GET    /_simulator/events/certificate        that of their signatures, also at the path of its URL
+GET    /?Action=ConfirmSubscription&…        the SubscribeURL that targets get
 GET, POST, DELETE /_simulator/templates      stored ones: {"name": …, "subject": …, …}; ?name=
 GET, POST, DELETE /_simulator/faults         scripts: {"address": …, "steps": […]}; ?address=
 DELETE /_simulator                           forget everything
@@ -23,7 +27,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from rq_ses_worker.simulator.service import Service
-from rq_ses_worker.simulator.web import access, json_views, templates
+from rq_ses_worker.simulator.web import access, events, json_views, templates
 from rq_ses_worker.simulator.web.request import WebError, WebRequest
 from rq_ses_worker.simulator.web.response import WebResponse
 
@@ -34,7 +38,7 @@ MAX_BODY: Final = 65_536
 
 def serves(method: str, path: bytes) -> bool:
     """Tell whether a request is for the page or the JSON, and not for SES."""
-    if path in (b"/", b"/favicon.ico"):
+    if path in (b"/", b"/favicon.ico") or path.startswith(b"/SimpleNotificationService-"):
         return method in ("GET", "HEAD")
     return path == PREFIX or path.startswith(PREFIX + b"/")
 
@@ -59,6 +63,12 @@ def respond(service: Service, request: WebRequest, allowed: Collection[str] = ()
 def _route(service: Service, request: WebRequest, method: str) -> WebResponse:
     parts = [unquote(part) for part in request.path.removeprefix(PREFIX.decode()).split("/")[1:]]
     match parts:
+        case [""] if request.query.get("Action") == "ConfirmSubscription":
+            return events.confirm(service, request)
+        case ["events", *rest]:
+            return _events(service, request, method, rest)
+        case [name] if name.startswith("SimpleNotificationService-"):
+            return events.certificate(service, name)
         case [""] | ["view", *_] | ["static", _] | ["favicon.ico"]:
             return _page(service, request, method)
         case []:
@@ -91,12 +101,29 @@ def _route(service: Service, request: WebRequest, method: str) -> WebResponse:
             raise _unknown()
 
 
+def _events(service: Service, request: WebRequest, method: str, rest: Sequence[str]) -> WebResponse:
+    match rest:
+        case []:
+            return _by_method(
+                method,
+                {
+                    "GET": lambda: events.told(service, request),
+                    "POST": lambda: events.change(service, request),
+                    "DELETE": lambda: json_views.cleared(service.publisher.clear),
+                },
+            )
+        case ["certificate"]:
+            return _by_method(method, {"GET": lambda: events.certificate(service)})
+        case _:
+            raise _unknown()
+
+
 def _records(service: Service, request: WebRequest, method: str, parts: Sequence[str]) -> WebResponse:
     match parts:
         case ["requests"]:
             return _by_method(method, {"GET": lambda: json_views.requests(service, request)})
         case ["mails"]:
-            delete = {"DELETE": lambda: json_views.cleared(service.inbox.clear)}
+            delete = {"DELETE": lambda: json_views.cleared(service.forget)}
             return _by_method(method, {"GET": lambda: json_views.mails(service, request)} | delete)
         case ["requests", number, "entries", entry, *rest]:
             one = json_views.record(service, number, entry)
@@ -108,6 +135,12 @@ def _records(service: Service, request: WebRequest, method: str, parts: Sequence
             mail = service.inbox.mail(message_id)
             if mail is None:
                 raise WebError(404, "no such mail is kept")
+            if rest == ["events"]:
+                served = {
+                    "GET": lambda: events.of(service, mail),
+                    "POST": lambda: events.tell(service, mail, request),
+                }
+                return _by_method(method, served)
             return _by_method(method, {"GET": lambda: json_views.one_mail(mail, rest)})
         case _:
             raise _unknown()
@@ -130,6 +163,6 @@ def _by_method(method: str, served: Mapping[str, Callable[[], WebResponse]]) -> 
 def _unknown() -> WebError:
     return WebError(
         404,
-        "GET /_simulator/requests, /mails, /stats, /account, /faults or /templates; DELETE /_simulator; "
-        "the page is at /",
+        "GET /_simulator/requests, /mails, /stats, /account, /faults, /templates or /events; "
+        "DELETE /_simulator; the page is at /",
     )

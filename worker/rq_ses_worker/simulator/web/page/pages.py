@@ -12,8 +12,9 @@ from urllib.parse import parse_qs
 from rq_ses_worker.simulator.api.steps import FAULTS_DOMAIN, ScriptError, steps_in
 from rq_ses_worker.simulator.records.raw import shown_headers, shown_target
 from rq_ses_worker.simulator.service import Service
+from rq_ses_worker.simulator.web.page import events
 from rq_ses_worker.simulator.web.page.inbox import PAGE_SIZE, inbox, row
-from rq_ses_worker.simulator.web.page.rendering import HTML, POLICY, page
+from rq_ses_worker.simulator.web.page.rendering import HTML, POLICY, page, see
 from rq_ses_worker.simulator.web.request import WebError, WebRequest, whole_number
 from rq_ses_worker.simulator.web.response import WebResponse
 
@@ -44,14 +45,20 @@ def respond(service: Service, request: WebRequest, method: str) -> WebResponse:
         case ["view", "requests", number, "entries", entry]:
             return _get(method, lambda: _detail(service, number, entry))
         case ["view", "clear"] if method == "POST":
-            service.inbox.clear()
-            return _see("/")
+            service.forget()
+            return see("/")
         case ["view", "faults"]:
             if method == "POST":
                 return _change_faults(service, request)
             return _get(method, lambda: _unless_seen(service, request, _faults))
         case ["view", "templates"]:
             return _get(method, lambda: _unless_seen(service, request, _templates))
+        case ["view", "events"]:
+            if method == "POST":
+                return events.change(service, request)
+            return _get(method, lambda: _unless_seen(service, request, events.events))
+        case ["view", "mails", message_id, "events"] if method == "POST":
+            return events.tell(service, request, message_id)
         case ["static", name] if name in _STATIC:
             return _get(method, lambda: _static(name))
         case _:
@@ -67,7 +74,8 @@ def _get(method: str, view: Callable[[], WebResponse]) -> WebResponse:
 def _unless_seen(
     service: Service, request: WebRequest, view: Callable[[Service, WebRequest], WebResponse]
 ) -> WebResponse:
-    version = f'"{service.inbox.version}-{service.faults.changes}-{service.templates.changes}"'
+    changes = (service.faults.changes, service.templates.changes, service.publisher.changes)
+    version = f'"{service.inbox.version}-{"-".join(map(str, changes))}"'
     tag = {"ETag": version}
     if version in request.headers.get("if-none-match", ()):
         return WebResponse(304, b"", HTML, POLICY, tag)
@@ -102,6 +110,8 @@ def _detail(service: Service, number: str, entry: str | None = None) -> WebRespo
         "lines": LIST_LIMIT,
         "characters": TEXT_LIMIT,
         "verdict": service.judge(request, raw) if raw and request.verdict != "unchecked" else None,
+        "events": events.rows(service, record.message_id),
+        "kinds": events.KINDS if service.publisher.way.targets else (),
         "newer": _neighbour(service, request.number + 1),
         "earlier": _neighbour(service, request.number - 1),
     }
@@ -131,16 +141,16 @@ def _change_faults(service: Service, request: WebRequest) -> WebResponse:
     address, steps, action = (form.get(name, [""])[-1] for name in ("address", "steps", "action"))
     if action == "remove":
         service.faults.remove(address)
-        return _see("/_simulator/view/faults")
+        return see("/_simulator/view/faults")
     if action == "remove-all":
         service.faults.clear()
-        return _see("/_simulator/view/faults")
+        return see("/_simulator/view/faults")
     try:
         service.faults.script(address, steps_in(steps))
     except ScriptError as exc:
         context = _faults_context(service, address, steps, problem=str(exc))
         return page(service, "faults.html", context, 400)
-    return _see("/_simulator/view/faults")
+    return see("/_simulator/view/faults")
 
 
 def _faults_context(service: Service, address: str, steps: str = "", problem: str = "") -> dict[str, Any]:
@@ -154,10 +164,6 @@ def _faults_context(service: Service, address: str, steps: str = "", problem: st
         "account": service.describe(),
         "domain": FAULTS_DOMAIN,
     }
-
-
-def _see(place: str) -> WebResponse:
-    return WebResponse(303, b"", "text/plain; charset=utf-8", more={"Location": place})
 
 
 def _static(name: str) -> WebResponse:

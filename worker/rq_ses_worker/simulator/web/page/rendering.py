@@ -31,6 +31,11 @@ def page(service: Service, template: str, context: dict[str, Any], status: int =
     )
 
 
+def see(place: str) -> WebResponse:
+    """Return what leads a browser on from a form."""
+    return WebResponse(303, b"", "text/plain; charset=utf-8", more={"Location": place})
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(

@@ -1,0 +1,1 @@
+"""Bulk jobs, and a worker of theirs without threads."""

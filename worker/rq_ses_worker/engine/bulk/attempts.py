@@ -1,0 +1,117 @@
+"""One attempt of a bulk job; read it behind engine/attempt.py, whose walk comes here before it would send.
+
+Task         entries of a campaign, and how many of them may be sent now (Claim.granted)
+  │  terms       what the campaign's entries have in common: from Redis, and kept
+  │  shed        what the job has beyond that goes back to the front of the queue
+  │  send        one SendBulkEmail; of a campaign that is rendered here, one SendEmail
+Outcomes     one for each entry
+  │  settled     entries that fare alike go on together (engine.bulk.fates)
+Settlement
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from redis.exceptions import RedisError
+
+from rq_ses.campaign.bulkjob import BulkJob
+from rq_ses.contract import HELD_ENTRIES
+from rq_ses_worker.campaign.mailing import Mailing
+from rq_ses_worker.campaign.terms import TermsError, TermsUnavailable
+from rq_ses_worker.engine.attempt import Attempt, internal_error, judge, settlement, unsent
+from rq_ses_worker.engine.bulk.fates import Moment, settled, shed, telling
+from rq_ses_worker.engine.bulk.suppressing import outcomes_of
+from rq_ses_worker.engine.threads.shared import Shared
+from rq_ses_worker.lifecycle.bulk.dividing import Dividing
+from rq_ses_worker.lifecycle.records import Bulk, Claim, Settlement
+from rq_ses_worker.lifecycle.retry import RetryPolicy
+from rq_ses_worker.lifecycle.task import Task
+from rq_ses_worker.logging import events
+from rq_ses_worker.ses.outcome import Outcome, Terminal
+
+log = logging.getLogger(__name__)
+
+
+class Terms(Protocol):
+    """Where the terms of campaigns are had from: a TermsCache, or a stand-in of a test."""
+
+    def get(self, campaign: str, terms: str) -> Mailing: ...
+
+
+class BulkAttempts:
+    """Makes attempts of bulk jobs; threads may share it.
+
+    Args:
+        client: sends; called by many threads at once.
+        shared: its brake is told how SES answered, and its clock tells the time.
+        terms: of campaigns.
+        dividing: for jobs that have more entries than may be sent together.
+        size: entries of a request at most.
+    """
+
+    def __init__(self, client: Any, shared: Shared, terms: Terms, dividing: Dividing, size: int) -> None:
+        self._client = client
+        self._shared = shared
+        self._terms = terms
+        self._dividing = dividing
+        self._size = size
+        # Together they take one more connection than a worker has otherwise, and not one each.
+        self._one_divides = threading.Lock()
+
+    def make(self, claim: Claim, task: Task, job: BulkJob, attempt: Attempt, began: float) -> Settlement:
+        """Make one attempt, or give the job back as it was."""
+        try:
+            mailing = self._terms.get(job.campaign, job.terms)
+            kept = self._fit(claim, job, task.options, size_of(mailing, attempt.policy, self._size))
+        except (TermsUnavailable, RedisError) as exc:
+            events.MAIL_UNPREPARED.log(log, job_id=claim.lease.job_id, error=str(exc) or type(exc).__name__)
+            return unsent(claim.lease, probe=claim.probe)
+        except TermsError as exc:
+            outcome = Terminal(code=type(exc).__name__, message=str(exc))
+            ending = attempt.ended(outcome, self._shared.clock.now(), asked=False)
+            whole = settlement(claim.lease, attempt, ending, judge(attempt, ending))
+            return whole._replace(bulk=Bulk(job.campaign, len(job.entries)))
+        if not kept:
+            return unsent(claim.lease, probe=claim.probe)
+        job = job.part(job.entries[:kept])
+        outcomes = self._send(claim, mailing, job)
+        clock = time.monotonic()
+        moment = Moment(self._shared.clock.now(), clock, clock - began)
+        return settled(claim, task, job, attempt, outcomes, moment)
+
+    def _fit(self, claim: Claim, job: BulkJob, options: Mapping[str, Any], size: int) -> int:
+        """Return how many entries the job has for now, at most `size`; 0 if it is another's by now."""
+        most = min(claim.granted or 1, size)
+        if claim.unfinished:
+            with self._one_divides:
+                self._dividing.finish(claim.lease)
+        if len(job.entries) > most:
+            with self._one_divides:
+                if not self._dividing.shed(claim.lease, shed(job, options, most, size)):
+                    return 0
+        return min(len(job.entries), most)
+
+    def _send(self, claim: Claim, mailing: Mailing, job: BulkJob) -> list[Outcome]:
+        return outcomes_of(job, claim.suppressed, lambda entries: self._answer(claim, mailing, entries))
+
+    def _answer(self, claim: Claim, mailing: Mailing, entries: Sequence[Any]) -> list[Outcome]:
+        try:
+            answer = mailing.send(self._client, entries)
+        except Exception as exc:  # noqa: BLE001 - the attempt counts, and its history stays
+            events.MAIL_RAISED.log(log, trace=True, job_id=claim.lease.job_id, step="sending")
+            answer = internal_error(exc)
+        outcomes = answer if isinstance(answer, list) else [answer] * len(entries)
+        self._shared.brake.ended(telling(outcomes), probe=claim.probe)
+        return outcomes
+
+
+def size_of(mailing: Mailing, policy: RetryPolicy, size: int) -> int:
+    """Return how many entries are sent together at most: those in doubt are held, so fewer with `hold`."""
+    if mailing.is_local:
+        return 1
+    return min(size, HELD_ENTRIES) if policy.on_unknown == "hold" else size

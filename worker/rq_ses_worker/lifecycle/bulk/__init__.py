@@ -1,0 +1,1 @@
+"""Bulk jobs: what a claim looks at before it takes one, and the script that divides one."""

@@ -1,0 +1,63 @@
+"""Divides bulk jobs, whose entries have fates of their own (split.lua)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from rq_ses.rqdate import utcformat
+from rq_ses_worker.lifecycle.codec import encode_division, encode_parts
+from rq_ses_worker.lifecycle.keys import ScriptKeys
+from rq_ses_worker.lifecycle.records import Division, Lease, Settlement, Word
+from rq_ses_worker.server.scripts import Call
+
+PARTS_FIELD: Final = "rq_ses_parts"
+"""Field of a bulk job's hash while a split of it isn't complete: the parts that are still to be made."""
+
+
+class Dividing:
+    """Runs split.lua; threads may share it.
+
+    A call that ends without an answer may simply be made again, or `finish` be called: what is divided once
+    stays so.
+
+    Args:
+        script: the script as it is registered.
+        keys: of a worker.
+        head: what ARGV begins with, as settle.lua has it, with its place for the seconds worked.
+    """
+
+    def __init__(self, script: Any, keys: ScriptKeys, head: Sequence[Any]) -> None:
+        self._script = script
+        self._keys = keys
+        self._head = head
+
+    def settlement(self, one: Settlement, division: Division, clock: float) -> Call:
+        """Return the call that divides a job and settles what stays in it; it replies settle.lua's word."""
+        return self._call(one.lease, f"{one.seconds:.6f}", encode_division(one, division, clock))
+
+    def shed(self, lease: Lease, division: Division) -> bool:
+        """Let a job that is started have fewer entries; tell whether it is still ours. Raises RedisError."""
+        return self._run(lease, "keep", encode_parts(division)) == b"done"
+
+    def finish(self, lease: Lease) -> None:
+        """Make the parts that a split which broke off has left unmade. Raises RedisError."""
+        self._run(lease, "finish", encode_parts(Division(b"", 0, "", ())))
+
+    def _run(self, lease: Lease, action: str, parts: Sequence[Any]) -> bytes:
+        now = utcformat(datetime.now(UTC))
+        own = [lease.job_id, lease.execution, now, "", "", action, "", *parts]
+        reply: bytes = self._call(lease, "0", own).run()
+        return reply
+
+    def _call(self, lease: Lease, worked: str, own: Sequence[Any]) -> Call:
+        prefixes, names = self._keys.prefixes, self._keys.names
+        head = [*prefixes, names.results_prefix, self._keys.worker_name, *self._head, worked]
+        return Call(self._script, self._keys.settle([lease.queue]), [*head, *own])
+
+
+def word_of(reply: bytes) -> Word:
+    """Return the word that split.lua replied."""
+    word: Any = reply.decode()
+    return word  # type: ignore[no-any-return]

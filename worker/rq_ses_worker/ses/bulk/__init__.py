@@ -1,0 +1,1 @@
+"""SendBulkEmail: a request for up to 50 entries, and its answer, which has a status for each."""
