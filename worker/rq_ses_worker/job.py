@@ -21,6 +21,7 @@ from rq.job import Job
 
 from rq_ses.contract import ACCEPTED_FIELD, FEEDBACK_TTL, OnUnknown
 from rq_ses.keys import keys_of
+from rq_ses.message.reading import AnyMessage
 from rq_ses.server.jobdata import inflated
 from rq_ses.server.serverclock import ServerClock
 from rq_ses.suppression import Suppressed
@@ -28,7 +29,7 @@ from rq_ses.suppression.address import folded
 from rq_ses.suppression.lookup import Lookup
 from rq_ses.text.plaintext import one_line
 from rq_ses_worker.campaign.terms import TermsError, TermsUnavailable
-from rq_ses_worker.engine.attempt import Attempt, Decision, Finished, judge
+from rq_ses_worker.engine.attempt import Attempt, Decision, Ending, Finished, judge
 from rq_ses_worker.lifecycle.records import Claim, Lease, Settlement
 from rq_ses_worker.lifecycle.retry import Again, Failed, History, RetryPolicy, lost_worker
 from rq_ses_worker.lifecycle.task import JobRefused, Task, read_call
@@ -80,19 +81,29 @@ def send(
     if task.bulk and job:
         return _send_bulk(job, task, task.bulk, attempt, clock, found)
     cleared = attempt.barred(clock) or attempt.cleared(task.message, found)
-    if isinstance(cleared, Terminal):
-        ending = attempt.ended(cleared, clock.now(), asked=False)
-    else:
-        message, attempt = cleared
-        # A work horse may die at any moment from here on, so the doubt is there before the request leaves.
-        _keep(job, attempt.lost(lost_worker(""), clock.now()).meta)
-        ending = attempt.ended(client.send(message, job.id if job else ""), clock.now())
+    attempt, ending = _attempted(job, client, clock, attempt, cleared)
     _index(job if indexed else None, ending.outcome)
     decision = judge(attempt, ending)
     # If Redis takes none, it is as if the answer had been lost.
     with suppress(RedisError):
         _keep(job, {**ending.meta, **({"final": True} if isinstance(decision, Failed) else {})})
     return _for_rq(decision)
+
+
+def _attempted(
+    job: Job | None,
+    client: SesClient,
+    clock: ServerClock,
+    attempt: Attempt,
+    cleared: tuple[AnyMessage, Attempt] | Terminal,
+) -> tuple[Attempt, Ending]:
+    """Send a message that may be sent; return the attempt, and how it ended."""
+    if isinstance(cleared, Terminal):
+        return attempt, attempt.ended(cleared, clock.now(), asked=False)
+    message, attempt = cleared
+    # A work horse may die at any moment from here on, so the doubt is there before the request leaves.
+    _keep(job, attempt.lost(lost_worker(""), clock.now()).meta)
+    return attempt, attempt.ended(client.send(message, job.id if job else ""), clock.now())
 
 
 def _suppressed(job: Job | None, policy: RetryPolicy, task: Task) -> dict[str, Suppressed] | None:
