@@ -1,6 +1,6 @@
 """What a campaign costs beside the same mails one by one: 20 KB of HTML, 60 bytes of data a recipient.
 
-    python -m benchmarks.campaigns --against REV [--only enqueue growth] [--rounds 5] [--recipients 10000]
+    python -m benchmarks.campaigns --against REV [--only enqueue send growth] [--rounds 5] [--recipients N]
 
 What the sections are, and what their figures say, is in README.md.
 """
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.builds.pairs import Round, alternate, table
+from benchmarks.campaigns.sending import drained
 from benchmarks.harness.build import ROOT, Build, build, export
 from benchmarks.harness.processtree import cores
 from benchmarks.harness.serverreading import settled
@@ -142,7 +143,27 @@ def _growing(one: Driver, length: int, run: Run) -> Callable[[], Round]:
     return measure
 
 
-SECTIONS: dict[str, Callable[[Run], Iterator[str]]] = {"enqueue": enqueue, "growth": growth}
+def send(run: Run) -> Iterator[str]:
+    """The same recipients, sent by one worker of 16 threads to a stand-in that answers at once."""
+    ways = ((run.before, "send_many", "mail"), (run.now, "send_bulk", "mail-bulk"))
+    with ExitStack() as held:
+        contestants = [
+            _sender(of, held.enter_context(driver(of, run.redis)), way, queue, run) for of, way, queue in ways
+        ]
+        rounds = alternate(contestants, run.rounds, title="send")
+    yield table(f"{run.recipients:,} recipients", [f"{run.before.name}, send_many", "send_bulk"], rounds)
+
+
+def _sender(of: Build, one: Driver, way: str, queue: str, run: Run) -> Callable[[], Round]:
+    def measure() -> Round:
+        run.redis.connection.flushall()
+        one.do(way, run.recipients)
+        return drained(of, run.redis, queue, run.recipients)
+
+    return measure
+
+
+SECTIONS: dict[str, Callable[[Run], Iterator[str]]] = {"enqueue": enqueue, "send": send, "growth": growth}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,6 +1,6 @@
 """What a worker spends on a mail of 20 KB that it renders, beside the same mail queued whole.
 
-    python -m benchmarks.rendered --against REV [--rounds 5] [--mails 5000]
+    python -m benchmarks.campaigns.rendered --against REV [--rounds 5] [--mails 5000]
 
 Both workers share one core, each with a Valkey and a stand-in of its own on the other, and work at the same
 time: what disturbs the one disturbs the other. A round ends when one of them has done all; each is warmed up.

@@ -1,0 +1,1 @@
+"""What a campaign costs, beside the same mails one by one."""
