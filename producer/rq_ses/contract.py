@@ -40,6 +40,12 @@ OnUnknown = Literal["resend", "hold"]
 ON_UNKNOWN: Final[tuple[OnUnknown, ...]] = get_args(OnUnknown)
 """What may become of a mail that SES may have accepted."""
 
+SUPPRESSED: Final = "Suppressed"
+"""Code of a mail that wasn't sent because of the suppression list; addresses stand behind a colon."""
+
+OnSuppressed = Literal["fail", "drop", "off"]
+"""What may become of a mail to suppressed addresses: it fails, or it goes to the others, or to all."""
+
 Priority = Literal["high", "normal", "bulk"]
 PRIORITIES: Final[tuple[Priority, ...]] = get_args(Priority)
 """The most urgent first; each has a queue of its own."""

@@ -295,6 +295,11 @@ _BY_CODE: Final[dict[str, str]] = {
         "It waited longer than its `expires` allowed. If mails wait that long, add workers or "
         "look for what holds the queue up with `rq-ses doctor`."
     ),
+    "Suppressed": (
+        "It was not sent: the addresses named have bounced or complained, or were put on the list by hand. "
+        "Take off one that is well again (`rq-ses suppression remove ADDRESS`), then resend; "
+        "RQ_SES_SUPPRESSED=drop lets mails go to their other recipients."
+    ),
     "WorkerLost": (
         f"Its worker was killed, or away for longer than RQ_SES_LEASE, while it was sending. {_MAYBE}"
     ),

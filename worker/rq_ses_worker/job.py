@@ -21,11 +21,15 @@ from rq.job import Job
 
 from rq_ses.contract import ACCEPTED_FIELD, FEEDBACK_TTL
 from rq_ses.keys import keys_of
+from rq_ses.message.reading import AnyMessage
 from rq_ses.server.jobdata import inflated
 from rq_ses.server.serverclock import ServerClock
+from rq_ses.suppression import Suppressed
+from rq_ses.suppression.address import folded
+from rq_ses.suppression.lookup import Lookup
 from rq_ses.text.plaintext import one_line
 from rq_ses_worker.campaign.terms import TermsError, TermsUnavailable
-from rq_ses_worker.engine.attempt import Attempt, Decision, Finished, judge
+from rq_ses_worker.engine.attempt import Attempt, Decision, Ending, Finished, judge
 from rq_ses_worker.lifecycle.records import Claim, Lease, Settlement
 from rq_ses_worker.lifecycle.retry import Again, Failed, History, RetryPolicy, lost_worker
 from rq_ses_worker.lifecycle.task import JobRefused, Task, read_call
@@ -70,14 +74,12 @@ def send(payload: Mapping[str, Any], **options: Any) -> dict[str, Any] | Retry:
     except JobRefused as exc:
         raise SendFailed(hinted(str(exc), Terminal(code=exc.code))) from None
     attempt = Attempt(history, policy.for_mail(task.on_unknown), task.expires)
+    if (found := _suppressed(job, policy, task)) is None:
+        return _for_rq(Again(0.0))
     if task.bulk and job:
-        return _send_bulk(job, task, task.bulk, attempt, clock)
-    if barred := attempt.barred(clock):
-        ending = attempt.ended(barred, clock.now(), asked=False)
-    else:
-        # A work horse may die at any moment from here on, so the doubt is there before the request leaves.
-        _keep(job, attempt.lost(lost_worker(""), clock.now()).meta)
-        ending = attempt.ended(client.send(task.message, job.id if job else ""), clock.now())
+        return _send_bulk(job, task, task.bulk, attempt, clock, found)
+    cleared = attempt.barred(clock) or attempt.cleared(task.message, found)
+    attempt, ending = _attempted(job, client, clock, attempt, cleared)
     _index(job if indexed else None, ending.outcome)
     decision = judge(attempt, ending)
     # If Redis takes none, it is as if the answer had been lost.
@@ -86,13 +88,45 @@ def send(payload: Mapping[str, Any], **options: Any) -> dict[str, Any] | Retry:
     return _for_rq(decision)
 
 
+def _attempted(
+    job: Job | None,
+    client: SesClient,
+    clock: ServerClock,
+    attempt: Attempt,
+    cleared: tuple[AnyMessage, Attempt] | Terminal,
+) -> tuple[Attempt, Ending]:
+    """Send a message that may be sent; return the attempt, and how it ended."""
+    if isinstance(cleared, Terminal):
+        return attempt, attempt.ended(cleared, clock.now(), asked=False)
+    message, attempt = cleared
+    # A work horse may die at any moment from here on, so the doubt is there before the request leaves.
+    _keep(job, attempt.lost(lost_worker(""), clock.now()).meta)
+    return attempt, attempt.ended(client.send(message, job.id if job else ""), clock.now())
+
+
+def _suppressed(job: Job | None, policy: RetryPolicy, task: Task) -> dict[str, Suppressed] | None:
+    """Return the recipients that are suppressed; None if Redis can't tell."""
+    if job is None or policy.suppressed == "off":
+        return {}
+    try:
+        return Lookup(job.connection).suppressed_of(folded(one) for one in task.recipients)
+    except RedisError:
+        return None
+
+
 def _send_bulk(
-    job: Job, task: Task, bulk: BulkJob, attempt: Attempt, clock: ServerClock
+    job: Job,
+    task: Task,
+    bulk: BulkJob,
+    attempt: Attempt,
+    clock: ServerClock,
+    found: Mapping[str, Suppressed],
 ) -> dict[str, Any] | Retry:
     """Send entries of a campaign; return and raise as `send` does."""
     # RQ's workers have mails as a rule.
     from rq_ses_worker.engine.bulk.fates import Moment, settled
     from rq_ses_worker.engine.bulk.stock import StockJob, fitting
+    from rq_ses_worker.engine.bulk.suppressing import outcomes_of
 
     client, stock = _sender()[0], StockJob(job.connection, job.id, job.origin)
     state = stock.state(bulk)
@@ -113,8 +147,7 @@ def _send_bulk(
     if division := stock.shed(bulk, task.options, size):
         job.data, bulk = inflated(division.data), bulk.part(bulk.entries[:size])
     _keep(job, attempt.lost(lost_worker(""), clock.now()).meta)
-    answer = mailing.send(client, bulk.entries)
-    outcomes = answer if isinstance(answer, list) else [answer] * len(bulk.entries)
+    outcomes = outcomes_of(bulk, found, lambda entries: mailing.send(client, entries))
     claim = Claim(Lease(0, job.id, ""), b"", b"", fresh=False, hooked=False)
     ended = settled(claim, task, bulk, attempt, outcomes, Moment(clock.now(), 0.0, 0.0))
     return _ended(job, stock, ended)
@@ -169,7 +202,7 @@ def _clock_of(job: Job | None) -> ServerClock:
     return clock
 
 
-def _for_rq(decision: Decision) -> dict[str, str | None] | Retry:
+def _for_rq(decision: Decision) -> dict[str, Any] | Retry:
     """Return what RQ takes for this decision: the job's result, or a Retry. Raises SendFailed."""
     if isinstance(decision, Failed):
         raise SendFailed(decision.line)

@@ -26,6 +26,7 @@ _EXTRAS = {
     "doctor": "worker",
     "simulator": "simulator",
     "smtp": "smtp",
+    "suppression sync": "worker",
 }
 """The extra that brings a command's needs; any other command wants all of them."""
 
@@ -103,21 +104,21 @@ def _load(point: EntryPoint) -> click.Command:
     try:
         command = point.load()
     except ModuleNotFoundError as exc:
-        return _missing(point.name, exc)
+        return missing(point.name, exc)
     if not isinstance(command, click.Command):
         raise TypeError(f"entry point {point.value} is no click command")
     return command
 
 
-def _missing(name: str, exc: ModuleNotFoundError) -> click.Command:
+def missing(name: str, exc: ModuleNotFoundError) -> click.Command:
     """Return a command that says which extra brings the one that can't be loaded."""
 
     @click.command(name, help=_remedy(name), context_settings={"ignore_unknown_options": True})
     @click.argument("args", nargs=-1, type=click.UNPROCESSED)
-    def missing(args: tuple[str, ...]) -> None:  # noqa: ARG001
+    def lacking(args: tuple[str, ...]) -> None:  # noqa: ARG001
         raise click.ClickException(f"{name} needs {exc.name}: {_install(name)}")
 
-    return missing
+    return lacking
 
 
 def _remedy(name: str) -> str:

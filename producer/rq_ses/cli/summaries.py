@@ -40,6 +40,7 @@ SUMMARIES: Final[Mapping[str, str]] = {
     "status": (
         "Show queues, send rate, breaker, workers, what happens a second, and which mails are being sent."
     ),
+    "suppression": "See and change the list of addresses that no mail is sent to.",
     "worker": "Send what is queued, many mails at once, until SIGTERM or SIGINT.",
 }
 """The first sentence of each, by its name."""

@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
+from rq_ses.contract import SUPPRESSED
 from rq_ses.text.plaintext import one_line
 
 OWN_WORDS: Final = frozenset({"InvalidMessage", "JobRefused"})
@@ -36,6 +37,8 @@ def cause(message: str, code: str = "") -> str:
     `code` names the error: whether its words are our own.
     """
     text = _GAVE_UP.sub("", message[: 2 * _LIMIT])
+    if code == SUPPRESSED:
+        return _rest(text.partition(":")[0])
     text = _WORKER.sub("worker NAME was lost", text)
     text = _QUOTED.sub("TEXT", text) if code in OWN_WORDS else _VALUE.sub("Value TEXT at '", text)
     text = text[:_LIMIT]

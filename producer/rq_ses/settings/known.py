@@ -91,6 +91,7 @@ KNOWN: Final = frozenset({
     "RQ_SES_SMTP_RATE",
     "RQ_SES_SMTP_SENDERS",
     "RQ_SES_SMTP_USERS",
+    "RQ_SES_SUPPRESSED",
     "RQ_SES_TIMEOUT",
     "RQ_SES_TRACING",
     "RQ_SES_TRANSIENT_DELAY",

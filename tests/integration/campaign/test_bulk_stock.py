@@ -28,7 +28,7 @@ from support.mails.mail import fetch
 
 
 def work(redis: Redis, monkeypatch: pytest.MonkeyPatch, client: BulkClient, **policy: Any) -> None:
-    monkeypatch.setattr(job, "_sender", lambda: (client, RetryPolicy(**policy)))
+    monkeypatch.setattr(job, "_sender", lambda: (client, RetryPolicy(**policy), False))
     queue = Queue(QUEUE, connection=redis, serializer=JSONSerializer)
     SimpleWorker([queue], connection=redis, serializer=JSONSerializer).work(burst=True)
 

@@ -40,3 +40,12 @@ def test_an_arn_stands_in_its_regions_partition_and_raw_content_is_an_action_of_
     ]
     assert events["Action"] == ["ses:GetConfigurationSetEventDestinations"]
     assert events["Resource"] == [f"arn:{partition}:ses:{region}:ACCOUNT-ID:configuration-set/news"]
+
+
+def test_reading_the_suppression_list_is_allowed_where_it_is_wanted() -> None:
+    assert policy("us-east-1", suppression=True)["Statement"][-1] == {
+        "Sid": "SuppressionList",
+        "Effect": "Allow",
+        "Action": ["ses:ListSuppressedDestinations"],
+        "Resource": "*",
+    }

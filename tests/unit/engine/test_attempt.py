@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import time
+from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from rq_ses import Message
 from rq_ses.server.encoding import encode_job
+from rq_ses.suppression import Suppressed
 from rq_ses_worker.engine.attempt import Attempt, Attempts, Back, Finished, judge, settlement, unsent
 from rq_ses_worker.engine.threads.shared import Shared
 from rq_ses_worker.engine.threads.underway import Underway
 from rq_ses_worker.lifecycle.leases import Leases
 from rq_ses_worker.lifecycle.records import Claim, Lease, Settlement
 from rq_ses_worker.lifecycle.retry import Again, Failed, History, RetryPolicy, lost_worker
+from rq_ses_worker.lifecycle.task import Task
 from rq_ses_worker.ses.outcome import Outcome, RateLimited, Sent, Terminal, Transient
 from support.mails.mail import mail
 
@@ -36,6 +40,7 @@ class World:
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     asked: int = 0
     tagged: str = ""
+    sent: list[Message] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.shared = Shared(Leases(30.0))
@@ -43,9 +48,10 @@ class World:
         self.underway = Underway(1)
         self.attempts = Attempts(self, self.policy, self.shared, self.underway)
 
-    def send(self, _: Message, job_id: str = "") -> Outcome:
+    def send(self, message: Message, job_id: str = "") -> Outcome:
         self.asked += 1
         self.tagged = job_id
+        self.sent.append(message)
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -107,6 +113,42 @@ def test_what_must_not_be_sent_fails_and_is_no_attempt(given: Claim, line: str) 
     assert settled.action == "failed"
     assert told(settled).startswith(line)
     assert (world.asked, settled.meta["attempts"], settled.outcome) == (0, 0, None)
+
+
+SUPPRESSED = {"ann@example.com": Suppressed("ann@example.com", "bounce", datetime(2026, 11, 29, tzinfo=UTC))}
+
+
+def suppressed(meta: dict[str, Any] | None = None) -> Claim:
+    """Return the claim of a mail to two, of which one is suppressed."""
+    two = mail("Ann <ann@example.com>", cc=["ben@example.com"])
+    return claim(meta)._replace(task=Task(two), suppressed=SUPPRESSED)
+
+
+def test_a_mail_to_a_suppressed_address_fails_and_is_no_attempt() -> None:
+    world = World()
+    settled = world.attempts.make(suppressed({"ambiguous": 1}))
+    assert settled.action == "failed"
+    line = "Suppressed: on the suppression list: ann@example.com (bounce, 2026-11-29)"
+    assert told(settled) == f"{line}; SES may have accepted it once"
+    assert settled.fields["exc"].count("Hint: It was not sent") == 1
+    assert (world.asked, settled.meta["attempts"], settled.outcome) == (0, 0, None)
+    assert settled.meta["last_outcome"]["code"] == "Suppressed"
+
+
+def test_a_mail_without_its_suppressed_recipients_says_so_in_its_result_and_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World(policy=RetryPolicy(suppressed="drop"))
+    settled = world.attempts.make(suppressed())
+    assert [one.recipients for one in world.sent] == [("ben@example.com",)]
+    result = json.loads(b64decode(settled.fields["result"]))
+    assert result == {"message_id": "m-1", "suppressed": ["ann@example.com"]}
+    assert caplog.messages == ["job job: sent, but not to ann@example.com: on the suppression list"]
+
+
+def test_what_was_read_for_the_list_is_not_read_again() -> None:
+    world = World()
+    assert world.attempts.make(suppressed()._replace(data=b"?", suppressed={})).action == "sent"
 
 
 def lease_ran_out(world: World) -> None:

@@ -25,6 +25,7 @@ class Queue:
     queued: int
     asked: list[int] = field(default_factory=list)
     view: View = field(default_factory=View)
+    listed: bool = False
 
     def claim(self, wanted: int) -> tuple[list[Claim], int]:
         self.asked.append(wanted)

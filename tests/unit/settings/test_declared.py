@@ -95,7 +95,7 @@ def test_a_producer_refuses_a_misspelt_key_of_the_file_and_leaves_a_workers_alon
     for text, said in {
         "[rq_ses]\nqueu = 'news'": "rq_ses.queu: is not known here: did you mean queue?",
         "[rq_ses]\nconcurency = 1": "rq_ses.concurency: is not known here: did you mean concurrency?",
-        "[rq_ses]\nsurprise = 1": "rq_ses.surprise: is not known here: remove it, or use one of account,",
+        "[rq_ses]\nmiracle = 1": "rq_ses.miracle: is not known here: remove it, or use one of account,",
         "[rq_ses]\nbase_url = 'x'": "is not known here: write it as endpoints.transport.settings.base_url",
         "[rqses]\nqueue = 'x'": "rqses: is not known here: did you mean rq_ses?",
     }.items():

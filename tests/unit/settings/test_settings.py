@@ -93,6 +93,7 @@ def test_a_workers_defaults_are_the_documented_ones(environment: Any) -> None:
         "lease": 30.0,
         "on_unknown": "resend",
         "max_doubtful": 3,
+        "suppressed": "fail",
         "preflight": "refuse",
         "account": "default",
         "max_send_rate": "auto",

@@ -33,6 +33,7 @@ class Grants:
     """
 
     def __init__(self, connection: Redis, policy: GatePolicy, lease: float, *, asks: bool = False) -> None:
+        self.connection: Final = connection
         self.gate: Final = Gate(connection, policy)
         self.asks: Final = asks
         self.view = View()

@@ -107,6 +107,11 @@ class PolicySettings(GateSettings):
     metavar="NAME",
     help="The one that mails name: whether it publishes events; with --policy: allow such mails.",
 )
+@click.option(
+    "--suppression",
+    is_flag=True,
+    help="With --policy: allow reading SES's suppression list, for `rq-ses suppression sync`.",
+)
 @setting_options(WorkerSettings, "redis_url", "queue", "config", "aws_region", "base_url", "allow_http")
 @setting_options(WorkerSettings, "proxy", "ca_bundle", "account")
 def doctor(
@@ -120,6 +125,7 @@ def doctor(
     raw: bool | None,
     account_id: str | None,
     configuration_set: str | None,
+    suppression: bool,
     **options: Any,
 ) -> None:
     """Look at all that must be right for mails to go out, and say what to do about what isn't.
@@ -135,11 +141,15 @@ def doctor(
       rq-ses doctor --policy --from shop@example.com --account-id 123456789012
     """
     if policy_wanted:
-        granted = {"account_id": account_id, "configuration_set": configuration_set}
+        granted = {
+            "account_id": account_id,
+            "configuration_set": configuration_set,
+            "suppression": suppression,
+        }
         _tell_policy(options, sender=sender, raw=raw is not False, **granted)
         sys.exit(OK)
-    if raw is not None or account_id:
-        raise click.UsageError("--raw and --account-id go with --policy")
+    if raw is not None or account_id or suppression:
+        raise click.UsageError("--raw, --account-id and --suppression go with --policy")
     settings = load_worker_settings(**options)
     wishes = Wishes(sender, recipient, not no_dns, nameserver, configuration_set)
     findings = _examined(settings, wishes)

@@ -20,6 +20,7 @@ def policy(
     account_id: str | None = None,
     raw: bool = True,
     configuration_set: str | None = None,
+    suppression: bool = False,
 ) -> dict[str, Any]:
     """Return the policy: sending from the sender's identity, and asking for the account's limits.
 
@@ -29,6 +30,7 @@ def policy(
         account_id: of AWS, 12 digits; else a placeholder.
         raw: whether raw content (RawMessage) is sent as well, which IAM calls ses:SendRawEmail.
         configuration_set: one that the mails name: it is a resource of its own.
+        suppression: whether SES's own suppression list is read, too (`rq-ses suppression sync`).
     """
     arn = f"arn:{partition_of(region).name}:ses:{region}:{account_id or ACCOUNT_PLACEHOLDER}"
     name = sender or IDENTITY_PLACEHOLDER
@@ -43,12 +45,16 @@ def policy(
             "Action": ["ses:SendEmail", *(["ses:SendRawEmail"] if raw else [])],
             "Resource": resources,
         },
-        {"Sid": "SendRate", "Effect": "Allow", "Action": ["ses:GetAccount"], "Resource": "*"},
+        _allowed("SendRate", "ses:GetAccount"),
     ]
     if configuration_set:
         # For the doctor, which else can't say whether anybody is told of bounces.
-        action = "ses:GetConfigurationSetEventDestinations"
-        statements.append(
-            {"Sid": "Events", "Effect": "Allow", "Action": [action], "Resource": [resources[-1]]}
-        )
+        statements.append(_allowed("Events", "ses:GetConfigurationSetEventDestinations", [resources[-1]]))
+    if suppression:
+        statements.append(_allowed("SuppressionList", "ses:ListSuppressedDestinations"))
     return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _allowed(sid: str, action: str, resources: str | list[str] = "*") -> dict[str, Any]:
+    """Return a statement about one action; one that knows no resources is allowed on all."""
+    return {"Sid": sid, "Effect": "Allow", "Action": [action], "Resource": resources}

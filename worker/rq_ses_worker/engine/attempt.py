@@ -5,7 +5,7 @@
     Task         a message and the mail's own terms (lifecycle.task)
       │  Attempt.of  what was tried before, and by which policy this is judged
     Attempt
-      │  send        unless it is barred, or had better not be begun now
+      │  send        unless it is barred, its recipients are suppressed, or it had better not be begun now
     Outcome      how SES answered (ses.outcome)
       │  judge       by the attempt's policy and history
     Decision     finished, again, failed, or back as it was
@@ -21,13 +21,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 from rq_ses.message.reading import AnyMessage
 from rq_ses.server.serverclock import ServerClock
+from rq_ses.suppression import Suppressed
 from rq_ses.text.plaintext import one_line
 from rq_ses_worker.account.scope import scope
 from rq_ses_worker.engine.threads.shared import Shared
@@ -42,6 +43,7 @@ from rq_ses_worker.lifecycle.retry import (
     doubt_used_up,
     expired,
 )
+from rq_ses_worker.lifecycle.suppressed import allowed
 from rq_ses_worker.lifecycle.task import JobRefused, Task, read_job
 from rq_ses_worker.logging import events
 from rq_ses_worker.ses.outcome import Outcome, Sent, Terminal, Transient, hinted, is_unnamed_failure
@@ -96,7 +98,7 @@ class Attempts:
     def make(self, claim: Claim) -> Settlement:
         """Make one attempt, or give the mail back if it had better not be begun now."""
         began = time.monotonic()
-        task = read(claim)
+        task = claim.task or read(claim)
         attempt = Attempt.of(claim, task, self._policy)
         outcome: Outcome
         asked = False
@@ -104,15 +106,25 @@ class Attempts:
             outcome = task
         elif barred := attempt.barred(self._shared.clock):
             outcome = barred
-        elif not self._may_begin(claim):
-            return unsent(claim.lease, probe=claim.probe)
         elif task.bulk and self._bulk:
+            if not self._may_begin(claim):
+                return unsent(claim.lease, probe=claim.probe)
             return self._bulk().make(claim, task, task.bulk, attempt, began)
         else:
-            outcome, asked = self._send(task, claim), True
+            cleared = attempt.cleared(task.message, claim.suppressed)
+            if isinstance(cleared, Terminal):
+                outcome = cleared
+            elif not self._may_begin(claim):
+                return unsent(claim.lease, probe=claim.probe)
+            else:
+                message, attempt = cleared
+                outcome, asked = self._send(task._replace(message=message), claim), True
         clock = time.monotonic()
         ending = attempt.ended(outcome, self._shared.clock.now(), clock, clock - began, asked=asked)
         decision = judge(attempt, ending)
+        if attempt.dropped and isinstance(decision, Finished):
+            dropped = ", ".join(attempt.dropped)
+            events.MAIL_SUPPRESSED.log(log, job_id=claim.lease.job_id, suppressed=dropped)
         settled = settlement(claim.lease, attempt, ending, decision)
         return settled._replace(bulk=bulk_of(task)) if claim.granted and not asked else settled
 
@@ -177,6 +189,8 @@ class Attempt(NamedTuple):
     """The mail's recipients, for the log."""
     probe: bool = False
     """The breaker is open, and how this attempt ends decides."""
+    dropped: Sequence[str] = ()
+    """Recipients that the mail isn't sent to, for they are suppressed."""
 
     @classmethod
     def of(cls, claim: Claim, task: Task | Terminal, policy: RetryPolicy) -> Attempt:
@@ -194,6 +208,15 @@ class Attempt(NamedTuple):
         if self.history.room(self.policy) <= 0:
             return doubt_used_up(self.history)
         return None
+
+    def cleared(
+        self, message: AnyMessage, suppressed: Mapping[str, Suppressed]
+    ) -> tuple[AnyMessage, Attempt] | Terminal:
+        """Return the message as it may be sent, and the attempt with who is left out; or how it ended."""
+        if not suppressed:
+            return message, self
+        left, dropped = allowed(message, suppressed, self.policy.suppressed)
+        return left if isinstance(left, Terminal) else (left, self._replace(dropped=dropped))
 
     def ended(
         self, outcome: Outcome, at: float, clock: float = 0.0, seconds: float = 0.0, *, asked: bool = True
@@ -276,7 +299,10 @@ def judge(attempt: Attempt, ending: Ending) -> Decision:
     outcome = ending.outcome
     if isinstance(outcome, Sent):
         message_id = outcome.message_id
-        return Finished({"message_id": None if message_id is None else one_line(message_id, 120)})
+        result: dict[str, Any] = {"message_id": None if message_id is None else one_line(message_id, 120)}
+        if attempt.dropped:
+            result["suppressed"] = list(attempt.dropped)
+        return Finished(result)
     if ending.excused and isinstance(outcome, Terminal):
         # For the next probe it may pass: only its mail's time can end it.
         outcome = Transient(outcome.status, outcome.code, outcome.message, outcome.request_id)

@@ -21,6 +21,7 @@ from rq_ses_worker.engine.claiming.demand import GATHER, Demand
 from rq_ses_worker.engine.claiming.gatewatch import GateWatch
 from rq_ses_worker.engine.claiming.lostreplies import LostReplies
 from rq_ses_worker.engine.claiming.reclaim import Reclaim
+from rq_ses_worker.engine.claiming.suppressing import marked
 from rq_ses_worker.engine.senders import Senders
 from rq_ses_worker.engine.settler import Settler
 from rq_ses_worker.engine.threads.outage import Outage
@@ -72,7 +73,7 @@ class Dispatcher:
         shared: what the worker's threads share.
         senders: the threads that send.
         settler: takes the ends of overdue executions.
-        policy: what becomes of the mails of overdue executions.
+        policy: what becomes of the mails of overdue executions, and of those to suppressed addresses.
         ask: called when this worker shall ask SES for the account's limits.
         tally: counts what is claimed, and is told each round of the loop.
     """
@@ -93,6 +94,7 @@ class Dispatcher:
         self._leases = shared.leases
         self._senders = senders
         self._ask = ask
+        self._policy = policy
         self._tally = tally
         self._demand = Demand(senders, shared.leases, shared.brake)
         self._lost_replies = LostReplies(lifecycle, shared.leases)
@@ -143,7 +145,7 @@ class Dispatcher:
         clock = time.monotonic()
         if self._lost_replies.expected(clock):
             for claim, since in self._lost_replies.adopt():
-                self._take(claim, since)
+                self._take([claim], since)
         # Before the reclaim, which judges by the server's clock: this tells the time.
         if clock >= self._promote_at:
             self._promote(clock)
@@ -204,8 +206,7 @@ class Dispatcher:
             self._outage.over()
         if dropped:
             events.IDS_DROPPED.log(log, ids=dropped)
-        for claim in claims:
-            self._take(claim, clock)
+        self._take(claims, clock)
         if self._tally and claims:
             self._tally.claimed(claims, self._shared.clock.now())
         self._follow_gate()
@@ -221,10 +222,14 @@ class Dispatcher:
             self._ask()
         self._gate.look(view)
 
-    def _take(self, claim: Claim, since: float) -> None:
-        self._leases.add(claim.lease, since)
-        self._senders.submit(claim)
-        self.handled += 1
+    def _take(self, claims: list[Claim], since: float) -> None:
+        # Where the list can't be asked, what was claimed is found again, as if its reply had been lost.
+        if claims and self._policy.suppressed != "off" and self._lifecycle.listed:
+            claims = marked(claims, self._lifecycle.suppression)
+        for claim in claims:
+            self._leases.add(claim.lease, since)
+            self._senders.submit(claim)
+            self.handled += 1
 
     def _promote(self, clock: float) -> None:
         moved, pause = self._lifecycle.promote()

@@ -2,7 +2,7 @@
 -- gate.lua, passing.lua, execution.lua, claiming.lua)
 --
 -- KEYS  1 RQ's suspension flag   2 the account's hash (gate.lua)   3 a scratch key
---       then for each queue: its list, its started registry, its leases
+--       then for each queue: its list, its started registry, its leases; and last the suppression list's mark
 -- ARGV  1 jobs wanted   2 bytes of data after which to stop   3 worker name   4 now, in RQ's date form
 --       5 lease, s   6 grace, s: RQ's own clean-up of the started registry comes that much after the lease
 --       7 prefix of the execution ids   8 number of the first one   9 prefix of the keys of jobs
@@ -15,8 +15,9 @@
 --       18 tokens for recipients   19 "1": the day has no more than these   20 "1": the first mail is the probe
 --       21 the job that was probed with last   22 entries of a bulk job at most, by the account's rate
 -- Reply what the key of RQ's suspension holds, or { number of ids dropped, blob, word, microseconds, waiting, ask, troubled, opened, and the
---       server's time: seconds, microseconds; jobs of campaigns that are paused or canceled, which were set aside; in a partition
---       also: tokens left, and how many the next mail takes }
+--       server's time: seconds, microseconds; 1 if addresses are suppressed; jobs of campaigns that are paused or canceled,
+--       which were set aside; in a partition, whose list stands where the gate does, also: tokens left, and how many the
+--       next mail takes }
 --       blob: of each job a head (queue's place, 1 where RQ has blanked started_at (a new or requeued job), 1
 --       where it carries callbacks or webhooks, of a bulk job the entries that may be sent, and 128 more if a split of
 --       it isn't complete, lengths of the rest) and id, data, meta, enqueued_at.
@@ -40,7 +41,9 @@
 
 -- A server that takes no writes says so here; after it, memory is no reason to refuse the others.
 redis.call('DEL', KEYS[3])
-if redis.call('EXISTS', KEYS[1]) == 1 then
+-- Together: most of the time neither is there.
+local there = redis.call('EXISTS', KEYS[1], KEYS[#KEYS])
+if there > 0 and redis.call('EXISTS', KEYS[1]) == 1 then
   local by = redis.pcall('GET', KEYS[1])
   return type(by) == 'string' and by or 'suspended'
 end
@@ -54,7 +57,7 @@ local it = {
   flow = read_flow(account[1]), now = now, lease_end = lease_moment(now + lease, lease),
   -- wanted, room: jobs and bytes that it may still take; number: of the next execution
   wanted = tonumber(ARGV[1]), room = tonumber(ARGV[2]), number = tonumber(ARGV[8]), claimed = 0,
-  places = (#KEYS - 3) / 3, queues = {}, lengths = {}, parts = {},
+  places = (#KEYS - 4) / 3, queues = {}, lengths = {}, parts = {},
   -- the jobs that are handed out, the execution of each, and which of them RQ has saved; all ids met
   chosen = {}, executions = {}, saved = {}, seen = {},
   granted = ARGV[18] and tonumber(ARGV[18]), need = 1, word = '', wait = 0, probing = false,
@@ -360,4 +363,4 @@ if it.spoilt and it.claimed == 0 then
   return redis.error_reply('WRONGTYPE ' .. it.spoilt .. ' is not of its type: delete it')
 end
 return { dropped, table.concat(it.parts), it.word, math.ceil(math.min(LONGEST_WAIT, it.wait) * 1000000), waiting, ask,
-  tonumber(account[3]) or 0, tonumber(account[4]) or 0, time[1], time[2], it.aside, it.granted, it.need }
+  tonumber(account[3]) or 0, tonumber(account[4]) or 0, time[1], time[2], there, it.aside, it.granted, it.need }

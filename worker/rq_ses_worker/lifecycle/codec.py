@@ -35,6 +35,8 @@ class Claimed(NamedTuple):
     view: View
     moment: Sequence[bytes]
     """The server's time, as TIME tells it."""
+    listed: bool
+    """Addresses are suppressed."""
     aside: int = 0
     """Jobs of campaigns that are paused or canceled, which were set aside."""
     waiting: int = 0
@@ -50,7 +52,7 @@ def read_claimed(reply: Sequence[Any], prefix: str, first: int) -> Claimed:
     dropped, blob, refusal, wait, waiting, ask, failures, openings, *rest = reply
     view = View(refusal.decode(), wait / 1e6, bool(waiting), bool(ask), failures, openings)
     claims = list(_claims(blob, prefix, first, probe=refusal == b"probe"))
-    return Claimed(claims, dropped, view, rest[:2], rest[2], waiting, *rest[3:])
+    return Claimed(claims, dropped, view, rest[:2], bool(rest[2]), rest[3], waiting, *rest[4:])
 
 
 def _claims(blob: bytes, prefix: str, number: int, *, probe: bool) -> Iterator[Claim]:

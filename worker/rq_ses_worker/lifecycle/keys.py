@@ -34,6 +34,7 @@ class ScriptKeys:
             account,
             keys.scratch,
             *_rows(lists, started, self.leases),
+            keys.suppressed,
         ]
         self._settled = [keys.worker(worker_name), keys.scratch, keys.result_scratch]
         self._places = list(

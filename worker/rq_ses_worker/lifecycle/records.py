@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, get_args
 from zlib import compress
 
-from rq_ses_worker.ses.outcome import Outcome
+from rq_ses.suppression import Suppressed
+from rq_ses_worker.lifecycle.task import Task
+from rq_ses_worker.ses.outcome import Outcome, Terminal
 
 _EXECUTION: Final = re.compile(r"[0-9A-Za-z]{8}[0-9a-f]{1,8}[01]|[0-9a-f]{24}[01]")
 """An execution's id as claim.lua makes it: the process's prefix, the claim's number, and 1 where the job is
@@ -40,6 +43,9 @@ def is_ours(execution: str) -> bool:
 def is_fresh(execution: str) -> bool:
     """Tell whether nobody had tried the job when this execution of ours was claimed (Claim.fresh)."""
     return execution.endswith("1")
+
+
+_NONE: Final[Mapping[str, Suppressed]] = MappingProxyType({})
 
 
 class Lease(NamedTuple):
@@ -82,6 +88,10 @@ class Claim(NamedTuple):
     """Of a bulk job: entries that may be sent together; 0 of a mail."""
     unfinished: bool = False
     """A split of it isn't complete (Dividing.finish)."""
+    task: Task | Terminal | None = None
+    """What it asks for, where that was read already to ask the suppression list."""
+    suppressed: Mapping[str, Suppressed] = _NONE
+    """Those of its recipients that are on the list, by their normal forms."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from rq_ses.contract import OnUnknown
+from rq_ses.contract import OnSuppressed, OnUnknown
 from rq_ses_worker.ses.outcome import Outcome, RateLimited, Sent, Terminal, Transient, details, summary
 
 OUTCOME_UNKNOWN: Final = "OutcomeUnknown"
@@ -34,6 +34,8 @@ class RetryPolicy:
     """Whether a mail that SES may have accepted is sent again, or held in the failed registry."""
     max_doubtful: int = 3
     """Deliveries in all that SES may have accepted; then the mail is held."""
+    suppressed: OnSuppressed = "fail"
+    """What becomes of a mail of which some recipients are on the suppression list."""
 
     def for_mail(self, on_unknown: OnUnknown | None) -> RetryPolicy:
         """Return the policy for a mail that may have a wish of its own."""

@@ -54,6 +54,11 @@ class Task(NamedTuple):
         given = {"expires": self.expires, "on_unknown": self.on_unknown}
         return {name: value for name, value in given.items() if value is not None}
 
+    @property
+    def recipients(self) -> Sequence[str]:
+        """All who are to get it, without display names: whom the suppression list is asked about."""
+        return [entry.to for entry in self.bulk.entries] if self.bulk else self.message.recipients
+
 
 def read_job(data: bytes, *, hooked: bool = False) -> Task:
     """Return the task in a job's `data` (JSON, plain or zlib, as RQ reads it).

@@ -23,6 +23,7 @@ from rq_ses.keys import keys_of
 from rq_ses.partition import MOVING
 from rq_ses.rqdate import utcformat
 from rq_ses.server.serverclock import ServerClock, epoch
+from rq_ses.suppression.lookup import Lookup
 from rq_ses_worker.account.gate import GATE, PASSING, Gate, GatePolicy, Observation, View
 from rq_ses_worker.lifecycle.bulk.dividing import PARTS_FIELD, Dividing
 from rq_ses_worker.lifecycle.codec import (
@@ -117,6 +118,9 @@ class Lifecycle:
         """What the last claim saw of the gate."""
         self.clock: Final = ServerClock()
         """The server's time, as each claim and promotion tells it."""
+        self.suppression = Lookup(connection)
+        """The suppression list; `listed` tells whether it has to be asked."""
+        self._listed = True
         self._count = 0
         self._keys = ScriptKeys(keys_of(connection), queues, worker_name, self._gate.key)
         self._scripts = registered(connection, SCRIPTS)
@@ -152,13 +156,20 @@ class Lifecycle:
         args += [contract.RECIPIENTS_FIELD, self._gate.rate_text, self._asks, contract.CAMPAIGN_FIELD]
         args += [self._gate.bulk_size, contract.CANCELED_TTL, PARTS_FIELD, *more]
         began = time.monotonic()
+        self._listed = True  # what a claim without an answer has taken may be
         reply = self._scripts["claim"](keys=self._keys.claim, args=args)
         if isinstance(reply, bytes):
             raise Suspended(moving=reply == MOVING.encode())
         answered = time.monotonic()
         claimed = read_claimed(reply, self._prefix, first)
+        self._listed = claimed.listed
         self._note_time(claimed.moment, began, answered)
         return claimed
+
+    @property
+    def listed(self) -> bool:
+        """Tell whether addresses were suppressed when jobs were claimed last. Raises RedisError."""
+        return self._listed
 
     def leave(self) -> None:
         """Claim no more: where tokens are granted, what is left of them goes back."""

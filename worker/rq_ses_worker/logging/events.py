@@ -65,6 +65,9 @@ MAIL_RETRIED: Final = Event(
 MAIL_FAILED: Final = Event(
     "mail.failed", WARNING, "job %(job_id)s: failed: %(error)s", ("hint", *_ATTEMPT, *_ANSWER)
 )
+MAIL_SUPPRESSED: Final = Event(
+    "mail.suppressed", WARNING, "job %(job_id)s: sent, but not to %(suppressed)s: on the suppression list"
+)
 MAIL_BACK: Final = Event("mail.back", INFO, "job %(job_id)s: back in its queue", ("queue",))
 MAIL_CONTESTED: Final = Event(
     "mail.contested", WARNING, "job %(job_id)s: %(action)s, but %(why)s", ("word", "message_id", *_ATTEMPT)

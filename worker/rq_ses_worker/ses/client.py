@@ -35,6 +35,7 @@ from rq_ses_worker.ses.endpoint import BULK_PATH, SEND_PATH, Endpoint
 from rq_ses_worker.ses.failure import EXPECTED, failed
 from rq_ses_worker.ses.outcome import Outcome, Sent, Terminal, Transient, classify, is_skew
 from rq_ses_worker.ses.sigv4 import host_header, sign
+from rq_ses_worker.ses.suppression import Page, Wanted, page_path, read_page
 from rq_ses_worker.ses.warmup import warm_up
 from rq_ses_worker.ses.wire.body import read_what_comes
 from rq_ses_worker.ses.wire.connection import WholeAnswer
@@ -176,6 +177,13 @@ class SesClient:
         """
         url = self._base_url + destinations_path(configuration_set)
         return read_destinations(*self._ask("GET", url, b""))
+
+    def list_suppressed(self, wanted: Wanted, token: str = "") -> Page:
+        """Return a page of SES's own suppression list (needs ses:ListSuppressedDestinations).
+
+        Raises AccountRefused if it doesn't tell.
+        """
+        return read_page(*self._ask("GET", self._base_url + page_path(wanted, token), b""))
 
     @property
     def clock_offset(self) -> timedelta | None:

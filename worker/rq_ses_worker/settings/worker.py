@@ -24,6 +24,7 @@ from rq_ses_worker.settings.messages import MessageSettings
 from rq_ses_worker.settings.observability import ObservabilitySettings
 from rq_ses_worker.settings.retrying import RetrySettings
 from rq_ses_worker.settings.ses import SesSettings
+from rq_ses_worker.settings.suppression import SuppressionSettings
 
 REDIS_CONNECTIONS: Final = 8
 """What a worker's threads may need at the same time, and a little more."""
@@ -37,6 +38,7 @@ class WorkerSettings(
     AccountSettings,
     DurabilitySettings,
     RetrySettings,
+    SuppressionSettings,
     SesSettings,
     ProducerSettings,
 ):
@@ -72,6 +74,7 @@ class WorkerSettings(
             give_up_after=self.give_up_after,
             on_unknown=self.on_unknown,
             max_doubtful=self.max_doubtful,
+            suppressed=self.suppressed,
         )
 
     def gate(self) -> GatePolicy:

@@ -16,7 +16,7 @@ from rq_ses_worker.simulator.api.bulk import read_bulk
 from rq_ses_worker.simulator.api.faults import Faults, HangUp
 from rq_ses_worker.simulator.api.lookups.configurationset import get_event_destinations
 from rq_ses_worker.simulator.api.lookups.identity import get_identity
-from rq_ses_worker.simulator.api.operation import Asked, asked
+from rq_ses_worker.simulator.api.operation import SUPPRESSION_OPERATIONS, Asked, asked
 from rq_ses_worker.simulator.api.sigv4 import Headers, SignedRequest
 from rq_ses_worker.simulator.api.templating.operations import TemplateOperations
 from rq_ses_worker.simulator.api.templating.reading import read_stored
@@ -29,6 +29,7 @@ from rq_ses_worker.simulator.options import Options
 from rq_ses_worker.simulator.records.inbox import Inbox, Request
 from rq_ses_worker.simulator.records.raw import RawRequest, Verdict, head_of, verdict
 from rq_ses_worker.simulator.sending import Sending
+from rq_ses_worker.simulator.suppressed import SuppressedDestinations
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class Service:
         )
         self._sending = Sending(options, self.inbox, self.faults, self._account, self.publisher)
         self._operations = TemplateOperations(self.templates, limited=bool(options.rate))
+        self._suppressed = SuppressedDestinations(limited=bool(options.rate), sandbox=options.sandbox)
         self._credentials = {credential.access_key_id: credential for credential in options.credentials}
         self._clock = clock
         self._monotonic = monotonic
@@ -78,11 +80,12 @@ class Service:
         self._errors = 0
 
     def clear(self) -> None:
-        """Forget records, attempts, scripts, templates, events and what was sent."""
+        """Forget records, attempts, scripts, templates, events, suppressed addresses and what was sent."""
         self.inbox.clear()
         self.publisher.clear()
         self.faults.clear()
         self.templates.clear()
+        self._suppressed.clear()
         self._account.clear()
 
     def forget(self) -> None:
@@ -171,6 +174,8 @@ class Service:
                 return get_identity(wanted.name, self.options)
             case "GetConfigurationSetEventDestinations":
                 return get_event_destinations(wanted.name, self.options)
+            case operation if operation in SUPPRESSION_OPERATIONS:
+                return self._suppressed.answer(wanted, exchange.at, exchange.monotonic)
             case _:
                 return self._operations.answer(wanted, exchange.at, exchange.monotonic)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from redis.exceptions import RedisError
@@ -25,6 +25,7 @@ from rq_ses_worker.campaign.mailing import Mailing
 from rq_ses_worker.campaign.terms import TermsError, TermsUnavailable
 from rq_ses_worker.engine.attempt import Attempt, internal_error, judge, settlement, unsent
 from rq_ses_worker.engine.bulk.fates import Moment, settled, shed, telling
+from rq_ses_worker.engine.bulk.suppressing import outcomes_of
 from rq_ses_worker.engine.threads.shared import Shared
 from rq_ses_worker.lifecycle.bulk.dividing import Dividing
 from rq_ses_worker.lifecycle.records import Bulk, Claim, Settlement
@@ -96,12 +97,15 @@ class BulkAttempts:
         return min(len(job.entries), most)
 
     def _send(self, claim: Claim, mailing: Mailing, job: BulkJob) -> list[Outcome]:
+        return outcomes_of(job, claim.suppressed, lambda entries: self._answer(claim, mailing, entries))
+
+    def _answer(self, claim: Claim, mailing: Mailing, entries: Sequence[Any]) -> list[Outcome]:
         try:
-            answer = mailing.send(self._client, job.entries)
+            answer = mailing.send(self._client, entries)
         except Exception as exc:  # noqa: BLE001 - the attempt counts, and its history stays
             events.MAIL_RAISED.log(log, trace=True, job_id=claim.lease.job_id, step="sending")
             answer = internal_error(exc)
-        outcomes = answer if isinstance(answer, list) else [answer] * len(job.entries)
+        outcomes = answer if isinstance(answer, list) else [answer] * len(entries)
         self._shared.brake.ended(telling(outcomes), probe=claim.probe)
         return outcomes
 

@@ -16,6 +16,7 @@ from typing import Final
 from redis import Redis
 from redis.exceptions import RedisError
 
+from rq_ses.suppression.lookup import Lookup
 from rq_ses_worker.account.gate import Observation, View
 from rq_ses_worker.account.grants import Grants
 from rq_ses_worker.lifecycle.codec import Claimed
@@ -60,6 +61,7 @@ class PartitionLifecycle(Lifecycle):
         super().__init__(connection, queues, worker_name, execution_prefix, lease, asks=grants.asks)
         self._keys.take_turns()
         self._grants, self._gate = grants, grants.gate
+        self.suppression = Lookup(grants.connection)
         self._waiting, self._need, self._weight = 0, 1, 1.0
         self._probe: Lease | None = None
 
@@ -83,6 +85,11 @@ class PartitionLifecycle(Lifecycle):
             self._give_back()
         self.view = self._seen(claimed, asked=asked)
         return claimed.claims, dropped
+
+    @property
+    def listed(self) -> bool:
+        """Tell whether addresses are suppressed: where the gate stands, for a claim doesn't see it."""
+        return self.suppression.is_listed()
 
     def _ask(self, wanted: int) -> bool:
         wanted = math.ceil(min(wanted, self._waiting) * self._weight)

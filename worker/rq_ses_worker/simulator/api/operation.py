@@ -13,6 +13,7 @@ SEND_EMAIL: Final = b"/v2/email/outbound-emails"
 SEND_BULK_EMAIL: Final = b"/v2/email/outbound-bulk-emails"
 GET_ACCOUNT: Final = b"/v2/email/account"
 TEMPLATES: Final = b"/v2/email/templates"
+SUPPRESSED: Final = b"/v2/email/suppression/addresses"
 
 _FIXED: Final = {
     ("POST", SEND_EMAIL): "SendEmail",
@@ -20,6 +21,8 @@ _FIXED: Final = {
     ("GET", GET_ACCOUNT): "GetAccount",
     ("POST", TEMPLATES): "CreateEmailTemplate",
     ("GET", TEMPLATES): "ListEmailTemplates",
+    ("GET", SUPPRESSED): "ListSuppressedDestinations",
+    ("PUT", SUPPRESSED): "PutSuppressedDestination",
 }
 _NAMED: Final = {
     "GET": "GetEmailTemplate",
@@ -30,6 +33,13 @@ _RENDER: Final = b"/render"
 
 TEMPLATE_OPERATIONS: Final = frozenset(
     {"CreateEmailTemplate", "ListEmailTemplates", "TestRenderEmailTemplate", *_NAMED.values()}
+)
+
+
+_ADDRESSES: Final = {"GET": "GetSuppressedDestination", "DELETE": "DeleteSuppressedDestination"}
+
+SUPPRESSION_OPERATIONS: Final = frozenset(
+    {"ListSuppressedDestinations", "PutSuppressedDestination", *_ADDRESSES.values()}
 )
 
 
@@ -53,6 +63,11 @@ def asked(method: str, target: bytes, body: bytes) -> Asked | None:
         return Asked("GetEmailIdentity", identity)
     if method == "GET" and (name := configuration_set_of(path)) is not None:
         return Asked("GetConfigurationSetEventDestinations", name)
+    _, found, address = path.rpartition(SUPPRESSED + b"/")
+    if found and address and b"/" not in address:
+        if method not in _ADDRESSES:
+            return None
+        return Asked(_ADDRESSES[method], _decoded(address), query.decode("latin-1"))
     _, found, named = path.rpartition(TEMPLATES + b"/")
     if not found or not named:
         return None
@@ -64,4 +79,8 @@ def asked(method: str, target: bytes, body: bytes) -> Asked | None:
         return None
     if not named or b"/" in named:
         return None
-    return Asked(operation, unquote_to_bytes(named).decode("utf-8", "replace"), body=body)
+    return Asked(operation, _decoded(named), body=body)
+
+
+def _decoded(part: bytes) -> str:
+    return unquote_to_bytes(part).decode("utf-8", "replace")

@@ -1,0 +1,1 @@
+"""`rq-ses suppression`: the addresses that no mail is sent to."""
