@@ -248,7 +248,7 @@ def test_refusals_do_not_use_up_doubt(world: World) -> None:
 def stock(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
     """Let RQ's own worker make one attempt that SES answers so; returns the status."""
     client = Client()
-    monkeypatch.setattr(job_module, "_sender", lambda: (client, RetryPolicy(max_doubtful=BOUND)))
+    monkeypatch.setattr(job_module, "_sender", lambda: (client, RetryPolicy(max_doubtful=BOUND), False))
     job_id = Outbox(connection=redis).send(mail()).job_id
 
     def attempt(answer: str) -> str:

@@ -60,11 +60,10 @@ def test_every_command_of_a_script_is_written_so_that_it_is_found() -> None:
     roots = [Path(str(files("rq_ses_worker"))), Path(str(files("rq_ses")))]
     for path in (path for root in roots for path in root.rglob("*.lua")):
         for line in path.read_text().splitlines():
-            if (
-                re.search(r"(redis\.p?call|typed)\(", line.partition("--")[0])
-                and "function typed" not in line
+            if re.search(r"(redis\.p?call|typed|kept)\(", line.partition("--")[0]) and not re.search(
+                r"function (typed|kept)\b", line
             ):
-                assert re.search(r"(redis\.p?call|typed)\('[A-Z]+'", line) or "redis.pcall(...)" in line, line
+                assert re.search(r"(redis\.p?call|typed|kept)\('[A-Z]+'", line) or "(...)" in line, line
 
 
 def test_every_command_of_a_worker_can_be_asked_for() -> None:

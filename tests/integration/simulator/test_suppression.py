@@ -18,7 +18,7 @@ from rq_ses_worker.ses.account import AccountRefused
 from rq_ses_worker.ses.client import SesClient
 from rq_ses_worker.ses.credentials import Credentials
 from rq_ses_worker.ses.endpoint import Endpoint
-from rq_ses_worker.ses.suppression import Wanted
+from rq_ses_worker.ses.lookups.suppression import Wanted
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.programs.processes import KEY_ID, SECRET, TOKEN, run
 
@@ -84,7 +84,7 @@ def test_awss_client_keeps_the_list(aws: Any) -> None:
 
 
 def test_our_client_reads_it_page_by_page(aws: Any, ours: SesClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rq_ses_worker.ses.suppression.PAGE_SIZE", 2)
+    monkeypatch.setattr("rq_ses_worker.ses.lookups.suppression.PAGE_SIZE", 2)
     put(aws, *(f"user{n}@example.com" for n in range(5)), "a@simulator.amazonses.com")
     wanted, token, pages = Wanted(["BOUNCE"], datetime.now(UTC) - timedelta(hours=1)), "", []
     while True:

@@ -9,7 +9,7 @@ import pytest
 
 from rq_ses_worker.doctor.sender.events import check_events
 from rq_ses_worker.ses.account import AccountRefused
-from rq_ses_worker.ses.configurationset import EventDestination, destinations_path, read_destinations
+from rq_ses_worker.ses.lookups.configurationset import EventDestination, destinations_path, read_destinations
 from rq_ses_worker.ses.outcome import Outcome, Sent, Terminal, Transient
 from support.findings import DENIED, severities
 

@@ -13,8 +13,8 @@ import pytest
 
 from rq_ses.suppression import Added, Suppressed, Suppression
 from rq_ses_worker.ses.account import AccountRefused
+from rq_ses_worker.ses.lookups.suppression import Listed, Page, Wanted, page_path, read_page
 from rq_ses_worker.ses.outcome import Outcome, RateLimited, Sent, Terminal, Transient
-from rq_ses_worker.ses.suppression import Listed, Page, Wanted, page_path, read_page
 from rq_ses_worker.suppression.sync import PATIENCE, sync
 
 AT = datetime(2026, 11, 29, 10, tzinfo=UTC)

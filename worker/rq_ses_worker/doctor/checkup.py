@@ -35,7 +35,7 @@ from rq_ses_worker.doctor.workers import check_strays, check_workers
 from rq_ses_worker.identity.source import CredentialSource
 from rq_ses_worker.ses.account import Account, AccountRefused, Identity
 from rq_ses_worker.ses.client import SesClient
-from rq_ses_worker.ses.configurationset import EventDestination
+from rq_ses_worker.ses.lookups.configurationset import EventDestination
 from rq_ses_worker.ses.outcome import Outcome, RateLimited
 from rq_ses_worker.settings.worker import WorkerSettings
 

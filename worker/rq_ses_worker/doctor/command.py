@@ -141,12 +141,8 @@ def doctor(
       rq-ses doctor --policy --from shop@example.com --account-id 123456789012
     """
     if policy_wanted:
-        granted = {
-            "account_id": account_id,
-            "configuration_set": configuration_set,
-            "suppression": suppression,
-        }
-        _tell_policy(options, sender=sender, raw=raw is not False, **granted)
+        granted = {"configuration_set": configuration_set, "suppression": suppression}
+        _tell_policy(options, sender=sender, raw=raw is not False, account_id=account_id, **granted)
         sys.exit(OK)
     if raw is not None or account_id or suppression:
         raise click.UsageError("--raw, --account-id and --suppression go with --policy")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from rq_ses import contract
 from rq_ses.rqdate import utcformat
 from rq_ses_worker.account.gate import View
-from rq_ses_worker.lifecycle.outcomes import outcome_text
 from rq_ses_worker.lifecycle.records import Claim, Division, Lease, Overdue, Settlement, Word
 
 _HEAD: Final = struct.Struct(">BBBBBIII")
@@ -99,12 +98,12 @@ class Encoded(NamedTuple):
 
 
 def encode_settlements(
-    settlements: Sequence[Settlement], clock: float, told: Sequence[str] | None = None
+    settlements: Sequence[Settlement], clock: float, told: Callable[[Settlement], str] | None = None
 ) -> Encoded:
     """Return settle.lua's arguments for settlements; `clock` is time.monotonic() now.
 
     What they have in common is said once for all that have it: most of a batch are of one queue, and sent.
-    `told` are the names of the queues, if somebody is told of outcomes.
+    `told` makes the text of an outcome, if somebody is told of outcomes.
     """
     groups: dict[tuple[int, str, str, str, str, int], list[int]] = {}
     for number, one in enumerate(settlements):
@@ -114,12 +113,12 @@ def encode_settlements(
     queues = list(dict.fromkeys(queue for queue, *_ in groups))
     args: list[Any] = []
     for (queue, *common), members in groups.items():
-        tells = told is not None and common[1] in ("sent", "failed")
+        tell = told if common[1] in ("sent", "failed") else None
         args += (queues.index(queue), *common, len(members))
         for number in members:
             args += _values(settlements[number], clock)
-            if tells:
-                args.append(outcome_text(settlements[number], told or ()))
+            if tell:
+                args.append(tell(settlements[number]))
     return Encoded(queues, args, [number for members in groups.values() for number in members])
 
 

@@ -23,7 +23,6 @@ from rq_ses_worker.ses.account import (
 )
 from rq_ses_worker.ses.bulk.answer import classified, outcomes
 from rq_ses_worker.ses.clock import SigningClock
-from rq_ses_worker.ses.configurationset import EventDestination, destinations_path, read_destinations
 from rq_ses_worker.ses.credentials import (
     Credentials,
     CredentialsUnavailable,
@@ -33,9 +32,10 @@ from rq_ses_worker.ses.credentials import (
 from rq_ses_worker.ses.echo import EchoMask
 from rq_ses_worker.ses.endpoint import BULK_PATH, SEND_PATH, Endpoint
 from rq_ses_worker.ses.failure import EXPECTED, failed
+from rq_ses_worker.ses.lookups.configurationset import EventDestination, destinations_path, read_destinations
+from rq_ses_worker.ses.lookups.suppression import Page, Wanted, page_path, read_page
 from rq_ses_worker.ses.outcome import Outcome, Sent, Terminal, Transient, classify, is_skew
 from rq_ses_worker.ses.sigv4 import host_header, sign
-from rq_ses_worker.ses.suppression import Page, Wanted, page_path, read_page
 from rq_ses_worker.ses.warmup import warm_up
 from rq_ses_worker.ses.wire.body import read_what_comes
 from rq_ses_worker.ses.wire.connection import WholeAnswer

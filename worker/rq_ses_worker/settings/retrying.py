@@ -1,16 +1,21 @@
-"""When a mail is tried again, and when no more."""
+"""Whether a mail is sent, when it is tried again, and when no more."""
 
 from __future__ import annotations
 
-from rq_ses.contract import YEARS
+from rq_ses.contract import YEARS, OnSuppressed
 from rq_ses.settings.base import Settings
 from rq_ses.settings.setting import Count, Real, setting
 from rq_ses_worker.lifecycle.retry import DEFAULTS
 
 
 class RetrySettings(Settings):
-    """The delays between a mail's attempts, and their bounds."""
+    """Who is sent nothing; the delays between a mail's attempts, and their bounds."""
 
+    suppressed: OnSuppressed = setting(
+        DEFAULTS.suppressed,
+        "What becomes of a mail of which some recipients are on the [suppression list](suppression.md): it "
+        "fails, or it goes to the others (`drop`); `off` asks no list.",
+    )
     rate_limited_delay: Real = setting(
         DEFAULTS.rate_limited_delay,
         "Seconds from the end of an attempt to the next after a 429.",

@@ -24,7 +24,6 @@ from rq_ses_worker.settings.messages import MessageSettings
 from rq_ses_worker.settings.observability import ObservabilitySettings
 from rq_ses_worker.settings.retrying import RetrySettings
 from rq_ses_worker.settings.ses import SesSettings
-from rq_ses_worker.settings.suppression import SuppressionSettings
 
 REDIS_CONNECTIONS: Final = 8
 """What a worker's threads may need at the same time, and a little more."""
@@ -38,7 +37,6 @@ class WorkerSettings(
     AccountSettings,
     DurabilitySettings,
     RetrySettings,
-    SuppressionSettings,
     SesSettings,
     ProducerSettings,
 ):

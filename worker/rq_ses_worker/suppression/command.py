@@ -20,8 +20,8 @@ from rq_ses.suppression import Suppression
 from rq_ses.text.figures import counted
 from rq_ses_worker.ses.account import AccountRefused
 from rq_ses_worker.ses.client import SesClient
+from rq_ses_worker.ses.lookups.suppression import SES_REASONS, SesReason, Wanted
 from rq_ses_worker.ses.outcome import hinted
-from rq_ses_worker.ses.suppression import SES_REASONS, SesReason, Wanted
 from rq_ses_worker.settings.worker import WorkerSettings, load_worker_settings
 from rq_ses_worker.suppression.sync import Synced, sync
 

@@ -11,8 +11,8 @@ from rq_ses.suppression import Added, Suppressed, Suppression, normal_form
 from rq_ses.suppression.address import is_simulated
 from rq_ses.suppression.entry import fitting
 from rq_ses_worker.ses.account import AccountRefused
+from rq_ses_worker.ses.lookups.suppression import Listed, Page, Wanted
 from rq_ses_worker.ses.outcome import RateLimited, Transient
-from rq_ses_worker.ses.suppression import Listed, Page, Wanted
 
 PATIENCE: Final = (1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds before a page is asked for again that SES didn't give, once each."""

@@ -8,7 +8,7 @@ from typing import Final
 from rq_ses_worker.doctor.account import denied, hint_of
 from rq_ses_worker.doctor.finding import Finding, ok
 from rq_ses_worker.ses.account import AccountRefused
-from rq_ses_worker.ses.configurationset import EventDestination
+from rq_ses_worker.ses.lookups.configurationset import EventDestination
 from rq_ses_worker.ses.outcome import described, summary
 
 Ask = Callable[[str], tuple[EventDestination, ...] | None]

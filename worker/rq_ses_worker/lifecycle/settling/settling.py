@@ -14,8 +14,8 @@ from rq_ses.text.plaintext import one_line
 from rq_ses_worker.lifecycle.bulk.dividing import Dividing
 from rq_ses_worker.lifecycle.codec import NOBODY, encode_settlements
 from rq_ses_worker.lifecycle.keys import ScriptKeys
-from rq_ses_worker.lifecycle.outcomes import division_text
 from rq_ses_worker.lifecycle.records import Division, Settlement
+from rq_ses_worker.lifecycle.settling.outcomes import division_text, outcome_text
 from rq_ses_worker.logging import events
 from rq_ses_worker.server.scripts import Call
 from rq_ses_worker.ses.outcome import Sent
@@ -67,9 +67,12 @@ class Settling:
         worked = sum(settlement.seconds for settlement in settlements)
         names = self._keys.names
         args = [*self._keys.prefixes, names.results_prefix, self._keys.worker_name, *RECEIPT]
-        encoded = encode_settlements(settlements, clock, self._queues if self._told[0] else None)
+        encoded = encode_settlements(settlements, clock, self._told[0] and self._tell)
         args += [f"{worked:.6f}", *self._told, *encoded.args]
         return Call(self._scripts["settle"], self._keys.settle(encoded.queues), args), encoded.order
+
+    def _tell(self, one: Settlement) -> str:
+        return outcome_text(one, self._queues)
 
     def _split(self, one: Settlement, division: Division, clock: float) -> Call:
         stream, most = self._told

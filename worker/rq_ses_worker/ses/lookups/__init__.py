@@ -1,0 +1,1 @@
+"""What SES answers when it is asked about something: paths, and the reading of answers."""
