@@ -11,6 +11,19 @@ from rq_ses.states import CANCELED, FAILED, FINISHED, STOPPED
 UNKNOWN: Final = "unknown"
 """State of a mail of which nothing is known: it was never enqueued here, or its time to be kept is over."""
 
+STATE_OF: Final = {
+    "Send": "sent",
+    "DeliveryDelay": "delayed",
+    "Delivery": "delivered",
+    "Open": "delivered",
+    "Click": "delivered",
+    "Bounce": "bounced",
+    "Reject": "rejected",
+    "Rendering Failure": "unrendered",
+    "Complaint": "complained",
+}
+"""The state in which an event of each kind leaves its mail; SES can tell them only of what it has accepted."""
+
 FEEDBACK: Final = ("sent", "delayed", "delivered", "bounced", "rejected", "unrendered", "complained")
 """What may have become of a mail that SES has, the worst last."""
 

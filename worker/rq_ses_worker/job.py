@@ -127,6 +127,7 @@ def _send_bulk(
     from rq_ses_worker.engine.bulk.fates import Moment, settled
     from rq_ses_worker.engine.bulk.stock import StockJob, fitting
     from rq_ses_worker.engine.bulk.suppressing import outcomes_of
+    from rq_ses_worker.engine.bulk.told import corrected, lead, told_of
 
     client, stock = _sender()[0], StockJob(job.connection, job.id, job.origin)
     state = stock.state(bulk)
@@ -146,10 +147,13 @@ def _send_bulk(
     size = fitting(mailing, attempt.policy)
     if division := stock.shed(bulk, task.options, size):
         job.data, bulk = inflated(division.data), bulk.part(bulk.entries[:size])
+    known = told_of(job.connection, job.id, bulk.entries) if attempt.history.ambiguous else {}
     _keep(job, attempt.lost(lost_worker(""), clock.now()).meta)
-    outcomes = outcomes_of(bulk, found, lambda entries: mailing.send(client, entries))
+    outcomes = outcomes_of(bulk, found, lambda entries: mailing.send(client, entries), known)
+    outcomes = corrected(job.connection, job.id, bulk.entries, outcomes)
     claim = Claim(Lease(0, job.id, ""), b"", b"", fresh=False, hooked=False)
     ended = settled(claim, task, bulk, attempt, outcomes, Moment(clock.now(), 0.0, 0.0))
+    lead(job.connection, job.id, bulk, ended)
     return _ended(job, stock, ended)
 
 

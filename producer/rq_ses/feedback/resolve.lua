@@ -20,7 +20,7 @@
 
 local RESOLVING = { jobs = 'job:', results = 'results:', key_field = 'rq_ses_key', key_memory = 86400, default_ttl = 86400,
   receipt = '["rq_ses_worker.job.send", null, [], {}]', resent = 'rq_ses_resent_at', campaign = 'rq_ses_campaign',
-  entries = 'rq_ses_recipients', hour = 3600 }
+  entries = 'rq_ses_recipients', message = 'ses:message:', hour = 3600 }
 
 -- In RQ's date form. (Days into a date: Howard Hinnant's civil_from_days, for years from 1970 on.)
 local function dated(seconds)
@@ -82,12 +82,18 @@ local function finish(root, id, now, accepted, result, old, meta)
   leave(root, origin, id)
 end
 
-local function resolve(root, id, message_id, now, accepted)
+-- within: the id is that of a bulk job with the one entry that the event speaks of
+local function resolve(root, id, message_id, now, accepted, within)
   local job = root .. RESOLVING.jobs .. id
   local old = typed('HMGET', job, 'status', 'meta', 'created_at', 'enqueued_at', 'started_at', 'origin', 'description',
     'result_ttl', RESOLVING.key_field, RESOLVING.resent, RESOLVING.campaign, RESOLVING.entries)
   local status = old and old[1]
-  if not status then return '' end
+  if not status then
+    -- An entry that is held may have stayed in a job with an id of its own (engine/bulk/told.py).
+    local other = not within and typed('GET', root .. RESOLVING.message .. id)
+    return other and resolve(root, other, message_id, now, accepted, true) or ''
+  end
+  if within and not old[11] then return '' end
   local meta, created, origin = old[2] or '', old[3] or '', old[6] or ''
   if status == 'finished' then
     if string.find(meta, TOLD, 1, true) then leave(root, origin, id) end

@@ -9,21 +9,10 @@ from typing import Final
 from rq_ses.feedback.event import Event
 from rq_ses.suppression import Reason, normal_form
 from rq_ses.suppression.address import is_simulated
+from rq_ses.tracking import FEEDBACK, STATE_OF
 
-STATES: Final = ("sent", "delayed", "delivered", "bounced", "rejected", "unrendered", "complained")
+STATES: Final = FEEDBACK
 """What may have become of a mail, the worst last: events come in any order, and a state never moves back."""
-
-_STATES: Final = {
-    "Send": "sent",
-    "DeliveryDelay": "delayed",
-    "Delivery": "delivered",
-    "Open": "delivered",
-    "Click": "delivered",
-    "Bounce": "bounced",
-    "Reject": "rejected",
-    "Rendering Failure": "unrendered",
-    "Complaint": "complained",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +32,12 @@ def state_of(event: Event) -> str:
         return "delivered"
     if is_not_spam(event):
         return "delivered"
-    return _STATES.get(event.kind, "")
+    return STATE_OF.get(event.kind, "")
 
 
 def was_accepted(event: Event) -> bool:
     """Tell whether SES can only tell this of a mail that it has accepted."""
-    return event.kind in _STATES
+    return event.kind in STATE_OF
 
 
 def is_not_spam(event: Event) -> bool:

@@ -156,7 +156,12 @@ class Desk:
         self.shared = Shared(Leases(30.0), self.lifecycle.clock)
         underway = Underway(1)
         bulk = BulkAttempts(
-            client, self.shared, TermsCache(redis, Mailing.read), self.lifecycle.dividing, gate.bulk_size
+            client,
+            self.shared,
+            TermsCache(redis, Mailing.read),
+            self.lifecycle.dividing,
+            gate.bulk_size,
+            redis,
         )
         self.policy = policy or RetryPolicy()
         self.attempts = Attempts(client, self.policy, self.shared, underway, lambda: bulk)

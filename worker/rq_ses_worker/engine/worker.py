@@ -299,4 +299,4 @@ def _bulk(connection: Redis, client: Client, shared: Shared, dividing: Dividing,
     from rq_ses_worker.campaign.terms import TermsCache
     from rq_ses_worker.engine.bulk.attempts import BulkAttempts
 
-    return BulkAttempts(client, shared, TermsCache(connection, Mailing.read), dividing, size)
+    return BulkAttempts(client, shared, TermsCache(connection, Mailing.read), dividing, size, connection)

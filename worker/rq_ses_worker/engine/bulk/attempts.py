@@ -17,6 +17,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from redis import Redis
 from redis.exceptions import RedisError
 
 from rq_ses.campaign.bulkjob import BulkJob
@@ -26,6 +27,7 @@ from rq_ses_worker.campaign.terms import TermsError, TermsUnavailable
 from rq_ses_worker.engine.attempt import Attempt, internal_error, judge, settlement, unsent
 from rq_ses_worker.engine.bulk.fates import Moment, settled, shed, telling
 from rq_ses_worker.engine.bulk.suppressing import outcomes_of
+from rq_ses_worker.engine.bulk.told import corrected, lead, told_of
 from rq_ses_worker.engine.threads.shared import Shared
 from rq_ses_worker.lifecycle.bulk.dividing import Dividing
 from rq_ses_worker.lifecycle.records import Bulk, Claim, Settlement
@@ -52,14 +54,18 @@ class BulkAttempts:
         terms: of campaigns.
         dividing: for jobs that have more entries than may be sent together.
         size: entries of a request at most.
+        connection: where events of entries in doubt are looked for.
     """
 
-    def __init__(self, client: Any, shared: Shared, terms: Terms, dividing: Dividing, size: int) -> None:
+    def __init__(
+        self, client: Any, shared: Shared, terms: Terms, dividing: Dividing, size: int, connection: Redis
+    ) -> None:
         self._client = client
         self._shared = shared
         self._terms = terms
         self._dividing = dividing
         self._size = size
+        self._redis = connection
         # Together they take one more connection than a worker has otherwise, and not one each.
         self._one_divides = threading.Lock()
 
@@ -79,10 +85,16 @@ class BulkAttempts:
         if not kept:
             return unsent(claim.lease, probe=claim.probe)
         job = job.part(job.entries[:kept])
-        outcomes = self._send(claim, mailing, job)
+        try:
+            outcomes = self._send(claim, mailing, job, in_doubt=attempt.history.ambiguous > 0)
+        except RedisError as exc:
+            events.MAIL_UNPREPARED.log(log, job_id=claim.lease.job_id, error=str(exc) or type(exc).__name__)
+            return unsent(claim.lease, probe=claim.probe)
         clock = time.monotonic()
         moment = Moment(self._shared.clock.now(), clock, clock - began)
-        return settled(claim, task, job, attempt, outcomes, moment)
+        ended = settled(claim, task, job, attempt, outcomes, moment)
+        lead(self._redis, claim.lease.job_id, job, ended)
+        return ended
 
     def _fit(self, claim: Claim, job: BulkJob, options: Mapping[str, Any], size: int) -> int:
         """Return how many entries the job has for now, at most `size`; 0 if it is another's by now."""
@@ -96,8 +108,19 @@ class BulkAttempts:
                     return 0
         return min(len(job.entries), most)
 
-    def _send(self, claim: Claim, mailing: Mailing, job: BulkJob) -> list[Outcome]:
-        return outcomes_of(job, claim.suppressed, lambda entries: self._answer(claim, mailing, entries))
+    def _send(self, claim: Claim, mailing: Mailing, job: BulkJob, *, in_doubt: bool) -> list[Outcome]:
+        """Return an outcome for each entry. Raises RedisError before any is sent."""
+        known: dict[str, Outcome] = {}
+        if in_doubt:
+            with self._one_divides:
+                known = told_of(self._redis, claim.lease.job_id, job.entries)
+        outcomes = outcomes_of(
+            job, claim.suppressed, lambda entries: self._answer(claim, mailing, entries), known
+        )
+        if not any(outcome.ambiguous for outcome in outcomes):
+            return outcomes
+        with self._one_divides:
+            return corrected(self._redis, claim.lease.job_id, job.entries, outcomes)
 
     def _answer(self, claim: Claim, mailing: Mailing, entries: Sequence[Any]) -> list[Outcome]:
         try:

@@ -148,7 +148,7 @@ def _fates(
         decision = judge(attempt, ending)
         if isinstance(decision, Finished):
             decision = Finished(_result(job.campaign, deliveries))
-        if isinstance(decision, Failed) and len(groups) > 1:
+        if isinstance(decision, Failed) and (len(groups) > 1 or outcome.ambiguous):
             fates += [Fate([entry], ending, decision) for entry in entries]
         else:
             fates.append(Fate(entries, ending, decision))
