@@ -22,7 +22,7 @@ STATE_OF: Final = {
     "Rendering Failure": "unrendered",
     "Complaint": "complained",
 }
-"""The state in which an event of each kind leaves its mail; SES can tell them only of what it has accepted."""
+"""The state in which an event of a kind leaves its mail; SES tells them only of what it has accepted."""
 
 FEEDBACK: Final = ("sent", "delayed", "delivered", "bounced", "rejected", "unrendered", "complained")
 """What may have become of a mail that SES has, the worst last."""

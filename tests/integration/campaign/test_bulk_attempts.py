@@ -105,7 +105,6 @@ def test_what_is_to_be_tried_again_goes_on_without_the_rest(redis: Redis, sendin
         ("TRANSIENT_FAILURE", "scheduled"),
         ("MESSAGE_REJECTED", "failed"),
         ("ACCOUNT_SUSPENDED", "failed"),
-        ("NEVER_HEARD_OF", "failed"),
     ],
 )
 def test_entries_that_fare_alike_stay_together(redis: Redis, sending: str, status: str, place: str) -> None:

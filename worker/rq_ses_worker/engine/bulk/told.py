@@ -1,4 +1,4 @@
-"""Entries of a bulk job in doubt of which SES's events tell that it has them: they are sent, and not sent again.
+"""Entries of a bulk job in doubt that SES has by what its events tell: they are sent, and not sent again.
 
 An event carries its entry's id, and not that of the job that the entry is in. So it can't settle the job as a
 mail's event does (rq_ses/feedback/resolve.lua), and the job asks instead: before entries in doubt are sent
