@@ -144,8 +144,7 @@ def _send_bulk(
         return Retry(max=1_000_000, interval=1)
     except TermsError as exc:
         raise SendFailed(f"{type(exc).__name__}: {exc}") from None
-    size = fitting(mailing, attempt.policy)
-    if division := stock.shed(bulk, task.options, size):
+    if division := stock.shed(bulk, task.options, size := fitting(mailing, attempt.policy)):
         job.data, bulk = inflated(division.data), bulk.part(bulk.entries[:size])
     known = told_of(job.connection, job.id, bulk.entries) if attempt.history.ambiguous else {}
     _keep(job, attempt.lost(lost_worker(""), clock.now()).meta)

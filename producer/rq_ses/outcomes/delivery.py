@@ -31,6 +31,9 @@ LONGEST_PAUSE: Final = 60.0
 LOOK: Final = 0.5
 """Seconds between two looks into a stream that has nothing new."""
 
+KEEP: Final = 30.0
+"""Seconds after which all that is held is kept once more, so that nobody takes it for left."""
+
 TIDY: Final = 10.0
 """Seconds between two looks for what others have left, and for what can be dropped."""
 
@@ -110,6 +113,7 @@ class Delivery:
         self._full = full
         self._parcels: list[Parcel] = []
         self._tidy_at = float("-inf")
+        self._kept_at = time.monotonic()
         self._joined = False
 
     @property
@@ -171,8 +175,16 @@ class Delivery:
         if self._full and length >= self._full:
             self._told(Trouble("full", length))
 
+    def _keep(self, parcel: Parcel) -> None:
+        """Keep what is told next; of many that are told slowly, the others, too."""
+        if time.monotonic() - self._kept_at < KEEP:
+            self._stream.keep(parcel.places)
+            return
+        self._stream.keep([place for one in self._parcels for place in one.places])
+        self._kept_at = time.monotonic()
+
     def _tell(self, parcel: Parcel) -> None:
-        self._stream.keep(parcel.places)
+        self._keep(parcel)
         try:
             self._deliver(parcel.outcomes)
         except Exception as exc:  # noqa: BLE001 - whatever it is: it wasn't taken

@@ -11,7 +11,7 @@ from redis import Redis
 from rq_ses.outcomes import Outcome
 from rq_ses.outcomes.delivery import PARCELS, Delivery, Trouble
 from rq_ses.outcomes.outcome import written as written_together
-from rq_ses.outcomes.stream import OutcomeStream
+from rq_ses.outcomes.stream import Entry, OutcomeStream
 from support.mails.breaking import each_break
 from support.mails.keys import KEYS
 from support.mails.mail import mail
@@ -195,6 +195,27 @@ def test_what_a_dead_reader_held_is_told_by_another(redis: Redis, monkeypatch: p
     monkeypatch.setattr(OutcomeStream.take_abandoned, "__kwdefaults__", {"after": 0})
     delivery(redis, receiver).step()
     assert receiver.taken == ids
+
+
+def test_what_is_told_slowly_is_not_taken_for_left(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = ended(redis, "sent", "sent")
+    take, other, left = OutcomeStream.take, OutcomeStream(redis, "webhook"), list[Entry]()
+
+    def long_ago(stream: OutcomeStream, most: int) -> list[Entry]:
+        found = take(stream, most)
+        stream.release([entry.place for entry in found])
+        return found
+
+    monkeypatch.setattr(OutcomeStream, "take", long_ago)
+    monkeypatch.setattr("rq_ses.outcomes.delivery.KEEP", 0.0)
+    told = list[str]()
+
+    def slow(outcomes: Sequence[Outcome]) -> None:
+        told.extend(one.job_id for one in outcomes)
+        left.extend(other.take_abandoned(10))
+
+    Delivery(OutcomeStream(redis, "webhook"), slow, parcel=1).step()
+    assert (told, left) == (ids, [])
 
 
 def test_a_reader_that_ends_lets_go_of_what_it_holds_at_once(redis: Redis) -> None:
