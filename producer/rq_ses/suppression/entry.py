@@ -20,7 +20,7 @@ TEXT_BYTES: Final = 48
 SINCE: Final = 1_577_836_800
 """The moment from which entries count their seconds (2020), so that a number of 4 bytes lasts until 2037."""
 
-BUCKETS: Final = 16_384
+BUCKETS: Final = 32_768
 WHOLE: Final = 64
 """Bytes of the longest address that stands in a bucket."""
 LONG: Final = "long"

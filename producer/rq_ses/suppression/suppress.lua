@@ -4,7 +4,7 @@
 --   ses:suppressed        how many addresses there are, at least; it is there while the list has any, so that whoever
 --                         finds it missing needs to ask for none. Counted up before an address enters, and down after
 --                         it has left: broken off in between, it is too high and never too low.
---   ses:suppressed:B      hash of those addresses whose SHA-1 begins (four hexadecimal digits, modulo 16384) with B, in
+--   ses:suppressed:B      hash of those addresses whose SHA-1 begins (four hexadecimal digits, modulo 32768) with B, in
 --                         hexadecimal digits; small enough at some millions of addresses to stay a listpack
 --   ses:suppressed:long   hash of all that are longer than 64 bytes, which would make their bucket a table
 -- Fields are addresses in their normal form (rq_ses.suppression.address.normal_form), values
@@ -12,7 +12,7 @@
 --
 -- A script that uses this writes its scratch key first, and declares the keys of the same slot (design.md).
 
-local SUPPRESSED = { since = 1577836800, buckets = 16384, whole = 64,
+local SUPPRESSED = { since = 1577836800, buckets = 32768, whole = 64,
   -- the worse reason stays: what people and SES's own list say is the least, as it says nothing of why
   reasons = { manual = 0, ses = 1, bounce = 2, complaint = 3 } }
 
