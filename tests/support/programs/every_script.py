@@ -49,7 +49,7 @@ from support.mails.world import ending
 _PARTS = frozenset(
     {
         *("typed", "gate", "passing", "execution", "receipt", "contested", "finish", "resolve", "rights"),
-        *("claiming", "counting", "parts", "suppress"),
+        *("claiming", "counting", "parts", "suppress", "outcome"),
     }
 )
 """What stands in front of others; and rights.lua, which has no keys."""
