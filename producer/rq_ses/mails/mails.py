@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from redis import Redis
@@ -15,11 +15,12 @@ from rq_ses.deadletter.reading.shared import SharedTerms
 from rq_ses.keys import keys_of
 from rq_ses.mails.asking import Asked
 from rq_ses.mails.entries import find_entry, named_entries
-from rq_ses.mails.mail import Mail, Named, read_mail
+from rq_ses.mails.mail import Mail, Named, deliveries_of, read_mail
 from rq_ses.mails.plans.canceling import canceled
 from rq_ses.mails.plans.looking import looked
 from rq_ses.mails.plans.tracker import named
 from rq_ses.mails.stored import MailNotFound, StoredMail
+from rq_ses.mails.told import merged
 from rq_ses.outbox.threads import Threads
 from rq_ses.server.location import Location
 from rq_ses.server.partitions import Partitions
@@ -98,7 +99,16 @@ class Mails:
         client = self.partitions.of(named.id)
         with self.partitions.naming(client):
             stored = find_entry(client, self._queues, campaign, named)
+            stored = replace(stored, events=self._told(client, stored, named))
             return read_mail(stored, self._shared(client, stored), named)
+
+    def _told(self, client: Redis, stored: StoredMail, named: Named) -> Mapping[bytes, bytes]:
+        """Return what SES has told of an entry: by its own tag, or by its MessageId alone."""
+        events = stored.events if stored.job_id == named.id else _events(client, named.id)
+        for _, message_id in deliveries_of(stored.result, named):
+            if message_id:
+                events = merged(events, _events(self.partitions.of(message_id), message_id))
+        return events
 
     def cancel(self, job_id: str | None = None, *, key: str | None = None) -> Cancellation:
         """Take one mail out of its queue, if it waits there; say what it is if it doesn't.
@@ -148,6 +158,11 @@ class Mails:
             return SharedTerms(client).of(read_payload(stored.data))
         except Unreadable:
             return None
+
+
+def _events(client: Redis, name: str) -> Mapping[bytes, bytes]:
+    found: dict[bytes, bytes] = client.hgetall(keys_of(client).events(name))  # type: ignore[assignment]
+    return found
 
 
 def _reason(done: Cancellation) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -54,6 +55,17 @@ def test_an_entry_that_was_sent_is_shown_with_its_message_id(redis: Redis, mails
     assert whole.deliveries == (("user0@example.com", "m-0"), ("user1@example.com", "m-1"))
     assert ("MessageIds", "user0@example.com: m-0") in mail_rows(whole, str)
     assert whole.message_id is None
+
+
+def test_an_entry_has_the_events_of_its_own_tag_and_message_id(redis: Redis, mails: Mails) -> None:
+    queue_entries(redis, SALE, entries(2))
+    sent(redis, [["user0@example.com", "SUCCESS", "m-0"], ["user1@example.com", "SUCCESS", "m-1"]])
+    for name, kind in ((entry_id("sale", "user1@example.com"), "Delivery"), ("m-1", "Bounce"), (JOB, "Open")):
+        told = {f"{kind}:1:": json.dumps({"kind": kind, "at": 1.0}), "state": "bounced"}
+        redis.hset(KEYS.events(name), mapping=told)
+    found = mails.entry("sale", "user1@example.com")
+    assert ([one.kind for one in found.events], found.feedback) == (["Bounce", "Delivery"], "bounced")
+    assert mails.entry("sale", "user0@example.com").events == ()
 
 
 def test_an_entry_that_went_on_is_found_where_it_is(redis: Redis, mails: Mails) -> None:
