@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -85,3 +86,15 @@ def test_an_entry_point_is_loaded_when_it_is_first_told(caplog: pytest.LogCaptur
     tell([one])
     assert found == ["loaded", one, one]
     assert "told to crm (shop:tell)" in caplog.text
+
+
+def test_what_would_end_its_thread_says_only_that_it_was_not_taken() -> None:
+    class Entry:
+        name, value = "crm", "shop:tell"
+
+        def load(self) -> Callable[[Outcome], None]:
+            return lambda _: sys.exit(1)
+
+    tell: Any = Callables(Entry())  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError, match="crm raised SystemExit"):
+        tell([Outcome(id="a:1", kind="sent")])

@@ -33,4 +33,13 @@ class Callables:
             self._callable = self._entry.load()
             events.HOOK_LOADED.log(log, name=self._entry.name, target=self._entry.value)
         for outcome in outcomes:
-            self._callable(outcome)
+            self._call(self._callable, outcome)
+
+    def _call(self, function: Callable[[Outcome], object], outcome: Outcome) -> None:
+        try:
+            function(outcome)
+        except Exception:
+            raise
+        except BaseException as exc:
+            # SystemExit, or a time-out of gevent's: the thread would end in silence, and tell no more.
+            raise RuntimeError(f"{self._entry.name} raised {type(exc).__name__}") from exc

@@ -74,7 +74,9 @@ class Tracker:
 
     def wait(self, mail: Mailed, key: str | None, timeout: float) -> Plan[Status]:
         """Return how a mail stands once nothing more will be done about it. Raises WaitTimedOut."""
-        return self._wait(named(self._queue, mail, key), checked_wait("timeout", timeout) if timeout else 0.0)
+        return self._wait(
+            named(self._queue, mail, key), checked_wait("timeout", timeout) if timeout != 0 else 0.0
+        )
 
     def cancel(self, mail: Mailed, key: str | None) -> Plan[bool]:
         """Return whether a mail was waiting, so that nobody will send it."""
@@ -138,9 +140,17 @@ def named(queue: str, mail: Mailed, key: str | None) -> str:
     if key is not None:
         return contract.keyed_job_id(queue, checked_key(key))
     job_id = mail.job_id if isinstance(mail, Receipt) else mail
-    if not isinstance(job_id, str):
-        raise ValueError(f"job_id: {job_id!r:.80} can't be used: give the text that send returned")  # noqa: TRY004
+    if not isinstance(job_id, str) or not _is_encodable(job_id):
+        raise ValueError(f"job_id: {job_id!r:.80} can't be used: give the text that send returned")
     return job_id
+
+
+def _is_encodable(job_id: str) -> bool:
+    try:
+        raw_id(job_id)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def status_of(mail: Mail) -> Status:
