@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from rq_ses.campaign.bulkjob import BulkJob, encode
+from rq_ses.server.jobdata import inflated
 from rq_ses_worker.engine.attempt import Attempt
 from rq_ses_worker.engine.bulk.fates import Moment, settled, shed
 from rq_ses_worker.engine.settling.outcomelog import OutcomeLog
+from rq_ses_worker.lifecycle.observation import observed
 from rq_ses_worker.lifecycle.records import Claim, Lease, Settlement, ended
 from rq_ses_worker.lifecycle.retry import History, RetryPolicy
 from rq_ses_worker.lifecycle.task import Task, read_job
@@ -33,13 +35,17 @@ ENTRIES = tuple(queued(to) for to in addresses(4))
 
 
 def settle(
-    *names: str, job_id: str = "f" * 32, attempts: int = 0, policy: RetryPolicy | None = None
+    *names: str,
+    job_id: str = "f" * 32,
+    attempts: int = 0,
+    policy: RetryPolicy | None = None,
+    known: dict[str, Outcome] = OUTCOMES,
 ) -> Settlement:
     job = BulkJob("spring", "0" * 32, ENTRIES[: len(names)])
     task = read_job(encode(job, {"on_unknown": "hold"}))
     attempt = Attempt(History(attempts, transient=attempts), policy or RetryPolicy(on_unknown="hold"))
     claim = Claim(Lease(0, job_id, "aaaaaaaa01"), b"", b"", fresh=True, hooked=False)
-    outcomes = [OUTCOMES[name] for name in names]
+    outcomes = [known[name] for name in names]
     return settled(claim, task, job, attempt, outcomes, Moment(time.time(), 0.0, 0.0))
 
 
@@ -122,6 +128,30 @@ def test_entries_that_have_been_tried_often_enough_are_dead_each_by_itself() -> 
     assert found.bulk.division
     assert [part.action for part in found.bulk.division.parts] == ["failed", "failed"]
     assert "gave up after 10 attempts" in found.bulk.division.parts[0].fields["exc"]
+
+
+@pytest.mark.parametrize("code", ["Suppressed", "RenderingFailure"])
+@pytest.mark.parametrize("names", [(), ("sent",), ("limited", "transient"), ("rejected",)])
+def test_entries_that_ses_was_not_asked_about_say_nothing_of_the_account(
+    code: str, names: tuple[str, ...]
+) -> None:
+    ours = {"ours": Terminal(None, code, "Not sent.")}
+    told = settle("ours", *names, known={**OUTCOMES, **ours})
+    asked = settle(*names) if names else None
+    assert told.outcome == (asked.outcome if asked else None)
+    assert told.bulk
+    assert told.bulk.outcomes == (asked.bulk.outcomes if asked and asked.bulk else ())
+    if names:
+        assert told.bulk.division
+        [meta] = [part.meta for part in told.bulk.division.parts if b"to-0" in inflated(part.data)] or [
+            told.meta
+        ]
+    else:
+        meta = told.meta
+    assert (meta["attempts"], meta["last_outcome"]["code"]) == (0, code)
+    seen = observed([told._replace(probe=True)])
+    assert (seen.verdict == "void") == (not names)
+    assert (seen.account, code in seen.line) == (False, False)
 
 
 def test_what_is_shed_keeps_its_order_and_its_terms() -> None:

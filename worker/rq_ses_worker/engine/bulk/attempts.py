@@ -25,7 +25,7 @@ from rq_ses.contract import HELD_ENTRIES
 from rq_ses_worker.campaign.mailing import Mailing
 from rq_ses_worker.campaign.terms import TermsError, TermsUnavailable
 from rq_ses_worker.engine.attempt import Attempt, internal_error, judge, settlement, unsent
-from rq_ses_worker.engine.bulk.fates import Moment, settled, shed, telling
+from rq_ses_worker.engine.bulk.fates import Moment, asked, settled, shed, telling
 from rq_ses_worker.engine.bulk.suppressing import outcomes_of
 from rq_ses_worker.engine.bulk.told import corrected, lead, told_of
 from rq_ses_worker.engine.threads.shared import Shared
@@ -129,7 +129,8 @@ class BulkAttempts:
             events.MAIL_RAISED.log(log, trace=True, job_id=claim.lease.job_id, step="sending")
             answer = internal_error(exc)
         outcomes = answer if isinstance(answer, list) else [answer] * len(entries)
-        self._shared.brake.ended(telling(outcomes), probe=claim.probe)
+        if answers := asked(outcomes):
+            self._shared.brake.ended(telling(answers), probe=claim.probe)
         return outcomes
 
 

@@ -21,6 +21,7 @@ from rq_ses.campaign.bulkjob import BulkJob, QueuedEntry, encode, encode_plain
 from rq_ses.message.address import bare
 from rq_ses.text.plaintext import one_line
 from rq_ses_worker.account.scope import account_cause
+from rq_ses_worker.campaign.mailing import RENDERING_FAILURE
 from rq_ses_worker.engine.attempt import Attempt, Decision, Ending, Finished, judge, settlement
 from rq_ses_worker.lifecycle.records import (
     Bulk,
@@ -79,9 +80,10 @@ def settled(
         division = Division(
             encode(kept, task.options), len(kept.entries), job.campaign, tuple(parts), len(deliveries)
         )
-    bulk = Bulk(job.campaign, len(job.entries), _counted(outcomes), deliveries, division)
+    bulk = Bulk(job.campaign, len(job.entries), _counted(asked(outcomes)), deliveries, division)
     whole = settlement(claim.lease, attempt, stays.ending, stays.decision)
-    return whole._replace(bulk=bulk, outcome=telling(outcomes))
+    answers = asked(outcomes)
+    return whole._replace(bulk=bulk, outcome=telling(answers) if answers else None)
 
 
 def shed(job: BulkJob, options: Mapping[str, Any], keep: int, size: int) -> Division:
@@ -108,6 +110,14 @@ def shed(job: BulkJob, options: Mapping[str, Any], keep: int, size: int) -> Divi
 def describe(job: BulkJob) -> str:
     """Return what RQ's tools show of a job: its recipients, and its campaign."""
     return contract.description([bare(entry.to) for entry in job.entries], job.campaign)
+
+
+def asked(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Return those that SES has a part in: the others say nothing of it, nor of the account."""
+    return [one for one in outcomes if type(one) is Sent or one.status is not None or one.code not in _OURS]
+
+
+_OURS: Final = frozenset({contract.SUPPRESSED, RENDERING_FAILURE})
 
 
 def telling(outcomes: Sequence[Outcome]) -> Outcome:
@@ -144,7 +154,8 @@ def _fates(
             groups.setdefault(_likeness(outcome), ([], outcome))[0].append(entry)
     fates: list[Fate] = []
     for entries, outcome in sorted(groups.values(), key=lambda group: _ORDER.get(type(group[1]), 3)):
-        ending = attempt.ended(outcome, moment.at, moment.clock, moment.seconds)
+        was_asked = bool(asked([outcome]))
+        ending = attempt.ended(outcome, moment.at, moment.clock, moment.seconds, asked=was_asked)
         decision = judge(attempt, ending)
         if isinstance(decision, Finished):
             decision = Finished(_result(job.campaign, deliveries))
@@ -205,7 +216,7 @@ _PLAIN_ID: Final = re.compile(r"[A-Za-z0-9_.@-]{1,120}")
 
 
 def _counted(outcomes: Sequence[Outcome]) -> tuple[tuple[Outcome, int], ...]:
-    if all(type(outcome) is Sent for outcome in outcomes):
+    if outcomes and all(type(outcome) is Sent for outcome in outcomes):
         return ((outcomes[0], len(outcomes)),)
     counts: dict[object, list[Any]] = {}
     for outcome in outcomes:
