@@ -14,7 +14,15 @@ from rq_ses.deadletter.cause import cause
 from rq_ses.deadletter.groups import Tally
 from rq_ses.deadletter.reading.deadletter import Entry, read_letter
 from rq_ses_worker.engine.attempt import internal_error
-from rq_ses_worker.lifecycle.retry import Failed, History, RetryPolicy, decide, expired, lost_worker
+from rq_ses_worker.lifecycle.retry import (
+    Failed,
+    History,
+    RetryPolicy,
+    decide,
+    expired,
+    lost_before_sending,
+    lost_worker,
+)
 from rq_ses_worker.lifecycle.task import JobRefused, read_job
 from rq_ses_worker.ses.failure import failed
 from rq_ses_worker.ses.outcome import Outcome, RateLimited, Sent, Terminal, Transient
@@ -69,6 +77,8 @@ def lines(outcome: Outcome) -> list[tuple[Outcome, str]]:
 def test_a_lost_worker_is_one_group_whatever_its_name(reported: bool) -> None:
     named = [pair for name in WORKERS if name for pair in lines(lost_worker(name))]
     assert groups(named, reported=reported) == [("WorkerLost", "worker NAME was lost while sending the mail")]
+    unsent = [pair for name in WORKERS if name for pair in lines(lost_before_sending(name))]
+    assert len(groups(unsent, reported=reported)) == 1
 
 
 @pytest.mark.parametrize("reported", [True, False])

@@ -160,6 +160,8 @@ def _own(action: str, fields: dict[str, Any], since: float) -> tuple[str, ...]:
             return (f"{max(0.0, fields['delay'] - since):.6f}",)
         case "failed":
             return fields["exc"], fields["exc_string"]
+        case _ if "entries" in fields:
+            return (f"={fields['entries']}",)
         case _:
             return ("1" if fields.get("fresh") else "",)
 

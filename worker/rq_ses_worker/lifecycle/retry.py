@@ -223,6 +223,12 @@ def lost_worker(worker: str) -> Transient:
     )
 
 
+def lost_before_sending(worker: str) -> Transient:
+    """Return the outcome of an attempt whose worker was lost before it asked SES for anything."""
+    name = f"worker {worker}" if worker else "its worker"
+    return Transient(status=None, code=WORKER_LOST, message=f"{name} was lost before it sent any of it")
+
+
 def _delay(base: float, times: int, asked: float | None, policy: RetryPolicy) -> float:
     # A power that overflows is beyond any bound.
     try:

@@ -124,7 +124,7 @@ class Lifecycle:
         self._count = 0
         self._keys = ScriptKeys(keys_of(connection), queues, worker_name, self._gate.key)
         self._scripts = registered(connection, SCRIPTS)
-        self.dividing: Final = Dividing(self._scripts["split"], self._keys, RECEIPT)
+        self.dividing: Final = Dividing(connection, self._scripts["split"], self._keys, RECEIPT)
         self.settling: Final = Settling(self._scripts, self._keys, queues, self.dividing)
 
     def rename(self, worker_name: str) -> None:

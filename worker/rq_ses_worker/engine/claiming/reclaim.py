@@ -9,8 +9,8 @@ from rq_ses.text.plaintext import one_line
 from rq_ses_worker.engine.attempt import Attempt, Back, bulk_of, judge, read, settlement
 from rq_ses_worker.engine.settler import Settler
 from rq_ses_worker.engine.threads.shared import Shared
-from rq_ses_worker.lifecycle.records import Overdue
-from rq_ses_worker.lifecycle.retry import Again, History, RetryPolicy, lost_worker
+from rq_ses_worker.lifecycle.records import Claim, Overdue
+from rq_ses_worker.lifecycle.retry import Again, History, RetryPolicy, lost_before_sending, lost_worker
 from rq_ses_worker.lifecycle.task import Task
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.logging import events
@@ -56,13 +56,14 @@ class Reclaim:
 
     def _end(self, found: Overdue) -> None:
         """End an execution whose worker is lost: SES may or may not have accepted the mail."""
-        outcome = lost_worker(found.worker)
         now = self._shared.clock.now()
         history = History.from_meta(found.meta, fresh=found.lease.fresh)
         claim = self._lifecycle.adopt(found.lease)
         if claim and claim.unfinished:
             self._lifecycle.dividing.finish(found.lease)
         task = read(claim) if claim else None
+        unasked = self._unasked(claim, task)
+        outcome = (lost_before_sending if unasked else lost_worker)(found.worker)
         attempt = Attempt(history, self._policy)
         if isinstance(task, Task):  # why it can't be read the next attempt will say
             attempt = Attempt(history, self._policy.for_mail(task.on_unknown), task.expires)
@@ -74,6 +75,18 @@ class Reclaim:
             log, job_id=found.lease.job_id, error=outcome.message, lost_worker=one_line(found.worker, 120)
         )
         ended = settlement(found.lease, attempt, ending, decision)
+        if unasked and ended.action == "back":
+            ended = ended._replace(fields={"entries": unasked})
         self._settler.put(
             ended._replace(overdue=True, bulk=bulk_of(task) if isinstance(task, Task) else None)
         )
+
+    def _unasked(self, claim: Claim | None, task: object) -> int:
+        """Return how many entries a bulk job has of which none can have been sent; 0 of any other.
+
+        It has more than go in one request, and a worker sheds those before it sends any.
+        """
+        if not claim or not isinstance(task, Task) or not task.bulk or claim.granted < 2:
+            return 0
+        entries = len(task.bulk.entries)
+        return entries if entries == claim.granted and entries > self._lifecycle.dividing.most(task) else 0

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from redis import Redis
+from redis.exceptions import ResponseError
+
+from rq_ses.contract import BULK_ENTRIES, HELD_ENTRIES
 from rq_ses.rqdate import utcformat
 from rq_ses_worker.lifecycle.codec import NOBODY, Told, encode_division, encode_parts
 from rq_ses_worker.lifecycle.keys import ScriptKeys
 from rq_ses_worker.lifecycle.records import Division, Lease, Settlement
+from rq_ses_worker.lifecycle.task import Task
 from rq_ses_worker.server.scripts import Call
 
 PARTS_FIELD: Final = "rq_ses_parts"
@@ -23,12 +29,14 @@ class Dividing:
     stays so.
 
     Args:
+        connection: any client.
         script: the script as it is registered.
         keys: of a worker.
         head: what ARGV begins with, as settle.lua has it, with its place for the seconds worked.
     """
 
-    def __init__(self, script: Any, keys: ScriptKeys, head: Sequence[Any]) -> None:
+    def __init__(self, connection: Redis, script: Any, keys: ScriptKeys, head: Sequence[Any]) -> None:
+        self._connection = connection
         self._script = script
         self._keys = keys
         self._head = head
@@ -44,6 +52,19 @@ class Dividing:
     def finish(self, lease: Lease) -> None:
         """Make the parts that a split which broke off has left unmade. Raises RedisError."""
         self._run(lease, "finish", encode_parts(Division(b"", 0, "", ())))
+
+    def most(self, task: Task) -> int:
+        """Return how many entries of a bulk job any worker sends together. Raises RedisError.
+
+        What a job has beyond that is shed before SES is asked for the rest.
+        """
+        engine: Any = None
+        if task.bulk:
+            with suppress(ResponseError):
+                engine = self._connection.hget(self._keys.names.campaign(task.bulk.campaign), "engine")
+        if engine not in (None, b"ses"):
+            return 1
+        return HELD_ENTRIES if task.on_unknown == "hold" else BULK_ENTRIES
 
     def _run(self, lease: Lease, action: str, parts: Sequence[Any]) -> bytes:
         now = utcformat(datetime.now(UTC))

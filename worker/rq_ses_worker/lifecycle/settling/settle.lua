@@ -17,7 +17,7 @@
 --         sent    result (as RQ's Result has it)
 --         retry   seconds until it is due
 --         failed  exc (a line), and exc_string (as RQ's Result has it)
---         back    into the front of the queue; "1": as if it had never been claimed
+--         back    into the front of the queue; "1": as if it had never been claimed; "=N": only if it has N entries still
 --       if somebody is told, of each that is sent or failed the outcome, too (JSON)
 -- Reply one word a settlement, or "done" for all of them:
 --       done      written
@@ -59,6 +59,9 @@ local function settle(batch, group, number, at)
   local id, action, lease = ARGV[at], group.action, group.ends[number]
   local held = lease and (not group.overdue or tonumber(lease) <= batch.now)
   if not held and action ~= 'sent' then return 'lost' end
+  -- That its worker has asked SES for none of its entries is true only as long as it has shed none (split.lua).
+  local entries = action == 'back' and string.match(ARGV[at + 3], '^=(%d+)$')
+  if entries and typed('HGET', ARGV[1] .. id, 'rq_ses_recipients') ~= entries then return 'lost' end
 
   local old
   if action == 'sent' then
