@@ -16,7 +16,7 @@ LISTED = {"ann@example.com": Suppressed("ann@example.com", "bounce", datetime(20
 
 class Entry:
     def __init__(self, to: str) -> None:
-        self.to = to
+        self.to, self.id = to, to
 
 
 def job(*addresses: str) -> BulkJob:
