@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -11,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from rq_ses.feedback.fetching import NotFetched, fetch
 from rq_ses.feedback.signature import public_key
+from rq_ses.feedback.topic import CERTIFICATE_NAME
 from rq_ses.text.invalid import shown
 
 MOST_KEPT: Final = 64
@@ -76,8 +78,14 @@ class Certificates:
 
 def _key_in(file: Path) -> RSAPublicKey:
     try:
-        return public_key(file.read_bytes())
+        key = public_key(file.read_bytes())
     except OSError as exc:
         raise ValueError(f"{shown(str(file), 200)} can't be read: {exc.strerror}") from exc
     except ValueError as exc:
         raise ValueError(f"{shown(str(file), 200)} is no certificate of SNS's in PEM: {exc}") from exc
+    if not re.fullmatch(CERTIFICATE_NAME, file.name):
+        raise ValueError(
+            f"{shown(str(file), 200)} would never be looked at: name the file as SNS does in the "
+            "SigningCertURL of its messages, SimpleNotificationService-….pem"
+        )
+    return key

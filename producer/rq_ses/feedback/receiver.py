@@ -18,7 +18,7 @@ from rq_ses.feedback.certificates import Certificates, Unavailable
 from rq_ses.feedback.envelope import Envelope, NotAnEnvelope, opened, read_json
 from rq_ses.feedback.event import FORMS, Event, NoEvent, read_event
 from rq_ses.feedback.fetching import NotFetched, fetch
-from rq_ses.feedback.signature import VERSIONS, Forged, check_signature
+from rq_ses.feedback.signature import VERSIONS, Forged, Unsupported, check_signature
 from rq_ses.feedback.store import Stored
 from rq_ses.feedback.topic import ElsewhereError, Topic
 from rq_ses.server.refusal import read_refusal
@@ -152,7 +152,7 @@ class Receiver:
             self._check(envelope, topic)
         except (ElsewhereError, Forged) as exc:
             return Answer(403, "refused", f"not sent by SNS: {exc}", topic.arn)
-        except Unavailable as exc:
+        except (Unavailable, Unsupported) as exc:
             return Answer(503, "unchecked", f"it can't be checked now: {exc}", topic.arn)
         if envelope.type == envelopes.SUBSCRIPTION:
             return self._subscribe(envelope, topic)

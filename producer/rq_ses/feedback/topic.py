@@ -14,9 +14,10 @@ _ARN: Final = re.compile(
     r"arn:(?P<partition>aws[a-z-]{0,20}):sns:(?P<region>[a-z]{2,8}(?:-[a-z0-9]{1,12}){2,3}):[0-9]{12}"
     r":[A-Za-z0-9_-]{1,256}(?:\.fifo)?"
 )
-_CERTIFICATE: Final = re.compile(
-    r"https://(?P<host>[a-z0-9.-]+)/(?P<name>SimpleNotificationService-[0-9A-Fa-f]{1,64}\.pem)"
-)
+CERTIFICATE_NAME: Final = r"SimpleNotificationService-[0-9A-Fa-f]{1,64}\.pem"
+_CERTIFICATE: Final = re.compile(rf"https://(?P<host>[a-z0-9.-]+)/(?P<name>{CERTIFICATE_NAME})")
+_INERT: Final = re.compile(r"[A-Za-z0-9_.~:/?&=%+-]+")
+"""What an address consists of that means nothing to a shell, in which somebody may have to confirm by it."""
 
 
 class ElsewhereError(ValueError):
@@ -59,7 +60,12 @@ class Topic:
         return match["name"]
 
     def check_confirmation(self, url: str) -> None:
-        """Raise ElsewhereError unless a GET of the address does nothing but confirm this topic."""
+        """Raise ElsewhereError unless a GET of the address does nothing but confirm this topic.
+
+        It holds no character then that means anything between quotes.
+        """
+        if not _INERT.fullmatch(url):
+            raise ElsewhereError("the SubscribeURL holds characters that none of SNS's has")
         try:
             parts = urlsplit(url)
             asked = parse_qs(parts.query, strict_parsing=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from ssl import DER_cert_to_PEM_cert
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509 import load_pem_x509_certificate
 
 from rq_ses.feedback import certificates
 from rq_ses.feedback.certificates import MOST_AT_A_TIME, MOST_KEPT, Certificates, Unavailable
@@ -64,6 +66,12 @@ def test_a_file_that_is_no_certificate_is_named(tmp_path: Path) -> None:
         Certificates([tmp_path / "y.pem"])
 
 
+def test_a_file_that_would_never_be_looked_at_for_its_name_is_named(signer: Signer, tmp_path: Path) -> None:
+    (tmp_path / "sns.pem").write_bytes(signer.certificate)
+    with pytest.raises(ValueError, match=r"sns\.pem' would never be looked at: name the file as SNS does"):
+        Certificates([tmp_path / "sns.pem"])
+
+
 def test_so_many_are_kept_and_the_oldest_go(signer: Signer) -> None:
     asked: list[str] = []
     found = Certificates(fetch=lambda url: asked.append(url) or signer.certificate)  # type: ignore[func-returns-value]
@@ -111,3 +119,29 @@ def test_a_key_without_its_certificate_is_refused() -> None:
     pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     with pytest.raises(Unavailable):
         Certificates(fetch=lambda _: pem).key(URL, NAME)
+
+
+def odd(signer: Signer, part: bytes, other: bytes) -> bytes:
+    """Return a certificate in which a part of its DER is another one."""
+    whole = load_pem_x509_certificate(signer.certificate).public_bytes(Encoding.DER)
+    assert part in whole
+    return DER_cert_to_PEM_cert(whole.replace(part, other)).encode()
+
+
+@pytest.mark.parametrize(
+    ("part", "other"),
+    [
+        (bytes.fromhex("a003020102"), bytes.fromhex("a003020105")),
+        (bytes.fromhex("06092a864886f70d010101"), bytes.fromhex("06092a864886f70d010172")),
+    ],
+    ids=["of a version that there isn't", "of a key that nobody knows"],
+)
+def test_an_odd_certificate_is_one_that_cannot_be_had(
+    signer: Signer, tmp_path: Path, part: bytes, other: bytes
+) -> None:
+    pem = odd(signer, part, other)
+    with pytest.raises(Unavailable, match="of a kind that isn't known"):
+        Certificates(fetch=lambda _: pem).key(URL, NAME)
+    (tmp_path / NAME).write_bytes(pem)
+    with pytest.raises(ValueError, match="is no certificate of SNS's"):
+        Certificates([tmp_path / NAME])

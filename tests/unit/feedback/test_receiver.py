@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from rq_ses_worker.simulator.events.event import KINDS, NOTIFIED, Form, Sent, event
 from rq_ses_worker.simulator.events.signer import Signer
@@ -118,6 +119,18 @@ def test_an_unknown_version_cannot_be_checked(world: World) -> None:
     answer = world.tampered(world.topic.notification("x"), SignatureVersion="3")
     assert (answer.status, answer.word) == (503, "unchecked")
     assert "set the topic's to 2" in answer.text
+
+
+def test_where_openssl_takes_no_sha1_the_remedy_is_named(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def barred(*_: object) -> None:
+        raise UnsupportedAlgorithm("sha1 is not supported by this backend for RSA signing.")
+
+    monkeypatch.setattr("rq_ses.feedback.signature.VERSIONS", {"1": barred})
+    answer = world.receive(world.topic.notification("x"))
+    assert (answer.status, answer.word) == (503, "unchecked")
+    assert "set the topic's SignatureVersion to 2" in answer.text
 
 
 def test_while_redis_is_away_sns_is_told_to_come_again(world: World) -> None:

@@ -77,6 +77,8 @@ def test_a_confirmation_is_asked_of_the_topics_own_sns() -> None:
         "https://sns.us-east-1.amazonaws.com/?" + QUERY.replace("ConfirmSubscription", "DeleteTopic"),
         "https://sns.us-east-1.amazonaws.com/?" + QUERY.replace("ses-events", "other"),
         f"https://sns.us-east-1.amazonaws.com/?{QUERY}&Action=DeleteTopic",
+        f"https://sns.us-east-1.amazonaws.com/?{QUERY}';touch x;'",
+        f"https://sns.us-east-1.amazonaws.com/?{QUERY}\n",
         "https://sns.us-east-1.amazonaws.com/",
         "https://[/",
     ],
