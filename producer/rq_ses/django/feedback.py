@@ -6,15 +6,24 @@ Needs the extra `feedback`. docs/how-to/feedback.md
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
+from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from rq_ses.django.options import read_options
-from rq_ses.feedback.app import Feedback
+from rq_ses.feedback.app import Feedback, read_length
 from rq_ses.feedback.envelope import BODY_LIMIT
+from rq_ses.feedback.receiver import Answer
+
+_SMALL: Final = Answer(
+    503,
+    "unchecked",
+    "DATA_UPLOAD_MAX_MEMORY_SIZE of Django's settings is less than a message of SNS's may have: "
+    f"set it to {BODY_LIMIT}",
+)
 
 
 def feedback_view(
@@ -29,12 +38,25 @@ def feedback_view(
     found = feedback or Feedback.from_env(**arguments)
 
     def view(request: HttpRequest) -> HttpResponse:
-        length = request.headers.get("Content-Length", "")
-        too_long = length.isascii() and length.isdigit() and int(length) > BODY_LIMIT
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        answer = found.refuse_long() if too_long else found.post(request.body, headers)
+        answer = _taken(found, request)
         return HttpResponse(
             f"{answer.said}\n", status=answer.status, content_type="text/plain; charset=utf-8"
         )
 
     return csrf_exempt(require_POST(view))  # type: ignore[no-any-return] # Django comes without types
+
+
+def _taken(feedback: Feedback, request: HttpRequest) -> Answer:
+    size = read_length(request.headers.get("Content-Length")) or 0
+    if size > BODY_LIMIT:
+        return feedback.refuse_long()
+    try:
+        body = request.body
+    except RequestDataTooBig:
+        # Django would say 400, and SNS would give up.
+        return feedback.refuse(_SMALL)
+    except OSError:
+        return feedback.refuse_cut()
+    if len(body) < size:
+        return feedback.refuse_cut()
+    return feedback.post(body, {name.lower(): value for name, value in request.headers.items()})

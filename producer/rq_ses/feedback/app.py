@@ -13,6 +13,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from redis.exceptions import RedisError
 
@@ -101,6 +102,10 @@ class Feedback:
         """Return the answer to what says that it is too long, which isn't even read."""
         return self.refuse(_TOO_LARGE)
 
+    def refuse_cut(self) -> Answer:
+        """Return the answer to what has ended before its end."""
+        return self.refuse(_CUT)
+
     def refuse(self, answer: Answer) -> Answer:
         """Return the answer to what isn't read to its end, once it is reported."""
         self._report(answer)
@@ -138,9 +143,8 @@ def _wsgi(feedback: Feedback, environ: Mapping[str, Any]) -> Answer:
         return _looked(feedback, environ.get("PATH_INFO", ""))
     if environ["REQUEST_METHOD"] != "POST":
         return _METHOD
-    length = environ.get("CONTENT_LENGTH") or ""
     # Without a length there is no body, unless the server says that its end is told (chunks).
-    size = int(length) if length.isascii() and length.isdigit() else None
+    size = read_length(environ.get("CONTENT_LENGTH"))
     if size is not None and size > BODY_LIMIT:
         return feedback.refuse_long()
     endless = size is None and environ.get("wsgi.input_terminated")
@@ -148,10 +152,17 @@ def _wsgi(feedback: Feedback, environ: Mapping[str, Any]) -> Answer:
     try:
         body = _read(environ["wsgi.input"], wanted)
     except OSError:
-        return feedback.refuse(_CUT)
+        return feedback.refuse_cut()
     if size is not None and len(body) < size:
-        return feedback.refuse(_CUT)
+        return feedback.refuse_cut()
     return feedback.post(body, {_RAW: environ.get("HTTP_X_AMZ_SNS_RAWDELIVERY", "")})
+
+
+def read_length(text: str | None) -> int | None:
+    """Return what a Content-Length says, None if that is no number; one of very many digits is only large."""
+    if not text or not text.isascii() or not text.isdigit():
+        return None
+    return int(text[:30])
 
 
 def _read(source: Any, size: int) -> bytes:
@@ -184,21 +195,24 @@ class AsgiApp:
 
     def __init__(self, feedback: Feedback) -> None:
         self._feedback = feedback
-        self._room = asyncio.Semaphore(THREADS)
+        # One a loop, for tests make a loop for each request.
+        self._rooms: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request. Raises ValueError for what isn't HTTP."""
+        """Answer one request. Raises ValueError for what comes from no server of HTTP."""
         if scope["type"] == "lifespan":
             await _live(self._feedback, receive, send)
         elif scope["type"] == "http":
             answer = await _asgi(self._feedback, scope, receive, self._aside)
             if answer is not None:
                 await _send(answer, scope["method"] == "HEAD", send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
         else:
             raise ValueError(f"a {scope['type']!r} can't be answered: SNS speaks HTTP")
 
     async def _aside(self, function: Callable[..., Answer], *given: Any) -> Answer:
-        async with self._room:
+        async with self._rooms.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(THREADS)):
             return await asyncio.to_thread(function, *given)
 
 
@@ -219,8 +233,7 @@ async def _asgi(
     if scope["method"] != "POST":
         return _METHOD
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    length = headers.get("content-length", "")
-    if length.isascii() and length.isdigit() and int(length) > BODY_LIMIT:
+    if (read_length(headers.get("content-length")) or 0) > BODY_LIMIT:
         return feedback.refuse_long()
     pieces: list[bytes] = []
     size, more = 0, True

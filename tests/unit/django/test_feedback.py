@@ -25,6 +25,12 @@ class Taking:
         self.taken.append((body, headers.get("x-amz-sns-rawdelivery", "")))
         return Answer(503, "unstored", "Redis is away")
 
+    def refuse(self, answer: Answer) -> Answer:
+        return answer
+
+    def refuse_cut(self) -> Answer:
+        return Answer(503, "unchecked", "cut")
+
     def refuse_long(self) -> Answer:
         return Answer(413, "refused", "too long")
 
@@ -53,6 +59,15 @@ def test_other_requests_are_not_snss() -> None:
     assert view(RequestFactory().get("/")).status_code == 405
     long = RequestFactory().post("/", b"", content_type="text/plain", CONTENT_LENGTH="9999999")
     assert view(long).status_code == 413
+
+
+def test_what_django_would_not_read_is_to_come_again() -> None:
+    view = feedback_view(taking)  # type: ignore[arg-type]
+    request = RequestFactory().post("/", b"x" * 3000, content_type="text/plain")
+    with override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=2000):
+        assert view(request).status_code == 503
+    cut = RequestFactory().post("/", b"{", content_type="text/plain", CONTENT_LENGTH="100")
+    assert view(cut).status_code == 503
 
 
 def test_settings_are_judged_when_the_urls_are_loaded() -> None:

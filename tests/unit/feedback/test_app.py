@@ -6,7 +6,8 @@ import asyncio
 import io
 import json
 import logging
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from redis.exceptions import ConnectionError as ConnectionLost
 
 from rq_ses.errors import SettingsError
-from rq_ses.feedback.app import Feedback, asgi_app, wsgi_app
+from rq_ses.feedback.app import THREADS, Feedback, asgi_app, wsgi_app
 from rq_ses.feedback.envelope import BODY_LIMIT
 from rq_ses.feedback.receiver import Answer
 from rq_ses_worker.simulator.events.event import Sent, event
@@ -138,6 +139,8 @@ def test_what_says_that_it_is_too_long_is_not_even_read(world: World) -> None:
     asgi: Any = by_asgi(Feedback(world.receiver, Health(world)))  # type: ignore[arg-type]
     assert asgi("POST", b"x" * 300_000, length=str(10**12))[0] == 413
     assert asgi.left == 6
+    for ask in (wsgi, asgi):
+        assert ask("POST", b"x", length="9" * 5000, **{"wsgi.input": None})[0] == 413
     assert asgi("POST", b"x" * 4_000_000)[0] == 413
     assert asgi.left > 40
 
@@ -193,8 +196,10 @@ def test_an_asgi_app_closes_its_connections_when_its_server_ends(world: World) -
     asyncio.run(app({"type": "lifespan"}, receive, send))
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     assert health.closed
+    asyncio.run(app({"type": "websocket"}, receive, send))
+    assert sent[2:] == ["websocket.close"]
     with pytest.raises(ValueError, match="SNS speaks HTTP"):
-        asyncio.run(app({"type": "websocket"}, receive, send))
+        asyncio.run(app({"type": "smoke"}, receive, send))
 
 
 def test_the_log_says_what_somebody_should_know(world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -237,3 +242,31 @@ def test_fastapi_takes_it_for_an_app_at_the_very_path(world: World) -> None:
     with TestClient(app, follow_redirects=False) as client:
         answer = client.post("/hooks/ses", content=world.topic.notification(event("Bounce", MAIL)))
     assert (answer.status_code, answer.text) == (200, "stored\n")
+
+
+def test_an_asgi_app_serves_one_loop_after_another(world: World) -> None:
+    going_on = threading.Event()
+
+    class Waiting(Feedback):
+        def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+            assert going_on.wait(20)
+            return super().post(body, headers)
+
+    app = asgi_app(Waiting(world.receiver, Health(world)))  # type: ignore[arg-type]
+    statuses: list[int] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": world.topic.notification("x")}
+
+    async def send(message: Any) -> None:
+        statuses.extend([message["status"]] if "status" in message else [])
+
+    async def many() -> None:
+        asked = ({"type": "http", "method": "POST", "path": "/", "headers": []} for _ in range(THREADS + 2))
+        asyncio.get_running_loop().call_later(0.05, going_on.set)
+        await asyncio.gather(*(app(one, receive, send) for one in asked))
+
+    for _ in range(2):
+        going_on.clear()
+        asyncio.run(many())
+    assert statuses == [200] * 2 * (THREADS + 2)
