@@ -27,7 +27,7 @@ def fields(event: Event) -> Iterator[tuple[str, str, str]]:
     """
     mark = event.feedback_id or f"{event.at:.3f}"
     for one in event.recipients or (_NOBODY,):
-        yield _field(f"{event.kind}:{mark}:{one.address}"), _value(event, one), one.address
+        yield _field(f"{event.kind}:{mark}:{one.address.casefold()}"), _value(event, one), one.address
 
 
 def counter(event: Event) -> str:

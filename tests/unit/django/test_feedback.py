@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
@@ -66,7 +67,9 @@ def test_what_django_would_not_read_is_to_come_again() -> None:
     request = RequestFactory().post("/", b"x" * 3000, content_type="text/plain")
     with override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=2000):
         assert view(request).status_code == 503
-    cut = RequestFactory().post("/", b"{", content_type="text/plain", CONTENT_LENGTH="100")
+    cut = RequestFactory().post(
+        "/", b"", content_type="text/plain", CONTENT_LENGTH="100", **{"wsgi.input": io.BytesIO(b"{")}
+    )
     assert view(cut).status_code == 503
 
 

@@ -140,6 +140,8 @@ def test_the_same_event_has_the_same_fields_in_both_forms_and_another_one_has_ot
 
     assert names("eventType", feedbackId="f") == names("notificationType", feedbackId="f")
     assert len(set(names("eventType", feedbackId="f") + names("eventType", feedbackId="g"))) == 4
+    spelled = [{"emailAddress": name} for name in ("B@Example.org", "c@example.ORG")]
+    assert names("eventType", feedbackId="f") == names("eventType", feedbackId="f", bouncedRecipients=spelled)
 
 
 def test_an_event_without_a_feedback_id_is_known_by_its_time() -> None:
