@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from rq_ses.cli.terminal.exits import OK, ends_with
+from rq_ses.cli.terminal.exits import INCOMPLETE, OK, ends_with
 from rq_ses.cli.terminal.options import setting_option, setting_options
 from rq_ses.feedback.app import Feedback
 from rq_ses.feedback.store import Store
@@ -36,7 +38,7 @@ GRACE: Final = 15.0
 """Seconds that readers of a queue have to end."""
 
 
-@ends_with({OK: "stopped as told"})
+@ends_with({OK: "stopped as told", INCOMPLETE: "a reader of the queue broke off"})
 @click.command()
 @setting_options(FeedbackCommandSettings, "feedback_bind", "feedback_queue_url")
 @setting_option(
@@ -90,6 +92,7 @@ class Serving:
         self._counts = Counts()
         self._reporting = Reporting(self._counts)
         self._stop = threading.Event()
+        self._broken = False
         self._readers: list[QueueReader] = []
         if settings.metrics:
             monitor = FeedbackMonitor(read_listening(settings.metrics), self._counts, self._store)
@@ -104,7 +107,7 @@ class Serving:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
         for place, reader in enumerate(self._readers):
-            threading.Thread(target=reader.run, name=f"queue-{place}", daemon=True).start()
+            threading.Thread(target=self._read, args=[reader], name=f"queue-{place}", daemon=True).start()
         try:
             if self._server:
                 self._server.serve()
@@ -118,6 +121,17 @@ class Serving:
         ends = time.monotonic() + GRACE
         while any(reader.busy for reader in self._readers) and time.monotonic() < ends:
             time.sleep(0.02)
+        if self._broken:
+            sys.exit(INCOMPLETE)
+
+    def _read(self, reader: QueueReader) -> None:
+        """Read a queue; if that breaks off, so does all: else nobody would see that nothing is read."""
+        try:
+            reader.run()
+        finally:
+            if not self._stop.is_set():
+                self._broken = True
+                os.kill(os.getpid(), signal.SIGTERM)
 
     def _end(self, *_: object) -> None:
         # Readers see the flag; waitress's loop ends by this exception, and by it alone.
