@@ -99,6 +99,27 @@ def test_a_campaign_that_goes_on_has_its_jobs_back_in_the_queue(redis: Redis) ->
     assert redis.zrange(DEFERRED, 0, -1) == [other.encode()]
 
 
+def test_a_campaign_is_found_in_whichever_queue_it_was_sent_to(redis: Redis) -> None:
+    template = Template(subject="Hi", text="there")
+    campaign = Campaign(name="spring", sender="shop@example.com", template=template)
+    Outbox(redis, "news").send_bulk(campaign, [Entry(f"user{n}@example.org") for n in range(120)])
+    queue, deferred, failed_ones = (
+        KEYS.queue("news-bulk"), KEYS.registry("deferred", "news-bulk"), KEYS.registry("failed", "news-bulk")
+    )  # fmt: skip
+    first, second, third = [one.decode() for one in redis.lrange(queue, 0, -1)]
+    redis.lpop(queue, 2)
+    redis.zadd(deferred, {first: "inf"})
+    redis.hset(KEYS.job(first), "status", "deferred")
+    redis.zadd(failed_ones, {second: 4e9})
+    redis.hset(KEYS.job(second), "status", "failed")
+    campaigns = Campaigns(connection=redis)
+    campaigns.pause("spring")
+    found = campaigns.resume("spring")
+    assert (found.unknown, found.waiting) == (50, 70)
+    assert [one.decode() for one in redis.lrange(queue, 0, -1)] == [third, first]
+    assert campaigns.cancel("spring").canceled == 70
+
+
 def test_what_waits_of_a_canceled_campaign_is_canceled_and_nothing_else(redis: Redis) -> None:
     ids = send(redis, 200)
     other = send(redis, 10, "other")[-1]

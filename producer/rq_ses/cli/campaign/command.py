@@ -16,7 +16,7 @@ from rq_ses.cli.terminal import output
 from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
 from rq_ses.cli.terminal.helptext import WholeGroup
 from rq_ses.cli.terminal.inputs import opened
-from rq_ses.cli.terminal.options import of_all_priorities, setting_options
+from rq_ses.cli.terminal.options import setting_options
 from rq_ses.cli.terminal.redis_errors import reaching_redis
 from rq_ses.cli.terminal.rows import tell_labelled
 from rq_ses.mails.campaigns.campaigns import CampaignNotFound, Campaigns
@@ -58,7 +58,6 @@ def _naming(command: _Command) -> _Command:
         (
             click.argument("name"),
             click.option("--json", "as_json", is_flag=True, help="Print an object of JSON."),
-            of_all_priorities,
             setting_options(GateSettings, "account", "aws_region", "redis_url", "config"),
         )
     ):
@@ -250,7 +249,6 @@ def cancel(*, name: str, as_json: bool, **options: Any) -> None:
 @ends_with({OK: "", UNAVAILABLE: ""})
 @campaign.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each.")
-@of_all_priorities
 @setting_options(GateSettings, "account", "aws_region", "redis_url", "config")
 def list_(*, as_json: bool, **options: Any) -> None:
     """Show all campaigns that aren't forgotten yet: a week after their end they are.
@@ -278,7 +276,6 @@ def _reached(**options: Any) -> Iterator[Campaigns]:
     settings = load_gate_settings(**options)
     campaigns = Campaigns(
         settings.redis_url,
-        queue=settings.queue,
         partitions=settings.partitions,
         account=settings.account if settings.origin("account") else None,
         region=settings.aws_region,

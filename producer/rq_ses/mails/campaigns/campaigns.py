@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, Final
 
 from redis import Redis
@@ -39,14 +40,13 @@ class CampaignNotFound(RqSesError, LookupError):
 
 
 class Campaigns:
-    """The campaigns of a queue.
+    """The campaigns of all queues.
 
     Every method raises redis.exceptions.RedisError when the server is away. Threads may share an object.
 
     Args:
         redis_url: URL of the server, its Sentinels or its cluster (see rq_ses.server.connection).
         connection: a redis-py client to use in place of `redis_url`; its address is used, and not itself.
-        queue: the queue's name, as the Outbox has it.
         partitions: prefixes of its partitions, as the Outbox has them; none by default.
         account: name of the SES account, and
         region: its region, by whose rate the end is estimated; by default the only ones that workers name.
@@ -57,7 +57,6 @@ class Campaigns:
         redis_url: str | Redis | None = None,
         *,
         connection: Redis | None = None,
-        queue: str = contract.DEFAULT_QUEUE,
         partitions: str | Sequence[str] = (),
         account: str | None = None,
         region: str | None = None,
@@ -66,7 +65,6 @@ class Campaigns:
         self.partitions = Partitions.at(
             server, partitions, socket_timeout=_SOCKET_TIMEOUT, connect_timeout=_CONNECT_TIMEOUT
         )
-        self._queue = contract.queue_name(contract.checked_queue(queue), "bulk")
         self._gate = account, region
         self._state = registered(self.partitions.own, "mails/campaigns/state")
         self._follow = registered(self.partitions.own, "mails/campaigns/follow")
@@ -88,7 +86,7 @@ class Campaigns:
             with self.partitions.naming(client):
                 record: Any = client.hgetall(keys_of(client).campaign(checked_campaign(name)))
                 if part := Counts.read(record):
-                    self._count_dead(client, name, part)
+                    self._count_dead(client, name, _queue(record.get(b"queue")), part)
                     parts.append(part)
         if not parts:
             raise CampaignNotFound(name)
@@ -102,16 +100,16 @@ class Campaigns:
     def resume(self, name: str) -> CampaignStatus:
         """Let a campaign that was paused go on. Raises as `status` does; one that was canceled stays so."""
         self._set(name, "sending")
-        for client in self.partitions:
-            self._let_follow(client, name, "sending", self._held(client))
+        for client, queue in self._places(name):
+            self._let_follow(client, name, queue, "sending", [_registered(client, DEFERRED, queue)])
         return self.status(name)
 
     def cancel(self, name: str) -> CampaignStatus:
         """Call back what waits of a campaign, for good: its name can't be used again. Raises as `status`."""
         self._set(name, "canceled")
-        for client in self.partitions:
-            for pages in (self._held(client), self._scheduled(client), self._queued(client)):
-                self._let_follow(client, name, "canceled", pages)
+        for client, queue in self._places(name):
+            waiting = [_registered(client, kind, queue) for kind in (DEFERRED, SCHEDULED)]
+            self._let_follow(client, name, queue, "canceled", [*waiting, _queued(client, queue)])
         return self.status(name)
 
     def close(self) -> None:
@@ -128,38 +126,34 @@ class Campaigns:
         if not known:
             raise CampaignNotFound(name)
 
-    def _let_follow(self, client: Redis, name: str, state: str, pages: Iterator[Sequence[bytes]]) -> None:
-        names, queue = keys_of(client), self._queue
+    def _places(self, name: str) -> Iterator[tuple[Redis, str]]:
+        """Yield each partition that has a campaign, and the queue that it is in there: its record's."""
+        for client in self.partitions:
+            with self.partitions.naming(client):
+                queue: Any = client.hget(keys_of(client).campaign(name), "queue")
+            if queue is not None:
+                yield client, _queue(queue)
+
+    def _let_follow(
+        self, client: Redis, name: str, queue: str, state: str, found: Iterable[Iterator[Sequence[bytes]]]
+    ) -> None:
+        names = keys_of(client)
         keys: Any = [names.campaign(name), names.scratch, names.queue(queue)]
         keys += [names.registry(kind, queue) for kind in (DEFERRED, SCHEDULED, CANCELED)]
         args: Any = [names.job_prefix, state, contract.CAMPAIGN_FIELD, name, contract.RECIPIENTS_FIELD]
         with self.partitions.naming(client):
-            for page in pages:
+            for page in chain.from_iterable(found):
                 told = [utcformat(datetime.now(UTC)), contract.CANCELED_TTL, names.wake(queue), *page]
                 self._follow(keys=keys, args=args + told, client=client)
 
-    def _held(self, client: Redis) -> Iterator[Sequence[bytes]]:
-        return _registered(client, keys_of(client).registry(DEFERRED, self._queue))
-
-    def _scheduled(self, client: Redis) -> Iterator[Sequence[bytes]]:
-        return _registered(client, keys_of(client).registry(SCHEDULED, self._queue))
-
-    def _queued(self, client: Redis) -> Iterator[Sequence[bytes]]:
-        """Yield the queue's jobs from its end on: workers take from its front meanwhile."""
-        redis: Any = client
-        key = keys_of(client).queue(self._queue)
-        for last in range(redis.llen(key), 0, -_PAGE):
-            if page := redis.lrange(key, max(0, last - _PAGE), last - 1):
-                yield page
-
-    def _count_dead(self, client: Redis, name: str, counts: Counts) -> None:
+    def _count_dead(self, client: Redis, name: str, queue: str, counts: Counts) -> None:
         names = keys_of(client)
         args = [names.job_prefix, contract.CAMPAIGN_FIELD, name, contract.RECIPIENTS_FIELD]
-        for page in _registered(client, names.registry(FAILED, self._queue)):
+        for page in _registered(client, FAILED, queue):
             told = self._dead(keys=[names.scratch], args=[*args, *page], client=client)
             for at in range(0, len(told), 3):
                 entries, meta, exc = told[at : at + 3]
-                letter = read_letter(Entry(0, b"", b"0", b"failed", b"", meta, exc, b"", b""), self._queue)
+                letter = read_letter(Entry(0, b"", b"0", b"failed", b"", meta, exc, b"", b""), queue)
                 if letter.unknown:
                     counts.unknown += int(entries)
                 else:
@@ -180,9 +174,23 @@ class Campaigns:
         return replace(status, rate=gate.rate, seconds_left=left)
 
 
-def _registered(client: Redis, key: str) -> Iterator[Sequence[bytes]]:
+def _queue(recorded: bytes | None) -> str:
+    return (recorded or b"").decode("utf-8", "replace")
+
+
+def _registered(client: Redis, kind: str, queue: str) -> Iterator[Sequence[bytes]]:
     """Yield a registry's jobs; what leaves it meanwhile moves nothing out of sight."""
     redis: Any = client
+    key = keys_of(client).registry(kind, queue)
     for last in range(redis.zcard(key), 0, -_PAGE):
         if page := redis.zrange(key, max(0, last - _PAGE), last - 1):
+            yield page
+
+
+def _queued(client: Redis, queue: str) -> Iterator[Sequence[bytes]]:
+    """Yield a queue's jobs from its end on: workers take from its front meanwhile."""
+    redis: Any = client
+    key = keys_of(client).queue(queue)
+    for last in range(redis.llen(key), 0, -_PAGE):
+        if page := redis.lrange(key, max(0, last - _PAGE), last - 1):
             yield page
