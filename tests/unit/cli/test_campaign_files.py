@@ -10,7 +10,7 @@ import click
 import pytest
 
 from rq_ses.campaign import Entry
-from rq_ses.cli.campaign.entryfile import Format, Row, format_of, read_rows
+from rq_ses.cli.campaign.entryfile import LINE_LIMIT, Format, Row, format_of, read_rows
 from rq_ses.cli.campaign.templatefile import read_campaign
 from rq_ses.text.textfile import NotText
 
@@ -115,6 +115,9 @@ def test_each_bad_row_of_csv_is_told_by_the_line_it_begins_at() -> None:
         ("", "names no column `to`"),
         ("to,name,name\n", "the column 'name' twice"),
         ("to,,\n", "twice, or not at all"),
+        ('to,"na\nme"\na@b.example,A\n', "its first line is no header row of CSV"),
+        ('to,"na"me\na@b.example,A\n', "its first line is no header row of CSV"),
+        (f"to,{'x' * LINE_LIMIT}\n", "its first line is longer than"),
         (b"to,name\na@b.example,\xff\n", "not UTF-8"),
         ("to,name\n".encode("utf-16"), "UTF-8"),
     ],
@@ -122,6 +125,19 @@ def test_each_bad_row_of_csv_is_told_by_the_line_it_begins_at() -> None:
 def test_a_csv_file_that_cannot_be_gone_by_is_refused(text: str | bytes, words: str) -> None:
     with pytest.raises(NotText, match=words):
         rows(text)
+
+
+def test_a_value_may_be_as_long_as_ses_takes_it_and_what_is_longer_ends_no_more_than_its_row() -> None:
+    longest, endless = "x" * 260_000, "y" * (2 * LINE_LIMIT + 10)
+    text = f'to,name\na@b.example,{longest}\nb@b.example,{endless}\nc@b.example,C\nd@b.example,"{endless}\n'
+    found = rows(f"{text}e@b.example,E\n")
+    assert [(row.number, row.entry.to if row.entry else row.problem[:11]) for row in found] == [
+        (2, "a@b.example"),
+        (3, "longer than"),
+        (4, "c@b.example"),
+        (5, "longer than"),
+        (6, "e@b.example"),
+    ]
 
 
 def test_lines_of_json_are_entries_and_bad_ones_are_told() -> None:

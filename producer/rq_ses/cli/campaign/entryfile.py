@@ -109,30 +109,70 @@ def _csv_rows(source: BinaryIO) -> Iterator[Row]:
         text.detach()
 
 
+class _Lines:
+    """Lines of a text, their number, and no more than LINE_LIMIT characters of one: of a longer one none."""
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self._text = text
+        self.number = 0
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        if not (line := self._text.readline(LINE_LIMIT)):
+            raise StopIteration
+        self.number += 1
+        piece = line
+        while len(piece) == LINE_LIMIT and not piece.endswith(("\n", "\r")):
+            piece = self._text.readline(LINE_LIMIT)
+        if piece is not line:
+            raise ValueError(f"longer than {LINE_LIMIT} characters: SES takes no such data")
+        return line
+
+
 def _told(text: io.TextIOWrapper, counted: _Counted) -> Iterator[Row]:
-    first = text.readline()
-    if "\0" in first:
-        raise NotText("it is UTF-16 or no text (byte 0 in its first line): save it as UTF-8")
-    separator = max(_SEPARATORS, key=first.count)
-    columns = _Columns(next(csv.reader([first], delimiter=separator, strict=True), []))
-    rows = csv.reader(text, delimiter=separator, strict=True)
+    csv.field_size_limit(LINE_LIMIT)  # its own would be half of what SES takes of an entry
+    lines = _Lines(text)
+    columns, separator = _header(lines)
+    rows = csv.reader(lines, delimiter=separator, strict=True)
     line, read = 2, 0
     while True:
         size, read = counted.size - read, counted.size
+        row: Row | None = None
         try:
             cells = next(rows, None)
+            if cells is None:
+                return
+            if any(cells):
+                row = _row(line, size, columns.fields(cells))
+        except UnicodeDecodeError:
+            raise
         except csv.Error as exc:
-            yield Row(line, size, None, f"not CSV: {exc}: is a quote open?")
-            line = rows.line_num + 2
-            continue
-        if cells is None:
-            return
-        if any(cells):
-            try:
-                yield _row(line, size, columns.fields(cells))
-            except ValueError as exc:
-                yield Row(line, size, None, str(exc))
-        line = rows.line_num + 2
+            row = Row(line, size, None, f"not CSV: {exc}: is a quote open?")
+        except ValueError as exc:
+            row = Row(line, size, None, str(exc))
+        if row is not None:
+            yield row
+        line = lines.number + 1
+
+
+def _header(lines: _Lines) -> tuple[_Columns, str]:
+    """Return the columns that the first line names, and what separates them. Raises NotText."""
+    try:
+        first = next(lines, "")
+    except UnicodeDecodeError:
+        raise
+    except ValueError as exc:
+        raise NotText(f"its first line is {exc}") from exc
+    if "\0" in first:
+        raise NotText("it is UTF-16 or no text (byte 0 in its first line): save it as UTF-8")
+    separator = max(_SEPARATORS, key=first.count)
+    try:
+        [names] = csv.reader([first or "\n"], delimiter=separator, strict=True)
+    except csv.Error as exc:
+        raise NotText(f"its first line is no header row of CSV ({exc}): is a quote open?") from exc
+    return _Columns(names), separator
 
 
 class _Columns:
