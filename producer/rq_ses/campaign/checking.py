@@ -39,11 +39,12 @@ class Checker:
 
     def __init__(self, campaign: Campaign) -> None:
         parts = campaign.template.placeholders
-        self._simple = bool(parts)
         self._tells_unused = not campaign.template.stored
         self._subject = tuple(sorted(parts["subject"].names)) if parts else ()
         self._link = campaign.link_placeholders.names
-        self._needed = self._known = self._link.union(*(part.names for part in parts.values()))
+        self._shown = self._link.union(*(part.names for part in parts.values()))
+        """Names whose values are written as they are, so that they must be texts or numbers."""
+        self._needed = self._known = self._shown
         if campaign.template.engine == "jinja2":
             required, mentioned = _of_jinja(campaign.template)
             self._needed, self._known = self._needed | required, self._known | mentioned
@@ -69,7 +70,7 @@ class Checker:
         try:
             size = _NAME * len(data) + len("".join(data.values()))
         except TypeError:  # not all are texts
-            if self._simple and (problem := _shown_problem(data)):
+            if problem := self._shown_problem(data):
                 return problem
             size = TEMPLATE_DATA.most  # it is counted below
         for name in self._subject:
@@ -90,6 +91,12 @@ class Checker:
             return f"data: has nothing for {names}: give a value for each placeholder"
         if self._tells_unused and len(self._unused) < UNUSED:
             self._unused.update(dict.fromkeys(sorted(data.keys() - self._known)))
+        return ""
+
+    def _shown_problem(self, data: Mapping[str, Any]) -> str:
+        for name, value in data.items():
+            if name in self._shown and (isinstance(value, list | Mapping) or value is None):
+                return f"data: {shown(name)} is {shown(value)}, which can't be shown: give text or a number"
         return ""
 
     def _size_problem(self, entry: Entry) -> str:
@@ -128,18 +135,3 @@ def _of_jinja(template: Template) -> tuple[frozenset[str], frozenset[str]]:
         ) from exc
     local = LocalTemplate(template.subject or "", template.text, template.html, escape=template.escapes)
     return local.required, local.placeholders
-
-
-def _shown_problem(data: Mapping[str, Any]) -> str:
-    for name, value in data.items():
-        if isinstance(value, list | Mapping) or value is None:
-            return f"data: {shown(name)} is {shown(value)}, which can't be shown: give text or a number"
-    return ""
-
-
-def _is_line(value: str) -> bool:
-    try:
-        headertext.line(value)
-    except ValueError:
-        return False
-    return True

@@ -102,7 +102,7 @@ class Entry(_Fields):
         headers (Mapping[str, str]): as a Message's, beside the campaign's.
         tags (Mapping[str, str]): as a Message's, beside the campaign's.
         key (str | None): what tells it from the campaign's other entries; by default its address, without the
-            display name. An entry with a key that is known is not sent again.
+            display name and in small letters. An entry with a key that is known is not sent again.
     """
 
     __slots__ = ()
@@ -128,8 +128,8 @@ class Entry(_Fields):
 
     @property
     def identity(self) -> str:
-        """Return its key, by default its address without display name."""
-        return self.key or address.bare(self.to)
+        """Return its key, by default its address without display name, in small letters."""
+        return self.key or address.bare(self.to).lower()
 
     def __repr__(self) -> str:
         return f"Entry({self.to!r})"

@@ -27,7 +27,7 @@ def named_entries(campaign: str, key: str) -> list[Named]:
     """Return the entries that a user may mean: that of a key, and that of an address. Raises ValueError."""
     names = [key]
     with suppress(ValueError):
-        names.append(address.bare(address.normalise(key)))
+        names.append(address.bare(address.normalise(key)).lower())
     checked_campaign(campaign)
     return [Named(entry_id(campaign, name), name) for name in dict.fromkeys(names)]
 

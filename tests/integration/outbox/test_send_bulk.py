@@ -100,8 +100,10 @@ def test_entries_that_are_known_are_not_queued_again_wherever_they_stand(redis: 
 
 def test_an_address_gets_two_mails_only_under_two_keys(redis: Redis) -> None:
     ann = [Entry("ann@example.org", {"name": "A"}, key=key) for key in ("1", "2", "1")]
-    receipt = Outbox(redis).send_bulk(campaign(), [*ann, Entry("ann@example.org", {"name": "A"})])
-    assert (receipt.enqueued, receipt.duplicates) == (3, 1)
+    shown = [Entry(to, {"name": "A"}) for to in ("ann@example.org", "Ann@Example.org", "A <ANN@example.org>")]
+    receipt = Outbox(redis).send_bulk(campaign(), [*ann, *shown])
+    assert (receipt.enqueued, receipt.duplicates) == (3, 3)
+    assert sent(redis) == Counter({"ann@example.org": 3})
 
 
 def test_a_campaign_of_millions_is_gone_on_with_in_steps_that_ask_first(

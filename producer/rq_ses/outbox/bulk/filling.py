@@ -195,7 +195,8 @@ class Filling:
 def known_entry(ids: EntryIds, entry: Entry) -> Known:
     """Return an entry as one that knows its id, which is one of these."""
     to, data, headers, tags, key = entry
-    digest = ids.digest(key or address.bare(to))
+    # As Entry.identity. No provider tells Anna@ from anna@, and a list that has both means one reader.
+    digest = ids.digest(key or address.bare(to).lower())
     hexed = digest.hex()
     # By tuple itself, for a campaign has millions: the classes' own __new__ costs as much as all the rest.
     queued = tuple.__new__(QueuedEntry, (to, data, headers, tags, hexed))
