@@ -13,14 +13,15 @@
 --
 -- A key is a job's id, and may come to stand for another mail once its receipt is gone; so the event must be of a copy
 -- that was accepted since the job was made. Hosts' clocks may differ: a key is remembered for a day, so an hour is
--- neither here nor there. What a person has resent since is for another copy, and stays.
+-- neither here nor there; but a key that was freed by canceling says since when. What a person has resent since is for another copy, and stays.
 --
 -- Under a scratch key that the caller declares and has written. A mail's new place is written first, then its result
 -- and its hash, and its old places go last: broken off, it is called again, and completes what it began.
 
 local RESOLVING = { jobs = 'job:', results = 'results:', key_field = 'rq_ses_key', key_memory = 86400, default_ttl = 86400,
   receipt = '["rq_ses_worker.job.send", null, [], {}]', resent = 'rq_ses_resent_at', campaign = 'rq_ses_campaign',
-  entries = 'rq_ses_recipients', message = 'ses:message:', hour = 3600 }
+  entries = 'rq_ses_recipients', message = 'ses:message:',
+  since = 'rq_ses_since', hour = 3600 }
 
 -- In RQ's date form. (Days into a date: Howard Hinnant's civil_from_days, for years from 1970 on.)
 local function dated(seconds)
@@ -86,7 +87,8 @@ end
 local function resolve(root, id, message_id, now, accepted, within)
   local job = root .. RESOLVING.jobs .. id
   local old = typed('HMGET', job, 'status', 'meta', 'created_at', 'enqueued_at', 'started_at', 'origin', 'description',
-    'result_ttl', RESOLVING.key_field, RESOLVING.resent, RESOLVING.campaign, RESOLVING.entries)
+    'result_ttl', RESOLVING.key_field, RESOLVING.resent, RESOLVING.campaign, RESOLVING.entries,
+    RESOLVING.since)
   local status = old and old[1]
   if not status then
     -- An entry that is held may have stayed in a job with an id of its own (engine/bulk/told.py).
@@ -102,7 +104,8 @@ local function resolve(root, id, message_id, now, accepted, within)
   -- A part of a bulk job has its first entry's id, and the event speaks of that entry alone.
   if old[11] and (tonumber(old[12] or '') or 1) > 1 then return '' end
   if origin == '' or not string.match(created, '^%d%d%d%d%-') then return '' end
-  if created > dated(accepted + RESOLVING.hour) or accepted < (tonumber(old[10] or '') or 0) then return '' end
+  if created > dated(accepted + RESOLVING.hour) then return '' end
+  if accepted < math.max(tonumber(old[10] or '') or 0, tonumber(old[13] or '') or 0) then return '' end
 
   local result = base64('{"message_id": "' .. message_id .. '"}')
   if status == 'started' then

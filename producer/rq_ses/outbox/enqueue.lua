@@ -188,6 +188,8 @@ local function write(it, kind, status)
     if freed then redis.call('DEL', job, it.prefix .. 'results:' .. id) end
     if #kind < 4 then write_at_once(i, job, name, status) else copy(made, i, job, name, status) end
     if freed then
+      -- What SES tells yet of the mail that had the key is not of this one (resolve.lua).
+      redis.call('HSET', job, 'rq_ses_since', string.format('%.3f', now(it)))
       redis.call('ZREM', registry(it, 'canceled', freed), id)
       redis.call('ZREM', registry(it, 'failed', freed), id)
     end

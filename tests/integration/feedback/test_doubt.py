@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from rq_ses import Outbox
 from rq_ses.feedback.event import Event, read_event
 from rq_ses.feedback.store import Store, Stored
 from rq_ses.server.location import Location
+from rq_ses_worker.lifecycle.records import Lease, Settlement, Word, failed_fields
+from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.simulator.events.event import Sent, event
-from support.mails.mail import status
+from support.mails.mail import mail, status
 from support.receipts.doubtful import Doubtful
 
 
@@ -61,3 +64,29 @@ def test_an_event_of_an_older_mail_under_the_same_id_resolves_nothing(redis: Red
     long_ago = datetime.fromtimestamp(time.time() - 90_000, UTC)
     assert store.store(told("Bounce", doubtful.job_id, at=long_ago)) == Stored(1, doubtful.job_id, "")
     assert status(redis, doubtful.job_id) == "failed"
+
+
+def test_an_event_of_a_canceled_mail_says_nothing_of_the_next_one_under_its_key(
+    redis: Redis, redis_url: str, store: Store
+) -> None:
+    outbox, lifecycle = Outbox(redis_url), Lifecycle(redis, ["mail"], "tests", "aaaaaaaa", 30.0)
+
+    def attempt(action: Any, meta: dict[str, Any], fields: dict[str, Any]) -> Word:
+        ending = Settlement(claimed(lifecycle), action, datetime.now(UTC), meta, fields)
+        return lifecycle.settle([ending], clock=0.0)[0]
+
+    def claimed(lifecycle: Lifecycle) -> Lease:
+        [claim], _ = lifecycle.claim(1)
+        if accepted:
+            store.store(told("Send", claim.lease.job_id, at=accepted[0]))
+        return claim.lease
+
+    accepted: list[datetime] = []
+    first = outbox.send(mail("b@example.com"), key="k")
+    attempt("retry", {"ambiguous": 1, "attempts": 1}, {"delay": 60.0})
+    accepted.append(datetime.now(UTC))
+    assert outbox.cancel(first)
+    assert outbox.send(mail("c@example.com"), key="k").job_id == first.job_id
+    assert attempt("failed", {"attempts": 1}, failed_fields("MessageRejected: no")) == "done"
+    assert status(redis, first.job_id) == "failed"
+    outbox.connection.close()
