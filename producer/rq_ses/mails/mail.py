@@ -156,7 +156,7 @@ def read_mail(stored: StoredMail, shared: Shared | None = None, entry: Named | N
         message_id=deliveries[0][1] or "" if len(deliveries) == 1 else last.message_id,
         **told | {"to": told["to"] or tuple(address for address, _ in deliveries)},
         keyed=bool(fields.get(contract.KEY_FIELD)),
-        **_of_campaign(stored, deliveries),
+        **_of_campaign(stored),
         deliveries=deliveries,
         size=stored.size,
         ttl=stored.ttl,
@@ -193,10 +193,10 @@ def _contents(stored: StoredMail, shared: Shared | None, entry: Named | None) ->
     }
 
 
-def _of_campaign(stored: StoredMail, deliveries: Sequence[tuple[str, str | None]]) -> dict[str, Any]:
-    # A receipt has few fields, so that says whose it is.
+def _of_campaign(stored: StoredMail) -> dict[str, Any]:
+    # A receipt has few fields, so that says whose it is, and of how many.
     campaign = line(stored.fields.get(contract.CAMPAIGN_FIELD), 100) or campaign_of(stored.result)
-    number = _number(stored.fields.get(contract.RECIPIENTS_FIELD)) or len(deliveries)
+    number = _number(stored.fields.get(contract.RECIPIENTS_FIELD)) or len(deliveries_of(stored.result))
     return {"campaign": campaign, "entries": number if campaign else 0}
 
 

@@ -105,9 +105,10 @@ class Mails:
     def _told(self, client: Redis, stored: StoredMail, named: Named) -> Mapping[bytes, bytes]:
         """Return what SES has told of an entry: by its own tag, or by its MessageId alone."""
         events = stored.events if stored.job_id == named.id else _events(client, named.id)
-        for _, message_id in deliveries_of(stored.result, named):
-            if message_id:
-                events = merged(events, _events(self.partitions.of(message_id), message_id))
+        sent = deliveries_of(stored.result, named)
+        message_id = sent[0][1] if len(sent) == 1 else None  # of several nobody knows which is its own
+        if message_id:
+            events = merged(events, _events(self.partitions.of(message_id), message_id))
         return events
 
     def cancel(self, job_id: str | None = None, *, key: str | None = None) -> Cancellation:

@@ -65,6 +65,7 @@ def test_an_entry_has_the_events_of_its_own_tag_and_message_id(redis: Redis, mai
         redis.hset(KEYS.events(name), mapping=told)
     found = mails.entry("sale", "user1@example.com")
     assert ([one.kind for one in found.events], found.feedback) == (["Bounce", "Delivery"], "bounced")
+    assert ("campaign", "sale, whose job has 2 entries") in mail_rows(found, str)
     assert mails.entry("sale", "user0@example.com").events == ()
 
 
