@@ -96,6 +96,7 @@ def test_made_up_causes_don_t_fill_the_memory() -> None:
     [
         (Filter(), True),
         (Filter(codes=["messagerejected"]), True),
+        (Filter(codes=["MESSAGE_REJECTED"]), True),
         (Filter(codes=["Throttling", "AccessDenied"]), False),
         (Filter(codes=["Throttling", "MessageRejected"]), True),
         (Filter(text="NOT VERIFIED"), True),

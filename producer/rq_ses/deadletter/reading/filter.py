@@ -20,7 +20,7 @@ class Filter:
     Upper and lower case are alike, but for tags and job ids.
 
     Args:
-        codes: names of errors (MessageRejected), any of them.
+        codes: names of errors (MessageRejected, which is MESSAGE_REJECTED, too), any of them.
         text: part of SES's answer, or of the line in the failed registry.
         recipient: an address in to, cc or bcc; of a campaign, one of its entry's.
         sender_domain: domain of the sender's address.
@@ -79,7 +79,7 @@ class Matcher:
     """A filter made ready: ages are moments, texts are lowered."""
 
     def __init__(self, wanted: Filter, now: datetime) -> None:
-        self._codes = {code.casefold() for code in wanted.codes}
+        self._codes = set(map(_code, wanted.codes))
         self._text = (wanted.text or "").casefold()
         self._campaign = wanted.campaign
         self._recipient = _bare(_normal(wanted.recipient or ""))
@@ -91,7 +91,7 @@ class Matcher:
 
     def fits_failure(self, letter: DeadLetter) -> bool:
         """Tell whether how and when it failed is as wanted."""
-        if self._codes and letter.code.casefold() not in self._codes:
+        if self._codes and _code(letter.code) not in self._codes:
             return False
         if self._campaign is not None and letter.campaign != self._campaign:
             return False
@@ -130,6 +130,11 @@ class Matcher:
             tags = fields.get("tags")
             return isinstance(tags, Mapping) and self._tags.items() <= _plain(tags).items()
         return True
+
+
+def _code(name: str) -> str:
+    """Return an error's name as it is compared: of an entry of a campaign it is MESSAGE_REJECTED."""
+    return name.casefold().replace("_", "")
 
 
 def _normal(text: str) -> str:
