@@ -128,8 +128,8 @@ def _queues(queues: Sequence[QueueState]) -> RenderableType:
 def _campaigns(campaigns: Sequence[CampaignState]) -> Iterator[Text]:
     for one in campaigns[:SHOWN_CAMPAIGNS]:
         text = (
-            f"campaign {one.name} ({one.state}): {one.left:,} of {one.enqueued:,} entries left; "
-            f"{one.queue} counts its jobs, of up to {contract.BULK_ENTRIES} entries each"
+            f"campaign {one.name} ({one.state}): {one.left:,} of {one.enqueued:,} entries wait or have failed"
+            f"; {one.queue} counts its jobs, of up to {contract.BULK_ENTRIES} entries each"
         )
         yield Text(text, style="" if one.state == "sending" else "yellow")
     if len(campaigns) > SHOWN_CAMPAIGNS:

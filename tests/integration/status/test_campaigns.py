@@ -34,9 +34,7 @@ def test_entries_stand_beside_the_jobs_that_a_queue_counts(redis: Redis) -> None
     console = Console(width=120)
     with console.capture() as shown:
         console.print(screen(found, None, title="rq-ses"))
-    line = (
-        "campaign sale (sending): 50 of 60 entries left; mail-bulk counts its jobs, of up to 50 entries each"
-    )
+    line = "campaign sale (sending): 50 of 60 entries wait or have failed; mail-bulk counts its jobs, "
     assert line in shown.get()
 
 
