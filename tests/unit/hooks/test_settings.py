@@ -42,8 +42,11 @@ def test_a_webhook_switches_outcomes_on(monkeypatch: pytest.MonkeyPatch, tmp_pat
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
-        ({"WEBHOOK_URL": URL}, "neither is set"),
-        ({"WEBHOOK_URL": URL, "WEBHOOK_SECRET": SECRET, "WEBHOOK_SECRET_FILE": "x"}, "both are set"),
+        ({"WEBHOOK_URL": URL}, "is not set, nor is RQ_SES_WEBHOOK_SECRET_FILE"),
+        (
+            {"WEBHOOK_URL": URL, "WEBHOOK_SECRET": SECRET, "WEBHOOK_SECRET_FILE": "x"},
+            "is set, and so is RQ_SES_WEBHOOK_SECRET_FILE",
+        ),
         ({"WEBHOOK_URL": URL, "WEBHOOK_SECRET": "short"}, "5 characters can be guessed"),
         ({"WEBHOOK_URL": URL, "WEBHOOK_SECRET_FILE": "/nowhere"}, "/nowhere can't be read: No such file"),
         ({"WEBHOOK_URL": "http://app.example.com/tok3n", "WEBHOOK_SECRET": SECRET}, "use https"),

@@ -37,9 +37,9 @@ class HooksSettings(OutcomeSettings):
         except ValueError as exc:
             raise ValueError(f"RQ_SES_WEBHOOK_URL: {exc}") from None
         if (self.webhook_secret is None) == (self.webhook_secret_file is None):
-            how = "neither is set" if self.webhook_secret is None else "both are set"
+            how = "is not set, nor is" if self.webhook_secret is None else "is set, and so is"
             raise ValueError(
-                f"RQ_SES_WEBHOOK_SECRET: {how} of it and RQ_SES_WEBHOOK_SECRET_FILE: set one of them, "
+                f"RQ_SES_WEBHOOK_SECRET: {how} RQ_SES_WEBHOOK_SECRET_FILE: set one of the two, "
                 "so that the webhook can tell who calls it"
             )
         self.webhook_key()
