@@ -23,6 +23,7 @@ from redis.commands.core import CoreCommands
 import rq_ses
 import rq_ses_worker
 from rq_ses import Outbox, contract
+from rq_ses.campaign import Campaigns, Entry
 from rq_ses.deadletter import DeadLetters, Filter
 from rq_ses.feedback.event import read_event
 from rq_ses.feedback.store import Store
@@ -32,6 +33,7 @@ from rq_ses.outbox.plans.enqueueing import SCRIPT
 from rq_ses.server.connection import connect
 from rq_ses.server.partitions import Partitions
 from rq_ses.server.script import Source, registered
+from rq_ses.states import FAILED
 from rq_ses_worker.account.gate import GatePolicy, Observation
 from rq_ses_worker.account.grants import Grants
 from rq_ses_worker.audit.campaigns.audit import CampaignAudit
@@ -42,6 +44,7 @@ from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.ses.outcome import Sent
 from rq_ses_worker.simulator.events.event import Sent as Told
 from rq_ses_worker.simulator.events.event import event
+from support.bulk import desk as bulk
 from support.mails.deadletters import fail
 from support.mails.mail import mail
 from support.mails.world import ending
@@ -56,20 +59,27 @@ _PARTS = frozenset(
 
 
 def script_files() -> dict[str, str]:
-    """Return the text of every script that has keys, by its name."""
+    """Return the text of every script that has keys, by its folder and name."""
     folders = [Path(package.__file__ or "").parent for package in (rq_ses, rq_ses_worker)]
-    files = [file for folder in folders for file in folder.rglob("*.lua")]
-    return {file.stem: file.read_text("utf-8") for file in files if file.stem not in _PARTS}
+    files = [(file, folder) for folder in folders for file in folder.rglob("*.lua")]
+    return {
+        str(file.relative_to(folder).with_suffix("")): file.read_text("utf-8")
+        for file, folder in files
+        if file.stem not in _PARTS
+    }
 
 
-_SOURCES = ((SCRIPT,), ("mails/cancel",), ("mails/typed", "mails/plans/look"))
+_SOURCES = (
+    *((SCRIPT,), ("mails/cancel",), ("mails/typed", "mails/plans/look")),
+    *(("outbox/bulk/record",), ("outbox/bulk/enqueue",)),
+)
 """What plans call by their digests."""
 
 
 @contextmanager
 def _noted(calls: dict[str, Any]) -> Iterator[None]:
     files, encoder = script_files(), Encoder("utf-8", "strict", False)
-    names = {Source(*parts).sha: Path(parts[-1]).name for parts in _SOURCES}
+    names = {Source(*parts).sha: parts[-1] for parts in _SOURCES}
     register, evalsha, execute = Redis.register_script, CoreCommands.evalsha, Redis.execute_command
 
     def registering(self: Redis, script: str) -> Any:
@@ -131,6 +141,12 @@ def _run_all(redis: Redis) -> None:
     for name, entry in (("add", ["a@example.com", "manual", "", ""]), ("remove", ["a@example.com"])):
         change = registered(redis, "suppression/suppress", f"suppression/{name}")
         change(keys=[keys.scratch, keys.suppressed], args=[keys.root, *entry])
+    outbox.send_bulk(bulk.campaign(), [Entry("a@example.com", {"name": "a"})])
+    redis.zadd(keys.registry(FAILED, bulk.QUEUE), {"gone": 1})
+    campaigns = Campaigns(redis)
+    assert campaigns.status(bulk.NAME).waiting == 1
+    assert campaigns.cancel(bulk.NAME).canceled == 1
+    redis.zrem(keys.registry(FAILED, bulk.QUEUE), "gone")
     Places(redis, "mail").look(job_id.encode())
     Sweep(redis, "mail").run()
     redis.sadd(keys_of(redis).campaigns, "gone")
