@@ -6,6 +6,7 @@ Jinja2 comes with the extras `campaigns` and `worker`, so this is imported where
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import CodeType
 from typing import Any, Final, NamedTuple
 
 from jinja2 import Template, nodes
@@ -66,12 +67,14 @@ class LocalTemplate:
         plain = Environment(escape=False)
         self._globals = dict(plain.globals)
         self._parts: dict[str, Template] = {}
-        used, needed = set[str](), set[str]()
+        used, needed, constants = set[str](), set[str](), set[str]()
         for part, source in zip(PARTS, (subject, text, html), strict=True):
             if source is not None:
                 environment = Environment(escape=True) if escape and part == "html" else plain
                 tree = _parsed(environment, part, source)
-                self._parts[part] = _compiled(environment, part, tree)
+                code = _compiled(environment, part, tree)
+                self._parts[part] = Template.from_code(environment, code, environment.make_globals(None))
+                constants |= set(_texts(code))
                 names = find_undeclared_variables(tree)
                 used |= names
                 needed |= names & set(_needed(tree))
@@ -79,6 +82,10 @@ class LocalTemplate:
         """Names that the template looks for in an entry's data."""
         self.required: Final = frozenset(needed)
         """Those of them without which it surely can't be rendered: they stand under no condition."""
+        self.parts: Final = tuple(self._parts)
+        """Those of PARTS that it has."""
+        self.constants: Final = frozenset(constants)
+        """Texts of the template that may be pieces of what is rendered."""
 
     def render(self, data: Mapping[str, Any]) -> Rendered:
         """Return the parts with an entry's data in them.
@@ -86,9 +93,13 @@ class LocalTemplate:
         Raises:
             RenderingFailure: a placeholder has no data, an expression fails, or a bound is reached.
         """
-        given = {**self._globals, **data, BUDGET: Budget()}
-        filled = {part: _filled(part, template, given) for part, template in self._parts.items()}
+        filled = {part: "".join(pieces) for part, pieces in self.pieces(data).items()}
         return Rendered(filled["subject"], filled.get("text"), filled.get("html"))
+
+    def pieces(self, data: Mapping[str, Any]) -> dict[str, list[str]]:
+        """Return what `render` joins: the pieces of each part that there is. Raises RenderingFailure."""
+        given = {**self._globals, **data, BUDGET: Budget()}
+        return {part: _filled(part, template, given) for part, template in self._parts.items()}
 
 
 def _parsed(environment: Environment, part: str, source: str) -> nodes.Template:
@@ -100,17 +111,25 @@ def _parsed(environment: Environment, part: str, source: str) -> nodes.Template:
         raise TemplateBroken(part, "it is nested too deep") from exc
 
 
-def _compiled(environment: Environment, part: str, tree: nodes.Template) -> Template:
+def _compiled(environment: Environment, part: str, tree: nodes.Template) -> CodeType:
     try:
-        code = environment.compile(bounded_tree(tree))
+        return environment.compile(bounded_tree(tree))
     except TemplateSyntaxError as exc:
         raise TemplateBroken(part, exc.message or "", exc.lineno) from exc
     except (RecursionError, SyntaxError, MemoryError) as exc:  # Python's own, of what Jinja2 makes
         raise TemplateBroken(part, f"it is nested too deep ({type(exc).__name__})") from exc
-    return Template.from_code(environment, code, environment.make_globals(None))
 
 
-def _filled(part: str, template: Template, data: dict[str, Any]) -> str:
+def _texts(code: CodeType) -> Iterator[str]:
+    """Yield the texts in compiled code: the template's own are among them."""
+    for constant in code.co_consts:
+        if isinstance(constant, str):
+            yield constant
+        elif isinstance(constant, CodeType):
+            yield from _texts(constant)
+
+
+def _filled(part: str, template: Template, data: dict[str, Any]) -> list[str]:
     pieces: list[str] = []
     size = 0
     try:
@@ -123,7 +142,7 @@ def _filled(part: str, template: Template, data: dict[str, Any]) -> str:
             pieces.append(piece)
     except Exception as exc:  # a template is a program, and may raise anything
         raise RenderingFailure(part, _reason(exc)) from exc
-    return "".join(pieces)
+    return pieces
 
 
 def _reason(exc: Exception) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from pydantic import ValidationError
 
 from rq_ses.campaign.campaign import Campaign
-from rq_ses.campaign.jinja import LocalTemplate, RenderingFailure
+from rq_ses.campaign.jinja import LocalTemplate, Rendered, RenderingFailure
 from rq_ses.campaign.placeholders import find, replaced
 from rq_ses.message.message import Message, explain
 
@@ -52,7 +52,8 @@ class LocalMails:
         self._shared: dict[str, Any] = {name: getattr(campaign, name) for name in _SHARED if name in given}
         self._headers = campaign.headers
         self._link = campaign.unsubscribe
-        self._filled = bool(find(campaign.unsubscribe or "").names)
+        self.links_differ: Final = bool(find(campaign.unsubscribe or "").names)
+        """Whether the link to unsubscribe has an entry's data in it."""
 
     def mail(self, entry: Recipient) -> Message:
         """Return an entry's mail.
@@ -60,7 +61,10 @@ class LocalMails:
         Raises:
             RenderingFailure: its template can't be rendered with its data, or what comes of it is no mail.
         """
-        rendered = self.template.render(entry.data)
+        return self.mail_of(entry, self.template.render(entry.data))
+
+    def mail_of(self, entry: Recipient, rendered: Rendered) -> Message:
+        """Return an entry's mail whose template is rendered already. Raises RenderingFailure."""
         fields = {**self._shared, "to": entry.to, **rendered._asdict()}
         if self._headers or entry.headers:
             fields["headers"] = _together(self._headers, entry.headers)
@@ -76,7 +80,7 @@ class LocalMails:
 
     def _link_of(self, entry: Recipient) -> str:
         link = self._link or ""
-        if not self._filled:
+        if not self.links_differ:
             return link
 
         def value(name: str, _raw: bool) -> str:

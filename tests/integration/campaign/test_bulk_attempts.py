@@ -234,9 +234,7 @@ def test_a_campaign_that_is_rendered_here_is_sent_mail_by_mail(redis: Redis) -> 
     enqueue(redis, given, addresses(4))
     desk = Desk(redis, BulkClient())
     desk.work()
-    assert [(mail.recipients, mail.subject) for mail in desk.client.mails] == [
-        ((to,), f"For {to.partition('@')[0]}") for to in addresses(4)
-    ]
+    assert desk.client.mails == [(to, f"For {to.partition('@')[0]}") for to in addresses(4)]
     assert desk.client.requests == []
     assert places(redis) == {to: ["finished"] for to in addresses(4)}
     assert counts(redis) == (4, 4, 0)

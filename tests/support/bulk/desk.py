@@ -18,6 +18,7 @@ from rq_ses.campaign.bulkjob import BulkJob, QueuedEntry, encode, encode_terms, 
 from rq_ses.campaign.names import bulk_job_id, entry_id
 from rq_ses.keys import keys_of
 from rq_ses.message.message import Message
+from rq_ses.message.render import send_email_body
 from rq_ses.rqdate import utcformat
 from rq_ses.states import REGISTRY
 from rq_ses_worker.account.gate import GatePolicy
@@ -112,14 +113,20 @@ class BulkClient:
         self.answers = answers
         self.sent: Counter[str] = Counter()
         self.requests: list[list[str]] = []
-        self.mails: list[Message] = []
+        self.mails: list[tuple[str, str]] = []
+        """Address and subject of each mail that was rendered by us."""
         self.whole: Outcome | Exception | None = None
         """What becomes of the next request as a whole."""
 
     def send(self, message: Message, job_id: str = "") -> Outcome:
-        self.mails.append(message)
-        self.sent.update(message.recipients)
-        return Sent(200, message_id=f"id-of-{job_id}")
+        return self.send_body(send_email_body(message, job_id))
+
+    def send_body(self, body: bytes) -> Outcome:
+        request = json.loads(body)
+        [to] = request["Destination"]["ToAddresses"]
+        self.mails.append((to, request["Content"]["Simple"]["Subject"]["Data"]))
+        self.sent[to] += 1
+        return Sent(200, message_id=f"id-of-{request['EmailTags'][-1]['Value']}")
 
     def send_bulk(self, body: bytes, entries: int) -> Outcome | list[Outcome]:
         request = json.loads(body)

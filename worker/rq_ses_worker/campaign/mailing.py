@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from rq_ses.campaign.bulkjob import QueuedEntry, read_terms
 from rq_ses.campaign.campaign import Campaign
-from rq_ses.message.message import Message
+from rq_ses.message.render import send_email_body
 from rq_ses_worker.ses.bulk.request import BulkRequests
 from rq_ses_worker.ses.outcome import Outcome, Terminal
 
@@ -18,7 +18,7 @@ RENDERING_FAILURE: Final = "RenderingFailure"
 class Client(Protocol):
     """What sends: SesClient, or a stand-in of a test."""
 
-    def send(self, message: Message, job_id: str) -> Outcome: ...
+    def send_body(self, body: bytes) -> Outcome: ...
     def send_bulk(self, body: bytes, entries: int) -> Outcome | list[Outcome]: ...
 
 
@@ -35,9 +35,13 @@ class Mailing:
         self._requests = None if self.is_local else BulkRequests(campaign)
         if self.is_local:
             # The renderer is loaded where it is needed.
+            from rq_ses.campaign.jinja import RenderingFailure
             from rq_ses.campaign.localmail import LocalMails
+            from rq_ses_worker.campaign.straight import StraightRequests
 
             self._mails = LocalMails(campaign)
+            self._failure = RenderingFailure
+            self._straight = StraightRequests(self._mails)
 
     @classmethod
     def read(cls, campaign: str, terms: str, data: bytes) -> Mailing:
@@ -48,11 +52,9 @@ class Mailing:
         """Send entries, of a campaign that is rendered here one; return how each fared, or all alike."""
         if self._requests:
             return client.send_bulk(self._requests.body(entries), len(entries))
-        from rq_ses.campaign.jinja import RenderingFailure
-
         [entry] = entries
         try:
-            mail = self._mails.mail(entry)
-        except RenderingFailure as exc:
+            body = self._straight.body(entry) or send_email_body(self._mails.mail(entry), entry.id)
+        except self._failure as exc:
             return Terminal(code=RENDERING_FAILURE, message=str(exc))
-        return client.send(mail, entry.id)
+        return client.send_body(body)

@@ -315,8 +315,10 @@ def judge(attempt: Attempt, ending: Ending) -> Decision:
 # Decision → Settlement
 
 
-def settlement(lease: Lease, attempt: Attempt, ending: Ending, decision: Decision) -> Settlement:
-    """Return what is to be written of an attempt."""
+def settlement(
+    lease: Lease, attempt: Attempt, ending: Ending, decision: Decision, bulk: Bulk | None = None
+) -> Settlement:
+    """Return what is to be written of an attempt; `bulk` of a bulk job."""
     meta: dict[str, Any] = {} if ending.excused and isinstance(decision, Back) else ending.meta
     action: Action
     fields: dict[str, Any]
@@ -339,6 +341,7 @@ def settlement(lease: Lease, attempt: Attempt, ending: Ending, decision: Decisio
         outcome=ending.outcome if ending.asked else None,
         probe=attempt.probe,
         to=attempt.to,
+        bulk=bulk,
     )
 
 

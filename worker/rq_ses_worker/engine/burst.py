@@ -38,6 +38,9 @@ class _Sender:
     def send(self, message: AnyMessage, job_id: str = "") -> Outcome:
         return self._client.send(message, job_id)
 
+    def send_body(self, body: bytes) -> Outcome:
+        return self._client.send_body(body)
+
     def send_bulk(self, body: bytes, entries: int) -> Outcome | list[Outcome]:
         return self._client.send_bulk(body, entries)
 

@@ -64,12 +64,13 @@ def _claims(blob: bytes, prefix: str, number: int, *, probe: bool) -> Iterator[C
         meta = blob[id_end + data_size : id_end + data_size + meta_size]
         at = id_end + data_size + meta_size + date_size
         lease = Lease(queue, job_id, f"{prefix}{number:x}{fresh}")
-        claim = Claim(
-            lease, data, meta, bool(fresh), bool(hooked), probe, queued_at=blob[at - date_size : at]
+        queued_at, unfinished = blob[at - date_size : at], granted >= _UNFINISHED
+        granted %= _UNFINISHED
+        yield Claim(
+            *(lease, data, meta, bool(fresh), bool(hooked), probe, queued_at),
+            granted=granted,
+            unfinished=unfinished,
         )
-        if granted:
-            claim = claim._replace(granted=granted % _UNFINISHED, unfinished=granted >= _UNFINISHED)
-        yield claim
         number += 1
 
 

@@ -101,9 +101,9 @@ def read_call(args: Any, kwargs: Any) -> Task:
         raise JobRefused(
             "InvalidMessage", "the arguments must be send(payload, …), payload a Message as JSON"
         )
-    if isinstance(expires, bool) or not isinstance(expires, int | float | None):
+    if expires is not None and (isinstance(expires, bool) or not isinstance(expires, int | float)):
         raise JobRefused("InvalidMessage", f"expires: {expires!r:.80} is no time: give epoch seconds")
-    if on_unknown not in (None, *ON_UNKNOWN):
+    if on_unknown is not None and on_unknown not in ON_UNKNOWN:
         raise JobRefused("InvalidMessage", f"on_unknown: {on_unknown!r:.80} is neither resend nor hold")
     try:
         if "entries" in payload and "campaign" in payload:

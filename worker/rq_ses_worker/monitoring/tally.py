@@ -180,12 +180,13 @@ class Tally:
         clock = time.monotonic()
         for settlement, word in zip(settlements, words, strict=True):
             if word in _WRITTEN:
-                if settlement.bulk and word != "told":
+                if settlement.bulk and settlement.bulk.division and word != "told":
                     for action, entries in ended(settlement.bulk, settlement).items():
                         self._numbers[_SETTLED + _ACTION_PLACES[action]] += entries
                 else:
                     action = "sent" if word == "told" else settlement.action
-                    self._numbers[_SETTLED + _ACTION_PLACES[action]] += 1
+                    mails = settlement.bulk.entries if settlement.bulk and word != "told" else 1
+                    self._numbers[_SETTLED + _ACTION_PLACES[action]] += mails
                 if settlement.outcome is not None:
                     self._observe(SETTLE_LAG, clock - settlement.ended_clock)
 

@@ -80,11 +80,12 @@ class BulkAttempts:
         except TermsError as exc:
             outcome = Terminal(code=type(exc).__name__, message=str(exc))
             ending = attempt.ended(outcome, self._shared.clock.now(), asked=False)
-            whole = settlement(claim.lease, attempt, ending, judge(attempt, ending))
-            return whole._replace(bulk=Bulk(job.campaign, len(job.entries)))
+            bulk = Bulk(job.campaign, len(job.entries))
+            return settlement(claim.lease, attempt, ending, judge(attempt, ending), bulk)
         if not kept:
             return unsent(claim.lease, probe=claim.probe)
-        job = job.part(job.entries[:kept])
+        if kept < len(job.entries):
+            job = job.part(job.entries[:kept])
         try:
             outcomes = self._send(claim, mailing, job, in_doubt=attempt.history.ambiguous > 0)
         except RedisError as exc:

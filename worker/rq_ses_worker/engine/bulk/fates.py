@@ -66,10 +66,8 @@ def settled(
     if len(deliveries) == len(outcomes):
         # What becomes of most: there is nothing to divide, nor to decide.
         ending = attempt.ended(outcomes[0], moment.at, moment.clock, moment.seconds)
-        whole = settlement(claim.lease, attempt, ending, Finished(_result(job.campaign, deliveries)))
-        return whole._replace(
-            bulk=Bulk(job.campaign, len(outcomes), ((outcomes[0], len(outcomes)),), deliveries)
-        )
+        bulk = Bulk(job.campaign, len(outcomes), ((outcomes[0], len(outcomes)),), deliveries)
+        return settlement(claim.lease, attempt, ending, Finished(_result(job.campaign, deliveries)), bulk)
     fates = _fates(job, attempt, outcomes, moment, deliveries)
     division = None
     stays = fates[0]

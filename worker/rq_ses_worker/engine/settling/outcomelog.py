@@ -63,6 +63,12 @@ class OutcomeLog:
 
     def _bulk(self, settlement: Settlement, bulk: Bulk) -> None:
         """Log a bulk job: each of its entries that was sent as a mail, and the others as they go on."""
+        if (
+            settlement.action == "sent"
+            and not bulk.division
+            and not sent_log.isEnabledFor(events.MAIL_SENT.level)
+        ):
+            return
         job_id, about = settlement.lease.job_id, self._about(settlement)
         common = {name: about[name] for name in ("queue", "attempt", "campaign")}
         if sent_log.isEnabledFor(events.MAIL_SENT.level):
