@@ -171,7 +171,7 @@ def test_the_number_of_partitions_is_changed_by_a_command(
     ids = fill(redis_url, (), 2)
     assert not any(standing(clients).values())
     taken = run(["partitions", "move", "--from", "rq", "--json"], env)
-    assert json.loads(taken.stdout) == {"moved": len(ids), "over": 0, "conflicts": []}
+    assert json.loads(taken.stdout) == {"moved": len(ids), "over": 0, "conflicts": [], "campaigns": 0}
     assert f"{len(ids)} mails moved" in taken.stderr
     assert not [key for queue in QUEUES for key in redis.keys(f"rq:*:{queue}")]
     assert run(["show", "--key", "queued-0"], env).returncode == 0
