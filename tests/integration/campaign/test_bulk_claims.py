@@ -14,6 +14,7 @@ from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.account.grants import Grants
 from rq_ses_worker.engine.claiming.partition import PartitionLifecycle
 from rq_ses_worker.lifecycle.transitions import Lifecycle
+from rq_ses_worker.ses.account import Account
 from support.bulk.desk import (
     NAME,
     QUEUE,
@@ -27,6 +28,12 @@ from support.bulk.desk import (
     store,
 )
 from support.mails.mail import mail
+
+
+def account(**numbers: float) -> Account:
+    """Return what SES tells of a healthy account."""
+    limits = {"max_24_hour_send": -1, "sent_last_24_hours": 0, **numbers}
+    return Account(**limits, sending_enabled=True, production_access=True, enforcement_status="HEALTHY")
 
 
 def test_jobs_of_a_paused_campaign_are_deferred_and_others_go_on(redis: Redis) -> None:
@@ -98,23 +105,23 @@ def test_a_partition_is_granted_as_much(redis: Redis, rate: float, granted: int)
     assert redis.hget(keys_of(redis).campaign(NAME), "state") == b"sending"
 
 
-def test_what_is_left_of_the_day_is_sent_of_a_bulk_job(redis: Redis) -> None:
-    from rq_ses_worker.ses.account import Account
+def test_a_partition_that_learns_the_rate_begins_by_it_however_many_jobs_wait(redis: Redis) -> None:
+    store(redis, campaign())
+    for number in range(8):
+        enqueue(redis, campaign(), addresses(50, 50 * number), number=number)
+    grants = Grants(redis, GatePolicy(), 30.0, asks=True)
+    lifecycle = PartitionLifecycle(redis, [QUEUE], "w", "w" * 8, 30.0, grants)
+    assert lifecycle.claim(8)[0] == []
+    lifecycle.learn(account(max_send_rate=14), ask_again=300)
+    assert [claim.granted for claim in lifecycle.claim(8)[0]] == [7]
 
+
+def test_what_is_left_of_the_day_is_sent_of_a_bulk_job(redis: Redis) -> None:
     store(redis, campaign())
     enqueue(redis, campaign(), addresses(50))
     desk = Desk(redis, BulkClient(), gate=GatePolicy(max_send_rate=1e6))
-    desk.lifecycle.learn(
-        Account(
-            max_send_rate=1e6,
-            max_24_hour_send=100,
-            sent_last_24_hours=88,
-            sending_enabled=True,
-            production_access=True,
-            enforcement_status="HEALTHY",
-        ),
-        ask_again=300,
-    )
+    told = account(max_send_rate=1e6, max_24_hour_send=100, sent_last_24_hours=88)
+    desk.lifecycle.learn(told, ask_again=300)
     [claim] = desk.claim()
     assert claim.granted == 12
 

@@ -93,8 +93,13 @@ class PartitionLifecycle(Lifecycle):
 
     def _ask(self, wanted: int) -> bool:
         wanted = math.ceil(min(wanted, self._waiting) * self._weight)
-        need = self._need if wanted else 0
-        return self._grants.ask(wanted, need, f":{self._prefix}{self._count:x}")
+        need, most = self._need if wanted else 0, self._grants.most
+        name = f":{self._prefix}{self._count:x}"
+        granted = self._grants.ask(wanted, need, name)
+        if need > 1 and self._grants.most != most:
+            # What a bulk job needs was reckoned by another rate, or while none was known: it may need less.
+            granted = self._grants.ask(wanted, 1, name)
+        return granted
 
     def _take(self, wanted: int) -> Claimed:
         """Claim with what is held."""
