@@ -25,6 +25,7 @@ from rq_ses_worker.lifecycle.leases import Leases
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.ses.outcome import Outcome, Sent, Terminal, Transient
+from support.bulk import desk
 from support.faces import Awaited
 from support.mails.keys import KEYS
 from support.mails.mail import mail
@@ -196,3 +197,22 @@ def test_a_mail_whose_trace_is_none_is_sent_all_the_same(redis: Redis, traces: T
         attempts(traces, lifecycle, Client(Sent(200, message_id="m")))()
         assert traces.spans[-1].parent is None
         assert traces.spans[-1].links == ()
+
+
+def test_a_request_of_a_campaign_is_a_span_of_its_own(redis: Redis, traces: Traces) -> None:
+    desk.store(redis, desk.campaign())
+    desk.enqueue(redis, desk.campaign(), desk.addresses(3))
+    world = desk.Desk(redis, desk.BulkClient())
+    plain = world.attempts
+    world.attempts = TracedAttempts(
+        traces.tracing(), [desk.QUEUE], world.client, world.policy, world.shared, Underway(1), plain._bulk
+    )
+    world.work()
+    assert world.words == ["done"]
+    [span] = traces.spans
+    assert (span.name, span.kind, span.parent) == (f"process {desk.QUEUE}", SpanKind.CONSUMER, None)
+    told = dict(span.attributes or {})
+    names = ("rq_ses.campaign", "messaging.batch.message_count", "rq_ses.attempt")
+    assert [told[name] for name in names] == [desk.NAME, 3, 1]
+    assert told["rq_ses.outcome"] == "sent"
+    assert span.status.status_code is StatusCode.UNSET

@@ -109,7 +109,7 @@ class Attempts:
         elif task.bulk and self._bulk:
             if not self._may_begin(claim):
                 return unsent(claim.lease, probe=claim.probe)
-            return self._bulk().make(claim, task, task.bulk, attempt, began)
+            return self._attempted(self._bulk(), claim, task, task.bulk, attempt, began)
         else:
             cleared = attempt.cleared(task.message, claim.suppressed)
             if isinstance(cleared, Terminal):
@@ -127,6 +127,11 @@ class Attempts:
             events.MAIL_SUPPRESSED.log(log, job_id=claim.lease.job_id, suppressed=dropped)
         settled = settlement(claim.lease, attempt, ending, decision)
         return settled._replace(bulk=bulk_of(task)) if claim.granted and not asked else settled
+
+    def _attempted(
+        self, bulks: Bulks, claim: Claim, task: Task, job: BulkJob, attempt: Attempt, began: float
+    ) -> Settlement:
+        return bulks.make(claim, task, job, attempt, began)
 
     def break_off(self, claim: Claim, exc: Exception) -> Settlement:
         """Return what is written of an attempt that raised: it fails, for SES may have accepted the mail."""

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rq_ses.tracing.spans import Tracing, described
 from rq_ses.tracing.trace import LONGEST, TRACEPARENT, Trace
-from rq_ses_worker.engine.attempt import Attempts, Bulks, Client
+from rq_ses_worker.engine.attempt import Attempt, Attempts, Bulks, Client
 from rq_ses_worker.engine.threads.shared import Shared
 from rq_ses_worker.engine.threads.underway import Underway
 from rq_ses_worker.lifecycle.records import Claim, Settlement
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.task import Task
 from rq_ses_worker.ses.outcome import Outcome, Sent, details
+
+if TYPE_CHECKING:
+    from rq_ses.campaign.bulkjob import BulkJob
 
 _PROCESS: Final = "process"
 _ATTRIBUTES: Final = {
@@ -31,7 +34,7 @@ class TracedAttempts(Attempts):
     """Makes each attempt under a span of its own.
 
     Its parent is the span that sent the mail; it is linked to that, and to the attempt before it, whose span
-    the job's meta names.
+    the job's meta names. Entries of a campaign bring no trace: each of their requests begins one.
     """
 
     def __init__(
@@ -82,6 +85,31 @@ class TracedAttempts(Attempts):
             outcome = super()._send(task, claim)
             self._tell(span, outcome)
         return outcome
+
+    def _attempted(
+        self, bulks: Bulks, claim: Claim, task: Task, job: BulkJob, attempt: Attempt, began: float
+    ) -> Settlement:
+        from opentelemetry import trace
+
+        queue = self._queues[claim.lease.queue]
+        span = self._tracing.tracer.start_span(
+            f"{_PROCESS} {queue}",
+            context=self._tracing.context(None),
+            kind=trace.SpanKind.CONSUMER,
+            attributes={
+                **described(_PROCESS, queue),
+                "messaging.message.id": claim.lease.job_id,
+                "rq_ses.campaign": job.campaign,
+                "rq_ses.attempt": attempt.history.attempts + 1,
+            },
+        )
+        with trace.use_span(span, end_on_exit=True, record_exception=False):
+            settled = super()._attempted(bulks, claim, task, job, attempt, began)
+            if settled.bulk:
+                span.set_attribute("messaging.batch.message_count", settled.bulk.entries)
+            if settled.outcome:
+                self._tell(span, settled.outcome)
+        return settled
 
     def _tell(self, span: Any, outcome: Outcome) -> None:
         told = details(outcome)
