@@ -75,7 +75,7 @@ SCRIPTS: Final[dict[str, Parts]] = {
 
 _ADOPTED: Final = (
     *("data", "meta", "success_callback_name", "failure_callback_name", "stopped_callback_name"),
-    *("webhooks", "enqueued_at", contract.CAMPAIGN_FIELD, PARTS_FIELD),
+    *("webhooks", "enqueued_at", contract.CAMPAIGN_FIELD, contract.RECIPIENTS_FIELD, PARTS_FIELD),
 )
 """Fields of a job that make a claim."""
 
@@ -195,9 +195,10 @@ class Lifecycle:
     def adopt(self, lease: Lease) -> Claim | None:
         """Read a job that `held` found, as `claim` would have returned it; None if it is gone."""
         found = self._connection.hmget(self._keys.names.job(lease.job_id), _ADOPTED)
-        data, meta, *hooks, queued_at, campaign, parts = found
+        data, meta, *hooks, queued_at, campaign, entries, parts = found
         if data is None:
             return None
+        granted = int(entries) if campaign and (entries or b"").isdigit() else int(campaign is not None)
         return Claim(
             lease,
             data,
@@ -206,8 +207,7 @@ class Lifecycle:
             hooked=any(hooks),
             probe=self._gate.is_probed_by(lease.member),
             queued_at=(queued_at or b"")[:40],
-            # How many entries the gate has let pass went with the reply: one it was.
-            granted=int(campaign is not None),
+            granted=granted,
             unfinished=parts is not None,
         )
 
