@@ -116,6 +116,22 @@ def test_a_partition_that_learns_the_rate_begins_by_it_however_many_jobs_wait(re
     assert [claim.granted for claim in lifecycle.claim(8)[0]] == [7]
 
 
+def test_a_job_whose_claim_had_no_answer_sends_one_entry_for_nobody_knows_what_was_granted(
+    redis: Redis,
+) -> None:
+    store(redis, campaign())
+    enqueue(redis, campaign(), addresses(50))
+    desk = Desk(redis, BulkClient(), gate=GatePolicy(max_send_rate=14))
+    [claim] = desk.claim()
+    adopted = desk.lifecycle.adopt(claim.lease)
+    assert adopted == claim._replace(granted=1)
+    desk.settle(desk.attempt(adopted))
+    assert desk.client.requests == [addresses(1)]
+    assert places(redis) == {
+        to: ["finished" if to == "to-0@example.com" else "queued"] for to in addresses(50)
+    }
+
+
 def test_what_is_left_of_the_day_is_sent_of_a_bulk_job(redis: Redis) -> None:
     store(redis, campaign())
     enqueue(redis, campaign(), addresses(50))

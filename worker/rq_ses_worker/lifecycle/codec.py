@@ -77,8 +77,8 @@ def _claims(blob: bytes, prefix: str, number: int, *, probe: bool) -> Iterator[C
 def read_overdue(reply: Sequence[Any]) -> list[Overdue]:
     """Return what reclaim.lua replied."""
     return [
-        Overdue(read_lease(queue, member.decode()), meta, worker.decode("utf-8", "replace"))
-        for queue, member, meta, worker in reply
+        Overdue(read_lease(queue, member.decode()), meta, worker.decode("utf-8", "replace"), recipients)
+        for queue, member, meta, worker, recipients in reply
     ]
 
 

@@ -85,7 +85,7 @@ class Claim(NamedTuple):
     queued_at: bytes = b""
     """When it was enqueued, or fell due, in RQ's form of a date; b"" is unknown."""
     granted: int = 0
-    """Of a bulk job: entries that may be sent together; 0 of a mail."""
+    """Of a bulk job: entries that the gate let pass, which may be sent together; 0 of a mail."""
     unfinished: bool = False
     """A split of it isn't complete (Dividing.finish)."""
     task: Task | Terminal | None = None
@@ -103,6 +103,8 @@ class Overdue:
     """The job's meta, JSON; b"" where it has none."""
     worker: str
     """RQ's name of the worker that held it."""
+    recipients: bytes = b""
+    """How many its hash says that it has; b"" where it says nothing."""
 
 
 class Part(NamedTuple):

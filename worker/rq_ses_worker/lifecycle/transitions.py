@@ -75,7 +75,7 @@ SCRIPTS: Final[dict[str, Parts]] = {
 
 _ADOPTED: Final = (
     *("data", "meta", "success_callback_name", "failure_callback_name", "stopped_callback_name"),
-    *("webhooks", "enqueued_at", contract.CAMPAIGN_FIELD, contract.RECIPIENTS_FIELD, PARTS_FIELD),
+    *("webhooks", "enqueued_at", contract.CAMPAIGN_FIELD, PARTS_FIELD),
 )
 """Fields of a job that make a claim."""
 
@@ -193,12 +193,14 @@ class Lifecycle:
         return bool(named == lease.execution.encode())
 
     def adopt(self, lease: Lease) -> Claim | None:
-        """Read a job that `held` found, as `claim` would have returned it; None if it is gone."""
+        """Read a job that `held` found, as `claim` would have returned it; None if it is gone.
+
+        How many entries of a bulk job the gate let pass was in the reply alone: it is granted one.
+        """
         found = self._connection.hmget(self._keys.names.job(lease.job_id), _ADOPTED)
-        data, meta, *hooks, queued_at, campaign, entries, parts = found
+        data, meta, *hooks, queued_at, campaign, parts = found
         if data is None:
             return None
-        granted = int(entries) if campaign and (entries or b"").isdigit() else int(campaign is not None)
         return Claim(
             lease,
             data,
@@ -207,7 +209,7 @@ class Lifecycle:
             hooked=any(hooks),
             probe=self._gate.is_probed_by(lease.member),
             queued_at=(queued_at or b"")[:40],
-            granted=granted,
+            granted=int(campaign is not None),
             unfinished=parts is not None,
         )
 
@@ -258,7 +260,8 @@ class Lifecycle:
 
     def reclaim(self, most: int = 100) -> list[Overdue]:
         """Return executions whose lease ran out; end each by `settle` with `overdue`."""
-        reply = self._scripts["reclaim"](keys=self._keys.reclaim, args=[most, self._keys.names.job_prefix])
+        args = [most, self._keys.names.job_prefix, contract.RECIPIENTS_FIELD]
+        reply = self._scripts["reclaim"](keys=self._keys.reclaim, args=args)
         return read_overdue(reply)
 
     def renew(self, leases: Sequence[Lease]) -> list[Lease]:

@@ -9,7 +9,7 @@ from rq_ses.text.plaintext import one_line
 from rq_ses_worker.engine.attempt import Attempt, Back, bulk_of, judge, read, settlement
 from rq_ses_worker.engine.settler import Settler
 from rq_ses_worker.engine.threads.shared import Shared
-from rq_ses_worker.lifecycle.records import Claim, Overdue
+from rq_ses_worker.lifecycle.records import Overdue
 from rq_ses_worker.lifecycle.retry import Again, History, RetryPolicy, lost_before_sending, lost_worker
 from rq_ses_worker.lifecycle.task import Task
 from rq_ses_worker.lifecycle.transitions import Lifecycle
@@ -62,7 +62,7 @@ class Reclaim:
         if claim and claim.unfinished:
             self._lifecycle.dividing.finish(found.lease)
         task = read(claim) if claim else None
-        unasked = self._unasked(claim, task)
+        unasked = self._unasked(found, task)
         outcome = (lost_before_sending if unasked else lost_worker)(found.worker)
         attempt = Attempt(history, self._policy)
         if isinstance(task, Task):  # why it can't be read the next attempt will say
@@ -81,12 +81,14 @@ class Reclaim:
             ended._replace(overdue=True, bulk=bulk_of(task) if isinstance(task, Task) else None)
         )
 
-    def _unasked(self, claim: Claim | None, task: object) -> int:
+    def _unasked(self, found: Overdue, task: object) -> int:
         """Return how many entries a bulk job has of which none can have been sent; 0 of any other.
 
         It has more than go in one request, and a worker sheds those before it sends any.
         """
-        if not claim or not isinstance(task, Task) or not task.bulk or claim.granted < 2:
+        if not isinstance(task, Task) or not task.bulk:
             return 0
         entries = len(task.bulk.entries)
-        return entries if entries == claim.granted and entries > self._lifecycle.dividing.most(task) else 0
+        # Where its hash says another number, settle.lua wouldn't take it as one of which nothing was shed.
+        told = found.recipients == str(entries).encode()
+        return entries if told and entries > self._lifecycle.dividing.most(task) else 0
