@@ -5,7 +5,6 @@ https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_ListSuppressedDestina
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +12,8 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal, NamedTuple, get_args
 from urllib.parse import quote, urlencode
 
-from rq_ses_worker.ses.account import AccountRefused
-from rq_ses_worker.ses.outcome import Outcome, Sent, Terminal
+from rq_ses_worker.ses.account import Members, members_of
+from rq_ses_worker.ses.outcome import Outcome
 
 SUPPRESSION_PATH: Final = "/v2/email/suppression/addresses"
 
@@ -67,37 +66,23 @@ def page_path(wanted: Wanted, token: str) -> str:
 
 def read_page(outcome: Outcome, body: bytes) -> Page:
     """Return the page that an answer holds. Raises AccountRefused if it holds none."""
-    if not isinstance(outcome, Sent):
-        raise AccountRefused(outcome)
-    try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise _odd(outcome, "is not a JSON object")
-    summaries = found.get("SuppressedDestinationSummaries", [])
-    token = found.get("NextToken") or ""
+    members = members_of("ListSuppressedDestinations", outcome, body)
+    summaries = members.found.get("SuppressedDestinationSummaries", [])
+    token = members.found.get("NextToken") or ""
     if not isinstance(summaries, list) or not isinstance(token, str):
-        raise _odd(outcome, "has no list of SuppressedDestinationSummaries")
-    return Page([_listed(outcome, one) for one in summaries], token)
+        raise members.odd("has no list of SuppressedDestinationSummaries")
+    return Page([_listed(members, one) for one in summaries], token)
 
 
-def _listed(outcome: Outcome, summary: Any) -> Listed:
+def _listed(answer: Members, summary: Any) -> Listed:
     members: Mapping[str, Any] = summary if isinstance(summary, dict) else {}
     address, reason, at = (members.get(name) for name in ("EmailAddress", "Reason", "LastUpdateTime"))
     if not isinstance(address, str) or not isinstance(reason, str):
-        raise _odd(outcome, "has an entry without EmailAddress or Reason")
+        raise answer.odd("has an entry without EmailAddress or Reason")
     if (
         isinstance(at, bool)
         or not isinstance(at, int | float)
         or not (math.isfinite(at) and 0 <= at < _LATEST)
     ):
-        raise _odd(outcome, "has an entry with an impossible LastUpdateTime")
+        raise answer.odd("has an entry with an impossible LastUpdateTime")
     return Listed(address, reason, datetime.fromtimestamp(at, UTC))
-
-
-def _odd(outcome: Outcome, what: str) -> AccountRefused:
-    text = f"The answer to ListSuppressedDestinations {what}."
-    return AccountRefused(
-        Terminal(outcome.status, "InvalidAnswer", text, outcome.request_id, answered=outcome.answered)
-    )
