@@ -154,6 +154,25 @@ def test_entries_that_ses_was_not_asked_about_say_nothing_of_the_account(
     assert (seen.account, code in seen.line) == (False, False)
 
 
+@pytest.mark.parametrize("names", [(), ("sent",), ("limited",)])
+def test_entries_that_an_event_has_told_of_are_sent_and_say_nothing_of_the_account(
+    names: tuple[str, ...],
+) -> None:
+    told = settle("told", *names, known={**OUTCOMES, "told": Sent(message_id="m-1")})
+    asked = settle(*names) if names else None
+    assert told.bulk
+    assert told.action == "sent"
+    assert [one.message_id for one in told.bulk.deliveries] == [
+        "m-1",
+        *["m" for name in names if name == "sent"],
+    ]
+    assert told.outcome == (asked.outcome if asked else None)
+    assert told.bulk.outcomes == (asked.bulk.outcomes if asked and asked.bulk else ())
+    assert told.meta["attempts"] == (names == ("sent",))
+    verdicts = {(): "void", ("sent",): "pass", ("limited",): "fail"}
+    assert observed([told._replace(probe=True)]).verdict == verdicts[names]
+
+
 def test_what_is_shed_keeps_its_order_and_its_terms() -> None:
     division = shed(BulkJob("spring", "0" * 32, ENTRIES), {"expires": 5.0}, 1, 2)
     assert division.entries == 1

@@ -35,7 +35,7 @@ from rq_ses_worker.lifecycle.records import (
 )
 from rq_ses_worker.lifecycle.retry import Again, Failed
 from rq_ses_worker.lifecycle.task import Task
-from rq_ses_worker.ses.outcome import Outcome, RateLimited, Sent, Transient
+from rq_ses_worker.ses.outcome import Outcome, RateLimited, Sent, Terminal, Transient
 
 
 class Moment(NamedTuple):
@@ -63,7 +63,8 @@ def settled(
         for entry, outcome in zip(job.entries, outcomes, strict=True)
         if type(outcome) is Sent
     )
-    if len(deliveries) == len(outcomes):
+    answers = asked(outcomes)
+    if len(deliveries) == len(answers) == len(outcomes):
         # What becomes of most: there is nothing to divide, nor to decide.
         ending = attempt.ended(outcomes[0], moment.at, moment.clock, moment.seconds)
         bulk = Bulk(job.campaign, len(outcomes), ((outcomes[0], len(outcomes)),), deliveries)
@@ -78,9 +79,8 @@ def settled(
         division = Division(
             encode(kept, task.options), len(kept.entries), job.campaign, tuple(parts), len(deliveries)
         )
-    bulk = Bulk(job.campaign, len(job.entries), _counted(asked(outcomes)), deliveries, division)
+    bulk = Bulk(job.campaign, len(job.entries), _counted(answers), deliveries, division)
     whole = settlement(claim.lease, attempt, stays.ending, stays.decision)
-    answers = asked(outcomes)
     return whole._replace(bulk=bulk, outcome=telling(answers) if answers else None)
 
 
@@ -112,10 +112,17 @@ def describe(job: BulkJob) -> str:
 
 def asked(outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Return those that SES has a part in: the others say nothing of it, nor of the account."""
-    return [one for one in outcomes if type(one) is Sent or one.status is not None or one.code not in _OURS]
+    return [one for one in outcomes if one.status is not None or (type(one), one.code) not in _OURS]
 
 
-_OURS: Final = frozenset({contract.SUPPRESSED, RENDERING_FAILURE})
+_OURS: Final = frozenset(
+    {
+        (Terminal, contract.SUPPRESSED),
+        (Terminal, RENDERING_FAILURE),
+        # An event has told of it before (engine.bulk.told).
+        (Sent, None),
+    }
+)
 
 
 def telling(outcomes: Sequence[Outcome]) -> Outcome:
@@ -144,16 +151,16 @@ def _fates(
     deliveries: Sequence[Delivery],
 ) -> list[Fate]:
     """Return the entries by their fates: in the order in which one of them stays in the job."""
-    groups: dict[object, tuple[list[QueuedEntry], Outcome]] = {}
-    if len(deliveries) == len(outcomes):
-        groups[Sent] = list(job.entries), outcomes[0]
-    else:
-        for entry, outcome in zip(job.entries, outcomes, strict=True):
-            groups.setdefault(_likeness(outcome), ([], outcome))[0].append(entry)
+    groups: dict[object, tuple[list[QueuedEntry], list[Outcome]]] = {}
+    for entry, outcome in zip(job.entries, outcomes, strict=True):
+        entries, alike = groups.setdefault(_likeness(outcome), ([], []))
+        entries.append(entry)
+        alike.append(outcome)
     fates: list[Fate] = []
-    for entries, outcome in sorted(groups.values(), key=lambda group: _ORDER.get(type(group[1]), 3)):
-        was_asked = bool(asked([outcome]))
-        ending = attempt.ended(outcome, moment.at, moment.clock, moment.seconds, asked=was_asked)
+    for entries, alike in sorted(groups.values(), key=lambda group: _ORDER.get(type(group[1][0]), 3)):
+        answers = asked(alike)
+        outcome = (answers or alike)[0]
+        ending = attempt.ended(outcome, moment.at, moment.clock, moment.seconds, asked=bool(answers))
         decision = judge(attempt, ending)
         if isinstance(decision, Finished):
             decision = Finished(_result(job.campaign, deliveries))
@@ -214,8 +221,6 @@ _PLAIN_ID: Final = re.compile(r"[A-Za-z0-9_.@-]{1,120}")
 
 
 def _counted(outcomes: Sequence[Outcome]) -> tuple[tuple[Outcome, int], ...]:
-    if outcomes and all(type(outcome) is Sent for outcome in outcomes):
-        return ((outcomes[0], len(outcomes)),)
     counts: dict[object, list[Any]] = {}
     for outcome in outcomes:
         kind = Sent if type(outcome) is Sent else (type(outcome), outcome.code)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -33,8 +34,8 @@ _RESENT: Final = "rq_ses_resent_at"
 def told_of(connection: Redis, job_id: str, entries: Sequence[QueuedEntry]) -> dict[str, Outcome]:
     """Return how entries ended that SES is known to have, by their ids. Raises RedisError.
 
-    What was told of an earlier campaign of that name doesn't count, nor, of an entry that is alone in its
-    job, what was told of a copy before somebody had it resent.
+    They have no status, for SES wasn't asked now. What was told of an earlier campaign of that name doesn't
+    count, nor, of an entry that is alone in its job, what was told of a copy before somebody had it resent.
     """
     keys = keys_of(connection)
     with connection.pipeline(transaction=False) as pipeline:
@@ -46,7 +47,7 @@ def told_of(connection: Redis, job_id: str, entries: Sequence[QueuedEntry]) -> d
     if len(entries) == 1:
         since = max(since, _number(resent))
     found = {entry.id: _message_id(values, since) for entry, values in zip(entries, stored, strict=True)}
-    return {name: Sent(200, message_id=message_id) for name, message_id in found.items() if message_id}
+    return {name: Sent(message_id=message_id) for name, message_id in found.items() if message_id}
 
 
 def corrected(
@@ -59,8 +60,9 @@ def corrected(
         told = told_of(connection, job_id, entries)
     except RedisError:
         return list(outcomes)
+    # These answer to the request that was just made.
     return [
-        told.get(entry.id, outcome) if outcome.ambiguous else outcome
+        replace(told[entry.id], status=200) if outcome.ambiguous and entry.id in told else outcome
         for entry, outcome in zip(entries, outcomes, strict=True)
     ]
 
