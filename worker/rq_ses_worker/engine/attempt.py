@@ -324,17 +324,10 @@ def settlement(
     lease: Lease, attempt: Attempt, ending: Ending, decision: Decision, bulk: Bulk | None = None
 ) -> Settlement:
     """Return what is to be written of an attempt; `bulk` of a bulk job."""
-    meta: dict[str, Any] = {} if ending.excused and isinstance(decision, Back) else ending.meta
-    action: Action
-    fields: dict[str, Any]
-    if isinstance(decision, Finished):
-        action, fields = "sent", sent_fields(decision.result)
-    elif isinstance(decision, Again):
-        action, fields = "retry", {"delay": decision.delay}
-    elif isinstance(decision, Failed):
-        action, fields = "failed", failed_fields(decision.line)
-    else:
-        action, fields = "back", _as_it_was(lease) if ending.excused else {}
+    action, fields = action_of(decision)
+    meta = ending.meta
+    if ending.excused and action == "back":
+        meta, fields = {}, _as_it_was(lease)
     return Settlement(
         lease,
         action,
@@ -350,11 +343,22 @@ def settlement(
     )
 
 
+def action_of(decision: Decision) -> tuple[Action, dict[str, Any]]:
+    """Return settle.lua's action for a decision, and its fields."""
+    if isinstance(decision, Finished):
+        return "sent", sent_fields(decision.result)
+    if isinstance(decision, Again):
+        return "retry", {"delay": decision.delay}
+    if isinstance(decision, Failed):
+        return "failed", failed_fields(decision.line)
+    return "back", {}
+
+
 def unsent(lease: Lease, *, probe: bool = False) -> Settlement:
     """Return what puts a mail that nobody has begun to send to the front of its queue, as it was."""
     # Nothing of it but the place is written, so the moment doesn't matter.
     return Settlement(lease, "back", datetime.now(UTC), {}, _as_it_was(lease), probe=probe)
 
 
-def _as_it_was(lease: Lease) -> dict[str, int]:
+def _as_it_was(lease: Lease) -> dict[str, Any]:
     return {"fresh": int(lease.fresh)}

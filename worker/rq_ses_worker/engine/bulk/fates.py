@@ -22,7 +22,7 @@ from rq_ses.message.address import bare
 from rq_ses.text.plaintext import one_line
 from rq_ses_worker.account.scope import account_cause
 from rq_ses_worker.campaign.mailing import RENDERING_FAILURE
-from rq_ses_worker.engine.attempt import Attempt, Decision, Ending, Finished, judge, settlement
+from rq_ses_worker.engine.attempt import Attempt, Decision, Ending, Finished, action_of, judge, settlement
 from rq_ses_worker.lifecycle.records import (
     Bulk,
     Claim,
@@ -30,10 +30,8 @@ from rq_ses_worker.lifecycle.records import (
     Division,
     Part,
     Settlement,
-    failed_fields,
-    sent_fields,
 )
-from rq_ses_worker.lifecycle.retry import Again, Failed
+from rq_ses_worker.lifecycle.retry import Failed
 from rq_ses_worker.lifecycle.task import Task
 from rq_ses_worker.ses.outcome import Outcome, RateLimited, Sent, Terminal, Transient
 
@@ -191,16 +189,17 @@ def _staying(job_id: str, fates: list[Fate]) -> Fate:
 
 
 def _part(task: Task, job: BulkJob, fate: Fate) -> Part:
-    part, decision = job.part(fate.entries), fate.decision
-    data, action, fields = encode(part, task.options), "front", {}
-    if isinstance(decision, Finished):
-        action, fields = "sent", sent_fields(decision.result)
-    elif isinstance(decision, Again):
-        action, fields = "retry", {"delay": decision.delay}
-    elif isinstance(decision, Failed):
-        action, fields = "failed", failed_fields(decision.line)
-    how: Any = action
-    return Part(part.entries[0].id, how, fate.ending.meta, fields, data, len(part.entries), describe(part))
+    part = job.part(fate.entries)
+    action, fields = action_of(fate.decision)
+    return Part(
+        part.entries[0].id,
+        "front" if action == "back" else action,
+        fate.ending.meta,
+        fields,
+        encode(part, task.options),
+        len(part.entries),
+        describe(part),
+    )
 
 
 def _result(campaign: str, deliveries: Sequence[Delivery]) -> dict[str, Any]:
