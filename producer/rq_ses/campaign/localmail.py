@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from rq_ses.campaign.campaign import Campaign
 from rq_ses.campaign.jinja import LocalTemplate, Rendered, RenderingFailure
-from rq_ses.campaign.placeholders import find, replaced
+from rq_ses.campaign.placeholders import replaced
 from rq_ses.message.message import Message, explain
 
 _SHARED: Final = (
@@ -52,7 +52,7 @@ class LocalMails:
         self._shared: dict[str, Any] = {name: getattr(campaign, name) for name in _SHARED if name in given}
         self._headers = campaign.headers
         self._link = campaign.unsubscribe
-        self.links_differ: Final = bool(find(campaign.unsubscribe or "").names)
+        self.links_differ: Final = bool(campaign.link_placeholders.names)
         """Whether the link to unsubscribe has an entry's data in it."""
 
     def mail(self, entry: Recipient) -> Message:

@@ -22,7 +22,7 @@ from urllib.parse import quote
 from pydantic_core import to_json
 
 from rq_ses.campaign.campaign import Campaign
-from rq_ses.campaign.placeholders import find, replaced
+from rq_ses.campaign.placeholders import replaced
 from rq_ses.message.unsubscribing import unsubscribe_headers
 
 _SPECIAL: Final = re.compile(r"[&<>\"']")
@@ -61,7 +61,7 @@ class Preparation:
     def __init__(self, campaign: Campaign) -> None:
         template = campaign.template
         self._link = campaign.unsubscribe
-        self._filled = bool(find(campaign.unsubscribe or "").names)
+        self._filled = bool(campaign.link_placeholders.names)
         self._all = template.stored and template.escapes
         self._inside: frozenset[str] = frozenset()
         self._both: dict[str, str] = {}
