@@ -15,10 +15,8 @@ from jinja2.meta import find_undeclared_variables
 from jinja2.runtime import Context
 
 from rq_ses.campaign.sandbox import BUDGET, MOST, Budget, Environment, bounded_tree, sized
+from rq_ses.campaign.template import PARTS
 from rq_ses.text.plaintext import one_line
-
-PARTS: Final = ("subject", "text", "html")
-"""What a template has, by the names of its fields."""
 
 _LINE: Final = 300
 
