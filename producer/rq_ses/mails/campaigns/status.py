@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, Self
 
@@ -115,7 +115,7 @@ class Counts:
             datetime.fromtimestamp(min(self.changed_at, 4e9), UTC),
         )
         if self.state == "sending" and self.complete and not found.waiting:
-            object.__setattr__(found, "state", "sent")
+            return replace(found, state="sent")
         return found
 
 
