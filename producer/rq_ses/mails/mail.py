@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from rq_ses.contract import Priority
 from rq_ses.deadletter.reading.deadletter import DeadLetter, Entry, read_letter
 from rq_ses.deadletter.reading.payload import Payload, Shared, Unreadable, read_payload
 from rq_ses.mails.stored import StoredMail
-from rq_ses.mails.told import events_in, feedback_in, suppressed_in
+from rq_ses.mails.told import events_in, feedback_in, returned, suppressed_in
 from rq_ses.message import address
 from rq_ses.message.reading import stated
 from rq_ses.server.stored import count, date, line, moment
@@ -278,8 +277,7 @@ def deliveries_of(
     result: Mapping[bytes, bytes], entry: Named | None = None
 ) -> tuple[tuple[str, str | None], ...]:
     """Return addresses and MessageIds in the receipt of a campaign's job, of one entry if that is there."""
-    value = _returned(result) if result.get(b"type") == b"1" else None
-    found = value.get("entries") if isinstance(value, dict) else None
+    found = returned(result).get("entries")
     told = tuple(
         (_plain(one[0], _NAMES), _maybe_plain(one[2], 200))
         for one in (found if isinstance(found, list) else ())
@@ -291,8 +289,7 @@ def deliveries_of(
 
 def campaign_of(result: Mapping[bytes, bytes]) -> str:
     """Return the campaign that the receipt of a job names; "" if it is none of a campaign's."""
-    value = _returned(result) if result.get(b"type") == b"1" else None
-    return _plain(value.get("campaign"), 100) if isinstance(value, dict) else ""
+    return _plain(returned(result).get("campaign"), 100)
 
 
 def _number(raw: bytes | None) -> int:
@@ -303,18 +300,10 @@ def _sent(result: Mapping[bytes, bytes]) -> str | None:
     """Return the MessageId in RQ's result of a job that was sent; "" if SES's answer had none."""
     if result.get(b"type") != b"1":
         return None
-    value = _returned(result)
-    if isinstance(value, dict) and "campaign" in value:
+    value = returned(result)
+    if "campaign" in value:
         return None  # each entry has its own
-    return _plain(value.get("message_id"), 200) if isinstance(value, dict) else ""
-
-
-def _returned(result: Mapping[bytes, bytes]) -> Any:
-    """Return what RQ's result of a job says; None if that can't be read."""
-    try:
-        return json.loads(b64decode(result.get(b"return_value", b"")))
-    except (ValueError, RecursionError):
-        return None
+    return _plain(value.get("message_id"), 200)
 
 
 def _meta(raw: bytes | None) -> Mapping[str, Any]:

@@ -42,12 +42,12 @@ def merged(stored: Mapping[bytes, bytes], further: Mapping[bytes, bytes]) -> Map
 
 def message_id_in(result: Mapping[bytes, bytes]) -> str:
     """Return SES's MessageId in RQ's result of a mail; "" if there is none."""
-    return _plain(_returned(result).get("message_id"), _WORD)
+    return _plain(returned(result).get("message_id"), _WORD)
 
 
 def suppressed_in(result: Mapping[bytes, bytes]) -> tuple[str, ...]:
     """Return the recipients that RQ's result of a mail says it was not sent to."""
-    found = _returned(result).get("suppressed")
+    found = returned(result).get("suppressed")
     return tuple(_plain(one, _ADDRESS) for one in (found if isinstance(found, list) else ()))
 
 
@@ -56,7 +56,8 @@ def _rank(state: bytes) -> int:
     return FEEDBACK.index(name) if name in FEEDBACK else -1
 
 
-def _returned(result: Mapping[bytes, bytes]) -> Mapping[str, Any]:
+def returned(result: Mapping[bytes, bytes]) -> Mapping[str, Any]:
+    """Return what RQ's result says of a mail that was sent; nothing if it says, or can be read as, none."""
     if result.get(b"type") != b"1":
         return {}
     try:
