@@ -128,7 +128,7 @@ class Resending:
         for batch in _by_place(batches(moves, most=pace.step, most_bytes=BATCH_BYTES)):
             if limit is not None:
                 batch = within(batch, limit - result.resent)
-            pace.wait(len(batch))
+            pace.wait(sum(move.mails for move in batch))
             with interrupts_held():  # what was moved is counted and told
                 if batch:
                     self._move(batch, result)

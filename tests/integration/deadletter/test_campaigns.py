@@ -17,6 +17,7 @@ from rq_ses.campaign.bulkjob import encode_terms, read, read_terms
 from rq_ses.campaign.names import entry_id, indexed
 from rq_ses.deadletter import DeadLetters, Discarded, EditRefused, Filter, Resent
 from rq_ses.deadletter.reading.payload import read_payload
+from rq_ses.deadletter.resending import Pace
 from rq_ses.deadletter.view import letter_object, letter_rows
 from support.campaigns.standing import BULK, campaign, counts, entries, fail_entries
 from support.mails.breaking import Breakable, each_break
@@ -103,6 +104,15 @@ def test_entries_that_failed_together_are_moved_together_or_not_at_all(
     assert letters.resend(Filter(ids=[dead[1]])) == Resent(resent=3)
     assert redis.lrange(KEYS.queue(BULK), 0, -1) == [dead[2].encode(), dead[1].encode()]
     assert counts(redis) == {"enqueued": 4}
+
+
+def test_a_rate_is_one_of_mails_whatever_they_stand_in(
+    letters: DeadLetters, dead: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[int] = []
+    monkeypatch.setattr(Pace, "wait", lambda _, count: waited.append(count))
+    assert letters.resend(Filter(campaign="sale"), rate=10) == Resent(resent=4)
+    assert waited == [3, 1]
 
 
 def test_an_entry_cant_be_changed_for_its_template_is_shared(letters: DeadLetters, dead: list[str]) -> None:
