@@ -119,7 +119,10 @@ def entry_rows(payload: Payload) -> Iterator[tuple[str, str]]:
             own = mail.get(name)
             if isinstance(own, dict):
                 yield from (_row(name[:-1], f"{key}: {value}") for key, value in own.items())
-        yield _row("data", json.dumps(entry[1], ensure_ascii=False) if len(entry) > 1 else "")
+        yield _row(
+            "data",
+            json.dumps(entry[1], ensure_ascii=False) if isinstance(entry, list) and len(entry) > 1 else "",
+        )
     yield from _option_rows(payload.options)
 
 

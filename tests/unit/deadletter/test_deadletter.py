@@ -11,6 +11,8 @@ import pytest
 
 from rq_ses.deadletter import DeadLetter
 from rq_ses.deadletter.reading.deadletter import ATTEMPT_FIELDS, Entry, read_letter
+from rq_ses.deadletter.reading.payload import Payload
+from rq_ses.deadletter.view import entry_rows
 from rq_ses_worker.lifecycle.retry import _OURS, History
 from rq_ses_worker.ses.outcome import Outcome, RateLimited, Terminal, Transient, details, summary
 
@@ -173,3 +175,9 @@ def test_nothing_in_a_hash_makes_reading_raise(meta: Any, error: bytes) -> None:
 )
 def test_when_it_failed_is_read_as_rq_writes_it(text: str, moment: datetime | None) -> None:
     assert read_letter(entry(ended_at=text), "mail").failed_at == moment
+
+
+@pytest.mark.parametrize("entry", [5, None, "no list", {"a": 1, "b": 2}, [], ["user@example.com"]])
+def test_what_is_no_entry_of_a_campaign_is_shown_without_data(entry: Any) -> None:
+    rows = list(entry_rows(Payload({"campaign": "sale", "entries": [entry]}, {})))
+    assert rows[-1] == ("data", "")
