@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from rq_ses.campaign.campaign import Campaign
 from rq_ses.campaign.jinja import LocalTemplate, Rendered, RenderingFailure
 from rq_ses.campaign.placeholders import replaced
+from rq_ses.campaign.preparing import headers_together
 from rq_ses.message.message import Message, explain
 
 _SHARED: Final = (
@@ -67,7 +68,7 @@ class LocalMails:
         """Return an entry's mail whose template is rendered already. Raises RenderingFailure."""
         fields = {**self._shared, "to": entry.to, **rendered._asdict()}
         if self._headers or entry.headers:
-            fields["headers"] = _together(self._headers, entry.headers)
+            fields["headers"] = headers_together(self._headers, entry.headers)
         if entry.tags:
             fields["tags"] = {**self._shared.get("tags", {}), **entry.tags}
         if self._link is not None:
@@ -89,11 +90,3 @@ class LocalMails:
             return quote(str(entry.data[name]), safe="")
 
         return replaced(link, value)
-
-
-def _together(shared: Mapping[str, str], own: Mapping[str, str]) -> Mapping[str, str]:
-    """Return a campaign's headers and an entry's, whose own count; names are alike in either case."""
-    if not own:
-        return shared
-    names = {name.lower() for name in own}
-    return {**{name: value for name, value in shared.items() if name.lower() not in names}, **own}

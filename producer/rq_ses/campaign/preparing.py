@@ -122,6 +122,14 @@ class Preparation:
         return {**data, **changed} if changed else data
 
 
+def headers_together(shared: Mapping[str, str], own: Mapping[str, str]) -> Mapping[str, str]:
+    """Return a campaign's headers and an entry's, whose own count; names are alike in either case."""
+    if not own:
+        return shared
+    names = {name.lower() for name in own}
+    return {**{name: value for name, value in shared.items() if name.lower() not in names}, **own}
+
+
 def _sent(text: str | None) -> str | None:
     """Return a part as SES fills it: it knows one kind of placeholder, and no spaces in it."""
     return None if text is None else replaced(text, lambda name, _: _placeholder(name))

@@ -9,8 +9,9 @@ from typing import Any
 import click
 import pytest
 
-from rq_ses.campaign import Entry
+from rq_ses.campaign import Campaign, Entry, Template
 from rq_ses.cli.campaign.entryfile import LINE_LIMIT, Format, Row, format_of, read_rows
+from rq_ses.cli.campaign.preview import preview_of
 from rq_ses.cli.campaign.templatefile import read_campaign
 from rq_ses.text.textfile import NotText
 
@@ -173,3 +174,15 @@ def test_the_sizes_of_all_rows_bring_the_reader_to_the_end() -> None:
 )  # fmt: skip
 def test_the_format_is_told_by_the_name_else_by_the_first_byte(name: str, content: bytes, kind: Any) -> None:
     assert format_of(name, io.BufferedReader(io.BytesIO(content))) == kind  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("template", [{}, {"engine": "jinja2"}])
+def test_a_preview_has_a_header_once_that_an_entry_writes_in_other_letters(template: Any) -> None:
+    campaign = Campaign(
+        name="spring",
+        sender="shop@example.com",
+        template=Template(subject="-", text="-", **template),
+        headers={"X-Kind": "all", "X-Other": "1"},
+    )
+    shown = preview_of(campaign, Entry("user@example.com", headers={"x-kind": "own"}))
+    assert shown.headers == {"X-Other": "1", "x-kind": "own"}

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rq_ses.campaign.campaign import Campaign
 from rq_ses.campaign.entry import Entry
 from rq_ses.campaign.handlebars import render
-from rq_ses.campaign.preparing import Preparation
+from rq_ses.campaign.preparing import Preparation, headers_together
 
 
 class Preview(NamedTuple):
@@ -31,7 +31,8 @@ def preview_of(campaign: Campaign, entry: Entry) -> Preview:
     template = campaign.template
     if template.stored:
         raise ValueError(f"the template {template.name} is stored in SES, which alone can fill it in")
-    headers = {**campaign.headers, **Preparation(campaign).headers_of(entry)}
+    preparation = Preparation(campaign)
+    headers = headers_together(campaign.headers, preparation.headers_of(entry))
     if template.engine == "jinja2":
         # Here, for Jinja2 isn't installed everywhere.
         from rq_ses.campaign.jinja import LocalTemplate
@@ -39,7 +40,7 @@ def preview_of(campaign: Campaign, entry: Entry) -> Preview:
         local = LocalTemplate(template.subject or "", template.text, template.html, escape=template.escapes)
         rendered = local.render(entry.data)
         return Preview(campaign.sender, entry.to, headers, rendered.subject, rendered.text, rendered.html)
-    prepared = Preparation(campaign).of([entry])
+    prepared = preparation.of([entry])
     data = json.loads(prepared.data[0])
     parts = [
         None if part is None else render(part, data, simple=True)
