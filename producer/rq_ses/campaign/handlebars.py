@@ -17,16 +17,13 @@ https://docs.aws.amazon.com/ses/latest/dg/send-personalized-email-advanced.html
 from __future__ import annotations
 
 import html
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from rq_ses.campaign.syntax import (
-    MAX_NESTING,
     Block,
     Body,
     Node,
-    Partial,
     Path,
     TemplateError,
     UnknownConstruct,
@@ -39,10 +36,7 @@ __all__ = [
     "RenderingStopped",
     "TemplateError",
     "UnknownConstruct",
-    "lacking",
-    "mentioned",
     "merged",
-    "placeholders",
     "render",
 ]
 
@@ -79,28 +73,6 @@ def render(template: str, data: Mapping[str, Any], *, escape: bool = False, simp
     rendering = _Rendering(escape)
     rendering.body(parse(template, simple=simple), _Scope(data), {}, 0)
     return "".join(rendering.pieces)
-
-
-def placeholders(template: str, *, simple: bool = False) -> tuple[str, ...]:
-    """Return the paths that data must have whatever else it says, in order. Raises UnknownConstruct.
-
-    What only a condition or a list asks for isn't among them.
-    """
-    needed: dict[str, None] = {}
-    for path, always in _paths(parse(template, simple=simple)):
-        if always:
-            needed[path.text] = None
-    return tuple(needed)
-
-
-def mentioned(template: str, *, simple: bool = False) -> frozenset[str]:
-    """Return the members of data that the template has any use for. Raises UnknownConstruct."""
-    return frozenset(path.names[0] for path, _ in _paths(parse(template, simple=simple)))
-
-
-def lacking(names: Iterable[str], data: Mapping[str, Any]) -> list[str]:
-    """Return those of `names`, as `placeholders` gives them, that `data` lacks or has as null."""
-    return [name for name in names if _found(data, Path.read(name).names) in (None, _MISSING)]
 
 
 def merged(defaults: Mapping[str, Any], replacement: Mapping[str, Any]) -> dict[str, Any]:
@@ -228,29 +200,3 @@ def _shown(value: Any, path: Path) -> str:
         return str(value)
     kind = "a list" if isinstance(value, list | tuple) else "an object"
     raise RenderingStopped(f"{path.text!r} is {kind} and can't be shown: name a value in it")
-
-
-def _paths(template: Body) -> Iterator[tuple[Path, bool]]:
-    """Yield the paths that begin at the data itself, and whether each is needed always."""
-    left: deque[tuple[Body, int, bool, Mapping[str, Body]]] = deque([(template, 0, True, {})])
-    seen: set[tuple[int, int, bool]] = set()
-    while left:
-        body, depth, always, partials = left.popleft()
-        # A partial may call itself, or be called in many places.
-        if depth > MAX_NESTING or (id(body), depth, always) in seen:
-            continue
-        seen.add((id(body), depth, always))
-        partials = {**partials, **body.partials}
-        for node in body.nodes:
-            if isinstance(node, Value | Block) and (path := _from_root(node.path, depth)) is not None:
-                yield path, always and isinstance(node, Value)
-            if isinstance(node, Block):
-                inner = depth + (node.kind in ("each", "with"))
-                left += [(node.body, inner, False, partials), (node.inverse, depth, False, partials)]
-            elif isinstance(node, Partial) and node.name in partials:
-                left.append((partials[node.name], depth, always, partials))
-
-
-def _from_root(path: Path, depth: int) -> Path | None:
-    at_root = path.variable == "root" or (path.variable is None and path.up == depth)
-    return path.inner if at_root and path.names else None

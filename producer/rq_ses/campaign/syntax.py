@@ -46,12 +46,6 @@ class Path:
     up: int = 0
     variable: str | None = None
 
-    @property
-    def inner(self) -> Path:
-        """The same names without the way to where they begin."""
-        names = (name if _NAMES.fullmatch(name) and "." not in name else f"[{name}]" for name in self.names)
-        return Path(".".join(names), self.names)
-
     @classmethod
     def read(cls, text: str) -> Path:
         """Return the path that `text` writes. Raises TemplateError when it writes none."""

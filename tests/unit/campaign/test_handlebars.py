@@ -13,10 +13,7 @@ from rq_ses.campaign.handlebars import (
     RenderingStopped,
     TemplateError,
     UnknownConstruct,
-    lacking,
-    mentioned,
     merged,
-    placeholders,
     render,
 )
 
@@ -161,29 +158,6 @@ def test_a_rendering_that_leads_nowhere_is_stopped(
     monkeypatch.setattr(handlebars, "MAX_STEPS", 100_000)
     with pytest.raises(RenderingStopped, match=words):
         render(template, data)
-
-
-def test_the_data_a_template_needs_is_known_before() -> None:
-    template = (
-        "{{name}} {{contact.city}} {{name}} {{#if vip}}{{gift}}{{/if}}{{@root.shop.[the name]}}"
-        "{{#each list}}{{one}}{{../two}}{{/each}}" + FOOTER + "{{> foot}}"
-    )
-    assert placeholders(template) == ("name", "contact.city", "shop.[the name]")
-    assert mentioned(template) == {"name", "contact", "vip", "gift", "shop", "list", "two"}
-    assert lacking(placeholders(template), ANNA) == ["shop.[the name]"]
-    assert lacking(["contact.zip", "nothing", "empty", "contact.[zip code]"], ANNA) == [
-        "contact.zip",
-        "nothing",
-    ]
-
-
-def test_partials_that_call_each_other_name_their_data_once() -> None:
-    calls = "".join(
-        f'{{{{#* inline "p{n}"}}}}{{{{> p{n + 1}}}}}{{{{> p{n + 1}}}}}{{{{/inline}}}}' for n in range(40)
-    )
-    template = calls + '{{#* inline "p40"}}{{a}}{{#each b}}{{> p0}}{{/each}}{{/inline}}{{> p0}}'
-    assert placeholders(template) == ("a",)
-    assert mentioned(template) == {"a", "b"}
 
 
 def test_an_entrys_data_goes_over_the_defaults_member_by_member() -> None:
