@@ -11,7 +11,7 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeGuard
 
 from pydantic_core import from_json, to_json
 
@@ -112,7 +112,7 @@ def read(argument: Mapping[str, Any]) -> BulkJob:
         raise ValueError(
             f"is no bulk job: it has campaign, terms and 1 to {BULK_ENTRIES} entries, and nothing else"
         )
-    if not isinstance(terms, str) or not _HASH.fullmatch(terms):
+    if not is_hash(terms):
         raise ValueError("terms: is no hash of 32 hex digits")
     return BulkJob(checked_campaign(argument["campaign"]), terms, tuple(map(_queued, entries)))
 
@@ -121,9 +121,14 @@ def _queued(fields: Any) -> QueuedEntry:
     if not isinstance(fields, list) or len(fields) != 5:
         raise ValueError("entries: one is no list of to, data, headers, tags and id")
     to, data, headers, tags, entry_id = fields
-    if not isinstance(entry_id, str) or not _HASH.fullmatch(entry_id):
+    if not is_hash(entry_id):
         raise ValueError("entries: the id of one is none")
     return QueuedEntry.of(Entry(to, data, headers or EMPTY, tags or EMPTY), entry_id)
+
+
+def is_hash(value: Any) -> TypeGuard[str]:
+    """Tell whether a value can be the hash of terms, or the id of an entry."""
+    return isinstance(value, str) and _HASH.fullmatch(value) is not None
 
 
 class StoredTerms(NamedTuple):

@@ -8,12 +8,12 @@ from typing import Any, Final
 
 from redis import Redis
 
+from rq_ses.campaign.bulkjob import is_hash
 from rq_ses.deadletter.reading.payload import Payload, Shared
 from rq_ses.keys import keys_of
 from rq_ses.server.jobdata import inflated
 
 _KEPT: Final = 8
-_HASH: Final = frozenset("0123456789abcdef")
 
 
 class SharedTerms:
@@ -34,7 +34,7 @@ class SharedTerms:
         Raises redis.exceptions.RedisError.
         """
         terms = payload.fields.get("terms")
-        if not isinstance(terms, str) or len(terms) != 32 or not _HASH.issuperset(terms):
+        if not is_hash(terms):
             return None
         if terms not in self._kept:
             if len(self._kept) >= _KEPT:
