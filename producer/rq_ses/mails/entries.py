@@ -33,12 +33,13 @@ def named_entries(campaign: str, key: str) -> list[Named]:
 
 
 def find_entry(connection: Any, queues: Sequence[str], campaign: str, named: Named) -> StoredMail:
-    """Return the job that an entry is in, or was sent in.
+    """Return the job that an entry is in, or was sent in: in the queue that its campaign's record names.
 
     Raises:
         MailNotFound: it is in none.
         redis.exceptions.RedisError: the server is away, or refuses.
     """
+    queues = _queues(connection, queues, campaign)
     number = _number(connection, campaign, named)
     likely = [named.id, *([bulk_job_id(campaign, number)] if number else [])]
     for job_id in chain(likely, _others(connection, queues, campaign, named)):
@@ -53,6 +54,16 @@ def find_entry(connection: Any, queues: Sequence[str], campaign: str, named: Nam
             "discarded, and its job's time to be kept is over"
         )
     raise MailNotFound(named.key, reason, kind="entry")
+
+
+def _queues(connection: Any, queues: Sequence[str], campaign: str) -> Sequence[str]:
+    """Return the queues that a campaign's jobs may stand in; those given if its record is gone."""
+    recorded = connection.hget(keys_of(connection).campaign(campaign), "queue") or b""
+    bulk = recorded.decode("utf-8", "replace")
+    end = contract.queue_name("", "bulk")
+    return (
+        queues if bulk in queues or not bulk.endswith(end) else contract.queue_names(bulk.removesuffix(end))
+    )
 
 
 def _number(connection: Any, campaign: str, named: Named) -> int | None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from redis import Redis
 
+from rq_ses import Outbox
 from rq_ses.campaign import Entry
 from rq_ses.campaign.names import bulk_job_id, entry_id
 from rq_ses.mails import MailNotFound, Mails
@@ -44,6 +45,13 @@ def test_an_entry_that_waits_is_shown_by_its_job(redis: Redis, mails: Mails) -> 
     whole = mails.show(JOB)
     assert whole.to == ("user0@example.com", "user1@example.com", "user2@example.com")
     assert mail_object(whole)["campaign"] == "sale"
+
+
+def test_an_entry_is_found_in_whichever_queue_its_campaign_was_sent_to(redis: Redis, mails: Mails) -> None:
+    Outbox(redis, "news").send_bulk(SALE, entries(2))
+    found = mails.entry("sale", "user1@example.com")
+    assert (found.job_id, found.queue, found.priority) == (JOB, "news-bulk", "bulk")
+    assert (found.to, found.status) == (("user1@example.com",), "queued")
 
 
 def test_an_entry_that_was_sent_is_shown_with_its_message_id(redis: Redis, mails: Mails) -> None:
