@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import struct
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from rq_ses import Outbox
 from rq_ses.campaign import Campaign, CampaignNotFound, Campaigns, Entry, Template
 from rq_ses.gate import _FLOW_NAMES
+from rq_ses_worker.lifecycle.transitions import Lifecycle
+from support.mails.breaking import Breakable, each_break
 from support.mails.keys import KEYS
 
 BULK = "mail-bulk"
@@ -97,6 +101,50 @@ def test_a_campaign_that_goes_on_has_its_jobs_back_in_the_queue(redis: Redis) ->
     assert [one.decode() for one in redis.lrange(LIST, 0, -1)] == [ids[3], *sorted(ids[:3])]
     assert {status(redis, job_id) for job_id in ids} == {"queued"}
     assert redis.zrange(DEFERRED, 0, -1) == [other.encode()]
+
+
+@pytest.mark.parametrize("claimed_between", [False, True])
+def test_jobs_that_go_back_are_sent_once_wherever_that_breaks_off(
+    redis: Redis, claimed_between: bool
+) -> None:
+    def claims() -> list[str]:
+        lifecycle = Lifecycle(redis, [BULK], "tests", "aaaaaaaa", 30.0)
+        return [found[0][0].lease.job_id for _ in range(8) if (found := lifecycle.claim(1))[0]]
+
+    def act(number: int) -> None:
+        ids = send(redis, 150)
+        campaigns: Any = Campaigns(connection=redis)
+        campaigns.pause("spring")
+        for job_id in ids:
+            held(redis, job_id)
+        campaigns._follow = Breakable(redis, campaigns._follow)
+        campaigns._follow.at = number
+        with suppress(ResponseError):
+            campaigns.resume("spring")
+        between = claims() if claimed_between else []
+        campaigns.resume("spring")
+        assert sorted(between + claims()) == sorted(ids)
+        assert redis.exists(LIST) == 0
+
+    assert each_break(redis, act) > 8
+
+
+def test_jobs_that_are_called_back_are_sent_by_nobody_wherever_that_breaks_off(redis: Redis) -> None:
+    def act(number: int) -> None:
+        ids = send(redis, 150)
+        held(redis, ids[0])
+        campaigns: Any = Campaigns(connection=redis)
+        campaigns._follow = Breakable(redis, campaigns._follow)
+        campaigns._follow.at = number
+        with suppress(ResponseError):
+            campaigns.cancel("spring")
+        # Fewer may be counted: audit mends that.
+        assert campaigns.cancel("spring").canceled <= 150
+        assert {status(redis, job_id) for job_id in ids} == {"canceled"}
+        assert redis.zcard(CANCELED) == 3
+        assert Lifecycle(redis, [BULK], "tests", "aaaaaaaa", 30.0).claim(1)[0] == []
+
+    assert each_break(redis, act) > 8
 
 
 def test_a_campaign_is_found_in_whichever_queue_it_was_sent_to(redis: Redis) -> None:
