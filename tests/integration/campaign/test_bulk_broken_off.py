@@ -143,6 +143,15 @@ def test_a_mixture(redis: Redis, dies: bool, others_first: bool) -> None:
     assert each_break(redis, act) > 20
 
 
+def test_what_is_no_split_of_ours_keeps_nobody_from_the_jobs(redis: Redis) -> None:
+    store(redis, campaign())
+    for number, odd in enumerate((b"", b"no msgpack \xc1", b"\x93\x01\x02\x03", b"\x81\xa5parts\x07")):
+        job_id = enqueue(redis, campaign(), [TO[number]], number=number)
+        redis.hset(KEYS.job(job_id), "rq_ses_parts", odd)
+    Desk(redis, BulkClient()).work()
+    assert places(redis) == {to: ["finished"] for to in TO[:4]}
+
+
 @pytest.mark.parametrize("dies", [False, True])
 def test_a_shedding(redis: Redis, dies: bool) -> None:
     def act(number: int) -> None:

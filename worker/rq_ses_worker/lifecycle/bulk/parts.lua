@@ -40,9 +40,11 @@ local function make_part(batch, queue, whole, part)
 end
 
 -- What is written of a split first, in one step with what is left to the job: from then on the parts are made of it,
--- whoever comes by, and it goes when all are.
+-- whoever comes by, and it goes when all are. What isn't of our making says of no part, and keeps nobody from its job.
 local function make_parts(batch, queue, id, packed)
-  local left = cmsgpack.unpack(packed)
-  for number = #left.parts, 1, -1 do make_part(batch, queue, left.whole, left.parts[number]) end
+  local fine, left = pcall(cmsgpack.unpack, packed)
+  if fine and type(left) == 'table' and type(left.whole) == 'table' and type(left.parts) == 'table' then
+    for number = #left.parts, 1, -1 do make_part(batch, queue, left.whole, left.parts[number]) end
+  end
   redis.call('HDEL', ARGV[1] .. id, PARTS_FIELD)
 end
