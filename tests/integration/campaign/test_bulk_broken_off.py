@@ -143,6 +143,21 @@ def test_a_mixture(redis: Redis, dies: bool, others_first: bool) -> None:
     assert each_break(redis, act) > 20
 
 
+def test_what_was_left_of_a_shedding_is_made_though_the_job_itself_fails(redis: Redis) -> None:
+    def act(number: int) -> None:
+        scene = Scene(redis, RetryPolicy(on_unknown="hold"))
+        scene.ours.attempts._bulk()._size = 2  # type: ignore[attr-defined, misc]
+        [claim] = scene.ours.claim()
+        scene.script.at = number
+        scene.ours.settle(scene.ours.attempt(claim))
+        redis.hset(KEYS.job(claim.lease.job_id), "failure_callback_name", "no.job.of.ours")
+        scene.other.work()
+        assert {to: len(where) for to, where in places(redis).items()} == dict.fromkeys(TO, 1)
+        assert not any(redis.hexists(key, "rq_ses_parts") for key in redis.scan_iter("rq:job:*"))
+
+    assert each_break(redis, act) > 10
+
+
 def test_what_is_no_split_of_ours_keeps_nobody_from_the_jobs(redis: Redis) -> None:
     store(redis, campaign())
     for number, odd in enumerate((b"", b"no msgpack \xc1", b"\x93\x01\x02\x03", b"\x81\xa5parts\x07")):

@@ -66,6 +66,7 @@ class Client(Protocol):
 class Bulks(Protocol):
     """What makes attempts of bulk jobs: engine.bulk."""
 
+    def finish(self, claim: Claim) -> Settlement: ...
     def make(self, claim: Claim, task: Task, job: BulkJob, attempt: Attempt, began: float) -> Settlement: ...
 
 
@@ -98,6 +99,9 @@ class Attempts:
     def make(self, claim: Claim) -> Settlement:
         """Make one attempt, or give the mail back if it had better not be begun now."""
         began = time.monotonic()
+        if claim.unfinished and self._bulk:
+            # However the job ends, what a split of it has left undone would be lost with it.
+            return self._bulk().finish(claim)
         task = claim.task or read(claim)
         attempt = Attempt.of(claim, task, self._policy)
         outcome: Outcome

@@ -69,14 +69,22 @@ class BulkAttempts:
         # Together they take one more connection than a worker has otherwise, and not one each.
         self._one_divides = threading.Lock()
 
+    def finish(self, claim: Claim) -> Settlement:
+        """Make the parts that a split of the job has left unmade, and give the job back as it was."""
+        try:
+            with self._one_divides:
+                self._dividing.finish(claim.lease)
+        except RedisError as exc:
+            return _unprepared(claim, exc)
+        return unsent(claim.lease, probe=claim.probe)
+
     def make(self, claim: Claim, task: Task, job: BulkJob, attempt: Attempt, began: float) -> Settlement:
         """Make one attempt, or give the job back as it was."""
         try:
             mailing = self._terms.get(job.campaign, job.terms)
             kept = self._fit(claim, job, task.options, size_of(mailing, attempt.policy, self._size))
         except (TermsUnavailable, RedisError) as exc:
-            events.MAIL_UNPREPARED.log(log, job_id=claim.lease.job_id, error=str(exc) or type(exc).__name__)
-            return unsent(claim.lease, probe=claim.probe)
+            return _unprepared(claim, exc)
         except TermsError as exc:
             outcome = Terminal(code=type(exc).__name__, message=str(exc))
             ending = attempt.ended(outcome, self._shared.clock.now(), asked=False)
@@ -89,8 +97,7 @@ class BulkAttempts:
         try:
             outcomes = self._send(claim, mailing, job, in_doubt=attempt.history.ambiguous > 0)
         except RedisError as exc:
-            events.MAIL_UNPREPARED.log(log, job_id=claim.lease.job_id, error=str(exc) or type(exc).__name__)
-            return unsent(claim.lease, probe=claim.probe)
+            return _unprepared(claim, exc)
         clock = time.monotonic()
         moment = Moment(self._shared.clock.now(), clock, clock - began)
         ended = settled(claim, task, job, attempt, outcomes, moment)
@@ -100,9 +107,6 @@ class BulkAttempts:
     def _fit(self, claim: Claim, job: BulkJob, options: Mapping[str, Any], size: int) -> int:
         """Return how many entries the job has for now, at most `size`; 0 if it is another's by now."""
         most = min(claim.granted or 1, size)
-        if claim.unfinished:
-            with self._one_divides:
-                self._dividing.finish(claim.lease)
         if len(job.entries) > most:
             with self._one_divides:
                 if not self._dividing.shed(claim.lease, shed(job, options, most, size)):
@@ -133,6 +137,11 @@ class BulkAttempts:
         if answers := asked(outcomes):
             self._shared.brake.ended(telling(answers), probe=claim.probe)
         return outcomes
+
+
+def _unprepared(claim: Claim, exc: Exception) -> Settlement:
+    events.MAIL_UNPREPARED.log(log, job_id=claim.lease.job_id, error=str(exc) or type(exc).__name__)
+    return unsent(claim.lease, probe=claim.probe)
 
 
 def size_of(mailing: Mailing, policy: RetryPolicy, size: int) -> int:
