@@ -158,6 +158,23 @@ def test_what_was_left_of_a_shedding_is_made_though_the_job_itself_fails(redis: 
     assert each_break(redis, act) > 10
 
 
+def test_what_was_left_of_a_shedding_is_canceled_with_its_campaign(redis: Redis) -> None:
+    def act(number: int) -> None:
+        scene = Scene(redis, RetryPolicy(on_unknown="hold"))
+        scene.ours.attempts._bulk()._size = 2  # type: ignore[attr-defined, misc]
+        [claim] = scene.ours.claim()
+        scene.script.at = number
+        ended = scene.ours.attempt(claim)
+        if not scene.client.requests:
+            scene.ours.settle(ended)
+            redis.hset(keys_of(redis).campaign(NAME), "state", "canceled")
+            scene.other.work()
+            assert places(redis) == {to: ["canceled"] for to in TO}
+            assert (scene.client.requests, counts(redis)) == ([], (6, 0, 6))
+
+    assert each_break(redis, act) > 10
+
+
 def test_what_is_no_split_of_ours_keeps_nobody_from_the_jobs(redis: Redis) -> None:
     store(redis, campaign())
     for number, odd in enumerate((b"", b"no msgpack \xc1", b"\x93\x01\x02\x03", b"\x81\xa5parts\x07")):

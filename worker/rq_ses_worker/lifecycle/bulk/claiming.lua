@@ -25,6 +25,8 @@ local function is_held(it, place, id, campaign, entries)
   local state, job = campaign_of(it, campaign)[1], ARGV[9] .. id
   local root = string.sub(ARGV[9], 1, -5)
   if state ~= 'paused' and state ~= 'canceled' then return false end
+  -- What a split has left undone would be forgotten with it: it is claimed for that, and comes back.
+  if redis.call('HEXISTS', job, ARGV[17]) == 1 then return false end
   local queue = string.sub(KEYS[4 + place * 3], #root + 7)
   if state == 'paused' then
     redis.call('ZADD', root .. 'deferred:' .. queue, '+inf', id)
