@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, Final
 
 from redis import Redis
@@ -20,6 +19,7 @@ from redis.exceptions import RedisError
 from rq_ses.campaign.bulkjob import BulkJob, QueuedEntry
 from rq_ses.contract import FEEDBACK_TTL
 from rq_ses.keys import keys_of
+from rq_ses.server.stored import date
 from rq_ses.text.plaintext import one_line
 from rq_ses.tracking import STATE_OF
 from rq_ses_worker.lifecycle.records import Settlement
@@ -43,7 +43,8 @@ def told_of(connection: Redis, job_id: str, entries: Sequence[QueuedEntry]) -> d
         for entry in entries:
             pipeline.hvals(keys.events(entry.id))
         (created, resent), *stored = pipeline.execute()
-    since = _epoch(created) - _SKEW
+    made = date(created)
+    since = made.timestamp() - _SKEW if made else float("inf")
     if len(entries) == 1:
         since = max(since, _number(resent))
     found = {entry.id: _message_id(values, since) for entry, values in zip(entries, stored, strict=True)}
@@ -95,13 +96,6 @@ def _event(value: bytes) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         return {}  # the field with the worst state
     return told if isinstance(told, dict) else {}
-
-
-def _epoch(text: bytes | None) -> float:
-    try:
-        return datetime.fromisoformat((text or b"").decode("ascii")).timestamp()
-    except ValueError:
-        return float("inf")
 
 
 def _number(value: Any) -> float:
