@@ -10,6 +10,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import ResponseError
 
+from rq_ses.campaign import Campaigns
 from rq_ses.campaign.names import bulk_job_id
 from rq_ses.keys import keys_of
 from rq_ses_worker.audit.audit import Audit
@@ -158,7 +159,8 @@ def test_what_was_left_of_a_shedding_is_made_though_the_job_itself_fails(redis: 
     assert each_break(redis, act) > 10
 
 
-def test_what_was_left_of_a_shedding_is_canceled_with_its_campaign(redis: Redis) -> None:
+@pytest.mark.parametrize("how", ["by claim", "by whoever cancels it"])
+def test_what_was_left_of_a_shedding_is_canceled_with_its_campaign(redis: Redis, how: str) -> None:
     def act(number: int) -> None:
         scene = Scene(redis, RetryPolicy(on_unknown="hold"))
         scene.ours.attempts._bulk()._size = 2  # type: ignore[attr-defined, misc]
@@ -167,7 +169,10 @@ def test_what_was_left_of_a_shedding_is_canceled_with_its_campaign(redis: Redis)
         ended = scene.ours.attempt(claim)
         if not scene.client.requests:
             scene.ours.settle(ended)
-            redis.hset(keys_of(redis).campaign(NAME), "state", "canceled")
+            if how == "by claim":
+                redis.hset(keys_of(redis).campaign(NAME), "state", "canceled")
+            else:
+                Campaigns(connection=redis).cancel(NAME)
             scene.other.work()
             assert places(redis) == {to: ["canceled"] for to in TO}
             assert (scene.client.requests, counts(redis)) == ([], (6, 0, 6))

@@ -7,15 +7,17 @@
 --       canceled job is kept   8 wake channel   then ids of jobs, as they were found
 -- Reply how many jobs were moved, and how many entries they have
 --
+-- One that waits with a part of it to be made yet (the worker's split.lua) is left to claim, which has it made first.
 -- A job that is canceled stays in the queue's list, where claim drops it: to look for each would take the square of
 -- their number. New places are written first, hashes after, old places are left last.
 
 if redis.call('HGET', KEYS[1], 'state') ~= ARGV[2] then return { 0, 0 } end
 local back, jobs, entries, ids = ARGV[2] == 'sending', 0, 0, {}
 for i = 9, #ARGV do
-  local found = redis.pcall('HMGET', ARGV[1] .. ARGV[i], 'status', ARGV[3], ARGV[5])
+  local found = redis.pcall('HMGET', ARGV[1] .. ARGV[i], 'status', ARGV[3], ARGV[5], 'rq_ses_parts')
   if found.err and not string.find(found.err, 'WRONGTYPE', 1, true) then return found end
-  local waits = found[1] == 'deferred' or not back and (found[1] == 'queued' or found[1] == 'scheduled')
+  local queued = found[1] == 'queued' and not found[4]
+  local waits = found[1] == 'deferred' or not back and (queued or found[1] == 'scheduled')
   if not found.err and waits and found[2] == ARGV[4] then
     ids[#ids + 1] = ARGV[i]
     jobs, entries = jobs + 1, entries + (tonumber(found[3] or '') or 1)
