@@ -17,7 +17,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from rq_ses.campaign.bulkjob import BulkJob, QueuedEntry
-from rq_ses.contract import FEEDBACK_TTL
+from rq_ses.contract import FEEDBACK_TTL, RESENT_FIELD
 from rq_ses.keys import keys_of
 from rq_ses.server.stored import date
 from rq_ses.text.plaintext import one_line
@@ -28,8 +28,6 @@ from rq_ses_worker.ses.outcome import Outcome, Sent
 _SKEW: Final = 3600.0
 """Seconds by which hosts' clocks may differ, as resolve.lua grants them."""
 
-_RESENT: Final = "rq_ses_resent_at"
-
 
 def told_of(connection: Redis, job_id: str, entries: Sequence[QueuedEntry]) -> dict[str, Outcome]:
     """Return how entries ended that SES is known to have, by their ids. Raises RedisError.
@@ -39,7 +37,7 @@ def told_of(connection: Redis, job_id: str, entries: Sequence[QueuedEntry]) -> d
     """
     keys = keys_of(connection)
     with connection.pipeline(transaction=False) as pipeline:
-        pipeline.hmget(keys.job(job_id), "created_at", _RESENT)
+        pipeline.hmget(keys.job(job_id), "created_at", RESENT_FIELD)
         for entry in entries:
             pipeline.hvals(keys.events(entry.id))
         (created, resent), *stored = pipeline.execute()
