@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from rq_ses.tracing.spans import Tracing, described
@@ -65,21 +65,10 @@ class TracedAttempts(Attempts):
     def _send(self, task: Task, claim: Claim) -> Outcome:
         from opentelemetry import trace
 
-        tracing, lease = self._tracing, claim.lease
-        queue = self._queues[lease.queue]
-        tried = _tried(claim.meta)
-        span = tracing.tracer.start_span(
-            f"{_PROCESS} {queue}",
-            context=tracing.context(task.trace),
-            kind=trace.SpanKind.CONSUMER,
-            attributes={
-                **described(_PROCESS, queue),
-                "messaging.message.id": lease.job_id,
-                "rq_ses.attempt": tried[0] + 1,
-            },
-            links=[*tracing.link(task.trace), *tracing.link(tried[1])],
-        )
-        self._of_thread.traceparent = tracing.carrier(span).get(TRACEPARENT)
+        attempts, before = _tried(claim.meta)
+        attributes = {"rq_ses.attempt": attempts + 1}
+        span = self._span(claim, attributes, task.trace, before)
+        self._of_thread.traceparent = self._tracing.carrier(span).get(TRACEPARENT)
         # Whatever is logged, or instrumented, inside belongs to it.
         with trace.use_span(span, end_on_exit=True, record_exception=False):
             outcome = super()._send(task, claim)
@@ -91,18 +80,8 @@ class TracedAttempts(Attempts):
     ) -> Settlement:
         from opentelemetry import trace
 
-        queue = self._queues[claim.lease.queue]
-        span = self._tracing.tracer.start_span(
-            f"{_PROCESS} {queue}",
-            context=self._tracing.context(None),
-            kind=trace.SpanKind.CONSUMER,
-            attributes={
-                **described(_PROCESS, queue),
-                "messaging.message.id": claim.lease.job_id,
-                "rq_ses.campaign": job.campaign,
-                "rq_ses.attempt": attempt.history.attempts + 1,
-            },
-        )
+        attributes = {"rq_ses.campaign": job.campaign, "rq_ses.attempt": attempt.history.attempts + 1}
+        span = self._span(claim, attributes)
         with trace.use_span(span, end_on_exit=True, record_exception=False):
             settled = super()._attempted(bulks, claim, task, job, attempt, began)
             if settled.bulk:
@@ -110,6 +89,29 @@ class TracedAttempts(Attempts):
             if settled.outcome:
                 self._tell(span, settled.outcome)
         return settled
+
+    def _span(
+        self,
+        claim: Claim,
+        attributes: Mapping[str, Any],
+        parent: Trace | None = None,
+        before: Trace | None = None,
+    ) -> Any:
+        """Return the span of an attempt; it is linked to those that led to it."""
+        from opentelemetry import trace
+
+        tracing, queue = self._tracing, self._queues[claim.lease.queue]
+        return tracing.tracer.start_span(
+            f"{_PROCESS} {queue}",
+            context=tracing.context(parent),
+            kind=trace.SpanKind.CONSUMER,
+            attributes={
+                **described(_PROCESS, queue),
+                "messaging.message.id": claim.lease.job_id,
+                **attributes,
+            },
+            links=[*tracing.link(parent), *tracing.link(before)],
+        )
 
     def _tell(self, span: Any, outcome: Outcome) -> None:
         told = details(outcome)
