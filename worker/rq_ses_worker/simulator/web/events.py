@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from typing import Any, Final
 from xml.sax.saxutils import escape
@@ -13,7 +12,7 @@ from rq_ses_worker.simulator.events.plan import Occurrence
 from rq_ses_worker.simulator.records.mail import Mail
 from rq_ses_worker.simulator.service import Service
 from rq_ses_worker.simulator.web.request import WebError, WebRequest, whole_number
-from rq_ses_worker.simulator.web.response import WebResponse
+from rq_ses_worker.simulator.web.response import WebResponse, json_response
 
 TESTED: Final = tuple(kind for kind in KINDS if kind != "Subscription")
 """The kinds that are about a mail."""
@@ -26,7 +25,7 @@ def told(service: Service, request: WebRequest) -> WebResponse:
         raise WebError(400, "after: not a whole number")
     publisher = service.publisher
     kept = [one.as_dict() for one in publisher.log.all(after)]
-    return _json(publisher.describe() | {"events": kept})
+    return json_response(publisher.describe() | {"events": kept})
 
 
 def change(service: Service, request: WebRequest) -> WebResponse:
@@ -35,12 +34,14 @@ def change(service: Service, request: WebRequest) -> WebResponse:
         service.publisher.change(_members(request))
     except (TypeError, ValueError) as exc:
         raise WebError(400, str(exc)) from exc
-    return _json(service.publisher.describe())
+    return json_response(service.publisher.describe())
 
 
 def of(service: Service, mail: Mail) -> WebResponse:
     """Return what was told of a mail, oldest first."""
-    return _json({"events": [one.as_dict() for one in service.publisher.log.all(message_id=mail.message_id)]})
+    return json_response(
+        {"events": [one.as_dict() for one in service.publisher.log.all(message_id=mail.message_id)]}
+    )
 
 
 def tell(service: Service, mail: Mail, request: WebRequest) -> WebResponse:
@@ -54,7 +55,7 @@ def tell(service: Service, mail: Mail, request: WebRequest) -> WebResponse:
         made = tell_of(service, mail, **given)
     except ValueError as exc:
         raise WebError(400, str(exc)) from exc
-    return _json({"notifications": [_posted(one) for one in made]})
+    return json_response({"notifications": [_posted(one) for one in made]})
 
 
 def tell_of(
@@ -107,14 +108,7 @@ def _posted(one: Notification) -> dict[str, Any]:
 
 
 def _members(request: WebRequest) -> dict[str, Any]:
-    try:
-        given = json.loads(request.body)
-    except (ValueError, RecursionError) as exc:
-        raise WebError(400, "the body is not JSON") from exc
+    given = request.json()
     if not isinstance(given, dict):
         raise WebError(400, "the body is no JSON object")
     return given
-
-
-def _json(value: Any) -> WebResponse:
-    return WebResponse(200, json.dumps(value).encode(), "application/json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -15,12 +14,7 @@ from rq_ses_worker.simulator.records.raw import shown_headers, shown_target
 from rq_ses_worker.simulator.service import Service
 from rq_ses_worker.simulator.web.page import documents
 from rq_ses_worker.simulator.web.request import WebError, WebRequest, whole_number
-from rq_ses_worker.simulator.web.response import WebResponse
-
-
-def json_response(value: Any, status: int = 200) -> WebResponse:
-    """Return `value` as a response."""
-    return WebResponse(status, json.dumps(value).encode(), "application/json")
+from rq_ses_worker.simulator.web.response import WebResponse, json_response
 
 
 def error(status: int, reason: str) -> WebResponse:
@@ -130,10 +124,7 @@ def scripts(service: Service) -> WebResponse:
 
 def add_script(service: Service, request: WebRequest) -> WebResponse:
     """Give an address a script, and return all. Raises WebError."""
-    try:
-        given = json.loads(request.body)
-    except (ValueError, RecursionError) as exc:
-        raise WebError(400, "the body is not JSON") from exc
+    given = request.json()
     address, steps = (given.get(name) for name in ("address", "steps")) if isinstance(given, dict) else (0, 0)
     if isinstance(steps, str):
         steps = steps_in(steps)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import parse_qsl
 
 
@@ -23,6 +25,13 @@ class WebRequest:
         path, _, query = self.target.decode("latin-1").partition("?")
         object.__setattr__(self, "path", path)
         object.__setattr__(self, "query", dict(parse_qsl(query)))
+
+    def json(self) -> Any:
+        """Return what the body says as JSON. Raises WebError."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError) as exc:
+            raise WebError(400, "the body is not JSON") from exc
 
 
 def whole_number(text: str) -> int | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 NOTHING: Final = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 """The Content-Security-Policy of what isn't a page."""
@@ -33,3 +34,8 @@ class WebResponse:
             "Cache-Control": "no-store",
             **self.more,
         }
+
+
+def json_response(value: Any, status: int = 200) -> WebResponse:
+    """Return `value` as a response."""
+    return WebResponse(status, json.dumps(value).encode(), "application/json")

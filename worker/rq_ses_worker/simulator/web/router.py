@@ -29,7 +29,7 @@ from urllib.parse import unquote
 from rq_ses_worker.simulator.service import Service
 from rq_ses_worker.simulator.web import access, events, json_views, templates
 from rq_ses_worker.simulator.web.request import WebError, WebRequest
-from rq_ses_worker.simulator.web.response import WebResponse
+from rq_ses_worker.simulator.web.response import WebResponse, json_response
 
 PREFIX: Final = b"/_simulator"
 MAX_BODY: Final = 65_536
@@ -74,9 +74,9 @@ def _route(service: Service, request: WebRequest, method: str) -> WebResponse:
         case []:
             return _by_method(method, {"DELETE": lambda: json_views.cleared(service.clear)})
         case ["stats"]:
-            return _by_method(method, {"GET": lambda: json_views.json_response(service.inbox.stats())})
+            return _by_method(method, {"GET": lambda: json_response(service.inbox.stats())})
         case ["account"]:
-            return _by_method(method, {"GET": lambda: json_views.json_response(service.describe())})
+            return _by_method(method, {"GET": lambda: json_response(service.describe())})
         case ["faults"]:
             return _by_method(
                 method,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Final
 
 from rq_ses_worker.simulator.api.answers import Refused
 from rq_ses_worker.simulator.service import Service
 from rq_ses_worker.simulator.web.request import WebError, WebRequest
-from rq_ses_worker.simulator.web.response import WebResponse
+from rq_ses_worker.simulator.web.response import WebResponse, json_response
 
 _MEMBERS: Final = ("name", "subject", "text", "html")
 
@@ -25,15 +24,12 @@ def told(service: Service) -> WebResponse:
         }
         for one in service.templates.all()
     ]
-    return WebResponse(200, json.dumps({"templates": listed}).encode(), "application/json")
+    return json_response({"templates": listed})
 
 
 def add(service: Service, request: WebRequest) -> WebResponse:
     """Keep a template, in place of one with its name, and return all. Raises WebError."""
-    try:
-        given = json.loads(request.body)
-    except (ValueError, RecursionError) as exc:
-        raise WebError(400, "the body is not JSON") from exc
+    given = request.json()
     named = isinstance(given, dict) and isinstance(given.get("name"), str) and given["name"]
     if not named or set(given) - set(_MEMBERS):
         raise WebError(400, 'give {"name": "welcome", "subject": "Hi {{name}}", "text": …, "html": …}')
