@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 
 from rq_ses_worker.simulator.api.account import MAILBOX_SIMULATOR
 from rq_ses_worker.simulator.api.answers import THROTTLED_OPERATION, Answer, Refused, error
-from rq_ses_worker.simulator.api.checks import bad, constraint, json_of, members_of, missing
+from rq_ses_worker.simulator.api.checks import bad, constraint, json_of, members_of, missing, page_size_of
 from rq_ses_worker.simulator.api.operation import Asked
 
 PAGE_SIZE: Final = 1000
@@ -116,7 +116,7 @@ class SuppressedDestinations:
         said = parse_qs(asked.query)
         _refuse_tenant(_last(said, "TenantName"))
         wanted = [one for _, one in sorted(self._listed.items()) if _is_wanted(one, said)]
-        size, token = _page_size(_last(said, "PageSize")), _last(said, "NextToken")
+        size, token = page_size_of(_last(said, "PageSize"), PAGE_SIZE, PAGE_SIZE), _last(said, "NextToken")
         if token is not None:
             if token not in self._listed:
                 raise Refused(error(400, "InvalidNextTokenException", "The NextToken is not valid."))
@@ -140,14 +140,6 @@ def _moment(said: _Said, name: str) -> float | None:
         return datetime.fromisoformat(given).timestamp()
     except ValueError:
         raise constraint(name[0].lower() + name[1:], "be a date and time in ISO 8601") from None
-
-
-def _page_size(given: str | None) -> int:
-    if given is None:
-        return PAGE_SIZE
-    if not (given.isascii() and given.isdecimal() and len(given) <= 4 and 1 <= int(given) <= PAGE_SIZE):
-        raise constraint("pageSize", f"have value between 1 and {PAGE_SIZE}")
-    return int(given)
 
 
 def _last(said: _Said, name: str) -> str | None:

@@ -127,3 +127,13 @@ def check_word(value: Any, where: str, words: tuple[str, ...]) -> None:
     """Check a member that may be missing: one of the words that its model knows."""
     if value is not None and value not in words:
         raise constraint(where, f"satisfy enum value set: [{', '.join(words)}]")
+
+
+def page_size_of(given: str | None, usual: int, most: int) -> int:
+    """Return how many a list is to have of what a query says, `usual` where it says nothing."""
+    if given is None:
+        return usual
+    digits = given.isascii() and given.isdecimal() and len(given) <= len(str(most))
+    if not (digits and 1 <= int(given) <= most):
+        raise constraint("pageSize", f"have value between 1 and {most}")
+    return int(given)

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 
 from rq_ses.campaign.handlebars import TemplateError
 from rq_ses_worker.simulator.api.answers import THROTTLED_OPERATION, Answer, Refused
-from rq_ses_worker.simulator.api.checks import bad, check_text, constraint, json_of, members_of, missing
+from rq_ses_worker.simulator.api.checks import bad, check_text, json_of, members_of, missing, page_size_of
 from rq_ses_worker.simulator.api.operation import TEMPLATE_OPERATIONS, Asked
 from rq_ses_worker.simulator.api.templating.reading import read_data, read_stored
 from rq_ses_worker.simulator.api.templating.store import StoredTemplate, Templates
@@ -87,9 +87,7 @@ class TemplateOperations:
 
     def _list(self, asked: Asked, _: float) -> dict[str, Any]:
         query = {name: values[-1] for name, values in parse_qs(asked.query).items()}
-        size = query.get("PageSize", str(PAGE_SIZE))
-        if not (size.isascii() and size.isdecimal() and len(size) < 4 and 1 <= int(size) <= MAX_PAGE_SIZE):
-            raise constraint("pageSize", f"have value between 1 and {MAX_PAGE_SIZE}")
+        size = page_size_of(query.get("PageSize"), PAGE_SIZE, MAX_PAGE_SIZE)
         stored = self._templates.all()
         token = query.get("NextToken")
         start = 0
@@ -98,8 +96,8 @@ class TemplateOperations:
             if token not in names:
                 raise bad("The NextToken is not valid")
             start = names.index(token) + 1
-        chosen = stored[start : start + int(size)]
-        more = {"NextToken": chosen[-1].name} if start + int(size) < len(stored) else {}
+        chosen = stored[start : start + size]
+        more = {"NextToken": chosen[-1].name} if start + size < len(stored) else {}
         listed = [{"TemplateName": one.name, "CreatedTimestamp": one.created_at} for one in chosen]
         return {"TemplatesMetadata": listed, **more}
 
