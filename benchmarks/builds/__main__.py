@@ -9,23 +9,20 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import os
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from benchmarks.builds.batches import CHUNK, measure_batches, measure_memory
+from benchmarks.builds.contest import contest
 from benchmarks.builds.draining import measure_draining
 from benchmarks.builds.life import PEER, measure_life
 from benchmarks.builds.light import measure_light
 from benchmarks.builds.pairs import alternate, table
-from benchmarks.harness.build import ROOT, Build, build, export
-from benchmarks.harness.processtree import cores
-from benchmarks.harness.services import Store, store
+from benchmarks.harness.build import Build
+from benchmarks.harness.services import Store
 
 SIZES = (16, 64)
 ANSWER_AFTER = 0.05
@@ -105,21 +102,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.error(
             "life: there is no dramatiq to compare with; install the extra `bench`, or leave it out"
         )
-    os.sched_setaffinity(0, {cores()[1]})
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        directory = Path(name)
-        try:
-            tree = export(given.against, directory / "tree") if given.against else ROOT
-        except subprocess.CalledProcessError:
-            options.error(f"--against: git can't export {given.against}")
-        before = build(given.against or "working tree", tree, directory / "before")
-        now = build("working tree", ROOT, directory / "now")
-        with store(directory / "valkey") as redis:
-            redis.connection.config_set("auto-aof-rewrite-percentage", 0)
-            run = Run((before, now), redis, directory, given.pairs, given.mails)
-            for section in given.only:
-                for shown in SECTIONS[section](run):
-                    print(f"\n{shown}", flush=True)
+    with contest(given.against, options) as held:
+        run = Run((held.before, held.now), held.redis, held.directory, given.pairs, given.mails)
+        for section in given.only:
+            for shown in SECTIONS[section](run):
+                print(f"\n{shown}", flush=True)
     sys.stdout.flush()
 
 

@@ -6,64 +6,45 @@ hundred mails: what a whole run's figures differ by from minute to minute meets 
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from benchmarks.builds.pairs import Round, alternate
-from benchmarks.harness.build import ROOT, Build
-from benchmarks.harness.processtree import cores
+from benchmarks.harness.build import Build
+from benchmarks.harness.driving import Driver, driver
 from benchmarks.harness.serverreading import ServerReading, settled
-from benchmarks.harness.services import Store, pinned
+from benchmarks.harness.services import Store
 
 CHUNK = 256
 STANDING = 10
 """Chunks of receipts that stand already, of each build, when the first is measured."""
 
 
-class Driver:
-    """A build's client, as a process of its own on the worker's core."""
+class Client:
+    """A build's client, and the server that it works with."""
 
-    def __init__(self, process: subprocess.Popen[str], store: Store) -> None:
-        self._process = process
+    def __init__(self, driver: Driver, store: Store) -> None:
+        self._driver = driver
         self._store = store
 
     def do(self, order: str, *numbers: int) -> tuple[float, float, float]:
         """Return the CPU seconds of Redis, the bytes of its file and the client's CPU seconds of an order."""
-        source, sink = self._process.stdout, self._process.stdin
-        if source is None or sink is None:
-            raise RuntimeError("the driver has no pipes")
         before = ServerReading(self._store)
         time.sleep(0.005)  # a thread's time is counted when it stops running
         began = self._store.cpu
-        print(order, *numbers, file=sink, flush=True)
-        answer = source.readline()
-        if not answer:
-            raise RuntimeError("the driver has ended: its standard error says why")
+        answer = self._driver.ask(order, *numbers)
         time.sleep(0.005)
         used = self._store.cpu - began
         return used, ServerReading(self._store).aof - before.aof, float(answer)
 
 
 @contextmanager
-def driver(of: Build, store: Store) -> Iterator[Driver]:
-    """Run the driver of a build until the block is left."""
-    command = [sys.executable, "-m", "benchmarks.harness.lifedriver", store.url]
-    with pinned({cores()[0]}):
-        process = subprocess.Popen(
-            command, env={**os.environ, **of.variables}, cwd=ROOT,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-    try:
-        if process.stdout:
-            process.stdout.readline()  # it is ready
-        yield Driver(process, store)
-    finally:
-        process.communicate()
+def client(of: Build, store: Store) -> Iterator[Client]:
+    """Run the client of a build until the block is left."""
+    with driver(of, "lifedriver", store) as one:
+        yield Client(one, store)
 
 
 def measure_batches(
@@ -72,14 +53,14 @@ def measure_batches(
     """Return, by the size of a batch, so many rounds of a chunk of mails of each build."""
     store.connection.flushall()
     with ExitStack() as held:
-        drivers = [held.enter_context(driver(of, store)) for of in builds]
+        clients = [held.enter_context(client(of, store)) for of in builds]
         for _ in range(STANDING):
-            for one in drivers:
+            for one in clients:
                 one.do("send_many", chunk)
                 one.do("drive", chunk, max(sizes))
         return {
             size: alternate(
-                [partial(_chunk, one, size, chunk) for one in drivers], rounds, title=f"batches of {size}"
+                [partial(_chunk, one, size, chunk) for one in clients], rounds, title=f"batches of {size}"
             )
             for size in sizes
         }
@@ -88,16 +69,16 @@ def measure_batches(
 def measure_memory(builds: Sequence[Build], store: Store, rounds: int, mails: int) -> list[tuple[Round, ...]]:
     """Return the bytes of memory of a queued mail and of a receipt, in an emptied store."""
     with ExitStack() as held:
-        drivers = [held.enter_context(driver(of, store)) for of in builds]
-        for one in drivers:  # the server keeps their scripts
+        clients = [held.enter_context(client(of, store)) for of in builds]
+        for one in clients:  # the server keeps their scripts
             one.do("send_many", mails)
             one.do("drive", mails, 64)
         return alternate(
-            [partial(_memory, one, store, mails) for one in drivers], rounds, title="memory of a mail"
+            [partial(_memory, one, store, mails) for one in clients], rounds, title="memory of a mail"
         )
 
 
-def _chunk(one: Driver, size: int, chunk: int) -> Round:
+def _chunk(one: Client, size: int, chunk: int) -> Round:
     single = one.do("send", chunk)
     one.do("drive", chunk, size)
     queued = one.do("send_many", chunk)
@@ -117,7 +98,7 @@ def _chunk(one: Driver, size: int, chunk: int) -> Round:
     return found
 
 
-def _memory(one: Driver, store: Store, mails: int) -> Round:
+def _memory(one: Client, store: Store, mails: int) -> Round:
     store.connection.flushall()
     empty = settled(store)
     one.do("send_many", mails)

@@ -9,22 +9,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from benchmarks.builds.contest import contest
 from benchmarks.builds.pairs import Round, alternate, table
 from benchmarks.campaigns.sending import drained
-from benchmarks.harness.build import ROOT, Build, build, export
-from benchmarks.harness.processtree import cores
+from benchmarks.harness.build import Build
+from benchmarks.harness.driving import Driver, driver
 from benchmarks.harness.serverreading import settled
-from benchmarks.harness.services import Store, pinned, store
+from benchmarks.harness.services import Store
 
 LENGTHS = (10_000, 1_000_000)
 
@@ -40,40 +36,23 @@ class Run:
     recipients: int
 
 
-class Driver:
-    """A producer, as a process of its own on a core of its own."""
+class Producer:
+    """A producer of a build."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
 
     def do(self, order: str, *words: object) -> dict[str, Any]:
         """Return what it answers to an order."""
-        source, sink = self._process.stdout, self._process.stdin
-        if source is None or sink is None:
-            raise RuntimeError("the driver has no pipes")
-        print(order, *words, file=sink, flush=True)
-        answer = source.readline()
-        if not answer:
-            raise RuntimeError("the driver has ended: its standard error says why")
-        told: dict[str, Any] = json.loads(answer)
+        told: dict[str, Any] = json.loads(self._driver.ask(order, *words))
         return told
 
 
 @contextmanager
-def driver(of: Build, redis: Store) -> Iterator[Driver]:
+def producer(of: Build, redis: Store) -> Iterator[Producer]:
     """Run a build's producer until the block is left."""
-    command = [sys.executable, "-m", "benchmarks.harness.campaigndriver", redis.url]
-    with pinned({cores()[0]}):
-        process = subprocess.Popen(
-            command, env={**os.environ, **of.variables}, cwd=ROOT,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-    try:
-        if process.stdout:
-            process.stdout.readline()  # it is ready
-        yield Driver(process)
-    finally:
-        process.communicate()
+    with driver(of, "campaigndriver", redis) as one:
+        yield Producer(one)
 
 
 def enqueue(run: Run) -> Iterator[str]:
@@ -81,7 +60,7 @@ def enqueue(run: Run) -> Iterator[str]:
     ways = ((run.before, "send_many"), (run.now, "send_bulk"), (run.now, "send_many"))
     with ExitStack() as held:
         contestants = [
-            _contestant(held.enter_context(driver(of, run.redis)), way, run.redis, run.recipients)
+            _contestant(held.enter_context(producer(of, run.redis)), way, run.redis, run.recipients)
             for of, way in ways
         ]
         for one in contestants:
@@ -91,7 +70,7 @@ def enqueue(run: Run) -> Iterator[str]:
     yield table(f"{run.recipients:,} recipients", names, rounds)
 
 
-def _contestant(one: Driver, way: str, redis: Store, count: int) -> Callable[[], Round]:
+def _contestant(one: Producer, way: str, redis: Store, count: int) -> Callable[[], Round]:
     def measure() -> Round:
         redis.connection.flushall()
         empty = settled(redis)
@@ -110,7 +89,7 @@ def _contestant(one: Driver, way: str, redis: Store, count: int) -> Callable[[],
 
 def growth(run: Run) -> Iterator[str]:
     """The same number of entries to a campaign of ten thousand, and to one of a million, by turns."""
-    with driver(run.now, run.redis) as one:
+    with producer(run.now, run.redis) as one:
         run.redis.connection.flushall()
         memory = [one.do("send_bulk", length, f"of-{length}", 0)["memory"] / 1024 for length in LENGTHS]
         contestants = [_growing(one, length, run) for length in LENGTHS]
@@ -121,7 +100,9 @@ def growth(run: Run) -> Iterator[str]:
     yield f"The producer's memory: {before:,.1f} MB after {small:,}, {after:,.1f} MB after {large:,}."
 
 
-def _growing(one: Driver, length: int, run: Run) -> Callable[[], Round]:
+def _growing(one: Producer, length: int, run: Run) -> Callable[[], Round]:
+    place = 0
+
     def measure() -> Round:
         nonlocal place
         place += 1
@@ -139,7 +120,6 @@ def _growing(one: Driver, length: int, run: Run) -> Callable[[], Round]:
             "Redis's CPU, µs an entry": (after.cpu - before.cpu) / run.recipients * 1e6,
         }
 
-    place = 0
     return measure
 
 
@@ -148,13 +128,14 @@ def send(run: Run) -> Iterator[str]:
     ways = ((run.before, "send_many", "mail"), (run.now, "send_bulk", "mail-bulk"))
     with ExitStack() as held:
         contestants = [
-            _sender(of, held.enter_context(driver(of, run.redis)), way, queue, run) for of, way, queue in ways
+            _sender(of, held.enter_context(producer(of, run.redis)), way, queue, run)
+            for of, way, queue in ways
         ]
         rounds = alternate(contestants, run.rounds, title="send")
     yield table(f"{run.recipients:,} recipients", [f"{run.before.name}, send_many", "send_bulk"], rounds)
 
 
-def _sender(of: Build, one: Driver, way: str, queue: str, run: Run) -> Callable[[], Round]:
+def _sender(of: Build, one: Producer, way: str, queue: str, run: Run) -> Callable[[], Round]:
     def measure() -> Round:
         run.redis.connection.flushall()
         one.do(way, run.recipients)
@@ -178,21 +159,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = options.parse_args(arguments)
     if min(given.rounds, given.recipients) < 1:
         options.error("--rounds, --recipients: give 1 at least")
-    os.sched_setaffinity(0, {cores()[1]})
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        directory = Path(name)
-        try:
-            tree = export(given.against, directory / "tree") if given.against else ROOT
-        except subprocess.CalledProcessError:
-            options.error(f"--against: git can't export {given.against}")
-        before = build(given.against or "working tree", tree, directory / "before")
-        now = build("working tree", ROOT, directory / "now")
-        with store(directory / "valkey") as redis:
-            redis.connection.config_set("auto-aof-rewrite-percentage", 0)
-            run = Run(before, now, redis, given.rounds, given.recipients)
-            for section in given.only:
-                for shown in SECTIONS[section](run):
-                    print(f"\n{shown}", flush=True)
+    with contest(given.against, options) as held:
+        run = Run(held.before, held.now, held.redis, given.rounds, given.recipients)
+        for section in given.only:
+            for shown in SECTIONS[section](run):
+                print(f"\n{shown}", flush=True)
 
 
 if __name__ == "__main__":
