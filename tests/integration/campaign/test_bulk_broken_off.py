@@ -26,6 +26,7 @@ from support.bulk.desk import (
     campaign,
     counts,
     enqueue,
+    entries_of,
     lose,
     make_due,
     places,
@@ -112,8 +113,6 @@ def redis_status(redis: Redis, job_id: str) -> bytes | None:
 
 
 def _recipients(redis: Redis, key: bytes) -> list[str]:
-    from support.bulk.desk import entries_of
-
     return entries_of(redis, key.decode().removeprefix(KEYS.job_prefix), redis.hgetall(key))
 
 

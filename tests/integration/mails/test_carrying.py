@@ -13,7 +13,7 @@ from rq_ses.campaign.names import entry_id, indexed
 from rq_ses.keys import keys_of
 from rq_ses.mails import carrying as module
 from rq_ses.mails.moving import Move, Moved, MoveRefused
-from support.campaigns.standing import campaign, counts_at, index_entries
+from support.campaigns.standing import campaign, counts, index_entries
 from support.mails.partitioned import QUEUES, THREE, TWO, client
 
 SALE = campaign()
@@ -50,7 +50,7 @@ def test_a_campaign_that_has_ended_is_known_wherever_its_entries_belong(
         assert (complete, jobs) == (b"1", b"9")
         assert one.exists(keys.terms(terms.decode())) == 1
         assert one.sismember(keys.campaigns, "sale")
-    assert [counts_at(one) for one in clients] == [
+    assert [counts(one) for one in clients] == [
         {"enqueued": 5, "sent": 4, "discarded": 1},
         {"enqueued": 3, "sent": 3},
         {},
@@ -72,7 +72,7 @@ def test_a_prefix_that_is_given_up_leaves_its_counts_to_another_and_nothing_behi
         move(redis_url, THREE, TWO)
     monkeypatch.setattr(module, "_forget", forget)
     assert move(redis_url, THREE, TWO).campaigns == 1
-    assert [counts_at(one) for one in clients[:2]] == [{"enqueued": 5, "sent": 5}, {"enqueued": 3, "sent": 3}]
+    assert [counts(one) for one in clients[:2]] == [{"enqueued": 5, "sent": 5}, {"enqueued": 3, "sent": 3}]
     assert all(map(knows_all, clients[:2]))
     assert [
         key for key in clients[2].scan_iter(f"{THREE[2]}:ses:*") if b"campaign" in key or b"terms" in key

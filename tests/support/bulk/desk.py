@@ -12,10 +12,9 @@ from typing import Any
 
 from redis import Redis
 
-from rq_ses import contract
 from rq_ses.campaign import Campaign, Entry, Template
-from rq_ses.campaign.bulkjob import BulkJob, QueuedEntry, encode, encode_terms, options_of
-from rq_ses.campaign.names import bulk_job_id, entry_id
+from rq_ses.campaign.bulkjob import QueuedEntry, encode_terms
+from rq_ses.campaign.names import entry_id
 from rq_ses.keys import keys_of
 from rq_ses.message.message import Message
 from rq_ses.message.render import send_email_body
@@ -36,6 +35,7 @@ from rq_ses_worker.lifecycle.task import read_job
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.ses.bulk.answer import outcomes
 from rq_ses_worker.ses.outcome import Outcome, Sent
+from support.campaigns.standing import write_job
 from support.waiting import wait_for
 
 QUEUE = "mail-bulk"
@@ -75,26 +75,9 @@ def store(redis: Redis, given: Campaign, **record: Any) -> str:
 
 def enqueue(redis: Redis, given: Campaign, to: Sequence[str], *, number: int = 1, queue: str = QUEUE) -> str:
     """Queue one bulk job; return its id."""
-    keys, terms = keys_of(redis), encode_terms(given)
-    job = BulkJob(given.name, terms.hash, tuple(queued(one, name=given.name) for one in to))
-    job_id, today = bulk_job_id(given.name, number), utcformat(datetime.now(UTC))
-    fields = {
-        "created_at": today,
-        "enqueued_at": today,
-        "status": "queued",
-        "origin": queue,
-        "timeout": 3600,
-        "result_ttl": contract.RESULT_TTL,
-        "failure_ttl": contract.FAILURE_TTL,
-        "description": contract.description(to, given.name),
-        "data": encode(job, options_of(given)),
-        contract.CAMPAIGN_FIELD: given.name,
-        contract.RECIPIENTS_FIELD: len(to),
-    }
-    redis.hset(keys.job(job_id), mapping=fields)
-    redis.sadd(keys.queues, keys.queue(queue))
-    redis.rpush(keys.queue(queue), job_id)
-    redis.hincrby(keys.campaign(given.name), "enqueued", len(to))
+    entries = [queued(one, name=given.name) for one in to]
+    job_id = write_job(redis, given, entries, number, queue=queue, at=utcformat(datetime.now(UTC)))
+    redis.hincrby(keys_of(redis).campaign(given.name), "enqueued", len(to))
     return job_id
 
 

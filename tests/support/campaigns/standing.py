@@ -34,11 +34,39 @@ def entries(count: int, first: int = 0, **fields: Any) -> list[Entry]:
     ]
 
 
+def write_job(
+    redis: Redis,
+    sent: Campaign,
+    queued: Sequence[QueuedEntry],
+    number: int,
+    *,
+    queue: str = BULK,
+    at: str = MOMENT,
+) -> str:
+    """Queue entries as one bulk job, and nothing else of their campaign; return the job's id."""
+    keys, job_id = keys_of(redis), bulk_job_id(sent.name, number)
+    fields = {
+        "created_at": at,
+        "enqueued_at": at,
+        "status": "queued",
+        "origin": queue,
+        "timeout": 3600,
+        "result_ttl": contract.RESULT_TTL,
+        "failure_ttl": contract.FAILURE_TTL,
+        "description": contract.description([entry.to for entry in queued], sent.name),
+        "data": encode(BulkJob(sent.name, encode_terms(sent).hash, tuple(queued)), options_of(sent)),
+        contract.CAMPAIGN_FIELD: sent.name,
+        contract.RECIPIENTS_FIELD: len(queued),
+    }
+    redis.hset(keys.job(job_id), mapping=fields)
+    redis.sadd(keys.queues, keys.queue(queue))
+    redis.rpush(keys.queue(queue), job_id)
+    return job_id
+
+
 def queue_entries(redis: Redis, sent: Campaign, some: Sequence[Entry], number: int = 1) -> str:
     """Queue entries as one bulk job, in its campaign's record and index; return the job's id."""
-    terms, job_id, record = encode_terms(sent), bulk_job_id(sent.name, number), KEYS.campaign(sent.name)
-    ids = [entry_id(sent.name, entry.identity) for entry in some]
-    queued = tuple(QueuedEntry.of(entry, one) for entry, one in zip(some, ids, strict=True))
+    terms, record = encode_terms(sent), KEYS.campaign(sent.name)
     redis.sadd(KEYS.campaigns, sent.name)
     redis.set(KEYS.terms(terms.hash), terms.data)
     now = f"{time.time():.0f}"
@@ -47,28 +75,11 @@ def queue_entries(redis: Redis, sent: Campaign, some: Sequence[Entry], number: i
         redis.hset(record, mapping=start)
     redis.hincrby(record, "enqueued", len(some))
     redis.hset(record, mapping={"complete": "1", "changed_at": now, "jobs": number})
-    for one in ids:
-        bucket, field = indexed(one)
+    queued = [QueuedEntry.of(entry, entry_id(sent.name, entry.identity)) for entry in some]
+    for one in queued:
+        bucket, field = indexed(one.id)
         redis.hset(KEYS.campaign_index(sent.name, bucket), field, str(number))
-    redis.sadd(KEYS.queues, KEYS.queue(BULK))
-    redis.rpush(KEYS.queue(BULK), job_id)
-    redis.hset(
-        KEYS.job(job_id),
-        mapping={
-            "created_at": MOMENT,
-            "enqueued_at": MOMENT,
-            "status": "queued",
-            "origin": BULK,
-            "timeout": 3600,
-            "result_ttl": 86400,
-            "failure_ttl": 31536000,
-            "description": contract.description([entry.to for entry in some], "For you"),
-            "data": encode(BulkJob(sent.name, terms.hash, queued), options_of(sent)),
-            contract.CAMPAIGN_FIELD: sent.name,
-            contract.RECIPIENTS_FIELD: len(some),
-        },
-    )
-    return job_id
+    return write_job(redis, sent, queued, number)
 
 
 def fail_entries(redis: Redis, sent: Campaign, some: Sequence[Entry], number: int = 1) -> str:
@@ -90,17 +101,9 @@ def index_entries(redis: Redis, whose: Campaign, addresses: Sequence[str], **fie
         redis.hset(keys.campaign_index(whose.name, bucket), field, "1")
 
 
-def counts_at(redis: Redis, name: str = "sale") -> dict[str, int]:
+def counts(redis: Redis, name: str = "sale") -> dict[str, int]:
     """Return what a campaign's record counts under a client's keys, without what is 0."""
     found = redis.hmget(keys_of(redis).campaign(name), COUNTS)
-    return {
-        count: int(value) for count, value in zip(COUNTS, found, strict=True) if value not in (None, b"0")
-    }
-
-
-def counts(redis: Redis, name: str = "sale") -> dict[str, int]:
-    """Return what a campaign's record counts, without what is 0."""
-    found = redis.hmget(KEYS.campaign(name), COUNTS)
     return {
         count: int(value) for count, value in zip(COUNTS, found, strict=True) if value not in (None, b"0")
     }
