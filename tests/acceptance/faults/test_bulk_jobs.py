@@ -11,7 +11,7 @@ from redis import Redis
 
 from rq_ses.keys import keys_of
 from rq_ses_worker.simulator.server import SimulatorServer
-from support.bulk.desk import NAME, QUEUE, campaign, counts, enqueue, places, store
+from support.bulk.desk import QUEUE, campaign, counts, enqueue, entries_of, places, store
 from support.mails.mail import fetch
 from support.programs.fleet import LEASE, Fleet
 from support.waiting import wait_for
@@ -28,8 +28,6 @@ def left(redis: Redis) -> int:
 
 def doubted(redis: Redis) -> set[str]:
     """Return who stands in a job that fails or has ended in doubt."""
-    from support.bulk.desk import entries_of
-
     found, keys = set(), keys_of(redis)
     for key in redis.scan_iter(f"{keys.job_prefix}*"):
         job: Any = redis.hgetall(key)
@@ -66,4 +64,3 @@ def test_each_entry_is_sent_once_or_named_in_doubt(
     finished = sum(where == ["finished"] for where in stand.values())
     assert counts(redis) == (1200, finished, 0)
     assert fetch(redis, next(redis.scan_iter("rq:job:*")).decode().removeprefix("rq:job:")).origin == QUEUE
-    assert NAME
