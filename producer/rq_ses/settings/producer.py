@@ -19,7 +19,6 @@ from rq_ses.settings.loading import load_settings
 from rq_ses.settings.onlyurl import DEFAULT_URL
 from rq_ses.settings.setting import Count, Real, setting
 from rq_ses.text.invalid import shown
-from rq_ses.tracing.spans import is_installed
 
 
 def _redis_url(url: str) -> str:
@@ -52,8 +51,11 @@ def _partitions(text: str) -> str:
 
 
 def _tracing(wanted: bool) -> bool:
-    if wanted and not is_installed():
-        raise ValueError("needs OpenTelemetry's API: pip install 'rq-ses[otel]'")
+    if wanted:
+        from rq_ses.tracing.spans import is_installed  # here, for few want it
+
+        if not is_installed():
+            raise ValueError("needs OpenTelemetry's API: pip install 'rq-ses[otel]'")
     return wanted
 
 

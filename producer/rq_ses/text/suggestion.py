@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Final
+
+from rq_ses.text.spelling import close_matches
 
 _LIMIT: Final = 60
 _CLOSE: Final = 0.75
@@ -141,9 +142,9 @@ def remedy(name: str, model: str) -> str:
     whole = model in ("Message", "RawMessage")
     if whole and (found := _elsewhere(name, word, model)):
         return found
-    if word and (close := get_close_matches(word, names, n=1, cutoff=_CLOSE)):
+    if word and (close := close_matches(word, names, 1, _CLOSE)):
         return f"did you mean {names[close[0]]}?"
-    if whole and word and (close := get_close_matches(word, _TERM_NAMES, n=1, cutoff=_CLOSE)):
+    if whole and word and (close := close_matches(word, _TERM_NAMES, 1, _CLOSE)):
         return _term(_TERM_NAMES[close[0]])
     return f"remove it, or give one of {', '.join(fields)}"
 

@@ -16,7 +16,6 @@ from rq_ses_worker.settings.worker import load_worker_settings
 
 def test_without_the_api_tracing_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rq_ses.tracing.spans.is_installed", lambda: False)
-    monkeypatch.setattr("rq_ses.settings.producer.is_installed", lambda: False)
     with pytest.raises(ValueError, match=r"rq-ses\[otel\]"):
         Outbox("redis://127.0.0.1:1/0", tracing=True)
     monkeypatch.setenv("RQ_SES_TRACING", "1")

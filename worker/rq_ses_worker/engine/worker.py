@@ -23,7 +23,6 @@ from redis.exceptions import RedisError
 
 from rq_ses import contract
 from rq_ses.keys import keys_of
-from rq_ses.tracing.spans import Tracing
 from rq_ses_worker.account.brake import Brake
 from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.account.grants import Grants
@@ -49,6 +48,7 @@ from rq_ses_worker.monitoring.tally import Tally
 from rq_ses_worker.server.denial import Denied, raise_if_denied
 
 if TYPE_CHECKING:
+    from rq_ses.tracing.spans import Tracing
     from rq_ses_worker.hooks.telling import Telling
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from requests import PreparedRequest, Response
 
@@ -21,7 +21,6 @@ from rq_ses_worker.ses.account import (
     read_account,
     read_identity,
 )
-from rq_ses_worker.ses.bulk.answer import classified, outcomes
 from rq_ses_worker.ses.clock import SigningClock
 from rq_ses_worker.ses.credentials import (
     Credentials,
@@ -32,8 +31,6 @@ from rq_ses_worker.ses.credentials import (
 from rq_ses_worker.ses.echo import EchoMask
 from rq_ses_worker.ses.endpoint import BULK_PATH, SEND_PATH, Endpoint
 from rq_ses_worker.ses.failure import EXPECTED, failed
-from rq_ses_worker.ses.lookups.configurationset import EventDestination, destinations_path, read_destinations
-from rq_ses_worker.ses.lookups.suppression import Page, Wanted, page_path, read_page
 from rq_ses_worker.ses.outcome import Outcome, Sent, Terminal, Transient, classify, is_skew
 from rq_ses_worker.ses.sigv4 import host_header, sign
 from rq_ses_worker.ses.warmup import warm_up
@@ -42,6 +39,12 @@ from rq_ses_worker.ses.wire.connection import WholeAnswer
 from rq_ses_worker.ses.wire.deadline import EXCHANGE, Phase, Timeout
 from rq_ses_worker.ses.wire.route import STRAIGHT, Route, context_to
 from rq_ses_worker.ses.wire.transport import UNTIMED, EndpointAdapter, prepared, user_agent
+
+if TYPE_CHECKING:
+    from rq_ses_worker.ses.lookups.configurationset import EventDestination
+    from rq_ses_worker.ses.lookups.suppression import Page, Wanted
+
+# What few processes ask, or send, is imported where it is.
 
 BODY_LIMIT: Final = 1 << 20
 """Bytes of an answer that are read; SES's are well under 1 KB."""
@@ -149,6 +152,8 @@ class SesClient:
 
         One outcome for all of them where SES took none, or nobody knows.
         """
+        from rq_ses_worker.ses.bulk.answer import classified, outcomes
+
         outcome, content = self._ask("POST", self._base_url + BULK_PATH, body, classified)
         if not isinstance(outcome, Sent):
             return outcome
@@ -175,6 +180,8 @@ class SesClient:
         Needs ses:GetConfigurationSetEventDestinations. Raises AccountRefused if SES doesn't tell, ValueError
         if it can't be a set's name.
         """
+        from rq_ses_worker.ses.lookups.configurationset import destinations_path, read_destinations
+
         url = self._base_url + destinations_path(configuration_set)
         return read_destinations(*self._ask("GET", url, b""))
 
@@ -183,6 +190,8 @@ class SesClient:
 
         Raises AccountRefused if it doesn't tell.
         """
+        from rq_ses_worker.ses.lookups.suppression import page_path, read_page
+
         return read_page(*self._ask("GET", self._base_url + page_path(wanted, token), b""))
 
     @property

@@ -6,6 +6,7 @@ import contextlib
 import logging
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from redis import Redis
 from redis.exceptions import ResponseError
@@ -14,7 +15,6 @@ from rq_ses import contract
 from rq_ses.contract import PRIORITIES, Priority
 from rq_ses.keys import Keys, keys_of
 from rq_ses.status.unserved import Unserved, strays, unserved
-from rq_ses.tracing.spans import Tracing
 from rq_ses_worker.engine.preflight.server import preflight
 from rq_ses_worker.engine.process.hooks import telling_of
 from rq_ses_worker.engine.worker import Capacity, MailWorker, Sending
@@ -23,6 +23,9 @@ from rq_ses_worker.logging import events
 from rq_ses_worker.monitoring.tally import Tally
 from rq_ses_worker.server.connection import connect
 from rq_ses_worker.settings.worker import WorkerSettings
+
+if TYPE_CHECKING:
+    from rq_ses.tracing.spans import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +67,8 @@ def build_worker(
 def _tracing_of(settings: WorkerSettings) -> Tracing | None:
     if not settings.tracing:
         return None
+    from rq_ses.tracing.spans import Tracing
+
     tracing = Tracing()
     if not tracing.is_seen:
         events.TRACING_UNSEEN.log(log)

@@ -15,7 +15,6 @@ from rq_ses_worker.lifecycle.bulk.dividing import Dividing
 from rq_ses_worker.lifecycle.codec import NOBODY, encode_settlements
 from rq_ses_worker.lifecycle.keys import ScriptKeys
 from rq_ses_worker.lifecycle.records import Division, Settlement
-from rq_ses_worker.lifecycle.settling.outcomes import division_text, outcome_text
 from rq_ses_worker.logging import events
 from rq_ses_worker.server.scripts import Call
 from rq_ses_worker.ses.outcome import Sent
@@ -72,11 +71,17 @@ class Settling:
         return Call(self._scripts["settle"], self._keys.settle(encoded.queues), args), encoded.order
 
     def _tell(self, one: Settlement) -> str:
+        from rq_ses_worker.lifecycle.settling.outcomes import outcome_text  # most workers tell nobody
+
         return outcome_text(one, self._queues)
 
     def _split(self, one: Settlement, division: Division, clock: float) -> Call:
         stream, most = self._told
-        told = (stream, most, division_text(one, self._queues)) if stream else NOBODY
+        told = NOBODY
+        if stream:
+            from rq_ses_worker.lifecycle.settling.outcomes import division_text
+
+            told = (stream, most, division_text(one, self._queues))
         return self._dividing.settlement(one, division, clock, told)
 
     def index(self, settlements: Sequence[Settlement]) -> None:
