@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
+from redis.exceptions import RedisError
+
 from rq_ses.outcomes.outcome import Outcome
 from rq_ses.outcomes.stream import Entry, OutcomeStream
 
@@ -130,7 +132,12 @@ class Delivery:
         if not self._joined:
             self._stream.join()
             self._joined = True
-        more = self._take()
+        try:
+            more = self._take()
+        except RedisError:
+            # Its group may have gone with a server that came back empty.
+            self._joined = False
+            raise
         for parcel in [one for one in self._parcels if one.due <= time.monotonic()]:
             self._tell(parcel)
         if more:

@@ -104,7 +104,7 @@ class OutcomeStream:
                 needed.append(self._connection.xpending(self._key, group["name"])["min"])
             else:
                 needed.append(group["last-delivered-id"])
-        oldest = min(needed, key=moment)
+        oldest = min(needed, key=moment, default="0-0")  # where there is no group all is needed
         if moment(oldest) > (0, 0):
             self._connection.xtrim(self._key, minid=oldest, approximate=False)
         return int(self._connection.xlen(self._key))

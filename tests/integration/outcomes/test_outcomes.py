@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from rq_ses.outcomes import Outcome
 from rq_ses.outcomes.delivery import PARCELS, Delivery, Trouble
@@ -282,6 +283,24 @@ def test_a_group_whose_stream_is_gone_begins_anew(redis: Redis) -> None:
     one.step()
     redis.flushall()
     ids = ended(redis, "sent")
+    for _ in range(2):
+        one.step()
+    assert receiver.taken == ids
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_a_group_whose_stream_is_found_gone_while_tidying_begins_anew(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch, written: bool
+) -> None:
+    monkeypatch.setattr("rq_ses.outcomes.delivery.TIDY", 0.0)
+    one = delivery(redis, receiver := Receiver())
+    for _ in range(2):
+        one.step()
+    redis.flushall()
+    ids = ended(redis, "sent") if written else []
+    with pytest.raises(ResponseError):
+        one.step()
+    ids = ids or ended(redis, "sent")
     for _ in range(2):
         one.step()
     assert receiver.taken == ids
