@@ -150,6 +150,7 @@ def test_a_page_is_read() -> None:
                 {**ENTRY, "LastUpdateTime": True},
                 {**ENTRY, "LastUpdateTime": 1e30},
                 {**ENTRY, "LastUpdateTime": float("nan")},
+                {**ENTRY, "LastUpdateTime": 10**400},
             )
         ),
     ],
