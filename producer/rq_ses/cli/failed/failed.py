@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
-from typing import IO, Any
+from typing import Any
 
 import click
 
@@ -26,6 +23,7 @@ from rq_ses.cli.failed.options import choosing, chosen, reached, reaching
 from rq_ses.cli.terminal import output
 from rq_ses.cli.terminal.console import console
 from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
+from rq_ses.cli.terminal.newfile import created
 from rq_ses.cli.terminal.rows import Ages, tell, tell_labelled
 from rq_ses.deadletter import DeadLetterNotFound, DeadLetters, Filter
 from rq_ses.deadletter.archive import Exported
@@ -154,45 +152,21 @@ def _show_one(letters: DeadLetters, job_id: str, *, as_json: bool) -> None:
 
 def _export(letters: DeadLetters, wanted: Filter, name: str, limit: int | None) -> None:
     result = Exported()
-    try:
-        with _created(name) as target, reading() as bar:
-            task = bar.add_task("writing", total=None)
+    with (
+        created("--export", name, lambda: counted(result.exported, "mail", "mails")) as target,
+        reading() as bar,
+    ):
+        task = bar.add_task("writing", total=None)
 
-            def told(done: Exported) -> None:
-                nonlocal result
-                result = done
-                bar.update(task, completed=done.exported)
+        def told(done: Exported) -> None:
+            nonlocal result
+            result = done
+            bar.update(task, completed=done.exported)
 
-            result = letters.export(target, wanted, limit=limit, on_progress=told)
-            target.flush()
-    except OSError as exc:
-        if name == "-":
-            output.note_broken(exc)
-        mails = counted(result.exported, "mail", "mails")
-        output.echo(
-            f"Error: --export: {name!r} can't be written: {exc.strerror}; it breaks off after about {mails}",
-            err=True,
-        )
-        sys.exit(INCOMPLETE)
+        result = letters.export(target, wanted, limit=limit, on_progress=told)
     output.echo(f"{counted(result.exported, 'mail', 'mails')} written", err=True)
     if result.unreadable:
         output.echo(f"{counted(result.unreadable, 'mail', 'mails')} can't be read and are left out", err=True)
         sys.exit(INCOMPLETE)
     if not limit:
         _end(wanted, result.exported)
-
-
-@contextmanager
-def _created(name: str) -> Iterator[IO[str]]:
-    if name == "-":
-        yield sys.stdout
-        return
-    try:
-        # Mails are nobody else's business, and an older export may be all that is left of others.
-        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError as exc:
-        raise click.UsageError(f"--export: {name!r} is there already: give another name") from exc
-    except OSError as exc:
-        raise click.UsageError(f"--export: {name!r} can't be written: {exc.strerror}") from exc
-    with os.fdopen(descriptor, "w", encoding="utf-8") as target:
-        yield target

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import PurePath
-from typing import IO, Any, cast
+from typing import Any, cast
 
 import click
 from rich.progress import Progress, SpinnerColumn, TextColumn
@@ -18,6 +15,7 @@ from rq_ses.cli.suppression.group import reached, reaching
 from rq_ses.cli.terminal import output
 from rq_ses.cli.terminal.exits import INCOMPLETE, OK, UNAVAILABLE, ends_with
 from rq_ses.cli.terminal.inputs import opened
+from rq_ses.cli.terminal.newfile import created
 from rq_ses.cli.terminal.progress import progress
 from rq_ses.suppression import REASONS, Reason
 from rq_ses.suppression.files import FORMS, Form
@@ -117,33 +115,6 @@ def export(*, file: str, form: str | None, **where: Any) -> None:
             number = done
             bar.update(task, completed=done)
 
-        try:
-            with _created(file) as target:
-                number = found.export(target, _form(form, file), on_progress=told)
-                target.flush()
-        except OSError as exc:
-            if file == "-":
-                output.note_broken(exc)
-            after = counted(number, "address", "addresses")
-            output.echo(
-                f"Error: FILE: {file!r} can't be written: {exc.strerror}; it breaks off after about {after}",
-                err=True,
-            )
-            sys.exit(INCOMPLETE)
+        with created("FILE", file, lambda: counted(number, "address", "addresses")) as target:
+            number = found.export(target, _form(form, file), on_progress=told)
     output.echo(f"{counted(number, 'address', 'addresses')} written", err=True)
-
-
-@contextmanager
-def _created(name: str) -> Iterator[IO[str]]:
-    if name == "-":
-        yield sys.stdout
-        return
-    try:
-        # Addresses are nobody else's business, and an older list may be all that is left of it.
-        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError as exc:
-        raise click.UsageError(f"FILE: {name!r} is there already: give another name") from exc
-    except OSError as exc:
-        raise click.UsageError(f"FILE: {name!r} can't be written: {exc.strerror}") from exc
-    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as target:
-        yield target
