@@ -53,11 +53,6 @@ class Envelope:
     """What the signature is made over."""
 
 
-def read_envelope(body: bytes) -> Envelope:
-    """Return the envelope that a body is. Raises NotAnEnvelope."""
-    return opened(read_json(body))
-
-
 def opened(told: Any) -> Envelope:
     """Return the envelope that a value of JSON is. Raises NotAnEnvelope."""
     if not isinstance(told, dict):
