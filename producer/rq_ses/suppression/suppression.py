@@ -100,13 +100,7 @@ class Suppression:
         self, entries: Iterable[Suppressed], *, on_progress: Callable[[Added], None] | None = None
     ) -> Added:
         """Put many addresses onto the list, in steps of 500; what they are is theirs to check."""
-        result = Added()
-        rows = iter(entries)
-        while batch := list(islice(rows, BATCH)):
-            self._count(batch, result)
-            if on_progress:
-                on_progress(result)
-        return result
+        return self._put(entries, Added(), on_progress)
 
     def remove(self, *addresses: str) -> int:
         """Take addresses off the list; return how many were on it. Raises ValueError for what is none."""
@@ -184,12 +178,7 @@ class Suppression:
                 if on_problem:
                     on_problem(number, found)
 
-        rows = usable()
-        while batch := list(islice(rows, BATCH)):
-            self._count(batch, result)
-            if on_progress:
-                on_progress(result)
-        return result
+        return self._put(usable(), result, on_progress)
 
     def close(self) -> None:
         """Close all connections."""
@@ -200,6 +189,16 @@ class Suppression:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _put(
+        self, entries: Iterable[Suppressed], result: Added, on_progress: Callable[[Added], None] | None
+    ) -> Added:
+        rows = iter(entries)
+        while batch := list(islice(rows, BATCH)):
+            self._count(batch, result)
+            if on_progress:
+                on_progress(result)
+        return result
 
     def _count(self, batch: Sequence[Suppressed], result: Added) -> None:
         rows = [(one.address, one.reason, one.at.timestamp(), one.text) for one in batch]
