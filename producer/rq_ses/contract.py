@@ -6,10 +6,11 @@ Everything RQ reads is in RQ's form (RQ 3.0: Job.restore, Queue, the registries)
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal, get_args
 
 from rq_ses.text.invalid import shown
@@ -56,9 +57,6 @@ FAILED_GRACE: Final = 3600
 RQ's requeue leaves the job's time to live on it: the mail must not end in the queue before anybody comes by.
 """
 
-LUA_CONSTANTS: Final = f"local FAILED_GRACE = {FAILED_GRACE}\n"
-"""Put in front of the Lua scripts that need them: numbers that they share with Python."""
-
 YEARS: Final = 315_360_000
 """Ten of them in seconds: more is a mistake, wherever a time is asked for."""
 
@@ -73,6 +71,12 @@ CAMPAIGN_FIELD: Final = "rq_ses_campaign"
 
 EXECUTION_FIELD: Final = "rq_ses_execution"
 """Field of the job's hash: the execution of ours that it is started by; behind a "-" once that is over."""
+
+PARTS_FIELD: Final = "rq_ses_parts"
+"""Field of a bulk job's hash: what is left to do of a split (split.lua)."""
+
+SINCE_FIELD: Final = "rq_ses_since"
+"""Field of the job's hash: when it took its key over from another mail (epoch seconds of the server)."""
 
 RESENT_FIELD: Final = "rq_ses_resent_at"
 """Field of the job's hash: when it was resent last (epoch seconds of the server)."""
@@ -94,6 +98,28 @@ JOB_TAG: Final = "rq-ses-job"
 
 KEY_MEMORY: Final = 86_400
 """Seconds an idempotency key is remembered at least after its mail was sent."""
+
+LUA_CONSTANTS: Final[Mapping[str, int | str]] = {
+    "FAILED_GRACE": FAILED_GRACE,
+    "KEY_FIELD": KEY_FIELD,
+    "RECIPIENTS_FIELD": RECIPIENTS_FIELD,
+    "CAMPAIGN_FIELD": CAMPAIGN_FIELD,
+    "EXECUTION_FIELD": EXECUTION_FIELD,
+    "ACCEPTED_FIELD": ACCEPTED_FIELD,
+    "PARTS_FIELD": PARTS_FIELD,
+    "SINCE_FIELD": SINCE_FIELD,
+    "RESENT_FIELD": RESENT_FIELD,
+    "RETRIED_FIELD": RETRIED_FIELD,
+    "RESULT_TTL": RESULT_TTL,
+    "FAILURE_TTL": FAILURE_TTL,
+    "CANCELED_TTL": CANCELED_TTL,
+    "KEY_MEMORY": KEY_MEMORY,
+    "RECEIPT_DATA": json.dumps([JOB_FUNCTION, None, [], {}]),
+}
+"""What Lua scripts share with Python, by the names that stand for it in their texts (rq_ses.server.script).
+
+RECEIPT_DATA is the `data` of a receipt.
+"""
 
 DEFAULT_ACCOUNT: Final = "default"
 """Name of the SES account whose gate a worker goes by, where none is set."""

@@ -42,7 +42,7 @@ for i = 7, #ARGV, 6 do
       end
     end
     redis.call('HSET', job, unpack(fields))
-    redis.call('HDEL', job, 'exc_info', 'rq_ses_accepted')
+    redis.call('HDEL', job, 'exc_info', ACCEPTED_FIELD)
     redis.call('ZREM', failed, id)
     resent = resent + 1
   end

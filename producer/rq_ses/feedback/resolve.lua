@@ -18,10 +18,10 @@
 -- Under a scratch key that the caller declares and has written. A mail's new place is written first, then its result
 -- and its hash, and its old places go last: broken off, it is called again, and completes what it began.
 
-local RESOLVING = { jobs = 'job:', results = 'results:', key_field = 'rq_ses_key', key_memory = 86400, default_ttl = 86400,
-  receipt = '["rq_ses_worker.job.send", null, [], {}]', resent = 'rq_ses_resent_at', campaign = 'rq_ses_campaign',
-  entries = 'rq_ses_recipients', message = 'ses:message:',
-  since = 'rq_ses_since', hour = 3600 }
+local RESOLVING = { jobs = 'job:', results = 'results:', key_field = KEY_FIELD, key_memory = KEY_MEMORY, default_ttl = RESULT_TTL,
+  receipt = RECEIPT_DATA, resent = RESENT_FIELD, campaign = CAMPAIGN_FIELD,
+  entries = RECIPIENTS_FIELD, message = 'ses:message:',
+  since = SINCE_FIELD, hour = 3600 }
 
 -- In RQ's date form. (Days into a date: Howard Hinnant's civil_from_days, for years from 1970 on.)
 local function dated(seconds)
@@ -109,7 +109,7 @@ local function resolve(root, id, message_id, now, accepted, within)
 
   local result = base64('{"message_id": "' .. message_id .. '"}')
   if status == 'started' then
-    redis.call('HSET', job, ACCEPTED, result)
+    redis.call('HSET', job, ACCEPTED_FIELD, result)
     return 'noted'
   end
   if not is_in_doubt(meta) then return '' end

@@ -14,8 +14,6 @@
 -- old is what HMGET has of a job by FINISH: status, execution, created_at, enqueued_at, started_at, origin,
 --   description, result_ttl and key
 
--- Field of a job that is started: RQ's result of an earlier copy, or of this one, that SES has accepted (resolve.lua)
-local ACCEPTED = 'rq_ses_accepted'
 -- What the meta of a mail says that such a word has finished
 local TOLD = "told by SES's event"
 

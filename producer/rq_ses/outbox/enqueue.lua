@@ -189,7 +189,7 @@ local function write(it, kind, status)
     if #kind < 4 then write_at_once(i, job, name, status) else copy(made, i, job, name, status) end
     if freed then
       -- What SES tells yet of the mail that had the key is not of this one (resolve.lua).
-      redis.call('HSET', job, 'rq_ses_since', string.format('%.3f', now(it)))
+      redis.call('HSET', job, SINCE_FIELD, string.format('%.3f', now(it)))
       redis.call('ZREM', registry(it, 'canceled', freed), id)
       redis.call('ZREM', registry(it, 'failed', freed), id)
     end

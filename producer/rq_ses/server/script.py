@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
+from collections.abc import Iterable
 from importlib.resources import files
+from typing import Final
 
 from redis import Redis
 from redis.commands.core import Script
 
 from rq_ses import contract
 
+_CONSTANT: Final = re.compile(r"\b[A-Z]+(?:_[A-Z]+)+\b")
+
+
+def script_text(parts: Iterable[str]) -> str:
+    """Return the text of a script: its parts, with the values of `contract.LUA_CONSTANTS` for their names.
+
+    Values cost a call nothing, where arguments would be read anew by each.
+    """
+    return _CONSTANT.sub(_value, "\n".join(parts))
+
+
+def _value(found: re.Match[str]) -> str:
+    value = contract.LUA_CONSTANTS.get(found[0])
+    return found[0] if value is None else json.dumps(value)
+
 
 class Source:
     """The text of a script, and the name that servers give it.
-
-    In front of it stand the numbers that it shares with Python.
 
     Args:
         parts: the files it is made of, one behind the other; each is named ROOM/NAME, without ".lua".
@@ -23,7 +40,7 @@ class Source:
     def __init__(self, *parts: str) -> None:
         package = files("rq_ses")
         texts = (package.joinpath(f"{part}.lua").read_text("utf-8") for part in parts)
-        self.text = contract.LUA_CONSTANTS + "\n".join(texts)
+        self.text = script_text(texts)
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 

@@ -15,7 +15,6 @@ from rq.serializers import JSONSerializer
 from rq_ses import contract
 from rq_ses.deadletter import DeadLetters, Filter
 from rq_ses.rqdate import utcformat
-from rq_ses.server.script import Source
 from rq_ses_worker import job as job_module
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.ses.outcome import Outcome, Sent
@@ -264,15 +263,6 @@ def test_broken_off_for_good_it_leaves_the_mail_where_it_was_or_finished(redis: 
 def test_moments_are_written_as_rq_writes_them(redis: Redis, seconds: float) -> None:
     expected = utcformat(datetime.fromtimestamp(seconds, UTC))
     assert redis.register_script(DATED)(args=[seconds]) == expected.encode()
-
-
-def test_what_lua_says_itself_is_what_python_says() -> None:
-    text = Source("mails/finish", "feedback/resolve").text
-    for name in ("KEY_FIELD", "RESENT_FIELD", "CAMPAIGN_FIELD", "RECIPIENTS_FIELD", "ACCEPTED_FIELD"):
-        assert f"= '{getattr(contract, name)}'" in text
-    assert f"key_memory = {contract.KEY_MEMORY}, default_ttl = {contract.RESULT_TTL}" in text
-    assert f"receipt = '[\"{contract.JOB_FUNCTION}\", null, [], {{}}]'" in text
-    assert f"'{contract.ACCEPTED_FIELD}'" in Source("deadletter/resend").text
 
 
 @pytest.mark.parametrize("spoilt", [False, True])

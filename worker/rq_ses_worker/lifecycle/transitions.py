@@ -25,7 +25,7 @@ from rq_ses.rqdate import utcformat
 from rq_ses.server.serverclock import ServerClock, epoch
 from rq_ses.suppression.lookup import Lookup
 from rq_ses_worker.account.gate import GATE, PASSING, Gate, GatePolicy, Observation, View
-from rq_ses_worker.lifecycle.bulk.dividing import PARTS_FIELD, Dividing
+from rq_ses_worker.lifecycle.bulk.dividing import Dividing
 from rq_ses_worker.lifecycle.codec import (
     Claimed,
     read_claimed,
@@ -75,7 +75,7 @@ SCRIPTS: Final[dict[str, Parts]] = {
 
 _ADOPTED: Final = (
     *("data", "meta", "success_callback_name", "failure_callback_name", "stopped_callback_name"),
-    *("webhooks", "enqueued_at", contract.CAMPAIGN_FIELD, PARTS_FIELD),
+    *("webhooks", "enqueued_at", contract.CAMPAIGN_FIELD, contract.PARTS_FIELD),
 )
 """Fields of a job that make a claim."""
 
@@ -154,7 +154,7 @@ class Lifecycle:
         args = [wanted, CLAIM_BYTES, self._worker_name, self._now(), self._lease, CLEANUP_GRACE]
         args += [self._prefix, first, self._keys.names.job_prefix, contract.EXECUTION_FIELD]
         args += [contract.RECIPIENTS_FIELD, self._gate.rate_text, self._asks, contract.CAMPAIGN_FIELD]
-        args += [self._gate.bulk_size, contract.CANCELED_TTL, PARTS_FIELD, *more]
+        args += [self._gate.bulk_size, contract.CANCELED_TTL, contract.PARTS_FIELD, *more]
         began = time.monotonic()
         self._listed = True  # what a claim without an answer has taken may be
         reply = self._scripts["claim"](keys=self._keys.claim, args=args)

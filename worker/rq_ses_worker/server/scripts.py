@@ -10,7 +10,7 @@ from typing import Any, Final
 from redis import Redis
 from redis.exceptions import NoScriptError, RedisError
 
-from rq_ses import contract
+from rq_ses.server.script import script_text
 
 TYPED: Final = "mails/typed"
 """Stands in front of scripts whose reads must bear keys of another type."""
@@ -33,8 +33,8 @@ def registered(connection: Redis, scripts: Mapping[str, Parts]) -> dict[str, Any
 
 
 def lua(*parts: str) -> str:
-    """Return the text of a script: the numbers it shares with Python, and its parts."""
-    return contract.LUA_CONSTANTS + "\n".join(map(_text, parts))
+    """Return the text of a script that is made of these parts."""
+    return script_text(map(_text, parts))
 
 
 def _text(part: str) -> str:

@@ -14,7 +14,7 @@
 if redis.call('HGET', KEYS[1], 'state') ~= ARGV[2] then return { 0, 0 } end
 local back, jobs, entries, ids = ARGV[2] == 'sending', 0, 0, {}
 for i = 9, #ARGV do
-  local found = redis.pcall('HMGET', ARGV[1] .. ARGV[i], 'status', ARGV[3], ARGV[5], 'rq_ses_parts')
+  local found = redis.pcall('HMGET', ARGV[1] .. ARGV[i], 'status', ARGV[3], ARGV[5], PARTS_FIELD)
   if found.err and not string.find(found.err, 'WRONGTYPE', 1, true) then return found end
   local queued = found[1] == 'queued' and not found[4]
   local waits = found[1] == 'deferred' or not back and (queued or found[1] == 'scheduled')

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 from redis import Redis
 from redis.exceptions import ResponseError
@@ -17,9 +17,6 @@ from rq_ses_worker.lifecycle.keys import ScriptKeys
 from rq_ses_worker.lifecycle.records import Division, Lease, Settlement
 from rq_ses_worker.lifecycle.task import Task
 from rq_ses_worker.server.scripts import Call
-
-PARTS_FIELD: Final = "rq_ses_parts"
-"""Field of a bulk job's hash while a split of it isn't complete: the parts that are still to be made."""
 
 
 class Dividing:

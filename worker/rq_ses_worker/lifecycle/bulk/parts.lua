@@ -1,8 +1,6 @@
 -- parts: jobs that are made of some of a bulk job's entries; put in front of split. (typed.lua, finish.lua, receipt.lua; FAILED_GRACE:
 -- contract.LUA_CONSTANTS)
 
-local PARTS_FIELD = 'rq_ses_parts'
-
 local function add_fields(fields, ...)
   for _, value in ipairs({ ... }) do fields[#fields + 1] = value end
 end

@@ -28,7 +28,7 @@ local function count_all(batch)
       redis.pcall('HSET', KEYS[1], 'successful_job_count', (tonumber(counts[2]) or 0) + batch.succeeded,
         'failed_job_count', (tonumber(counts[3]) or 0) + batch.failed,
         'total_working_time', string.format('%.6f', (tonumber(counts[4]) or 0) + ARGV[12]))
-      if batch.retried > 0 then redis.pcall('HINCRBY', KEYS[1], 'rq_ses_retried', batch.retried) end
+      if batch.retried > 0 then redis.pcall('HINCRBY', KEYS[1], RETRIED_FIELD, batch.retried) end
     end
   end
   for campaign, counts in pairs(batch.campaigns) do

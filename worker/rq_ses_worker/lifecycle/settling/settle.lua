@@ -61,14 +61,14 @@ local function settle(batch, group, number, at)
   if not held and action ~= 'sent' then return 'lost' end
   -- That its worker has asked SES for none of its entries is true only as long as it has shed none (split.lua).
   local entries = action == 'back' and string.match(ARGV[at + 3], '^=(%d+)$')
-  if entries and typed('HGET', ARGV[1] .. id, 'rq_ses_recipients') ~= entries then return 'lost' end
+  if entries and typed('HGET', ARGV[1] .. id, RECIPIENTS_FIELD) ~= entries then return 'lost' end
 
   local old
   if action == 'sent' then
     old = typed('HMGET', ARGV[1] .. id, 'status', ARGV[6], 'created_at', 'enqueued_at', 'started_at', 'origin',
       'description', 'result_ttl', ARGV[7])
   else
-    old = typed('HMGET', ARGV[1] .. id, 'status', ARGV[6], ACCEPTED)
+    old = typed('HMGET', ARGV[1] .. id, 'status', ARGV[6], ACCEPTED_FIELD)
   end
   local hash = ARGV[2] .. group.members[number]
   local whole = held and old and (old[2] == ARGV[at + 1] or redis.call('EXISTS', hash) == 1)
