@@ -18,11 +18,6 @@
 -- Under a scratch key that the caller declares and has written. A mail's new place is written first, then its result
 -- and its hash, and its old places go last: broken off, it is called again, and completes what it began.
 
-local RESOLVING = { jobs = 'job:', results = 'results:', key_field = KEY_FIELD, key_memory = KEY_MEMORY, default_ttl = RESULT_TTL,
-  receipt = RECEIPT_DATA, resent = RESENT_FIELD, campaign = CAMPAIGN_FIELD,
-  entries = RECIPIENTS_FIELD, message = 'ses:message:',
-  since = SINCE_FIELD, hour = 3600 }
-
 -- In RQ's date form. (Days into a date: Howard Hinnant's civil_from_days, for years from 1970 on.)
 local function dated(seconds)
   local whole = math.floor(seconds)
@@ -66,17 +61,16 @@ local function leave(root, origin, id)
 end
 
 local function finish(root, id, now, accepted, result, old, meta)
-  local batch = { now = now, jobs = root .. RESOLVING.jobs, results = root .. RESOLVING.results, worker = '',
-    scratch = root .. 'ses:scratch', result_scratch = root .. 'ses:scratch:result', key_field = RESOLVING.key_field,
-    key_memory = RESOLVING.key_memory, default_ttl = RESOLVING.default_ttl, receipt = RESOLVING.receipt, made = {} }
-  local ttl, origin = receipt_ttl(batch, old), old[6]
+  local batch = { now = now, jobs = root .. 'job:', results = root .. 'results:', worker = '',
+    scratch = root .. 'ses:scratch', result_scratch = root .. 'ses:scratch:result', ttls = {}, made = {} }
+  local ttl, origin = receipt_ttl(batch, old), old[9]
   redis.call('DEL', batch.scratch, batch.result_scratch)
   if ttl == 0 then
     redis.call('DEL', batch.jobs .. id)
   else
     typed('ZADD', root .. 'finished:' .. origin, until_score(batch, ttl), id)
     add_result(batch, id, ttl, '1', 'return_value', result)
-    put_receipt(batch, id, ttl, dated(accepted), noted(meta, TOLD), old)
+    put_receipt(batch, id, ttl, origin, dated(accepted), noted(meta, TOLD), old)
     redis.call('DEL', batch.scratch, batch.result_scratch)
   end
   if old[1] == 'queued' then typed('LREM', root .. 'queue:' .. origin, 1, id) end
@@ -85,18 +79,17 @@ end
 
 -- within: the id is that of a bulk job with the one entry that the event speaks of
 local function resolve(root, id, message_id, now, accepted, within)
-  local job = root .. RESOLVING.jobs .. id
-  local old = typed('HMGET', job, 'status', 'meta', 'created_at', 'enqueued_at', 'started_at', 'origin', 'description',
-    'result_ttl', RESOLVING.key_field, RESOLVING.resent, RESOLVING.campaign, RESOLVING.entries,
-    RESOLVING.since)
+  local job = root .. 'job:' .. id
+  local old = typed('HMGET', job, 'status', 'meta', 'created_at', 'enqueued_at', 'started_at', 'description', 'result_ttl',
+    KEY_FIELD, 'origin', RESENT_FIELD, CAMPAIGN_FIELD, RECIPIENTS_FIELD, SINCE_FIELD)
   local status = old and old[1]
   if not status then
     -- An entry that is held may have stayed in a job with an id of its own (engine/bulk/told.py).
-    local other = not within and typed('GET', root .. RESOLVING.message .. id)
+    local other = not within and typed('GET', root .. 'ses:message:' .. id)
     return other and resolve(root, other, message_id, now, accepted, true) or ''
   end
   if within and not old[11] then return '' end
-  local meta, created, origin = old[2] or '', old[3] or '', old[6] or ''
+  local meta, created, origin = old[2] or '', old[3] or '', old[9] or ''
   if status == 'finished' then
     if string.find(meta, TOLD, 1, true) then leave(root, origin, id) end
     return ''
@@ -104,7 +97,7 @@ local function resolve(root, id, message_id, now, accepted, within)
   -- A part of a bulk job has its first entry's id, and the event speaks of that entry alone.
   if old[11] and (tonumber(old[12] or '') or 1) > 1 then return '' end
   if origin == '' or not string.match(created, '^%d%d%d%d%-') then return '' end
-  if created > dated(accepted + RESOLVING.hour) then return '' end
+  if created > dated(accepted + 3600) then return '' end
   if accepted < math.max(tonumber(old[10] or '') or 0, tonumber(old[13] or '') or 0) then return '' end
 
   local result = base64('{"message_id": "' .. message_id .. '"}')

@@ -6,13 +6,9 @@
 --   jobs, results    prefixes of keys
 --   scratch, result_scratch   scratch keys: receipts and results are copies of what is built there
 --   worker           its name
---   key_field, key_memory     contract.KEY_FIELD, KEY_MEMORY
---   default_ttl      seconds for which a receipt is kept where the job doesn't say
---   receipt          `data` of a receipt
---   made             an empty table: what the receipt last made says
+--   ttls, made       empty tables: TTLs by what jobs say; what the receipt last made says
 --   spoilt           becomes true where a key isn't of RQ's type
--- old is what HMGET has of a job by FINISH: status, execution, created_at, enqueued_at, started_at, origin,
---   description, result_ttl and key
+-- old is what HMGET has of a job: status, execution, created_at, enqueued_at, started_at, description, result_ttl, key
 
 -- What the meta of a mail says that such a word has finished
 local TOLD = "told by SES's event"
@@ -52,51 +48,58 @@ local function add_result(batch, id, ttl, kind, field, value)
     keep(batch.result_scratch, ttl)
     batch.result_ttl = ttl
   end
-  local most = redis.call('COPY', batch.result_scratch, key) == 1 and 1 or 10
-  if not typed('XADD', key, 'MAXLEN', most, '*', 'worker_name', batch.worker, 'type', kind, field, value) then
-    batch.spoilt = true
-  end
-  if most > 1 then keep(key, ttl) end
+  local fresh = redis.call('COPY', batch.result_scratch, key) == 1
+  local added = redis.pcall('XADD', key, 'MAXLEN', fresh and '1' or '10', '*', 'worker_name', batch.worker, 'type', kind,
+    field, value)
+  if type(added) == 'table' and not judged(added) then batch.spoilt = true end
+  if not fresh then keep(key, ttl) end
 end
 
--- The receipt last made says, but for its key, what the next one says, too: only what differs is written.
-local function make_receipt(batch, ttl, ended, meta, old)
-  local made, created, enqueued, started, origin, key = batch.made, old[3] or ended, old[4] or '', old[5] or '',
-    old[6] or '', old[9]
-  local changed, n = {}, 0
-  if made.ttl ~= ttl then
-    changed = { 'status', 'finished', 'worker_name', short(batch.worker), 'data', batch.receipt, 'result_ttl', ttl }
-    n = 8
+-- Receipts of a batch differ in little: the one last made stays under the scratch key, and only what differs is written.
+-- name: of the queue, which a job's origin is; ended: in RQ's date form; meta: JSON
+local function make_receipt(batch, ttl, name, ended, meta, old)
+  local made, created, enqueued, started, key = batch.made, old[3] or ended, old[4] or '', old[5] or '', old[8]
+  local description = short(old[6] or '')
+  if made.ttl == ttl and made.name == name and made.meta == meta and not key and not made.key then
+    if made.created == created and made.enqueued == enqueued and made.started == started then
+      redis.call('HSET', batch.scratch, 'ended_at', ended, 'description', description)
+    else
+      redis.call('HSET', batch.scratch, 'ended_at', ended, 'description', description, 'created_at', created,
+        'enqueued_at', enqueued, 'started_at', started)
+    end
+  else
+    local fields = { 'ended_at', ended, 'description', description, 'created_at', created, 'enqueued_at', enqueued,
+      'started_at', started, 'origin', name, 'meta', meta, 'status', 'finished', 'worker_name', short(batch.worker),
+      'data', RECEIPT_DATA, 'result_ttl', ttl }
+    if key then fields[23], fields[24] = KEY_FIELD, key end
+    redis.call('HSET', batch.scratch, unpack(fields))
+    if made.key and not key then redis.call('HDEL', batch.scratch, KEY_FIELD) end
+    if made.ttl ~= ttl then
+      keep(batch.scratch, ttl)
+      made.ttl, made.score = ttl, ttl < 0 and '+inf' or string.format('%d', math.ceil(batch.now + ttl))
+    end
+    made.name, made.meta, made.key = name, meta, key
   end
-  if made.created ~= created then changed[n + 1], changed[n + 2], n = 'created_at', created, n + 2 end
-  if made.enqueued ~= enqueued then changed[n + 1], changed[n + 2], n = 'enqueued_at', enqueued, n + 2 end
-  if made.started ~= started then changed[n + 1], changed[n + 2], n = 'started_at', started, n + 2 end
-  if made.origin ~= origin then changed[n + 1], changed[n + 2], n = 'origin', origin, n + 2 end
-  if made.meta ~= meta then changed[n + 1], changed[n + 2], n = 'meta', meta, n + 2 end
-  if key then changed[n + 1], changed[n + 2], n = batch.key_field, key, n + 2 end
-  redis.call('HSET', batch.scratch, 'ended_at', ended, 'description', short(old[7] or ''), unpack(changed))
-  if made.key and not key then redis.call('HDEL', batch.scratch, batch.key_field) end
-  if made.ttl ~= ttl then
-    keep(batch.scratch, ttl)
-    made.ttl, made.score = ttl, ttl < 0 and '+inf' or string.format('%d', math.ceil(batch.now + ttl))
-  end
-  made.created, made.enqueued, made.started, made.origin = created, enqueued, started, origin
-  made.meta, made.key = meta, key
+  made.created, made.enqueued, made.started = created, enqueued, started
 end
 
 -- Seconds for which a receipt is kept; below 0: for ever.
 local function receipt_ttl(batch, old)
-  local ttl = ttl_of(old[8], batch.default_ttl)
-  return old[9] and ttl >= 0 and math.max(ttl, tonumber(batch.key_memory)) or ttl
+  local says = old[7] or ''
+  local ttl = batch.ttls[says]
+  if not ttl then
+    ttl = ttl_of(says, RESULT_TTL)
+    batch.ttls[says] = ttl
+  end
+  return old[8] and ttl >= 0 and math.max(ttl, KEY_MEMORY) or ttl
 end
 
 -- The receipt takes the hash's place in one step: from then on the mail is never sent again. Reply its score in the
--- finished registry.
--- ttl: not 0; ended: in RQ's date form; meta: JSON
-local function put_receipt(batch, id, ttl, ended, meta, old)
+-- finished registry. ttl: not 0
+local function put_receipt(batch, id, ttl, name, ended, meta, old)
   local job = batch.jobs .. id
-  make_receipt(batch, ttl, ended, meta, old)
-  local score, copied = batch.made.score, type(redis.pcall('COPY', batch.scratch, job, 'REPLACE')) ~= 'table'
+  make_receipt(batch, ttl, name, ended, meta, old)
+  local score, copied = batch.made.score, redis.pcall('COPY', batch.scratch, job, 'REPLACE') == 1
   -- Taking this right away must not keep what SES has from being recorded.
   if not copied then redis.call('RENAME', batch.scratch, job) end
   -- A hash that has been large stays so, and its copies with it.

@@ -219,6 +219,6 @@ def test_a_killed_worker_can_be_started_anew_under_its_name(
     assert len(names) == 2
     [name] = [name for name in names if name != "w"]
     assert name.startswith("w.")
-    assert redis.hget(f"rq:worker:{name}", "successful_job_count") == b"20"
+    wait_for(lambda: redis.hget(f"rq:worker:{name}", "successful_job_count") == b"20")
     assert again.stop() == 0
     assert accounting.check().doubled == set()

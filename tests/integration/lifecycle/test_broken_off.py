@@ -106,7 +106,7 @@ def test_a_settlement(redis: Redis, action: str, dies: bool, others_first: bool)
             assert {type(fetch(redis, job_id).return_value()) for job_id in ids} == {dict}
         assert set(world.sent.values()) <= {1}
 
-    assert each_break(redis, act) > 12
+    assert each_break(redis, act) > 9
 
 
 @pytest.mark.parametrize("meanwhile", ["canceled", "queued", "scheduled", "failed"])
@@ -134,7 +134,7 @@ def test_a_late_sent(redis: Redis, meanwhile: str) -> None:
         world.check({job_id: "finished"})
         assert not world.sent
 
-    assert each_break(redis, act) > 15
+    assert each_break(redis, act) > 12
 
 
 def test_a_renewal_and_a_reclaim(redis: Redis) -> None:

@@ -107,7 +107,7 @@ def test_a_broken_key_does_not_keep_its_batch_from_being_settled(story: Story) -
     assert story.places("j2") == ["finished"]
 
 
-def test_the_workers_counters_grow_only_while_it_is_registered(story: Story) -> None:
+def test_a_workers_counts_since_it_was_born_are_shown_while_it_is_registered(story: Story) -> None:
     story.enqueue("j1")
     story.enqueue("j2")
     story.enqueue("j3")
@@ -116,7 +116,13 @@ def test_the_workers_counters_grow_only_while_it_is_registered(story: Story) -> 
     assert not story.redis.exists("rq:worker:ours")
     story.redis.hset("rq:worker:ours", "birth", "x")
     story.settle([sent(claims[1].lease), failed(claims[2].lease)])
-    assert story.redis.hmget("rq:worker:ours", "successful_job_count", "failed_job_count") == [b"1", b"1"]
+    story.ours.count()
+    assert story.redis.hmget("rq:worker:ours", "successful_job_count", "failed_job_count") == [b"2", b"1"]
+    story.redis.hset("rq:worker:ours", "failed_job_count", 0)
+    story.ours.count()
+    assert story.redis.hget("rq:worker:ours", "failed_job_count") == b"0", "nothing is new"
+    story.ours.count(again=True)
+    assert story.redis.hget("rq:worker:ours", "failed_job_count") == b"1"
 
 
 @pytest.mark.parametrize("indexes", [False, True])

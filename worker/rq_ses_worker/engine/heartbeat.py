@@ -102,3 +102,4 @@ class Heartbeat:
     def _show(self) -> None:
         state = BUSY if self._leases.held() else IDLE
         self._worker.show(SUSPENDED if self._shared.suspended else state)
+        self._lifecycle.count(again=True)

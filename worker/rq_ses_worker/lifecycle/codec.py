@@ -7,7 +7,6 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from rq_ses import contract
 from rq_ses.rqdate import utcformat
 from rq_ses_worker.account.gate import View
 from rq_ses_worker.lifecycle.records import Claim, Division, Lease, Overdue, Settlement, Word
@@ -123,19 +122,18 @@ def encode_settlements(
     return Encoded(queues, args, [number for members in groups.values() for number in members])
 
 
-def encode_division(one: Settlement, division: Division, clock: float, told: Told = NOBODY) -> list[Any]:
+def encode_division(one: Settlement, division: Division, clock: float) -> list[Any]:
     """Return split.lua's own arguments for the settlement of a bulk job that is divided."""
     job_id, execution, ended, *own = _values(one, clock)
     return [
         *(job_id, execution, ended, *own, *([""] * (2 - len(own))), one.action, _meta(one)),
-        *encode_parts(division, max(0.0, clock - one.ended_clock), told),
+        *encode_parts(division, max(0.0, clock - one.ended_clock)),
     ]
 
 
-def encode_parts(division: Division, since: float = 0.0, told: Told = NOBODY) -> list[Any]:
+def encode_parts(division: Division, since: float = 0.0) -> list[Any]:
     """Return split.lua's last arguments: what stays, and the parts, `since` seconds after the attempt."""
     args: list[Any] = [division.data, division.entries, division.sent, division.campaign]
-    args += (contract.CAMPAIGN_FIELD, contract.RECIPIENTS_FIELD, *told)
     for part in division.parts:
         own = [*_own(part.action, part.fields, since), "", ""][:2]
         args += (part.job_id, part.action, json.dumps(part.meta) if part.meta else "", *own)

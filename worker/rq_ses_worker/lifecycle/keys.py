@@ -25,9 +25,9 @@ class ScriptKeys:
         self.prefixes: Final = (keys.job_prefix, keys.execution_prefix, keys.executions_prefix)
         self.leases: Final = [keys.leases(queue) for queue in queues]
         lists = [keys.queue(queue) for queue in queues]
-        started, scheduled, finished, failed, canceled = (
+        started, scheduled, finished = (
             [keys.registry(kind, queue) for queue in queues]
-            for kind in (states.WIP, states.SCHEDULED, states.FINISHED, states.FAILED, states.CANCELED)
+            for kind in (states.WIP, states.SCHEDULED, states.FINISHED)
         )
         self.claim: Final = [
             keys.suspended,
@@ -36,10 +36,7 @@ class ScriptKeys:
             *_rows(lists, started, self.leases),
             keys.suppressed,
         ]
-        self._settled = [keys.worker(worker_name), keys.scratch, keys.result_scratch]
-        self._places = list(
-            zip(lists, started, self.leases, scheduled, finished, failed, canceled, strict=True)
-        )
+        self._places = list(zip(lists, started, self.leases, finished, strict=True))
         self.promote: Final = [keys.scratch, *_rows(scheduled, lists)]
         self.reclaim: Final = [keys.scratch, *self.leases]
         self.renew: Final = [keys.scratch, *_rows(started, self.leases)]
@@ -47,7 +44,6 @@ class ScriptKeys:
     def rename(self, worker_name: str) -> None:
         """Take another worker's name from here on."""
         self.worker_name = worker_name
-        self._settled[0] = self.names.worker(worker_name)
 
     def take_turns(self) -> None:
         """Claim by the partition's turns from here on: the account's gate stands elsewhere."""
@@ -55,7 +51,8 @@ class ScriptKeys:
 
     def settle(self, queues: Sequence[int]) -> list[str]:
         """Return settle's, and split's, for settlements of these queues (their places)."""
-        return [*self._settled, *(key for queue in queues for key in self._places[queue])]
+        scratch = (self.names.scratch, self.names.result_scratch)
+        return [*scratch, *(key for queue in queues for key in self._places[queue])]
 
 
 def _rows(*columns: Sequence[str]) -> list[str]:

@@ -43,7 +43,8 @@ from rq_ses_worker.lifecycle.records import (
     Suspended,
     Word,
 )
-from rq_ses_worker.lifecycle.settling.settling import RECEIPT, Settling
+from rq_ses_worker.lifecycle.settling.counts import Counts
+from rq_ses_worker.lifecycle.settling.settling import Settling
 from rq_ses_worker.logging import events
 from rq_ses_worker.server.scripts import TYPED, Call, Parts, registered, run_together
 from rq_ses_worker.ses.account import Account
@@ -66,6 +67,7 @@ SCRIPTS: Final[dict[str, Parts]] = {
         *(TYPED, "outcomes/outcome", "mails/finish"),
         *(*_SETTLING, "lifecycle/bulk/parts", "lifecycle/bulk/split"),
     ),
+    "count": ("lifecycle/settling/count",),
     "index": ("lifecycle/settling/index",),
     "promote": (TYPED, "lifecycle/promote"),
     "reclaim": (TYPED, "lifecycle/reclaim"),
@@ -124,7 +126,8 @@ class Lifecycle:
         self._count = 0
         self._keys = ScriptKeys(keys_of(connection), queues, worker_name, self._gate.key)
         self._scripts = registered(connection, SCRIPTS)
-        self.dividing: Final = Dividing(connection, self._scripts["split"], self._keys, RECEIPT)
+        self._counts = Counts(self._scripts["count"], self._keys)
+        self.dividing: Final = Dividing(connection, self._scripts["split"], self._keys)
         self.settling: Final = Settling(self._scripts, self._keys, queues, self.dividing)
 
     def rename(self, worker_name: str) -> None:
@@ -218,13 +221,20 @@ class Lifecycle:
 
         A bulk job that is divided has a step of its own, and comes alone.
         Calling it again with the same settlements changes nothing. What they say of the account, its gate
-        learns in the same round trip.
+        learns in the same round trip. What they count for RQ's tools is written now and then (`count`).
         """
         call, order = self.settling.call(settlements, clock)
         seen = observed(settlements)
         reply = self._settle_and_tell(call, seen) if seen.tells(self.view) else call.run()
         self.settling.index(settlements)
-        return read_settled(reply, order)
+        words = read_settled(reply, order)
+        self._counts.note(settlements, words)
+        self._counts.write(now=False)
+        return words
+
+    def count(self, *, again: bool = False) -> None:
+        """Show what was settled since the worker was born, if that isn't written yet, or `again`."""
+        self._counts.write(again=again)
 
     def _settle_and_tell(self, settle: Call, seen: Observation) -> Any:
         words, told = run_together(self._connection, [settle, self._gate.observe(seen)])

@@ -29,18 +29,16 @@ class Dividing:
         connection: any client.
         script: the script as it is registered.
         keys: of a worker.
-        head: what ARGV begins with, as settle.lua has it, with its place for the seconds worked.
     """
 
-    def __init__(self, connection: Redis, script: Any, keys: ScriptKeys, head: Sequence[Any]) -> None:
+    def __init__(self, connection: Redis, script: Any, keys: ScriptKeys) -> None:
         self._connection = connection
         self._script = script
         self._keys = keys
-        self._head = head
 
     def settlement(self, one: Settlement, division: Division, clock: float, told: Told = NOBODY) -> Call:
         """Return the call that divides a job and settles what stays in it; it replies settle.lua's word."""
-        return self._call(one.lease, f"{one.seconds:.6f}", encode_division(one, division, clock, told))
+        return self._call(one.lease, told, encode_division(one, division, clock))
 
     def shed(self, lease: Lease, division: Division) -> bool:
         """Let a job that is started have fewer entries; tell whether it is still ours. Raises RedisError."""
@@ -66,10 +64,9 @@ class Dividing:
     def _run(self, lease: Lease, action: str, parts: Sequence[Any]) -> bytes:
         now = utcformat(datetime.now(UTC))
         own = [lease.job_id, lease.execution, now, "", "", action, "", *parts]
-        reply: bytes = self._call(lease, "0", own).run()
+        reply: bytes = self._call(lease, NOBODY, own).run()
         return reply
 
-    def _call(self, lease: Lease, worked: str, own: Sequence[Any]) -> Call:
-        prefixes, names = self._keys.prefixes, self._keys.names
-        head = [*prefixes, names.results_prefix, self._keys.worker_name, *self._head, worked]
-        return Call(self._script, self._keys.settle([lease.queue]), [*head, *own])
+    def _call(self, lease: Lease, told: Told, own: Sequence[Any]) -> Call:
+        args = [self._keys.names.root, self._keys.worker_name, *told, *own]
+        return Call(self._script, self._keys.settle([lease.queue]), args)

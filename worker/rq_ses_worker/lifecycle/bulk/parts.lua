@@ -8,7 +8,7 @@ end
 -- A part's place comes first, its hash then. One whose hash is there was made before.
 -- whole: what all parts have from the job they were in
 local function make_part(batch, queue, whole, part)
-  local job, id = ARGV[1] .. part.id, part.id
+  local job, id = batch.jobs .. part.id, part.id
   if redis.call('EXISTS', job) == 1 then
     -- Broken off between the two, a failed one has no time to live.
     if part.ttl and part.ttl >= 0 and redis.call('HGET', job, 'status') == part.status
@@ -26,7 +26,7 @@ local function make_part(batch, queue, whole, part)
     redis.call('LPUSH', queue.list, id)
   else
     add_fields(fields, 'ended_at', whole.ended, 'worker_name', '')
-    redis.call('ZADD', queue[part.status], part.score, id)
+    redis.call('ZADD', registry(batch, queue, part.status), part.score, id)
   end
   if part.exc ~= '' then add_fields(fields, 'exc_info', part.exc) end
   redis.call('HSET', job, unpack(fields))
@@ -44,5 +44,5 @@ local function make_parts(batch, queue, id, packed)
   if fine and type(left) == 'table' and type(left.whole) == 'table' and type(left.parts) == 'table' then
     for number = #left.parts, 1, -1 do make_part(batch, queue, left.whole, left.parts[number]) end
   end
-  redis.call('HDEL', ARGV[1] .. id, PARTS_FIELD)
+  redis.call('HDEL', batch.jobs .. id, PARTS_FIELD)
 end

@@ -1,19 +1,15 @@
--- settle: write how executions ended, each only if its lease still stands. Settling twice changes nothing. (typed.lua,
--- outcome.lua, finish.lua, receipt.lua, contested.lua, counting.lua)
+-- settle: write how executions ended, each only if it is still the one its job is started by. Settling twice changes
+-- nothing. (typed.lua, outcome.lua, finish.lua, receipt.lua, contested.lua, counting.lua)
 --
--- KEYS  1 the worker's hash   2, 3 scratch keys
---       then for each queue that the settlements speak of: its list, its started registry, its leases, its
---       scheduled, finished, failed and canceled registries
--- ARGV  1-4 prefixes of the keys of jobs, executions, a job's index of executions, results
---       5 worker name   6 field of a job's hash with the execution it is started by   7 the key field
---       8 seconds a key is remembered at least   9 default result_ttl   10 default failure_ttl
---       11 `data` of a receipt   12 seconds worked
---       13 the stream of outcomes, and 14 entries that it holds at most; "": nobody is told
+-- KEYS  1, 2 scratch keys
+--       then for each queue that the settlements speak of: its list, its started registry, its leases, its finished
+--       registry
+-- ARGV  1 prefix of RQ's keys   2 worker name   3 the stream of outcomes, and 4 entries that it holds at most; "":
+--       nobody is told
 --       then for each group of settlements: the queue's place among KEYS, "1": each only if the lease has run out
---       (its worker died), else only if the lease is held; their action, their meta (JSON text; "": the jobs' stay
---       as they are), the campaign of bulk jobs ("": they are mails), how many entries each has, how many they are,
---       and for each: id, execution, when it ended (RQ's date form), and a value
---       of its action's own:
+--       (its worker died); their action, their meta (JSON text; "": the jobs' stay as they are), the campaign of bulk
+--       jobs ("": they are mails), how many entries each has, how many they are,
+--       and for each: id, execution, when it ended (RQ's date form), and a value of its action's own:
 --         sent    result (as RQ's Result has it)
 --         retry   seconds until it is due
 --         failed  exc (a line), and exc_string (as RQ's Result has it)
@@ -30,12 +26,12 @@
 --       broken    one of its keys isn't of RQ's type; what could be written was. One that has no place to go to
 --                 keeps its lease, and is reclaimed when that runs out
 --
--- A mail's new place is written first, then its hash changes and names the execution as over, and its lease goes last.
--- A receipt takes the hash's place, and then its own. So a mail stands somewhere wherever the script breaks off; and
--- what is settled again is only completed.
+-- That a job is started, and names the execution, says that nobody else has ended it: only where it doesn't are the
+-- leases asked. A mail's new place is written first, then its hash changes and names the execution as over, and its
+-- lease goes last. A receipt takes the hash's place, and then its own. So a mail stands somewhere wherever the script
+-- breaks off; and what is settled again is only completed.
 
 local batch = new_batch()
-if ARGV[13] ~= '' then batch.stream = ARGV[13] end
 local queues, write = {}, { sent = write_sent, retry = write_retry, failed = write_failed, back = write_back }
 
 -- What a batch puts into a sorted set, or takes out of it, goes in one command: so many values as Lua hands over.
@@ -43,54 +39,59 @@ local SOME = 2000
 
 local function some(values, at) return unpack(values, at, math.min(at + SOME - 1, #values)) end
 
--- Whether a started job is this execution's. One that names none was claimed by a build that kept a hash of each: it
--- was begun if that is there, or if an earlier try of such a build broke off without it. Where RQ has deleted an
--- execution, it has deleted the job: one made anew under its id is another mail.
-local function is_ours(id, execution, named, whole)
-  if whole then return true end
-  local index = ARGV[3] .. id
-  return not string.match(named or '', '^[^-]')
-    and (redis.call('EXISTS', index) == 0 or typed('ZSCORE', index, execution))
-end
-
--- number: which of its group a settlement is; at: where it stands among the arguments.
-local function settle(batch, group, number, at)
-  if not group.ends then error('WRONGTYPE ' .. group.queue.leases .. ' is not of its type', 0) end
-  local id, action, lease = ARGV[at], group.action, group.ends[number]
+-- One that isn't simply the execution that its job is started by. A job that names none was claimed by a build that
+-- kept a hash of each: it was begun if that is there, or if an earlier try of such a build broke off without it. Where
+-- RQ has deleted an execution, it has deleted the job: one made anew under its id is another mail.
+local function settle_other(batch, group, at, member, old)
+  local id, action, execution, queue = ARGV[at], group.action, ARGV[at + 1], group.queue
+  local lease = redis.call('ZSCORE', queue.leases, member)
   local held = lease and (not group.overdue or tonumber(lease) <= batch.now)
   if not held and action ~= 'sent' then return 'lost' end
-  -- That its worker has asked SES for none of its entries is true only as long as it has shed none (split.lua).
-  local entries = action == 'back' and string.match(ARGV[at + 3], '^=(%d+)$')
-  if entries and typed('HGET', ARGV[1] .. id, RECIPIENTS_FIELD) ~= entries then return 'lost' end
-
-  local old
-  if action == 'sent' then
-    old = typed('HMGET', ARGV[1] .. id, 'status', ARGV[6], 'created_at', 'enqueued_at', 'started_at', 'origin',
-      'description', 'result_ttl', ARGV[7])
-  else
-    old = typed('HMGET', ARGV[1] .. id, 'status', ARGV[6], ACCEPTED_FIELD)
-  end
-  local hash = ARGV[2] .. group.members[number]
-  local whole = held and old and (old[2] == ARGV[at + 1] or redis.call('EXISTS', hash) == 1)
+  local record, index = batch.root .. 'execution:' .. member, batch.root .. 'executions:' .. id
+  local whole = held and old and (old[2] == execution or redis.call('EXISTS', record) == 1)
+  local ours = held and old and old[1] == 'started' and (whole or not string.match(old[2] or '', '^[^-]')
+    and (redis.call('EXISTS', index) == 0 or typed('ZSCORE', index, execution)))
+  if ours then return nil, true end
   local word = 'vanished'
-  batch.spoilt = false
-  if held and old and old[1] == 'started' and is_ours(id, ARGV[at + 1], old[2], whole) then
-    if action ~= 'sent' and old[3] then
-      write_told(batch, group, at, id, old[3])
-      word = 'told'
-    else
-      write[action](batch, group, at, id, old)
-      word = 'done'
-    end
-    if group.entries then count_entries(batch, group, word) end
-  elseif old and old[1] then
+  if old and old[1] then
     word = contested(batch, group, at, id, held, whole, old)
     if group.entries and (word == 'late' or word == 'accepted') then count_entries(batch, group, word) end
   end
+  return word, held
+end
+
+-- at: where a settlement stands among the arguments.
+local function settle(batch, group, at)
+  local id, execution, queue, sent = ARGV[at], ARGV[at + 1], group.queue, group.action == 'sent'
+  local job, member = batch.jobs .. id, id .. ':' .. execution
+  local old
+  if sent then
+    old = redis.pcall('HMGET', job, 'status', EXECUTION_FIELD, 'created_at', 'enqueued_at', 'started_at', 'description',
+      'result_ttl', KEY_FIELD)
+  else
+    old = redis.pcall('HMGET', job, 'status', EXECUTION_FIELD, ACCEPTED_FIELD)
+    -- That its worker has asked SES for none of its entries is true only as long as it has shed none (split.lua).
+    local entries = group.action == 'back' and string.match(ARGV[at + 3], '^=(%d+)$')
+    if entries and typed('HGET', job, RECIPIENTS_FIELD) ~= entries then return 'lost' end
+  end
+  if old.err then old = judged(old) end
+  local word, held = nil, true
+  batch.spoilt = false
+  if group.overdue or not old or old[2] ~= execution or old[1] ~= 'started' then
+    word, held = settle_other(batch, group, at, member, old)
+  end
+  if not word then
+    if not sent and old[3] then
+      write_told(batch, group, at, id, old[3])
+      word = 'told'
+    else
+      write[group.action](batch, group, at, id, old)
+    end
+    if group.entries then count_entries(batch, group, word) end
+  end
   if held then
-    local queue = group.queue
     local n = #queue.over + 1
-    queue.over[n], queue.jobs[n], queue.hashes[n] = group.members[number], id, hash
+    queue.over[n], queue.jobs[n], queue.records[n] = member, id, batch.root .. 'execution:' .. member
   end
   return batch.spoilt and 'broken' or word
 end
@@ -106,53 +107,42 @@ local function refused(reason)
   return false
 end
 
--- A server that takes no writes says so here; after it, memory is no reason to refuse the others.
-redis.call('DEL', KEYS[2], KEYS[3])
-
-local refusal, at = nil, 15
-while at <= #ARGV do
-  local place = tonumber(ARGV[at])
-  local queue, key = queues[place], 4 + 7 * place
-  if not queue then
-    queue = { list = KEYS[key], started = KEYS[key + 1], leases = KEYS[key + 2], scheduled = KEYS[key + 3],
-      finished = KEYS[key + 4], failed = KEYS[key + 5], canceled = KEYS[key + 6],
-      -- of executions that are over: member, job, hash; scores and jobs that enter the finished registry, and which
-      -- settlements these are
-      over = {}, jobs = {}, hashes = {}, entering = {}, entered = {} }
-    queues[place] = queue
-  end
-  local group = { queue = queue, overdue = ARGV[at + 1] == '1', action = ARGV[at + 2], meta = ARGV[at + 3],
-    campaign = ARGV[at + 4], members = {}, ends = {} }
-  local count, width = tonumber(ARGV[at + 6]), group.action == 'failed' and 5 or 4
-  if group.campaign ~= '' then group.entries = tonumber(ARGV[at + 5]) end
-  if batch.stream and (group.action == 'sent' or group.action == 'failed') then width = width + 1 end
-  at = at + 7
-  for number = 1, count do
-    local one = at + (number - 1) * width
-    group.members[number] = ARGV[one] .. ':' .. ARGV[one + 1]
-  end
-  for first = 1, count, SOME do
-    local ends = typed('ZMSCORE', queue.leases, some(group.members, first))
-    if not ends then
-      group.ends = nil
-      break
-    end
-    for i, score in ipairs(ends) do group.ends[first + i - 1] = score end
-  end
-  for number = 1, count do
-    local fine, word = pcall(settle, batch, group, number, at)
-    if not fine then
-      local reason = type(word) == 'table' and word.err or tostring(word)
-      if refused(reason) then refusal = reason end
-      redis.call('DEL', KEYS[2], KEYS[3])
-      batch.made, batch.result_ttl, word = {}, nil, 'broken'
-    end
-    batch.words[#batch.words + 1] = word
-    at = at + width
+-- Settle what is left of a group.
+local function settle_group(batch, group)
+  while group.at < group.past do
+    local at = group.at
+    group.at, batch.number = at + group.width, batch.number + 1
+    local word = settle(batch, group, at)
+    if word then batch.words[batch.number] = word end
   end
 end
 
-redis.call('DEL', KEYS[2], KEYS[3])
+-- A server that takes no writes says so here; after it, memory is no reason to refuse the others.
+redis.call('DEL', KEYS[1], KEYS[2])
+
+local refusal, at = nil, 5
+while at <= #ARGV do
+  local place = tonumber(ARGV[at])
+  local queue = queues[place] or queue_at(batch, 3 + 4 * place)
+  queues[place] = queue
+  local group = { queue = queue, overdue = ARGV[at + 1] == '1', action = ARGV[at + 2], meta = ARGV[at + 3],
+    campaign = ARGV[at + 4], at = at + 7, width = ARGV[at + 2] == 'failed' and 5 or 4 }
+  if group.campaign ~= '' then group.entries = tonumber(ARGV[at + 5]) end
+  if batch.stream and (group.action == 'sent' or group.action == 'failed') then group.width = group.width + 1 end
+  group.past = at + 7 + group.width * ARGV[at + 6]
+  at = group.past
+  while group.at < group.past do
+    local fine, failure = pcall(settle_group, batch, group)
+    if not fine then
+      local reason = type(failure) == 'table' and failure.err or tostring(failure)
+      if refused(reason) then refusal = reason end
+      redis.call('DEL', KEYS[1], KEYS[2])
+      batch.made, batch.result_ttl, batch.words[batch.number] = {}, nil, 'broken'
+    end
+  end
+end
+
+redis.call('DEL', KEYS[1], KEYS[2])
 for _, queue in pairs(queues) do
   for at = 1, #queue.entering, SOME do
     if not typed('ZADD', queue.finished, some(queue.entering, at)) then
@@ -161,9 +151,9 @@ for _, queue in pairs(queues) do
   end
   -- RQ's record of an execution is there only if its lease was renewed.
   local gone = 0
-  for at = 1, #queue.hashes, SOME do gone = gone + redis.call('DEL', some(queue.hashes, at)) end
+  for at = 1, #queue.records, SOME do gone = gone + redis.call('DEL', some(queue.records, at)) end
   for n, id in ipairs(gone > 0 and queue.jobs or {}) do
-    typed('ZREM', ARGV[3] .. id, string.sub(queue.over[n], #id + 2))
+    typed('ZREM', batch.root .. 'executions:' .. id, string.sub(queue.over[n], #id + 2))
   end
   for at = 1, #queue.over, SOME do typed('ZREM', queue.started, some(queue.over, at)) end
   for at = 1, #queue.over, SOME do typed('ZREM', queue.leases, some(queue.over, at)) end
@@ -171,7 +161,6 @@ end
 
 count_all(batch)
 if refusal then return redis.error_reply(refusal) end
-for _, word in ipairs(batch.words) do
-  if word ~= 'done' then return batch.words end
-end
-return 'done'
+if not next(batch.words) then return 'done' end
+for number = 1, batch.number do batch.words[number] = batch.words[number] or 'done' end
+return batch.words

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from redis.exceptions import RedisError
 
@@ -20,12 +19,6 @@ from rq_ses_worker.server.scripts import Call
 from rq_ses_worker.ses.outcome import Sent
 
 log = logging.getLogger(__name__)
-
-RECEIPT: Final = (
-    *(contract.EXECUTION_FIELD, contract.KEY_FIELD, contract.KEY_MEMORY),
-    *(contract.RESULT_TTL, contract.FAILURE_TTL, json.dumps([contract.JOB_FUNCTION, None, [], {}])),
-)
-"""settle.lua's ARGV from 6 to 11: what it writes of a mail that is settled."""
 
 
 class Settling:
@@ -63,11 +56,8 @@ class Settling:
         """
         if len(settlements) == 1 and (division := _division(settlements[0])):
             return self._split(settlements[0], division, clock), [0]
-        worked = sum(settlement.seconds for settlement in settlements)
-        names = self._keys.names
-        args = [*self._keys.prefixes, names.results_prefix, self._keys.worker_name, *RECEIPT]
-        encoded = encode_settlements(settlements, clock, self._told[0] and self._tell)
-        args += [f"{worked:.6f}", *self._told, *encoded.args]
+        encoded = encode_settlements(settlements, clock, self._tell if self._told[0] else None)
+        args = [self._keys.names.root, self._keys.worker_name, *self._told, *encoded.args]
         return Call(self._scripts["settle"], self._keys.settle(encoded.queues), args), encoded.order
 
     def _tell(self, one: Settlement) -> str:
