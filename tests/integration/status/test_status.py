@@ -131,6 +131,7 @@ def test_what_a_worker_settles_is_told_a_second(redis: Redis, redis_url: str) ->
     claims, _ = ours.claim(6)
     before = read_snapshot(redis, QUEUES)
     ours.settle([ending(claim.lease, n) for n, claim in enumerate(claims)], clock=time.monotonic())
+    ours.count()
     after = read_snapshot(redis, QUEUES)
     rates = rates_between(before, after)
     assert rates is not None

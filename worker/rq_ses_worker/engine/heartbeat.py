@@ -102,4 +102,3 @@ class Heartbeat:
     def _show(self) -> None:
         state = BUSY if self._leases.held() else IDLE
         self._worker.show(SUSPENDED if self._shared.suspended else state)
-        self._lifecycle.count(again=True)

@@ -232,9 +232,9 @@ class Lifecycle:
         self._counts.write(now=False)
         return words
 
-    def count(self, *, again: bool = False) -> None:
-        """Show what was settled since the worker was born, if that isn't written yet, or `again`."""
-        self._counts.write(again=again)
+    def count(self) -> None:
+        """Show what was settled and isn't yet; the thread that settles calls it. It never raises RedisError."""
+        self._counts.write(now=True)
 
     def _settle_and_tell(self, settle: Call, seen: Observation) -> Any:
         words, told = run_together(self._connection, [settle, self._gate.observe(seen)])

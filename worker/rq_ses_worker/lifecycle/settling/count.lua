@@ -1,13 +1,11 @@
--- count: write what a worker has done since it was born, for show.
+-- count: add to what a worker has done, for show. Its hash may have expired: to count would bring it back without its TTL.
 --
 -- KEYS  1 its hash
 -- ARGV  1 mails sent   2 failed   3 attempts that are to be made again   4 seconds worked
--- Reply 1, or 0 where nothing was written
---
--- Written into a hash that has expired, it would bring that back without its TTL: the heartbeat does, and all is
--- written again.
 
-if redis.call('HEXISTS', KEYS[1], 'birth') == 0 then return 0 end
-redis.call('HSET', KEYS[1], 'successful_job_count', ARGV[1], 'failed_job_count', ARGV[2], RETRIED_FIELD, ARGV[3],
-  'total_working_time', ARGV[4])
-return 1
+local counts = redis.call('HMGET', KEYS[1], 'birth', 'successful_job_count', 'failed_job_count', 'total_working_time')
+if not counts[1] then return end
+redis.call('HSET', KEYS[1], 'successful_job_count', (tonumber(counts[2]) or 0) + ARGV[1],
+  'failed_job_count', (tonumber(counts[3]) or 0) + ARGV[2],
+  'total_working_time', string.format('%.6f', (tonumber(counts[4]) or 0) + ARGV[4]))
+if ARGV[3] ~= '0' then redis.call('HINCRBY', KEYS[1], RETRIED_FIELD, ARGV[3]) end

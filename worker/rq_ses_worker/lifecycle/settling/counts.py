@@ -31,41 +31,32 @@ class Counts:
     def __init__(self, script: Any, keys: ScriptKeys) -> None:
         self._script = script
         self._keys = keys
-        self._sent = self._failed = self._retried = 0
-        self._seconds = 0.0
+        self._counts: dict[str, float] = dict.fromkeys(("sent", "failed", "retry", "back", "seconds"), 0)
         self._unwritten = False
         self._tried_at = 0.0
 
     def note(self, settlements: Sequence[Settlement], words: Sequence[Word]) -> None:
         """Count settlements by the words that were replied to them."""
+        counts = self._counts
         for one, word in zip(settlements, words, strict=True):
-            self._seconds += one.seconds
-            if word in _WRITTEN:
-                self._count("sent" if word == "told" else one.action, one)
+            counts["seconds"] += one.seconds
+            if word not in _WRITTEN:
+                continue
+            action: Action = "sent" if word == "told" else one.action
+            if one.bulk:
+                for ending, entries in ended(one.bulk, one._replace(action=action)).items():
+                    counts[ending] += entries
+            else:
+                counts[action] += 1
         self._unwritten = self._unwritten or bool(settlements)
 
-    def _count(self, action: Action, one: Settlement) -> None:
-        if one.bulk:
-            entries = ended(one.bulk, one._replace(action=action))
-            self._sent += entries["sent"]
-            self._failed += entries["failed"]
-            self._retried += entries["retry"]
-        elif action == "sent":
-            self._sent += 1
-        elif action == "failed":
-            self._failed += 1
-        elif action == "retry":
-            self._retried += 1
-
-    def write(self, *, now: bool = True, again: bool = False) -> None:
-        """Write what isn't written yet, `now` or if the last time is a while ago; or all of it `again`."""
+    def write(self, *, now: bool) -> None:
+        """Write what isn't written yet, `now` or if the last time is a while ago."""
         clock = time.monotonic()
-        if not again and not (self._unwritten and (now or clock - self._tried_at >= EVERY)):
+        if not self._unwritten or not (now or clock - self._tried_at >= EVERY):
             return
-        self._tried_at, self._unwritten = clock, False
-        args = [self._sent, self._failed, self._retried, f"{self._seconds:.6f}"]
-        shown = 0
+        self._tried_at, counts = clock, self._counts
+        args = [counts["sent"], counts["failed"], counts["retry"], f"{counts['seconds']:.6f}"]
         with suppress(RedisError):
-            shown = self._script(keys=[self._keys.names.worker(self._keys.worker_name)], args=args)
-        if not shown:
-            self._unwritten = True
+            self._script(keys=[self._keys.names.worker(self._keys.worker_name)], args=args)
+            self._counts, self._unwritten = dict.fromkeys(counts, 0), False
