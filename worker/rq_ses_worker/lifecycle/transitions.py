@@ -233,7 +233,7 @@ class Lifecycle:
         return words
 
     def count(self) -> None:
-        """Show what was settled and isn't yet; the thread that settles calls it. It never raises RedisError."""
+        """Show what was settled and isn't yet; for the thread that settles. Never raises RedisError."""
         self._counts.write(now=True)
 
     def _settle_and_tell(self, settle: Call, seen: Observation) -> Any:
