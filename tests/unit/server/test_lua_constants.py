@@ -1,4 +1,4 @@
-"""What Lua scripts share with Python stands in their texts as a value."""
+"""A script's text: what it shares with Python stands there as a value, and comments are left out."""
 
 from __future__ import annotations
 
@@ -24,6 +24,11 @@ def test_a_name_becomes_its_value() -> None:
 def test_a_text_with_quotes_stays_one() -> None:
     text = script_text(["return RECEIPT_DATA"])
     assert json.loads(json.loads(text.removeprefix("return "))) == [contract.JOB_FUNCTION, None, [], {}]
+
+
+def test_comments_become_empty_lines() -> None:
+    text = script_text(["-- KEYS: none", "local a = 1\n  -- by KEY_FIELD\nreturn a -- as it is, '--'"])
+    assert text == "\nlocal a = 1\n\nreturn a -- as it is, '--'"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
