@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, PathFinder
 from types import FrameType, ModuleType
-from typing import Any, Final
+from typing import Any, Final, clear_overloads
 
 _REDIS: Final = "redis"
 _TELEMETRY: Final = "opentelemetry"
@@ -104,6 +104,8 @@ def load_redis() -> None:
     try:
         with _without(_TELEMETRY):
             importlib.import_module("redis.client")
+        # One of its signatures after the other is kept for whoever asks for them: half a megabyte.
+        clear_overloads()
     except (ImportError, AttributeError):
         # A version that is put together in another way: it is imported as a whole, by whoever needs it.
         for name in [name for name in sys.modules if name.partition(".")[0] == _REDIS]:

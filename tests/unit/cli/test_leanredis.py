@@ -60,6 +60,10 @@ def test_clusters_are_loaded_when_they_are_asked_for(asked: str, module: str) ->
     assert told == ["False", module, "True"]
 
 
+def test_signatures_for_type_checkers_are_not_kept() -> None:
+    assert ran(f"{LEAN}import typing\nprint(len(typing.get_overloads(redis.Redis.get)))") == ["0"]
+
+
 def test_asyncio_is_whole_for_whoever_uses_it() -> None:
     told = ran(
         f"{LEAN}import logging\nlogging.LogRecord('', 20, '', 0, '', None, None)\n"
