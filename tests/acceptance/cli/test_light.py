@@ -82,6 +82,15 @@ def test_what_is_not_used_is_not_loaded(statement: str, absent: set[str], tmp_pa
     assert absent & modules == set()
 
 
+def test_what_a_command_has_loaded_is_left_out_of_collections() -> None:
+    told = "import atexit, gc\natexit.register(lambda: print(gc.isenabled(), gc.get_freeze_count() > 10_000))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{told}\n{command('status', '--help')}"],
+        env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "True True"
+
+
 def test_a_container_asks_for_its_health_without_what_a_worker_has(
     redis: Redis, redis_url: str, tmp_path: Path
 ) -> None:
@@ -99,7 +108,7 @@ def test_a_container_asks_for_its_health_without_what_a_worker_has(
     assert "pydantic" in modules
 
 
-def test_a_worker_has_what_it_sends_with_and_the_parent_of_several_no_rq(
+def test_a_worker_has_what_it_sends_with_and_the_parent_of_several_has_it_for_them(
     redis: Redis, redis_url: str, worker_env: dict[str, str], tmp_path: Path
 ) -> None:
     def until_sent(*options: str) -> set[str]:
@@ -124,5 +133,5 @@ def test_a_worker_has_what_it_sends_with_and_the_parent_of_several_no_rq(
     }  # fmt: skip
     assert unused & modules == set()
     parents = until_sent("--processes", "2")
-    assert {"redis", "requests"} <= parents  # shared with the children
-    assert {"rq", "rq_ses_worker.engine.worker"} & parents == set()
+    assert {"redis", "requests", "rq_ses_worker.engine.worker", "rq_ses_worker.ses.client"} <= parents
+    assert unused & parents == set()

@@ -22,6 +22,7 @@ from rq_ses_worker.identity.source import CredentialSource
 from rq_ses_worker.logging import events
 from rq_ses_worker.monitoring.tally import Tally
 from rq_ses_worker.server.connection import connect
+from rq_ses_worker.ses import client  # noqa: F401 - loaded before a process is forked, and shared
 from rq_ses_worker.settings.worker import WorkerSettings
 
 if TYPE_CHECKING:

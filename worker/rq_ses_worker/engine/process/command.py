@@ -19,6 +19,7 @@ from rq_ses.errors import SettingsError
 from rq_ses.keys import Keys
 from rq_ses.partition import read_partitions
 from rq_ses_worker.engine.process import httpclient  # noqa: F401 - before anything else imports requests
+from rq_ses_worker.engine.process.building import build_worker
 from rq_ses_worker.engine.process.drained import tell_burst
 from rq_ses_worker.engine.process.run import Run
 from rq_ses_worker.identity.source import CredentialSource
@@ -30,7 +31,6 @@ from rq_ses_worker.ses.credentials import CredentialsUnavailable
 from rq_ses_worker.settings.worker import WorkerSettings, load_worker_settings
 
 if TYPE_CHECKING:
-    from rq_ses_worker.engine.worker import MailWorker
     from rq_ses_worker.monitoring.server import Monitor
 
 log = logging.getLogger(__name__)
@@ -129,7 +129,7 @@ def _run(
     names = contract.queue_names(settings.queue, priorities)
     board = Board(count) if settings.metrics or burst else None
     monitor = monitor_of(settings, board, names) if board and settings.metrics else None
-    build = partial(_build, settings, priorities=priorities, credentials=credentials)
+    build = partial(build_worker, settings, priorities=priorities, credentials=credentials)
     code = Run(build, count, name, burst, max_wait, board, monitor, partitions).code()
     if burst and board and not tell_burst(board, settings.redis_url, names, partitions):
         code = code or INCOMPLETE
@@ -159,15 +159,6 @@ def monitor_of(settings: WorkerSettings, board: Board, queues: Sequence[str]) ->
     monitor = Monitor(read_listening(settings.metrics or ""), board, shared)
     events.MONITOR_LISTENS.log(log, url=monitor.url)
     return monitor
-
-
-def _build(settings: WorkerSettings, **given: Any) -> MailWorker:
-    """Return the worker of this process."""
-    # Here, for RQ is to be loaded by the processes that send, and not by the one that starts them: what it
-    # reads of its environment when it is loaded may be another one's there.
-    from rq_ses_worker.engine.process.building import build_worker
-
-    return build_worker(settings, **given)
 
 
 def _introduce(settings: WorkerSettings) -> CredentialSource:

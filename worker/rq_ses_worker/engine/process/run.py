@@ -11,6 +11,7 @@ import click
 
 from rq_ses.cli.terminal.exits import DENIED, INCOMPLETE, OK, UNFIT
 from rq_ses.keys import Keys, enter
+from rq_ses_worker.engine.preflight.server import ServerUnfit
 from rq_ses_worker.engine.process.supervisor import Supervisor
 from rq_ses_worker.engine.threads.vital import ThreadDied
 from rq_ses_worker.logging import events
@@ -18,7 +19,6 @@ from rq_ses_worker.monitoring.tally import Board, Tally
 from rq_ses_worker.server.denial import Denied, Scattered
 
 if TYPE_CHECKING:
-    from rq_ses_worker.engine.preflight.server import ServerUnfit
     from rq_ses_worker.engine.worker import MailWorker
     from rq_ses_worker.monitoring.server import Monitor
 
@@ -73,8 +73,6 @@ class Run:
     def _work(self, number: int) -> int:
         """Run the worker of process `number`, from 1 on, in this process; return its exit code."""
         gate = self._enter_partition(number)
-        from rq_ses_worker.engine.preflight.server import ServerUnfit  # it knows the scripts, and they RQ
-
         several = self.processes > 1
         if self.monitor and several:
             self.monitor.detach()
@@ -94,7 +92,7 @@ class Run:
         return OK
 
     def _enter_partition(self, number: int) -> Keys | None:
-        """Work under the keys of a partition, before RQ is loaded; return those of the gate."""
+        """Work under the keys of a partition; return those of the gate."""
         if not self.partitions:
             return None
         gate = Keys.default()
