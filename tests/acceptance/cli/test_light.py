@@ -129,7 +129,8 @@ def test_a_worker_has_what_it_sends_with_and_the_parent_of_several_has_it_for_th
         "prometheus_client", "dns", "rq_ses_worker.simulator", "rq_ses_worker.doctor", "rq_ses.deadletter",
         "rq_ses.outbox", "rq_ses.status.reader", "difflib", "rq_ses.tracing.spans", "rq_ses.receipt",
         "rq_ses.outcomes", "rq_ses_worker.hooks", "rq_ses.campaign.bulkjob", "rq_ses_worker.engine.bulk",
-        "rq_ses_worker.ses.bulk", "rq_ses_worker.ses.lookups",
+        "rq_ses_worker.ses.bulk", "rq_ses_worker.ses.lookups", "rq_ses_worker.monitoring.tally",
+        "rq_ses_worker.account.grants", "rq_ses_worker.engine.claiming.partition", "rq_ses.server.partitions",
     }  # fmt: skip
     assert unused & modules == set()
     parents = until_sent("--processes", "2")

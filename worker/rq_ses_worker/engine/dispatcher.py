@@ -10,7 +10,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import RedisError
 
@@ -30,8 +30,10 @@ from rq_ses_worker.lifecycle.records import Claim, Suspended
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.logging import events
-from rq_ses_worker.monitoring.tally import Tally
 from rq_ses_worker.server.denial import raise_if_denied
+
+if TYPE_CHECKING:
+    from rq_ses_worker.monitoring.tally import Tally
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import RedisError
 
@@ -17,8 +17,10 @@ from rq_ses_worker.engine.threads.outage import Outage, out_of_memory
 from rq_ses_worker.engine.threads.shared import Shared
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.logging import events
-from rq_ses_worker.monitoring.tally import Tally
 from rq_ses_worker.server.denial import raise_if_denied
+
+if TYPE_CHECKING:
+    from rq_ses_worker.monitoring.tally import Tally
 
 log = logging.getLogger(__name__)
 

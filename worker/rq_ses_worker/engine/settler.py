@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import RedisError
 
@@ -18,8 +18,10 @@ from rq_ses_worker.engine.threads.shared import Shared
 from rq_ses_worker.lifecycle.records import Lease, Settlement
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.logging import events
-from rq_ses_worker.monitoring.tally import Tally
 from rq_ses_worker.server.denial import raise_if_denied
+
+if TYPE_CHECKING:
+    from rq_ses_worker.monitoring.tally import Tally
 
 log = logging.getLogger(__name__)
 

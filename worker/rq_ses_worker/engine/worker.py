@@ -25,10 +25,8 @@ from rq_ses import contract
 from rq_ses.keys import keys_of
 from rq_ses_worker.account.brake import Brake
 from rq_ses_worker.account.gate import GatePolicy
-from rq_ses_worker.account.grants import Grants
 from rq_ses_worker.engine.attempt import Attempts, Bulks, Client
 from rq_ses_worker.engine.claiming.demand import outcomes
-from rq_ses_worker.engine.claiming.partition import PartitionLifecycle
 from rq_ses_worker.engine.dispatcher import Burst, Dispatcher
 from rq_ses_worker.engine.heartbeat import Heartbeat
 from rq_ses_worker.engine.limits import AccountClient, LimitsReader
@@ -44,12 +42,12 @@ from rq_ses_worker.lifecycle.leases import Leases
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.logging import events
-from rq_ses_worker.monitoring.tally import Tally
 from rq_ses_worker.server.denial import Denied, raise_if_denied
 
 if TYPE_CHECKING:
     from rq_ses.tracing.spans import Tracing
     from rq_ses_worker.hooks.telling import Telling
+    from rq_ses_worker.monitoring.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -284,6 +282,9 @@ def _lifecycle(
     if sending.gate_at is None:
         lifecycle = Lifecycle(connection, queues, name, executions, lease, gate=gate, asks=asks)
     else:
+        from rq_ses_worker.account.grants import Grants
+        from rq_ses_worker.engine.claiming.partition import PartitionLifecycle
+
         grants = Grants(sending.gate_at, gate, lease, asks=asks)
         lifecycle = PartitionLifecycle(connection, queues, name, executions, lease, grants)
     if sending.telling:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from redis import Redis
 
 from rq_ses.keys import Keys
 from rq_ses.server import connection
-from rq_ses.server.location import Location
-from rq_ses.server.partitions import Partitions
 from rq_ses_worker.server.descriptors import connects_without_files
+
+if TYPE_CHECKING:
+    from rq_ses.server.partitions import Partitions
 
 SOCKET_TIMEOUT: Final = 5.0
 """Seconds after which a command to Redis is given up (and tried again)."""
@@ -30,6 +31,9 @@ def connect(redis_url: str, keys: Keys | None = None) -> Redis:
 
 def connect_partitions(redis_url: str, prefixes: str) -> Partitions:
     """Return such clients for the partitions of a queue; "" is a queue without partitions."""
+    from rq_ses.server.location import Location
+    from rq_ses.server.partitions import Partitions
+
     server = Location(redis_url, None)
     found = Partitions.at(server, prefixes, socket_timeout=SOCKET_TIMEOUT, connect_timeout=SOCKET_TIMEOUT)
     for client in (found.own, *found):

@@ -20,13 +20,13 @@ from rq_ses_worker.engine.process.hooks import telling_of
 from rq_ses_worker.engine.worker import Capacity, MailWorker, Sending
 from rq_ses_worker.identity.source import CredentialSource
 from rq_ses_worker.logging import events
-from rq_ses_worker.monitoring.tally import Tally
 from rq_ses_worker.server.connection import connect
 from rq_ses_worker.ses import client  # noqa: F401 - loaded before a process is forked, and shared
 from rq_ses_worker.settings.worker import WorkerSettings
 
 if TYPE_CHECKING:
     from rq_ses.tracing.spans import Tracing
+    from rq_ses_worker.monitoring.tally import Tally
 
 log = logging.getLogger(__name__)
 

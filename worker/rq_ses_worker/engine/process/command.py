@@ -25,13 +25,13 @@ from rq_ses_worker.engine.process.run import Run
 from rq_ses_worker.identity.source import CredentialSource
 from rq_ses_worker.logging import events, rendering
 from rq_ses_worker.monitoring.listening import read_listening
-from rq_ses_worker.monitoring.tally import Board
 from rq_ses_worker.server import descriptors
 from rq_ses_worker.ses.credentials import CredentialsUnavailable
 from rq_ses_worker.settings.worker import WorkerSettings, load_worker_settings
 
 if TYPE_CHECKING:
     from rq_ses_worker.monitoring.server import Monitor
+    from rq_ses_worker.monitoring.tally import Board
 
 log = logging.getLogger(__name__)
 
@@ -127,13 +127,19 @@ def _run(
     count = _processes(processes, len(partitions))
     credentials = _introduce(settings)
     names = contract.queue_names(settings.queue, priorities)
-    board = Board(count) if settings.metrics or burst else None
+    board = _board(count) if settings.metrics or burst else None
     monitor = monitor_of(settings, board, names) if board and settings.metrics else None
     build = partial(build_worker, settings, priorities=priorities, credentials=credentials)
     code = Run(build, count, name, burst, max_wait, board, monitor, partitions).code()
     if burst and board and not tell_burst(board, settings.redis_url, names, partitions):
         code = code or INCOMPLETE
     return code
+
+
+def _board(processes: int) -> Board:
+    from rq_ses_worker.monitoring.tally import Board
+
+    return Board(processes)
 
 
 def _processes(wanted: int | None, partitions: int) -> int:

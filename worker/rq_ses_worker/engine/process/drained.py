@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
 from rq_ses import states
 from rq_ses.keys import Keys
 from rq_ses_worker.logging import events
-from rq_ses_worker.monitoring.tally import Board
 from rq_ses_worker.server.connection import connect
+
+if TYPE_CHECKING:
+    from rq_ses_worker.monitoring.tally import Board
 
 log = logging.getLogger(__name__)
 

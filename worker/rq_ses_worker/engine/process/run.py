@@ -12,15 +12,14 @@ import click
 from rq_ses.cli.terminal.exits import DENIED, INCOMPLETE, OK, UNFIT
 from rq_ses.keys import Keys, enter
 from rq_ses_worker.engine.preflight.server import ServerUnfit
-from rq_ses_worker.engine.process.supervisor import Supervisor
 from rq_ses_worker.engine.threads.vital import ThreadDied
 from rq_ses_worker.logging import events
-from rq_ses_worker.monitoring.tally import Board, Tally
 from rq_ses_worker.server.denial import Denied, Scattered
 
 if TYPE_CHECKING:
     from rq_ses_worker.engine.worker import MailWorker
     from rq_ses_worker.monitoring.server import Monitor
+    from rq_ses_worker.monitoring.tally import Board, Tally
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +61,8 @@ class Run:
             if self.monitor:
                 self.monitor.start()
             return self._work(1)
+        from rq_ses_worker.engine.process.supervisor import Supervisor
+
         return Supervisor(
             self.processes,
             self._work,
