@@ -29,7 +29,7 @@ local function until_score(batch, ttl) return ttl < 0 and '+inf' or string.forma
 -- Values of at most 64 bytes keep a small hash in its small encoding.
 local function short(text)
   if #text <= 64 then return text end
-  return (string.gsub(string.sub(text, 1, 61), '[\192-\255][\128-\191]*$', '')) .. '…'
+  return (string.gsub(string.sub(text, 1, 61), '[\192-\255][\128-\191]*$', '')) .. '\226\128\166'  -- an ellipsis
 end
 
 -- What a job has been told of how it ended, behind what its meta (JSON) says.
