@@ -99,7 +99,40 @@ JOB_TAG: Final = "rq-ses-job"
 KEY_MEMORY: Final = 86_400
 """Seconds an idempotency key is remembered at least after its mail was sent."""
 
-LUA_CONSTANTS: Final[Mapping[str, int | str]] = {
+CLEANUP_GRACE: Final = 86_400
+"""Seconds after our lease at which RQ's own clean-up would fail a started job; reclaim comes long before."""
+
+CLAIM_BYTES: Final = 8 * 1024 * 1024
+"""Payload after which one claim stops, whatever the number of idle threads."""
+
+DATE_SIZE: Final = 27
+"""Characters of a date in RQ's form (rq_ses.rqdate)."""
+
+FLOW_NAMES: Final = (
+    *("mails", "recipients", "bad"),
+    *("a_at", "a_mails", "a_recipients", "a_bad", "b_at", "b_mails", "b_recipients", "b_bad"),
+    *("tokens", "filled_at", "fixed", "rate", "low", "top", "lowered_at"),
+    *("quota", "used", "counted", "mark", "ask_at", "answered", "refused"),
+    *("passed", "preferred", "turn"),
+)
+"""The numbers in the field `flow` of an account's gate, in their order; account/gate.lua says what they are.
+
+Old builds read them: their order stays.
+"""
+
+FLOW_FORMAT: Final = ">" + "d" * len(FLOW_NAMES)
+"""How they are packed, in the words of both Python's struct and Lua's."""
+
+RATE_GROWTH: Final = 0.05
+"""Share of what it was by which a lowered rate grows in a second."""
+
+RATE_FORGOTTEN: Final = 2
+"""How often it must have been reached for a lowering to be over where there is no other bound."""
+
+QUOTA_DAY: Final = 86_400
+"""Seconds for which SES's answer about the day's quota counts."""
+
+LUA_CONSTANTS: Final[Mapping[str, int | float | str]] = {
     "FAILED_GRACE": FAILED_GRACE,
     "KEY_FIELD": KEY_FIELD,
     "RECIPIENTS_FIELD": RECIPIENTS_FIELD,
@@ -115,6 +148,15 @@ LUA_CONSTANTS: Final[Mapping[str, int | str]] = {
     "CANCELED_TTL": CANCELED_TTL,
     "KEY_MEMORY": KEY_MEMORY,
     "RECEIPT_DATA": json.dumps([JOB_FUNCTION, None, [], {}]),
+    "CLEANUP_GRACE": CLEANUP_GRACE,
+    "CLAIM_BYTES": CLAIM_BYTES,
+    "DATE_SIZE": DATE_SIZE,
+    "FLOW_FORMAT": FLOW_FORMAT,
+    "FLOW_SIZE": 8 * len(FLOW_NAMES),
+    "FLOW_NUMBERS": len(FLOW_NAMES),
+    "RATE_GROWTH": RATE_GROWTH,
+    "RATE_FORGOTTEN": RATE_FORGOTTEN,
+    "QUOTA_DAY": QUOTA_DAY,
 }
 """What Lua scripts share with Python, by the names that stand for it in their texts (rq_ses.server.script).
 

@@ -29,22 +29,7 @@ _GATE: Final = re.compile(r"([A-Za-z0-9_-]{1,64}):([A-Za-z0-9_-]{1,64})")
 _FRESH: Final = 3.0
 """Seconds without a claim after which nothing is in use."""
 
-_FLOW_NAMES: Final = (
-    *("mails", "recipients", "bad"),
-    *("a_at", "a_mails", "a_recipients", "a_bad", "b_at", "b_mails", "b_recipients", "b_bad"),
-    *("tokens", "filled_at", "fixed", "rate", "low", "top", "lowered_at"),
-    *("quota", "used", "counted", "mark", "ask_at", "answered", "refused"),
-    *("passed", "preferred", "turn"),
-)
-"""The numbers packed in the field `flow`, as the worker's account/gate.lua has them."""
-
-_FLOW: Final = struct.Struct(f">{len(_FLOW_NAMES)}d")
-_INCREASE: Final = 0.05
-_FORGET: Final = 2.0
-"""As in account/gate.lua of the worker: growth of a lowered rate a second; when one without bound is over."""
-
-_DAY: Final = 86_400.0
-"""Seconds for which an answer about the day's quota counts, as in account/gate.lua of the worker."""
+_FLOW: Final = struct.Struct(contract.FLOW_FORMAT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +84,7 @@ class GateState:
     @property
     def quota_is_known(self) -> bool:
         """Tell whether SES has told the day's quota lately: then one of None is no bound."""
-        return self.answered is not None and self.now - self.answered < _DAY
+        return self.answered is not None and self.now - self.answered < contract.QUOTA_DAY
 
     @property
     def rate_is_known(self) -> bool:
@@ -222,7 +207,7 @@ def _state(account: str, region: str, now: float, stored: Mapping[bytes, bytes])
     breaker = fields.breaker
     # As in account/gate.lua: SES tells an account without bound by a number below 0.
     ceiling = next((rate for rate in (flow["fixed"], flow["rate"]) if rate > 0), None)
-    quota = (flow["quota"] if now - flow["answered"] < _DAY else 0.0) or None
+    quota = (flow["quota"] if now - flow["answered"] < contract.QUOTA_DAY else 0.0) or None
     claimed = flow["recipients"] - flow["counted"]
     probe = fields.text("probe").partition(":")[0]
     return GateState(
@@ -250,9 +235,10 @@ def _state(account: str, region: str, now: float, stored: Mapping[bytes, bytes])
 
 
 def _flow(packed: bytes) -> dict[str, float]:
-    values = _FLOW.unpack(packed) if len(packed) == _FLOW.size else (0.0,) * len(_FLOW_NAMES)
+    values = _FLOW.unpack(packed) if len(packed) == _FLOW.size else (0.0,) * len(contract.FLOW_NAMES)
     return {
-        name: value if math.isfinite(value) else 0.0 for name, value in zip(_FLOW_NAMES, values, strict=True)
+        name: value if math.isfinite(value) else 0.0
+        for name, value in zip(contract.FLOW_NAMES, values, strict=True)
     }
 
 
@@ -261,10 +247,10 @@ def _allowance(ceiling: float | None, flow: Mapping[str, float], now: float) -> 
     # One that was lowered in the future is forgotten: the clock was set back.
     if top <= 0 or now < flow["lowered_at"] - 1:
         return ceiling
-    rate = max(0.05, flow["low"]) + _INCREASE * top * max(0.0, now - flow["lowered_at"])
+    rate = max(0.05, flow["low"]) + contract.RATE_GROWTH * top * max(0.0, now - flow["lowered_at"])
     if ceiling is not None:
         return min(ceiling, rate)
-    return rate if rate < _FORGET * top else None
+    return rate if rate < contract.RATE_FORGOTTEN * top else None
 
 
 def _in_use(flow: Mapping[str, float], now: float) -> float:

@@ -14,7 +14,7 @@ from redis.commands.core import Script
 
 from rq_ses import contract
 
-_CONSTANT: Final = re.compile(r"\b[A-Z]+(?:_[A-Z]+)+\b")
+_NAME: Final = re.compile(r"\b[A-Z]+(?:_[A-Z]+)+\b|\bflow\.([a-z_]+)\b")
 _COMMENT: Final = re.compile(r"^[ \t]*--.*", re.MULTILINE)
 """A line of nothing else: a third of a text, which workers keep and servers, too."""
 
@@ -22,12 +22,15 @@ _COMMENT: Final = re.compile(r"^[ \t]*--.*", re.MULTILINE)
 def script_text(parts: Iterable[str]) -> str:
     """Return the text of a script: its parts, with the values of `contract.LUA_CONSTANTS` for their names.
 
+    `flow.tokens` becomes `flow[12]`, for it is the twelfth of `contract.FLOW_NAMES`, and so on.
     Values cost a call nothing, where arguments would be read anew by each. Comments become empty lines.
     """
-    return _CONSTANT.sub(_value, _COMMENT.sub("", "\n".join(parts)))
+    return _NAME.sub(_value, _COMMENT.sub("", "\n".join(parts)))
 
 
 def _value(found: re.Match[str]) -> str:
+    if found[1]:
+        return f"flow[{contract.FLOW_NAMES.index(found[1]) + 1}]"
     value = contract.LUA_CONSTANTS.get(found[0])
     return found[0] if value is None else json.dumps(value)
 

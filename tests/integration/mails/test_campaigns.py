@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 
 from rq_ses import Outbox
 from rq_ses.campaign import Campaign, CampaignNotFound, Campaigns, Entry, Template
-from rq_ses.gate import _FLOW_NAMES
+from rq_ses.contract import FLOW_NAMES
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from support.mails.breaking import Breakable, each_break
 from support.mails.keys import KEYS
@@ -78,7 +78,7 @@ def test_entries_are_counted_by_what_became_of_them(redis: Redis) -> None:
 
 def test_the_end_is_estimated_by_the_rate_of_the_only_account_that_workers_name(redis: Redis) -> None:
     send(redis, 500)
-    flow = dict.fromkeys(_FLOW_NAMES, 0.0) | {"rate": 10.0, "answered": 1.0}
+    flow = dict.fromkeys(FLOW_NAMES, 0.0) | {"rate": 10.0, "answered": 1.0}
     redis.hset(KEYS.account("default", "eu-west-1"), "flow", struct.pack(f">{len(flow)}d", *flow.values()))
     campaigns = Campaigns(connection=redis)
     assert campaigns.status("spring").seconds_left is None

@@ -15,7 +15,8 @@ from rich.console import Console
 from rq import Queue, Worker
 
 from rq_ses import Outbox, Submission, contract
-from rq_ses.gate import _FLOW, _FLOW_NAMES, open_breaker
+from rq_ses.contract import FLOW_NAMES
+from rq_ses.gate import _FLOW, open_breaker
 from rq_ses.server.connection import connect
 from rq_ses.status.rates import rates_between
 from rq_ses.status.reader import read_snapshot
@@ -231,7 +232,7 @@ def test_a_mail_that_was_settled_meanwhile_is_not_listed(redis: Redis) -> None:
 
 def test_numbers_that_json_does_not_have_are_null(redis: Redis) -> None:
     key = KEYS.account("default", "us-east-1")
-    values = dict.fromkeys(_FLOW_NAMES, 1e308) | {"used": -1e308, "a_recipients": -1e308}
+    values = dict.fromkeys(FLOW_NAMES, 1e308) | {"used": -1e308, "a_recipients": -1e308}
     redis.hset(key, mapping={"flow": _FLOW.pack(*values.values()), "since": "1e308", "state": "open"})
     found = read_snapshot(redis, QUEUES, account=("default", "us-east-1"))
     (account,) = json.loads(json.dumps(status_object(found, None), allow_nan=False))["accounts"]

@@ -10,7 +10,8 @@ from typing import Any
 from redis import Redis
 
 from rq_ses import Outbox
-from rq_ses.gate import _FLOW, _FLOW_NAMES, GateState, read_gate
+from rq_ses.contract import FLOW_NAMES
+from rq_ses.gate import _FLOW, GateState, read_gate
 from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.account.grants import Grants
 from rq_ses_worker.engine.claiming.partition import PartitionLifecycle
@@ -57,7 +58,7 @@ class Story:
         return read_gate(self.redis, "default", "eu-west-1")
 
     def flow(self) -> dict[str, float]:
-        return dict(zip(_FLOW_NAMES, _FLOW.unpack(self.redis.hget(KEY, "flow") or b""), strict=True))
+        return dict(zip(FLOW_NAMES, _FLOW.unpack(self.redis.hget(KEY, "flow") or b""), strict=True))
 
     def change(self, **values: float) -> None:
         self.redis.hset(KEY, "flow", _FLOW.pack(*{**self.flow(), **values}.values()))

@@ -1,39 +1,40 @@
-"""What stands in the gate's Lua and in the Python that reads its hash, compared."""
+"""How the numbers of an account's gate get into the texts of its scripts."""
 
 from __future__ import annotations
 
 import re
-from importlib.resources import files
+import struct
 
-from rq_ses import gate
+import pytest
 
-LUA = files("rq_ses_worker").joinpath("account/gate.lua").read_text()
-
-
-def test_the_packed_field_has_the_same_numbers_in_the_same_order() -> None:
-    read, packed = (
-        re.search(pattern, LUA, re.DOTALL)
-        for pattern in (r"\n  local (mails,[^=]*?) = struct\.unpack", r"struct\.pack\(FLOW, (.*?)\)")
-    )
-    named = re.search(r"return \{ (mails = .*?) \}", LUA, re.DOTALL)
-    assert read
-    assert packed
-    assert named
-    assert tuple(re.split(r",\s*", read[1])) == gate._FLOW_NAMES
-    assert tuple(re.split(r",\s*", packed[1])) == tuple(f"flow.{name}" for name in gate._FLOW_NAMES)
-    assert tuple(re.split(r",\s*", named[1])) == tuple(f"{name} = {name}" for name in gate._FLOW_NAMES)
-    doubles = "d" * len(gate._FLOW_NAMES)
-    assert f"local FLOW, SIZE = '>{doubles}', {len(doubles)} * 8\n" in LUA
-    assert gate._FLOW.size == len(doubles) * 8
+from rq_ses import contract
+from rq_ses.server.script import script_text
+from rq_ses_worker.account.gate import GATE, PASSING, SCRIPTS
+from rq_ses_worker.lifecycle import transitions
+from rq_ses_worker.server.scripts import lua
 
 
-def test_a_lowered_rate_grows_and_ends_by_the_same_numbers() -> None:
-    numbers = re.search(r"local INCREASE, FORGET = ([\d.]+), ([\d.]+)", LUA)
-    assert numbers
-    assert (float(numbers[1]), float(numbers[2])) == (gate._INCREASE, gate._FORGET)
+def test_a_number_of_the_flow_is_written_as_its_place() -> None:
+    assert script_text(["flow.mails = overflow.bad + flow.tokens"]) == "flow[1] = overflow.bad + flow[12]"
 
 
-def test_an_answer_about_the_day_counts_for_the_same_time() -> None:
-    day = re.search(r"local DAY = (\d+)", LUA)
-    assert day
-    assert float(day[1]) == gate._DAY
+def test_a_number_that_the_flow_has_not_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match="not in tuple"):
+        script_text(["flow.token = 1"])
+
+
+def test_each_place_is_that_of_builds_before() -> None:
+    """Old workers read the field, and write it."""
+    assert (
+        *("mails", "recipients", "bad", "a_at", "a_mails", "a_recipients", "a_bad", "b_at", "b_mails"),
+        *("b_recipients", "b_bad", "tokens", "filled_at", "fixed", "rate", "low", "top", "lowered_at"),
+        *("quota", "used", "counted", "mark", "ask_at", "answered", "refused", "passed", "preferred", "turn"),
+    ) == contract.FLOW_NAMES
+    assert contract.FLOW_FORMAT == ">" + "d" * 28
+    assert contract.LUA_CONSTANTS["FLOW_SIZE"] == struct.calcsize(contract.FLOW_FORMAT) == 224
+
+
+@pytest.mark.parametrize("parts", [(GATE, PASSING), *SCRIPTS.values(), transitions.SCRIPTS["claim"]])
+def test_no_name_of_a_number_is_left_in_a_script(parts: tuple[str, ...]) -> None:
+    code = re.sub(r"--.*", "", lua(*parts))
+    assert not re.search(r"\bflow\.|\b(FLOW|RATE|QUOTA)_[A-Z]+", code)

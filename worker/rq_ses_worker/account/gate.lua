@@ -1,5 +1,5 @@
--- gate: what the scripts around an account's gate share; put in front of claim, grant, observe and limits. Its numbers
--- stand in rq_ses/gate.py, too.
+-- gate: what the scripts around an account's gate share; put in front of claim, grant, observe and limits.
+-- (flow.…: contract.FLOW_NAMES; FLOW_…, RATE_…, QUOTA_DAY: contract.LUA_CONSTANTS)
 --
 -- The account's hash (rq_ses.gate reads it, too); moments are epoch seconds by the server's clock:
 --   state       open, half-open, or closed (so without one)
@@ -21,29 +21,15 @@
 --     passed, preferred, turn  mails for which a lower queue was passed over, the place of the last one's, and
 --                              times a lower one came first
 
-local FLOW, SIZE = '>dddddddddddddddddddddddddddd', 28 * 8
-local INCREASE, FORGET = 0.05, 2
-local DAY = 86400
-
--- A table, and given to whoever needs it: a local that a function captures costs each call of a script more.
+-- An array, for a table with names costs twice as much. flow.tokens stands for the place of `tokens` in it
+-- (rq_ses.server.script), and so on. It is given to whoever needs it: a local that a function captures costs each call.
 local function read_flow(packed)
-  if not packed or #packed ~= SIZE then packed = string.rep('\0', SIZE) end
-  local mails, recipients, bad, a_at, a_mails, a_recipients, a_bad, b_at, b_mails, b_recipients, b_bad, tokens,
-    filled_at, fixed, rate, low, top, lowered_at, quota, used, counted, mark, ask_at, answered, refused, passed,
-    preferred, turn = struct.unpack(FLOW, packed)
-  return { mails = mails, recipients = recipients, bad = bad, a_at = a_at, a_mails = a_mails,
-    a_recipients = a_recipients, a_bad = a_bad, b_at = b_at, b_mails = b_mails, b_recipients = b_recipients,
-    b_bad = b_bad, tokens = tokens, filled_at = filled_at, fixed = fixed, rate = rate, low = low, top = top,
-    lowered_at = lowered_at, quota = quota, used = used, counted = counted, mark = mark, ask_at = ask_at,
-    answered = answered, refused = refused, passed = passed, preferred = preferred, turn = turn }
+  if not packed or #packed ~= FLOW_SIZE then packed = string.rep('\0', FLOW_SIZE) end
+  return { struct.unpack(FLOW_FORMAT, packed) }
 end
 
-local function packed_flow(flow)
-  return struct.pack(FLOW, flow.mails, flow.recipients, flow.bad, flow.a_at, flow.a_mails, flow.a_recipients,
-    flow.a_bad, flow.b_at, flow.b_mails, flow.b_recipients, flow.b_bad, flow.tokens, flow.filled_at, flow.fixed,
-    flow.rate, flow.low, flow.top, flow.lowered_at, flow.quota, flow.used, flow.counted, flow.mark, flow.ask_at, flow.answered,
-    flow.refused, flow.passed, flow.preferred, flow.turn)
-end
+-- Behind the numbers stands where struct.unpack ended.
+local function packed_flow(flow) return struct.pack(FLOW_FORMAT, unpack(flow, 1, FLOW_NUMBERS)) end
 
 -- Seconds from now to a moment; 0 if it is past, or further away than it can be: the clock was set.
 local function ahead(moment, now, most)
@@ -56,9 +42,9 @@ local function allowance(flow, now)
   local ceiling = flow.fixed > 0 and flow.fixed or flow.rate > 0 and flow.rate or nil
   -- One that was lowered in the future is forgotten: the clock was set back, and it wouldn't grow until then.
   if flow.top <= 0 or now < flow.lowered_at - 1 then return ceiling, ceiling end
-  local allowed = math.max(0.05, flow.low) + INCREASE * flow.top * math.max(0, now - flow.lowered_at)
+  local allowed = math.max(0.05, flow.low) + RATE_GROWTH * flow.top * math.max(0, now - flow.lowered_at)
   if ceiling then return math.min(ceiling, allowed), ceiling end
-  return allowed < FORGET * flow.top and allowed or nil
+  return allowed < RATE_FORGOTTEN * flow.top and allowed or nil
 end
 
 local function burst_of(allowed) return math.max(1, allowed / 10) end

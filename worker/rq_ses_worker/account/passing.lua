@@ -5,7 +5,7 @@ local ASK_AGAIN, ASKING, DAY_LOOK, PROBE_LOOK, LONGEST_WAIT = 60, 2, 0.1, 0.25, 
 -- Recipients that the day still has; nil: nobody knows of a bound.
 -- What was sent a day ago no longer counts, so an older answer would close the gate for ever.
 local function left_of_day(flow, now)
-  if flow.quota <= 0 or now - flow.answered >= DAY then return nil end
+  if flow.quota <= 0 or now - flow.answered >= QUOTA_DAY then return nil end
   return flow.quota - flow.used - (flow.recipients - flow.counted)
 end
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
+from rq_ses import contract
 from rq_ses.rqdate import utcformat
 from rq_ses_worker.account.gate import View
 from rq_ses_worker.lifecycle.records import Claim, Division, Lease, Overdue, Settlement, Word
-
-_HEAD: Final = struct.Struct(">BBBBBIII")
-"""Of each job that claim hands out: queue, fresh, hooked, entries, sizes of date, id, data and meta."""
 
 Told = tuple[Any, Any, str]
 """The stream of outcomes, how many it holds at most, and what hooks are told."""
@@ -45,32 +42,35 @@ class Claimed(NamedTuple):
     """In a partition: tokens that the next mail takes."""
 
 
-def read_claimed(reply: Sequence[Any], prefix: str, first: int) -> Claimed:
-    """Return what claim.lua replied, whose execution ids begin with `prefix`, numbered from `first`."""
-    dropped, blob, refusal, wait, waiting, ask, failures, openings, *rest = reply
+def read_claimed(reply: Sequence[Any], execution: str) -> Claimed:
+    """Return what claim.lua replied, whose execution ids are `execution` and a last digit."""
+    dropped, ids, dates, data, more, refusal, wait, waiting, ask, failures, openings, *rest = reply
     view = View(refusal.decode(), wait / 1e6, bool(waiting), bool(ask), failures, openings)
-    claims = list(_claims(blob, prefix, first, probe=refusal == b"probe"))
+    claims = list(_claims(ids.decode(), dates, data, execution, probe=refusal == b"probe"))
+    for number, fresh, hooked, granted, meta, queued_at in more:
+        claim = claims[number]
+        claims[number] = claim._replace(
+            lease=claim.lease._replace(execution=f"{execution}{fresh}"),
+            meta=meta,
+            fresh=bool(fresh),
+            hooked=bool(hooked),
+            queued_at=queued_at,
+            granted=granted % _UNFINISHED,
+            unfinished=granted >= _UNFINISHED,
+        )
     return Claimed(claims, dropped, view, rest[:2], bool(rest[2]), rest[3], waiting, *rest[4:])
 
 
-def _claims(blob: bytes, prefix: str, number: int, *, probe: bool) -> Iterator[Claim]:
-    at = 0
-    while at < len(blob):
-        queue, fresh, hooked, granted, date_size, id_size, data_size, meta_size = _HEAD.unpack_from(blob, at)
-        id_end = at + _HEAD.size + id_size
-        job_id = blob[at + _HEAD.size : id_end].decode()
-        data = blob[id_end : id_end + data_size]
-        meta = blob[id_end + data_size : id_end + data_size + meta_size]
-        at = id_end + data_size + meta_size + date_size
-        lease = Lease(queue, job_id, f"{prefix}{number:x}{fresh}")
-        queued_at, unfinished = blob[at - date_size : at], granted >= _UNFINISHED
-        granted %= _UNFINISHED
-        yield Claim(
-            *(lease, data, meta, bool(fresh), bool(hooked), probe, queued_at),
-            granted=granted,
-            unfinished=unfinished,
-        )
-        number += 1
+def _claims(ids: str, dates: bytes, data: Sequence[bytes], execution: str, *, probe: bool) -> Iterator[Claim]:
+    """Yield the jobs as if all were usual ones: fresh, and without a meta."""
+    queue, execution = 0, f"{execution}1"
+    for number, (job_id, payload) in enumerate(zip(ids.split(), data, strict=True)):
+        if ":" in job_id:
+            place, _, job_id = job_id.partition(":")
+            queue = int(place)
+        at = number * contract.DATE_SIZE
+        lease = Lease(queue, job_id, execution)
+        yield Claim(lease, payload, b"", True, False, probe, dates[at : at + contract.DATE_SIZE])
 
 
 def read_overdue(reply: Sequence[Any]) -> list[Overdue]:

@@ -29,13 +29,8 @@ class ScriptKeys:
             [keys.registry(kind, queue) for queue in queues]
             for kind in (states.WIP, states.SCHEDULED, states.FINISHED)
         )
-        self.claim: Final = [
-            keys.suspended,
-            account,
-            keys.scratch,
-            *_rows(lists, started, self.leases),
-            keys.suppressed,
-        ]
+        gate = (keys.suspended, keys.suppressed, account, keys.scratch)
+        self.claim: Final = [*gate, *lists, *started, *self.leases]
         self._places = list(zip(lists, started, self.leases, finished, strict=True))
         self.promote: Final = [keys.scratch, *_rows(scheduled, lists)]
         self.reclaim: Final = [keys.scratch, *self.leases]
@@ -47,7 +42,7 @@ class ScriptKeys:
 
     def take_turns(self) -> None:
         """Claim by the partition's turns from here on: the account's gate stands elsewhere."""
-        self.claim[1] = self.names.turns
+        self.claim[2] = self.names.turns
 
     def settle(self, queues: Sequence[int]) -> list[str]:
         """Return settle's, and split's, for settlements of these queues (their places)."""

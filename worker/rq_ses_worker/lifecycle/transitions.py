@@ -51,12 +51,6 @@ from rq_ses_worker.ses.account import Account
 
 log = logging.getLogger(__name__)
 
-CLEANUP_GRACE: Final = 86_400
-"""Seconds after our lease at which RQ's own clean-up would fail a started job; reclaim comes long before."""
-
-CLAIM_BYTES: Final = 8 * 1024 * 1024
-"""Payload after which one claim stops, whatever the number of idle threads."""
-
 _EXECUTION: Final = "lifecycle/execution"
 _SETTLING: Final = tuple(f"lifecycle/settling/{part}" for part in ("receipt", "contested", "counting"))
 
@@ -151,20 +145,18 @@ class Lifecycle:
 
     def _claim(self, wanted: int, *more: Any) -> Claimed:
         """Run the script, with `more` arguments in a partition."""
-        first = self._count
-        # Numbers are used up even if no answer comes: what was taken under them is found by `held`.
-        self._count += wanted
-        args = [wanted, CLAIM_BYTES, self._worker_name, self._now(), self._lease, CLEANUP_GRACE]
-        args += [self._prefix, first, self._keys.names.job_prefix, contract.EXECUTION_FIELD]
-        args += [contract.RECIPIENTS_FIELD, self._gate.rate_text, self._asks, contract.CAMPAIGN_FIELD]
-        args += [self._gate.bulk_size, contract.CANCELED_TTL, contract.PARTS_FIELD, *more]
+        # A number is used up even if no answer comes: what was taken under it is found by `held`.
+        execution = f"{self._prefix}{self._count:x}"
+        self._count += 1
+        args = [wanted, self._worker_name, self._now(), self._lease, self._keys.names.root, execution]
+        args += [self._gate.rate_text, self._asks, self._gate.bulk_size, *more]
         began = time.monotonic()
         self._listed = True  # what a claim without an answer has taken may be
         reply = self._scripts["claim"](keys=self._keys.claim, args=args)
         if isinstance(reply, bytes):
             raise Suspended(moving=reply == MOVING.encode())
         answered = time.monotonic()
-        claimed = read_claimed(reply, self._prefix, first)
+        claimed = read_claimed(reply, execution)
         self._listed = claimed.listed
         self._note_time(claimed.moment, began, answered)
         return claimed
@@ -276,7 +268,13 @@ class Lifecycle:
 
     def renew(self, leases: Sequence[Lease]) -> list[Lease]:
         """Extend the leases that still stand, and return them."""
-        args: list[Any] = [self._lease, CLEANUP_GRACE, self._now(), self._worker_name, *self._keys.prefixes]
+        args: list[Any] = [
+            self._lease,
+            contract.CLEANUP_GRACE,
+            self._now(),
+            self._worker_name,
+            *self._keys.prefixes,
+        ]
         args.append(contract.EXECUTION_FIELD)
         for lease in leases:
             args += (lease.queue, lease.job_id, lease.execution)
