@@ -15,12 +15,13 @@ from rq.registry import (
 from rq.serializers import JSONSerializer
 from rq.suspension import resume, suspend
 
-from rq_ses import contract
+from rq_ses import Outbox, contract
 from rq_ses_worker.lifecycle.records import (
     Suspended,
 )
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from support.mails.keys import KEYS
+from support.mails.mail import mail
 from support.mails.transitions import PAYLOAD, Story, failed
 
 
@@ -82,6 +83,17 @@ def test_a_canceled_a_doubled_and_a_vanished_job_are_dropped(story: Story) -> No
     claims, dropped = story.ours.claim(10)
     assert [c.lease.job_id for c in claims] == ["twice"]
     assert dropped == 7
+
+
+def test_each_job_of_a_claim_has_its_own_date_whatever_another_says(redis: Redis) -> None:
+    ids = [receipt.job_id for receipt in Outbox(connection=redis).send_many([mail() for _ in range(4)])]
+    dates = [redis.hget(KEYS.job(job_id), "enqueued_at") for job_id in ids]
+    redis.hset(KEYS.job(ids[1]), "enqueued_at", "x" * 50)
+    redis.hdel(KEYS.job(ids[2]), "enqueued_at")
+    claims, _ = Lifecycle(redis, ["mail"], "w", "cccccccc", 30.0).claim(5)
+    assert [(c.lease.job_id, c.queued_at) for c in claims] == list(
+        zip(ids, [dates[0], b"x" * 40, b"", dates[3]], strict=True)
+    )
 
 
 def test_a_claim_stops_at_its_bound_of_bytes(story: Story) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from rq_ses import contract
@@ -28,7 +28,7 @@ class Claimed(NamedTuple):
     dropped: int
     """Dead ids that were dropped from the lists."""
     view: View
-    moment: Sequence[bytes]
+    moment: Sequence[str]
     """The server's time, as TIME tells it."""
     listed: bool
     """Addresses are suppressed."""
@@ -44,33 +44,39 @@ class Claimed(NamedTuple):
 
 def read_claimed(reply: Sequence[Any], execution: str) -> Claimed:
     """Return what claim.lua replied, whose execution ids are `execution` and a last digit."""
-    dropped, ids, dates, data, more, refusal, wait, waiting, ask, failures, openings, *rest = reply
+    text, dates, data, place, listed, *rest = reply
+    changes, more, dropped, aside, refusal, wait, waiting, *gate = rest or _NOTHING_ELSE
+    ask, failures, openings, *tokens = gate
     view = View(refusal.decode(), wait / 1e6, bool(waiting), bool(ask), failures, openings)
-    claims = list(_claims(ids.decode(), dates, data, execution, probe=refusal == b"probe"))
-    for number, fresh, hooked, granted, meta, queued_at in more:
-        claim = claims[number]
-        claims[number] = claim._replace(
-            lease=claim.lease._replace(execution=f"{execution}{fresh}"),
-            meta=meta,
-            fresh=bool(fresh),
-            hooked=bool(hooked),
-            queued_at=queued_at,
-            granted=granted % _UNFINISHED,
-            unfinished=granted >= _UNFINISHED,
-        )
-    return Claimed(claims, dropped, view, rest[:2], bool(rest[2]), rest[3], waiting, *rest[4:])
+    places = dict(zip(changes[::2], changes[1::2], strict=True))
+    claims: list[Claim] = []
+    seconds, microseconds, *ids = text.decode().split()
+    fresh, probe = f"{execution}1", refusal == b"probe"
+    for number, (job_id, payload) in enumerate(zip(ids, data, strict=True)):
+        place = places.get(number, place) if places else place
+        date = dates[number * contract.DATE_SIZE : (number + 1) * contract.DATE_SIZE]
+        claims.append(Claim(Lease(place, job_id, fresh), payload, b"", True, False, probe, date))
+    for number, *unusual in more:
+        claims[number] = _unusual(claims[number], execution, *unusual)
+    return Claimed(claims, dropped, view, (seconds, microseconds), bool(listed), aside, waiting, *tokens)
 
 
-def _claims(ids: str, dates: bytes, data: Sequence[bytes], execution: str, *, probe: bool) -> Iterator[Claim]:
-    """Yield the jobs as if all were usual ones: fresh, and without a meta."""
-    queue, execution = 0, f"{execution}1"
-    for number, (job_id, payload) in enumerate(zip(ids.split(), data, strict=True)):
-        if ":" in job_id:
-            place, _, job_id = job_id.partition(":")
-            queue = int(place)
-        at = number * contract.DATE_SIZE
-        lease = Lease(queue, job_id, execution)
-        yield Claim(lease, payload, b"", True, False, probe, dates[at : at + contract.DATE_SIZE])
+_NOTHING_ELSE: Final[Any] = ((), (), 0, 0, b"", 0, 0, 0, 0, 0)
+"""What claim.lua leaves out of its reply where nothing is unusual."""
+
+
+def _unusual(
+    claim: Claim, execution: str, fresh: int, hooked: int, granted: int, meta: bytes, queued_at: bytes
+) -> Claim:
+    return claim._replace(
+        lease=claim.lease._replace(execution=f"{execution}{fresh}"),
+        meta=meta,
+        fresh=bool(fresh),
+        hooked=bool(hooked),
+        queued_at=queued_at,
+        granted=granted % _UNFINISHED,
+        unfinished=granted >= _UNFINISHED,
+    )
 
 
 def read_overdue(reply: Sequence[Any]) -> list[Overdue]:

@@ -29,8 +29,7 @@ class ScriptKeys:
             [keys.registry(kind, queue) for queue in queues]
             for kind in (states.WIP, states.SCHEDULED, states.FINISHED)
         )
-        gate = (keys.suspended, keys.suppressed, account, keys.scratch)
-        self.claim: Final = [*gate, *lists, *started, *self.leases]
+        self.claim: Final = [keys.suspended, keys.suppressed, *lists, account, keys.scratch]
         self._places = list(zip(lists, started, self.leases, finished, strict=True))
         self.promote: Final = [keys.scratch, *_rows(scheduled, lists)]
         self.reclaim: Final = [keys.scratch, *self.leases]
@@ -42,7 +41,7 @@ class ScriptKeys:
 
     def take_turns(self) -> None:
         """Claim by the partition's turns from here on: the account's gate stands elsewhere."""
-        self.claim[2] = self.names.turns
+        self.claim[-2] = self.names.turns
 
     def settle(self, queues: Sequence[int]) -> list[str]:
         """Return settle's, and split's, for settlements of these queues (their places)."""

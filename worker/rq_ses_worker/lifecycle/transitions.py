@@ -52,10 +52,11 @@ from rq_ses_worker.ses.account import Account
 log = logging.getLogger(__name__)
 
 _EXECUTION: Final = "lifecycle/execution"
+_CLAIMING: Final = tuple(f"lifecycle/claiming/{part}" for part in ("campaigns", "queues", "saved"))
 _SETTLING: Final = tuple(f"lifecycle/settling/{part}" for part in ("receipt", "contested", "counting"))
 
 SCRIPTS: Final[dict[str, Parts]] = {
-    "claim": (TYPED, GATE, PASSING, _EXECUTION, "lifecycle/bulk/claiming", "lifecycle/claim"),
+    "claim": (TYPED, GATE, PASSING, _EXECUTION, *_CLAIMING, "lifecycle/claim"),
     "settle": (TYPED, "outcomes/outcome", "mails/finish", *_SETTLING, "lifecycle/settling/settle"),
     "split": (
         *(TYPED, "outcomes/outcome", "mails/finish"),
@@ -256,7 +257,7 @@ class Lifecycle:
     def _now(self) -> str:
         return str(utcformat(datetime.fromtimestamp(self.clock.now(), UTC)))
 
-    def _note_time(self, moment: Sequence[bytes], began: float, answered: float) -> None:
+    def _note_time(self, moment: Sequence[Any], began: float, answered: float) -> None:
         # The script looked at its clock somewhere between the call and the answer.
         self.clock.heard(epoch(moment), began, answered)
 
@@ -268,14 +269,8 @@ class Lifecycle:
 
     def renew(self, leases: Sequence[Lease]) -> list[Lease]:
         """Extend the leases that still stand, and return them."""
-        args: list[Any] = [
-            self._lease,
-            contract.CLEANUP_GRACE,
-            self._now(),
-            self._worker_name,
-            *self._keys.prefixes,
-        ]
-        args.append(contract.EXECUTION_FIELD)
+        args: list[Any] = [self._lease, contract.CLEANUP_GRACE, self._now(), self._worker_name]
+        args += (*self._keys.prefixes, contract.EXECUTION_FIELD)
         for lease in leases:
             args += (lease.queue, lease.job_id, lease.execution)
         lost = set(self._scripts["renew"](keys=self._keys.renew, args=args))

@@ -1,1 +1,1 @@
-"""Bulk jobs: what a claim looks at before it takes one, and the script that divides one."""
+"""Bulk jobs: the script that divides one, and what runs it."""

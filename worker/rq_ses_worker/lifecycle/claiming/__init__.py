@@ -1,0 +1,1 @@
+"""What claim.lua is made of."""
