@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 
 from rq_ses import contract
 from rq_ses.keys import Keys
-from rq_ses.outbox.entry import Entry
+from rq_ses.outbox.entry import Entry, Shared
 from rq_ses.rqdate import utcformat
-from rq_ses.states import SCHEDULED
 
 
 class Terms(NamedTuple):
@@ -34,24 +33,19 @@ class EnqueueArguments:
 
     def __init__(self, keys: Keys, terms: Terms) -> None:
         self._keys = (keys.queues, keys.scratch)
-        # Jobs call their queues by their places, from 1 on (rq_ses.outbox.entry).
-        self._places = {
-            str(place): (keys.queue(name), keys.registry(SCHEDULED, name), name, keys.wake(name))
-            for place, name in enumerate(contract.queue_names(terms.queue), 1)
-        }
-        self._job_prefix = keys.job_prefix
-        self._terms = (contract.JOB_TIMEOUT, terms.result_ttl, terms.failure_ttl)
+        self._root = keys.root
+        self._terms = terms.result_ttl, terms.failure_ttl
+        self._queues = contract.queue_names(terms.queue)
 
-    def of(self, batch: Sequence[Entry], *, strict: bool) -> tuple[list[str], list[Any]]:
+    def of(self, batch: Sequence[Entry], *, strict: bool) -> tuple[tuple[str, ...], list[Any]]:
         """Return the keys and arguments of a batch; `strict`: a conflict refuses all of it."""
-        keys = list(self._keys)
-        args: list[Any] = [self._job_prefix, "strict" if strict else ""]
-        args += (contract.KEY_FIELD, contract.RECIPIENTS_FIELD, utcformat(datetime.now(UTC)))
-        args += self._terms
-        for place in dict.fromkeys(entry.place for entry in batch):
-            queue, scheduled, name, channel = self._places[place]
-            keys += (queue, scheduled)
-            args += (place, name, channel)
+        args: list[Any] = [self._root, "strict" if strict else "", utcformat(datetime.now(UTC)), *self._terms]
+        run: Shared | None = None
+        start = 0
         for entry in batch:
+            if entry.shared != run:
+                run, start = entry.shared, len(args)
+                args += (0, self._queues[run.place], run.due, run.recipients, run.keyed)
+            args[start] += 1
             args += entry.fields
-        return keys, args
+        return self._keys, args

@@ -1,55 +1,49 @@
 -- enqueue: write jobs and their places in one step; a job that is taken care of already is left as it is.
--- (FAILED_GRACE: contract.LUA_CONSTANTS)
+-- (names in capitals: contract.LUA_CONSTANTS)
 --
 -- KEYS  1 the set of queues   2 a scratch key, which never stands (rq_ses.keys)
---       then for each queue of these jobs: its list, its scheduled registry
--- ARGV  1 prefix of job keys   2 "strict": a conflict refuses the whole batch, else ""   3 name of the key field
---       4 name of the recipients field   5 now, in RQ's date form   6 timeout   7 result_ttl   8 failure_ttl
---       then for each queue: what jobs call it, its name, its wake channel
---       then for each job: its queue, id, data, description, due ("" = now, "+s" = in s seconds,
---       else epoch seconds), key ("" or "DIGEST:NONCE"), number of recipients ("" = 1)
--- Reply one word a job: "enqueued" (by this call), "ours" (by an earlier try of this very call), "duplicate" (same
---       key, same message), "conflict" (same key, another message; nothing written for it; strict: for none, and "refused" is what would have been)
+-- ARGV  1 prefix of all keys   2 "strict": a conflict refuses the whole batch, else ""   3 now, in RQ's date form
+--       4 result_ttl   5 failure_ttl
+--       then for each run of jobs: how many they are, and what they have in common: the name of their queue,
+--       due ("" = now, "+s" = in s seconds, else epoch seconds), number of recipients ("" = 1), "keyed" or ""
+--         of each its id, data, description, and of one that is keyed "DIGEST:NONCE"
+-- Reply "enqueued" if all are, by this call. Else one word a job: "enqueued", "ours" (by an earlier try of this very
+--       call), "duplicate" (same key, same message), "conflict" (same key, another message; nothing written for it;
+--       strict: for none, and "refused" is what would have been)
 --
 -- That a job is there doesn't say that it is taken care of. One that is queued or scheduled, but stands in no place,
 -- gets one; one that was canceled or stopped frees its key, unless an attempt of it is still under way.
 -- Places are written first, hashes after: an id without a job is dropped by claim and promote, a job without a place
 -- would be lost. The first write is one that a server without memory refuses.
 --
--- What a call has in hand stands in one table that functions are given: every local that one captures would cost each
--- call, and most calls enqueue one mail.
+-- Most calls enqueue one mail, that is new: what is for others only is made where it is needed, for each function
+-- that is made costs each call.
 
-local QUEUES = (#KEYS - 2) / 2
-local FIRST, WIDTH = 9 + 3 * QUEUES, 7
-local it = {
-  prefix = string.sub(ARGV[1], 1, -5),
-  -- entries of long lists that may still be searched; beyond it a job's word for being queued is taken
-  search = 1000000,
-  -- queues as they are met, and by what these jobs call them; mends: commands that come last; freed: queues of jobs
-  -- that free their key, by the places of those that take it
-  queues = {}, called = {}, mends = {}, freed = {},
-}
-for number = 1, QUEUES do
-  local at = 6 + 3 * number
-  local queue = { list = KEYS[2 * number + 1], scheduled = KEYS[2 * number + 2], name = ARGV[at + 1],
-    channel = ARGV[at + 2], ready = {}, later = {} }
-  it.queues[number], it.called[ARGV[at]] = queue, queue
+local ROOT, JOB, TODAY = ARGV[1], ARGV[1] .. 'job:', ARGV[3]
+-- Queues as they are met, and by their names.
+local queues, named = {}, {}
+local time
+
+local function now()
+  time = time or redis.call('TIME')
+  return time[1] + time[2] / 1000000
 end
 
-local function now(it)
-  if not it.now then
-    local time = redis.call('TIME')
-    it.now = time[1] + time[2] / 1000000
+local function queue_of(name)
+  local queue = named[name]
+  if not queue then
+    queue = { name = name, list = ROOT .. 'queue:' .. name, scheduled = ROOT .. 'scheduled:' .. name,
+      ready = {}, later = {} }
+    queues[#queues + 1], named[name] = queue, queue
   end
-  return it.now
+  return queue
 end
 
-local function put(it, queue, due, id)
+local function put(queue, due, id)
   if due == '' then
     queue.ready[#queue.ready + 1] = id
   else
-    local score = string.sub(due, 1, 1) == '+' and string.format('%.6f', now(it) + tonumber(due)) or due
-    queue.later[#queue.later + 1] = score
+    queue.later[#queue.later + 1] = due
     queue.later[#queue.later + 1] = id
   end
 end
@@ -60,178 +54,169 @@ local function compare(known, key)
   return 'conflict'
 end
 
--- Jobs that are there already
+-- Return what tells of a job that is there what it says to this call: nil if there is none, or it frees its key.
+-- mends: commands that come last; freed: queues of jobs that free their key, by the places of those that take it.
+local function jobs_there(mends, freed)
+  -- Entries of long lists that may still be searched; beyond it a job's word for being queued is taken.
+  local search = 1000000
 
--- The queue a job was enqueued to: not always one of these.
-local function queue_of(it, origin, i)
-  if not origin or origin == '' then return it.called[ARGV[i]] end
-  for _, queue in ipairs(it.queues) do
-    if queue.name == origin then return queue end
+  local function registry(kind, queue) return ROOT .. kind .. ':' .. queue.name end
+
+  local function mend(...) mends[#mends + 1] = { ... } end
+
+  -- When a failed job leaves its registry; its hash outlives that.
+  local function until_end(job)
+    local left = redis.call('PTTL', job)
+    return left < 0 and '+inf' or string.format('%.6f', now() + left / 1000 - FAILED_GRACE)
   end
-  local queue = { list = it.prefix .. 'queue:' .. origin, scheduled = it.prefix .. 'scheduled:' .. origin,
-    name = origin, channel = it.prefix .. 'ses:wake:' .. origin, ready = {}, later = {} }
-  it.queues[#it.queues + 1] = queue
-  return queue
-end
 
-local function registry(it, kind, queue) return it.prefix .. kind .. ':' .. queue.name end
+  local function listed(queue, id)
+    queue.size = queue.size or redis.call('LLEN', queue.list)
+    search = search - queue.size
+    return search < 0 or redis.call('LPOS', queue.list, id) or redis.call('LPOS', queue.list .. ':intermediate', id)
+  end
 
--- When a failed job leaves its registry; its hash outlives that.
-local function until_end(it, job)
-  local left = redis.call('PTTL', job)
-  return left < 0 and '+inf' or string.format('%.6f', now(it) + left / 1000 - FAILED_GRACE)
-end
-
-local function listed(it, queue, id)
-  queue.size = queue.size or redis.call('LLEN', queue.list)
-  it.search = it.search - queue.size
-  return it.search < 0 or redis.call('LPOS', queue.list, id) or redis.call('LPOS', queue.list .. ':intermediate', id)
-end
-
-local function under_way(it, queue, id)
-  if not queue.leased then
-    queue.leased = {}
-    for _, member in ipairs(redis.call('ZRANGE', it.prefix .. 'ses:leases:' .. queue.name, 0, -1)) do
-      queue.leased[string.match(member, '^[^:]*')] = true
+  local function under_way(queue, id)
+    if not queue.leased then
+      queue.leased = {}
+      for _, member in ipairs(redis.call('ZRANGE', ROOT .. 'ses:leases:' .. queue.name, 0, -1)) do
+        queue.leased[string.match(member, '^[^:]*')] = true
+      end
     end
-  end
-  if queue.leased[id] then return true end
-  -- Those of RQ's own workers
-  local executions = redis.pcall('ZRANGE', it.prefix .. 'executions:' .. id, 0, -1)
-  if executions.err then return true end
-  for _, execution in ipairs(executions) do
-    if redis.call('EXISTS', it.prefix .. 'execution:' .. id .. ':' .. execution) == 1 then return true end
-  end
-  return false
-end
-
-local function mend(it, ...) it.mends[#it.mends + 1] = { ... } end
-
--- Whether a job frees its key: it was given up, or has failed and left its registry, for its time is over.
-local function is_over(it, job, status, queue, id)
-  if status == 'canceled' or status == 'stopped' then return true end
-  if status ~= 'failed' then return false end
-  local left = redis.call('PTTL', job)
-  return left >= 0 and left <= FAILED_GRACE * 1000 and not redis.call('ZSCORE', registry(it, 'failed', queue), id)
-end
-
--- What a job that is there says to this call; nil if there is none, or it frees its key.
-local function standing(it, i, id, key)
-  local job = ARGV[1] .. id
-  local status, known, origin = unpack(redis.call('HMGET', job, 'status', ARGV[3], 'origin'))
-  if not status and redis.call('EXISTS', job) == 0 then return nil end
-  local word, queue = compare(known, key), queue_of(it, origin, i)
-  if is_over(it, job, status, queue, id) then
-    if word == 'ours' or under_way(it, queue, id) then return word end
-    it.freed[i] = queue
-    return nil
-  end
-  if word == 'conflict' then return word end
-  if status == 'failed' then
-    local failed = registry(it, 'failed', queue)
-    if not redis.call('ZSCORE', failed, id) then mend(it, 'ZADD', failed, until_end(it, job), id) end
-  elseif status == 'queued' or status == 'scheduled' then
-    -- What was requeued by RQ's means may still have the time to live of a failed mail.
-    if redis.call('PTTL', job) >= 0 then mend(it, 'PERSIST', job) end
-    if not redis.call('ZSCORE', queue.scheduled, id) and not listed(it, queue, id) then
-      local due = status == 'scheduled' and ARGV[i + 4] or ''
-      put(it, queue, due, id)
-      if due == '' then mend(it, 'HSET', job, 'status', 'queued', 'enqueued_at', ARGV[5]) end
-      return 'enqueued'
+    if queue.leased[id] then return true end
+    -- Those of RQ's own workers
+    local executions = redis.pcall('ZRANGE', ROOT .. 'executions:' .. id, 0, -1)
+    if executions.err then return true end
+    for _, execution in ipairs(executions) do
+      if redis.call('EXISTS', ROOT .. 'execution:' .. id .. ':' .. execution) == 1 then return true end
     end
+    return false
   end
-  return word
+
+  -- Whether a job frees its key: it was given up, or has failed and left its registry, for its time is over.
+  local function is_over(job, status, queue, id)
+    if status == 'canceled' or status == 'stopped' then return true end
+    if status ~= 'failed' then return false end
+    local left = redis.call('PTTL', job)
+    return left >= 0 and left <= FAILED_GRACE * 1000 and not redis.call('ZSCORE', registry('failed', queue), id)
+  end
+
+  return function(run, i, id, key)
+    local job = JOB .. id
+    local status, known, origin = unpack(redis.call('HMGET', job, 'status', KEY_FIELD, 'origin'))
+    if not status and redis.call('EXISTS', job) == 0 then return nil end
+    -- The queue it was enqueued to: not always one of these.
+    local word, queue = compare(known, key), origin and origin ~= '' and queue_of(origin) or run.queue
+    if is_over(job, status, queue, id) then
+      if word == 'ours' or under_way(queue, id) then return word end
+      freed[i] = queue
+      return nil
+    end
+    if word == 'conflict' then return word end
+    if status == 'failed' then
+      local failed = registry('failed', queue)
+      if not redis.call('ZSCORE', failed, id) then mend('ZADD', failed, until_end(job), id) end
+    elseif status == 'queued' or status == 'scheduled' then
+      -- What was requeued by RQ's means may still have the time to live of a failed mail.
+      if redis.call('PTTL', job) >= 0 then mend('PERSIST', job) end
+      if not redis.call('ZSCORE', queue.scheduled, id) and not listed(queue, id) then
+        local due = status == 'scheduled' and run.due or ''
+        put(queue, due, id)
+        if due == '' then mend('HSET', job, 'status', 'queued', 'enqueued_at', TODAY) end
+        return 'enqueued'
+      end
+    end
+    return word
+  end
 end
 
--- Jobs that are new
+-- What jobs of a run have in common, beside what all have.
+local function fields_of(run)
+  local fields = { 'status', 'scheduled', 'origin', run.queue.name }
+  if run.due == '' then fields[2], fields[5], fields[6] = 'queued', 'enqueued_at', TODAY end
+  if run.recipients ~= '' then fields[#fields + 1], fields[#fields + 2] = RECIPIENTS_FIELD, run.recipients end
+  return fields
+end
 
-local function write_at_once(i, job, name, status)
-  local fields = { 'created_at', ARGV[5], 'status', status, 'origin', name, 'timeout', ARGV[6], 'result_ttl', ARGV[7],
-    'failure_ttl', ARGV[8], 'description', ARGV[i + 3], 'data', ARGV[i + 2] }
-  if ARGV[i + 5] ~= '' then fields[17], fields[18] = ARGV[3], ARGV[i + 5] end
-  if ARGV[i + 6] ~= '' then fields[#fields + 1], fields[#fields + 2] = ARGV[4], ARGV[i + 6] end
-  if status == 'queued' then fields[#fields + 1], fields[#fields + 2] = 'enqueued_at', ARGV[5] end
-  redis.call('HSET', job, unpack(fields))
+local function write_at_once(run)
+  local fields = fields_of(run)
+  local size = #fields
+  for _, i in ipairs(run.new) do
+    if run.keyed then fields[size + 1], fields[size + 2] = KEY_FIELD, ARGV[i + 3] end
+    redis.call('HSET', JOB .. ARGV[i], 'created_at', TODAY, 'timeout', JOB_TIMEOUT, 'result_ttl', ARGV[4],
+      'failure_ttl', ARGV[5], 'description', ARGV[i + 2], 'data', ARGV[i + 1], unpack(fields))
+  end
 end
 
 -- Each is a copy of what is built under the scratch key, and of the next only what differs is written.
--- made: what the copy before says.
-local function copy(made, i, job, name, status)
-  local key, recipients = ARGV[i + 5], ARGV[i + 6]
-  if not made.origin then
-    redis.call('DEL', KEYS[2])
-    redis.call('HSET', KEYS[2], 'created_at', ARGV[5], 'status', status, 'origin', name, 'timeout', ARGV[6],
-      'result_ttl', ARGV[7], 'failure_ttl', ARGV[8])
-    if status == 'queued' then redis.call('HSET', KEYS[2], 'enqueued_at', ARGV[5]) end
-    made.origin = name
+-- made: the run of the copy before.
+local function write_copies(run, made)
+  local scratch = KEYS[2]
+  if not made then
+    redis.call('DEL', scratch)
+    redis.call('HSET', scratch, 'created_at', TODAY, 'timeout', JOB_TIMEOUT, 'result_ttl', ARGV[4],
+      'failure_ttl', ARGV[5], unpack(fields_of(run)))
+  elseif made.queue ~= run.queue or made.recipients ~= run.recipients or made.keyed ~= run.keyed
+    or (made.due == '') ~= (run.due == '') then
+    redis.call('HDEL', scratch, 'enqueued_at', KEY_FIELD, RECIPIENTS_FIELD)
+    redis.call('HSET', scratch, unpack(fields_of(run)))
   end
-  if made.keyed and key == '' or made.weighed and recipients == '' then
-    redis.call('HDEL', KEYS[2], ARGV[3], ARGV[4])
-  end
-  if name ~= made.origin then redis.call('HSET', KEYS[2], 'origin', name) end
-  if recipients ~= '' then redis.call('HSET', KEYS[2], ARGV[4], recipients) end
-  if key ~= '' then
-    redis.call('HSET', KEYS[2], 'description', ARGV[i + 3], 'data', ARGV[i + 2], ARGV[3], key)
-  else
-    redis.call('HSET', KEYS[2], 'description', ARGV[i + 3], 'data', ARGV[i + 2])
-  end
-  redis.call('COPY', KEYS[2], job)
-  made.origin, made.keyed, made.weighed = name, key ~= '', recipients ~= ''
-end
-
--- Below four a job is written at once; more are copies.
-local function write(it, kind, status)
-  local made = {}
-  for _, i in ipairs(kind) do
-    local id, freed, name = ARGV[i + 1], it.freed[i], it.called[ARGV[i]].name
-    local job = ARGV[1] .. id
-    if freed then redis.call('DEL', job, it.prefix .. 'results:' .. id) end
-    if #kind < 4 then write_at_once(i, job, name, status) else copy(made, i, job, name, status) end
-    if freed then
-      -- What SES tells yet of the mail that had the key is not of this one (resolve.lua).
-      redis.call('HSET', job, SINCE_FIELD, string.format('%.3f', now(it)))
-      redis.call('ZREM', registry(it, 'canceled', freed), id)
-      redis.call('ZREM', registry(it, 'failed', freed), id)
+  for _, i in ipairs(run.new) do
+    if run.keyed then
+      redis.call('HSET', scratch, 'description', ARGV[i + 2], 'data', ARGV[i + 1], KEY_FIELD, ARGV[i + 3])
+    else
+      redis.call('HSET', scratch, 'description', ARGV[i + 2], 'data', ARGV[i + 1])
     end
+    redis.call('COPY', scratch, JOB .. ARGV[i])
   end
 end
 
-local function write_all(it, kind, status)
-  -- Broken off, too, it leaves no mail's words where they don't belong.
-  local fine, reason = pcall(write, it, kind, status)
-  if #kind >= 4 then redis.pcall('DEL', KEYS[2]) end
-  if not fine then error(reason, 0) end
+local runs, jobs, keyed, at = {}, {}, false, 6
+while at < #ARGV do
+  local run = { queue = queue_of(ARGV[at + 1]), due = ARGV[at + 2], recipients = ARGV[at + 3],
+    keyed = ARGV[at + 4] ~= '', new = {}, first = at + 5 }
+  if string.sub(run.due, 1, 1) == '+' then run.due = string.format('%.6f', now() + run.due) end
+  run.width = run.keyed and 4 or 3
+  at = run.first + ARGV[at] * run.width
+  run.last = at - 1
+  for i = run.first, run.last, run.width do run.new[#run.new + 1], jobs[#jobs + 1] = i, JOB .. ARGV[i] end
+  runs[#runs + 1], keyed = run, keyed or run.keyed
 end
-
-local jobs, there = {}, 0
-for i = FIRST, #ARGV, WIDTH do jobs[#jobs + 1] = ARGV[1] .. ARGV[i + 1] end
+local there = 0
 for at = 1, #jobs, 1000 do there = there + redis.call('EXISTS', unpack(jobs, at, math.min(at + 999, #jobs))) end
 
-local words, ready, later, earlier, refused = {}, {}, {}, {}, false
-for i = FIRST, #ARGV, WIDTH do
-  local id, key = ARGV[i + 1], ARGV[i + 5]
-  local word
-  if earlier[id] then word = compare(earlier[id], key) elseif there > 0 then word = standing(it, i, id, key) end
-  if not word then
-    word = 'enqueued'
-    local kind = ARGV[i + 4] == '' and ready or later
-    kind[#kind + 1] = i
+local words, mends, freed = nil, {}, {}
+if there > 0 or keyed and #jobs > 1 then
+  local standing = there > 0 and jobs_there(mends, freed)
+  local earlier, refused = {}, false
+  words = {}
+  for _, run in ipairs(runs) do
+    run.new = {}
+    for i = run.first, run.last, run.width do
+      local id, key = ARGV[i], run.keyed and ARGV[i + 3] or ''
+      local word
+      if earlier[id] then word = compare(earlier[id], key) elseif standing then word = standing(run, i, id, key) end
+      if not word then word, run.new[#run.new + 1] = 'enqueued', i end
+      if word == 'enqueued' then earlier[id] = key end
+      words[#words + 1] = word
+      refused = refused or word == 'conflict'
+    end
   end
-  if word == 'enqueued' then earlier[id] = key end
-  words[#words + 1] = word
-  refused = refused or word == 'conflict'
-end
-if refused and ARGV[2] == 'strict' then
-  for at, word in ipairs(words) do words[at] = word == 'enqueued' and 'refused' or word end
-  return words
+  if refused and ARGV[2] == 'strict' then
+    for at, word in ipairs(words) do words[at] = word == 'enqueued' and 'refused' or word end
+    return words
+  end
 end
 
-for _, i in ipairs(ready) do put(it, it.called[ARGV[i]], '', ARGV[i + 1]) end
-for _, i in ipairs(later) do put(it, it.called[ARGV[i]], ARGV[i + 4], ARGV[i + 1]) end
-for _, queue in ipairs(it.queues) do
+local count = 0
+for _, run in ipairs(runs) do
+  count = count + #run.new
+  for _, i in ipairs(run.new) do put(run.queue, run.due, ARGV[i]) end
+end
+for _, queue in ipairs(queues) do
   if #queue.ready + #queue.later > 0 then redis.call('SADD', KEYS[1], queue.list) end
 end
-for _, queue in ipairs(it.queues) do
+for _, queue in ipairs(queues) do
   for at = 1, #queue.ready, 1000 do
     local last = math.min(at + 999, #queue.ready)
     queue.wakes = redis.call('RPUSH', queue.list, unpack(queue.ready, at, last)) == last - at + 1 or queue.wakes
@@ -241,15 +226,34 @@ for _, queue in ipairs(it.queues) do
   end
 end
 
-if #ready > 0 then write_all(it, ready, 'queued') end
-if #later > 0 then write_all(it, later, 'scheduled') end
-for _, command in ipairs(it.mends) do
+for i in pairs(freed) do redis.call('DEL', JOB .. ARGV[i], ROOT .. 'results:' .. ARGV[i]) end
+-- Below four a job is written at once; more are copies.
+if count < 4 then
+  for _, run in ipairs(runs) do write_at_once(run) end
+else
+  local made, fine, reason
+  for _, run in ipairs(runs) do
+    -- Broken off, too, it leaves no mail's words where they don't belong.
+    fine, reason = pcall(write_copies, run, made)
+    if not fine then break end
+    made = run
+  end
+  redis.pcall('DEL', KEYS[2])
+  if not fine then error(reason, 0) end
+end
+for i, queue in pairs(freed) do
+  -- What SES tells yet of the mail that had the key is not of this one (resolve.lua).
+  redis.call('HSET', JOB .. ARGV[i], SINCE_FIELD, string.format('%.3f', now()))
+  redis.call('ZREM', ROOT .. 'canceled:' .. queue.name, ARGV[i])
+  redis.call('ZREM', ROOT .. 'failed:' .. queue.name, ARGV[i])
+end
+for _, command in ipairs(mends) do
   if command[1] == 'HSET' then redis.call('HSET', unpack(command, 2)) end
   if command[1] == 'PERSIST' then redis.call('PERSIST', command[2]) end
   if command[1] == 'ZADD' then redis.call('ZADD', unpack(command, 2)) end
 end
 -- A wake-up that is refused costs a moment, no mail: all is written.
-for _, queue in ipairs(it.queues) do
-  if queue.wakes then redis.pcall('PUBLISH', queue.channel, '') end
+for _, queue in ipairs(queues) do
+  if queue.wakes then redis.pcall('PUBLISH', ROOT .. 'ses:wake:' .. queue.name, '') end
 end
-return words
+return words or 'enqueued'

@@ -15,17 +15,26 @@ from rq_ses.outbox.submission import Submission, checked_key
 from rq_ses.server.encoding import encode_job
 
 
+class Shared(NamedTuple):
+    """What a job has in common with others, as enqueue.lua takes it."""
+
+    place: int
+    """Of its queue among those of all priorities."""
+    due: str
+    recipients: str
+    """Their number; "" is one."""
+    keyed: str
+    """Whether it has a key; "" is none."""
+
+
 class Entry(NamedTuple):
-    """The job that will carry a message, in the order of enqueue.lua's arguments."""
+    """The job that will carry a message."""
 
     job_id: str
     key: str | None
+    shared: Shared
     fields: tuple[str | bytes, ...]
-
-    @property
-    def place(self) -> str:
-        """What it calls its queue: its place by priority, from 1 on."""
-        return str(self.fields[0])
+    """What is its own, in the order of enqueue.lua's arguments."""
 
     @property
     def size(self) -> int:
@@ -46,12 +55,13 @@ class Draft:
         message, key = self._submission.message, self._submission.key
         _check_kind(message)
         self._payload = message.to_payload()
+        self._mark: tuple[str, ...] = ()
         # The id is made before anything is written, so that trying again can't enqueue a second time.
         if key is None:
-            self.job_id, self._mark = contract.new_job_id(), ""
+            self.job_id = contract.new_job_id()
         else:
             self.job_id = contract.keyed_job_id(queue, checked_key(key))
-            self._mark = f"{contract.digest(self._payload)}:{os.urandom(8).hex()}"
+            self._mark = (f"{contract.digest(self._payload)}:{os.urandom(8).hex()}",)
         self.asks_time = self._submission.asks_time()
 
     def entry(self, now: float, trace: Mapping[str, str] = MappingProxyType({})) -> Entry:
@@ -68,10 +78,13 @@ class Draft:
         data = encode_job(self._payload, {**submission.options(lambda: now), **trace})
         recipients = message.recipients
         description = contract.description(recipients, message.subject)
-        weight = str(len(recipients)) if len(recipients) > 1 else ""
-        place = str(submission.place() + 1)
-        fields = (place, job_id, data, description, submission.due(), self._mark, weight)
-        return Entry(job_id, submission.key, fields)
+        shared = Shared(
+            submission.place(),
+            submission.due(),
+            str(len(recipients)) if len(recipients) > 1 else "",
+            "keyed" if self._mark else "",
+        )
+        return Entry(job_id, submission.key, shared, (job_id, data, description, *self._mark))
 
 
 def _check_kind(message: AnyMessage) -> None:

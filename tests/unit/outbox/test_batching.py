@@ -34,7 +34,7 @@ class Noting:
 
     def batch(self, entries: list[Entry], _: Call) -> Plan[list[str]]:
         yield from ()
-        names = [str(entry.fields[3]).partition("@")[0] for entry in entries]
+        names = [str(entry.fields[2]).partition("@")[0] for entry in entries]
         self.batches.append(names)
         self.threads.append(threading.current_thread())
         self._act(names)

@@ -111,7 +111,9 @@ class Enqueueing:
         if isinstance(reply, Exception):
             raise reply
         self._loaded = True
-        words = [word.decode() if isinstance(word, bytes) else word for word in reply]
+        # One word for each, or one for all.
+        each = reply if isinstance(reply, list) else [reply] * len(write.entries)
+        words = [word.decode() if isinstance(word, bytes) else word for word in each]
         return words, self._durability.doubt(told) if write.waits else ""
 
     def _call(self, write: Write) -> Plan[Sequence[Any]]:
