@@ -39,95 +39,111 @@ local function queue_of(name)
   return queue
 end
 
-local function put(queue, due, id)
-  if due == '' then
-    queue.ready[#queue.ready + 1] = id
-  else
-    queue.later[#queue.later + 1] = due
-    queue.later[#queue.later + 1] = id
-  end
-end
+-- Look at each job, for some are there already, or may be of one key. Return a word for each; commands that come last;
+-- queues of jobs that free their key, by the places of those that take it; and whether there is a conflict.
+local function look(runs, there)
+  local mends, freed = {}, {}
 
-local function compare(known, key)
-  if key == '' or known == key then return 'ours' end
-  if known and string.match(known, '^[^:]*') == string.match(key, '^[^:]*') then return 'duplicate' end
-  return 'conflict'
-end
-
--- Return what tells of a job that is there what it says to this call: nil if there is none, or it frees its key.
--- mends: commands that come last; freed: queues of jobs that free their key, by the places of those that take it.
-local function jobs_there(mends, freed)
-  -- Entries of long lists that may still be searched; beyond it a job's word for being queued is taken.
-  local search = 1000000
-
-  local function registry(kind, queue) return ROOT .. kind .. ':' .. queue.name end
-
-  local function mend(...) mends[#mends + 1] = { ... } end
-
-  -- When a failed job leaves its registry; its hash outlives that.
-  local function until_end(job)
-    local left = redis.call('PTTL', job)
-    return left < 0 and '+inf' or string.format('%.6f', now() + left / 1000 - FAILED_GRACE)
+  local function compare(known, key)
+    if key == '' or known == key then return 'ours' end
+    if known and string.match(known, '^[^:]*') == string.match(key, '^[^:]*') then return 'duplicate' end
+    return 'conflict'
   end
 
-  local function listed(queue, id)
-    queue.size = queue.size or redis.call('LLEN', queue.list)
-    search = search - queue.size
-    return search < 0 or redis.call('LPOS', queue.list, id) or redis.call('LPOS', queue.list .. ':intermediate', id)
-  end
+  -- Return what tells of a job that is there what it says to this call: nil if there is none, or it frees its key.
+  local function jobs_there()
+    -- Entries of long lists that may still be searched; beyond it a job's word for being queued is taken.
+    local search = 1000000
 
-  local function under_way(queue, id)
-    if not queue.leased then
-      queue.leased = {}
-      for _, member in ipairs(redis.call('ZRANGE', ROOT .. 'ses:leases:' .. queue.name, 0, -1)) do
-        queue.leased[string.match(member, '^[^:]*')] = true
+    local function registry(kind, queue) return ROOT .. kind .. ':' .. queue.name end
+
+    local function mend(...) mends[#mends + 1] = { ... } end
+
+    -- When a failed job leaves its registry; its hash outlives that.
+    local function until_end(job)
+      local left = redis.call('PTTL', job)
+      return left < 0 and '+inf' or string.format('%.6f', now() + left / 1000 - FAILED_GRACE)
+    end
+
+    local function listed(queue, id)
+      queue.size = queue.size or redis.call('LLEN', queue.list)
+      search = search - queue.size
+      return search < 0 or redis.call('LPOS', queue.list, id) or redis.call('LPOS', queue.list .. ':intermediate', id)
+    end
+
+    local function under_way(queue, id)
+      if not queue.leased then
+        queue.leased = {}
+        for _, member in ipairs(redis.call('ZRANGE', ROOT .. 'ses:leases:' .. queue.name, 0, -1)) do
+          queue.leased[string.match(member, '^[^:]*')] = true
+        end
       end
-    end
-    if queue.leased[id] then return true end
-    -- Those of RQ's own workers
-    local executions = redis.pcall('ZRANGE', ROOT .. 'executions:' .. id, 0, -1)
-    if executions.err then return true end
-    for _, execution in ipairs(executions) do
-      if redis.call('EXISTS', ROOT .. 'execution:' .. id .. ':' .. execution) == 1 then return true end
-    end
-    return false
-  end
-
-  -- Whether a job frees its key: it was given up, or has failed and left its registry, for its time is over.
-  local function is_over(job, status, queue, id)
-    if status == 'canceled' or status == 'stopped' then return true end
-    if status ~= 'failed' then return false end
-    local left = redis.call('PTTL', job)
-    return left >= 0 and left <= FAILED_GRACE * 1000 and not redis.call('ZSCORE', registry('failed', queue), id)
-  end
-
-  return function(run, i, id, key)
-    local job = JOB .. id
-    local status, known, origin = unpack(redis.call('HMGET', job, 'status', KEY_FIELD, 'origin'))
-    if not status and redis.call('EXISTS', job) == 0 then return nil end
-    -- The queue it was enqueued to: not always one of these.
-    local word, queue = compare(known, key), origin and origin ~= '' and queue_of(origin) or run.queue
-    if is_over(job, status, queue, id) then
-      if word == 'ours' or under_way(queue, id) then return word end
-      freed[i] = queue
-      return nil
-    end
-    if word == 'conflict' then return word end
-    if status == 'failed' then
-      local failed = registry('failed', queue)
-      if not redis.call('ZSCORE', failed, id) then mend('ZADD', failed, until_end(job), id) end
-    elseif status == 'queued' or status == 'scheduled' then
-      -- What was requeued by RQ's means may still have the time to live of a failed mail.
-      if redis.call('PTTL', job) >= 0 then mend('PERSIST', job) end
-      if not redis.call('ZSCORE', queue.scheduled, id) and not listed(queue, id) then
-        local due = status == 'scheduled' and run.due or ''
-        put(queue, due, id)
-        if due == '' then mend('HSET', job, 'status', 'queued', 'enqueued_at', TODAY) end
-        return 'enqueued'
+      if queue.leased[id] then return true end
+      -- Those of RQ's own workers
+      local executions = redis.pcall('ZRANGE', ROOT .. 'executions:' .. id, 0, -1)
+      if executions.err then return true end
+      for _, execution in ipairs(executions) do
+        if redis.call('EXISTS', ROOT .. 'execution:' .. id .. ':' .. execution) == 1 then return true end
       end
+      return false
     end
-    return word
+
+    -- Whether a job frees its key: it was given up, or has failed and left its registry, for its time is over.
+    local function is_over(job, status, queue, id)
+      if status == 'canceled' or status == 'stopped' then return true end
+      if status ~= 'failed' then return false end
+      local left = redis.call('PTTL', job)
+      return left >= 0 and left <= FAILED_GRACE * 1000 and not redis.call('ZSCORE', registry('failed', queue), id)
+    end
+
+    return function(run, i, id, key)
+      local job = JOB .. id
+      local status, known, origin = unpack(redis.call('HMGET', job, 'status', KEY_FIELD, 'origin'))
+      if not status and redis.call('EXISTS', job) == 0 then return nil end
+      -- The queue it was enqueued to: not always one of these.
+      local word, queue = compare(known, key), origin and origin ~= '' and queue_of(origin) or run.queue
+      if is_over(job, status, queue, id) then
+        if word == 'ours' or under_way(queue, id) then return word end
+        freed[i] = queue
+        return nil
+      end
+      if word == 'conflict' then return word end
+      if status == 'failed' then
+        local failed = registry('failed', queue)
+        if not redis.call('ZSCORE', failed, id) then mend('ZADD', failed, until_end(job), id) end
+      elseif status == 'queued' or status == 'scheduled' then
+        -- What was requeued by RQ's means may still have the time to live of a failed mail.
+        if redis.call('PTTL', job) >= 0 then mend('PERSIST', job) end
+        if not redis.call('ZSCORE', queue.scheduled, id) and not listed(queue, id) then
+          local due = status == 'scheduled' and run.due or ''
+          if due == '' then
+            queue.ready[#queue.ready + 1] = id
+          else
+            queue.later[#queue.later + 1], queue.later[#queue.later + 2] = due, id
+          end
+          if due == '' then mend('HSET', job, 'status', 'queued', 'enqueued_at', TODAY) end
+          return 'enqueued'
+        end
+      end
+      return word
+    end
   end
+
+  local standing = there > 0 and jobs_there()
+  local words, earlier, refused = {}, {}, false
+  for _, run in ipairs(runs) do
+    run.new = {}
+    for i = run.first, run.last, run.width do
+      local id, key = ARGV[i], run.keyed and ARGV[i + 3] or ''
+      local word
+      if earlier[id] then word = compare(earlier[id], key) elseif standing then word = standing(run, i, id, key) end
+      if not word then word, run.new[#run.new + 1] = 'enqueued', i end
+      if word == 'enqueued' then earlier[id] = key end
+      words[#words + 1] = word
+      refused = refused or word == 'conflict'
+    end
+  end
+  return words, mends, freed, refused
 end
 
 -- What jobs of a run have in common, beside what all have.
@@ -185,23 +201,9 @@ end
 local there = 0
 for at = 1, #jobs, 1000 do there = there + redis.call('EXISTS', unpack(jobs, at, math.min(at + 999, #jobs))) end
 
-local words, mends, freed = nil, {}, {}
+local words, mends, freed, refused
 if there > 0 or keyed and #jobs > 1 then
-  local standing = there > 0 and jobs_there(mends, freed)
-  local earlier, refused = {}, false
-  words = {}
-  for _, run in ipairs(runs) do
-    run.new = {}
-    for i = run.first, run.last, run.width do
-      local id, key = ARGV[i], run.keyed and ARGV[i + 3] or ''
-      local word
-      if earlier[id] then word = compare(earlier[id], key) elseif standing then word = standing(run, i, id, key) end
-      if not word then word, run.new[#run.new + 1] = 'enqueued', i end
-      if word == 'enqueued' then earlier[id] = key end
-      words[#words + 1] = word
-      refused = refused or word == 'conflict'
-    end
-  end
+  words, mends, freed, refused = look(runs, there)
   if refused and ARGV[2] == 'strict' then
     for at, word in ipairs(words) do words[at] = word == 'enqueued' and 'refused' or word end
     return words
@@ -211,7 +213,10 @@ end
 local count = 0
 for _, run in ipairs(runs) do
   count = count + #run.new
-  for _, i in ipairs(run.new) do put(run.queue, run.due, ARGV[i]) end
+  local ready, later = run.queue.ready, run.queue.later
+  for _, i in ipairs(run.new) do
+    if run.due == '' then ready[#ready + 1] = ARGV[i] else later[#later + 1], later[#later + 2] = run.due, ARGV[i] end
+  end
 end
 for _, queue in ipairs(queues) do
   if #queue.ready + #queue.later > 0 then redis.call('SADD', KEYS[1], queue.list) end
@@ -226,7 +231,7 @@ for _, queue in ipairs(queues) do
   end
 end
 
-for i in pairs(freed) do redis.call('DEL', JOB .. ARGV[i], ROOT .. 'results:' .. ARGV[i]) end
+for i in pairs(freed or {}) do redis.call('DEL', JOB .. ARGV[i], ROOT .. 'results:' .. ARGV[i]) end
 -- Below four a job is written at once; more are copies.
 if count < 4 then
   for _, run in ipairs(runs) do write_at_once(run) end
@@ -241,16 +246,18 @@ else
   redis.pcall('DEL', KEYS[2])
   if not fine then error(reason, 0) end
 end
-for i, queue in pairs(freed) do
-  -- What SES tells yet of the mail that had the key is not of this one (resolve.lua).
-  redis.call('HSET', JOB .. ARGV[i], SINCE_FIELD, string.format('%.3f', now()))
-  redis.call('ZREM', ROOT .. 'canceled:' .. queue.name, ARGV[i])
-  redis.call('ZREM', ROOT .. 'failed:' .. queue.name, ARGV[i])
-end
-for _, command in ipairs(mends) do
-  if command[1] == 'HSET' then redis.call('HSET', unpack(command, 2)) end
-  if command[1] == 'PERSIST' then redis.call('PERSIST', command[2]) end
-  if command[1] == 'ZADD' then redis.call('ZADD', unpack(command, 2)) end
+if words then
+  for i, queue in pairs(freed) do
+    -- What SES tells yet of the mail that had the key is not of this one (resolve.lua).
+    redis.call('HSET', JOB .. ARGV[i], SINCE_FIELD, string.format('%.3f', now()))
+    redis.call('ZREM', ROOT .. 'canceled:' .. queue.name, ARGV[i])
+    redis.call('ZREM', ROOT .. 'failed:' .. queue.name, ARGV[i])
+  end
+  for _, command in ipairs(mends) do
+    if command[1] == 'HSET' then redis.call('HSET', unpack(command, 2)) end
+    if command[1] == 'PERSIST' then redis.call('PERSIST', command[2]) end
+    if command[1] == 'ZADD' then redis.call('ZADD', unpack(command, 2)) end
+  end
 end
 -- A wake-up that is refused costs a moment, no mail: all is written.
 for _, queue in ipairs(queues) do
