@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import re
-from base64 import b64encode
+from binascii import b2a_base64
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, get_args
 
@@ -200,9 +200,13 @@ def queue_names(queue: str, priorities: Sequence[Priority] = PRIORITIES) -> tupl
     return tuple(queue_name(queue, priority) for priority in PRIORITIES if priority in priorities)
 
 
+_LETTERS: Final = bytes.maketrans(b"+/", b"Az")
+"""Of base64's signs, those that are neither letters nor digits, and what stands for them."""
+
+
 def random_name(size: int) -> str:
     """Return random ASCII letters and digits: so many bytes of chance, in a third more characters."""
-    return b64encode(os.urandom(size), b"Az").rstrip(b"=").decode()
+    return b2a_base64(os.urandom(size), newline=False).translate(_LETTERS, b"=").decode()
 
 
 JOB_ID: Final = re.compile(rb"[0-9A-Za-z]{22}|[0-9a-f]{32}")

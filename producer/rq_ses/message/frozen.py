@@ -41,6 +41,10 @@ class FrozenMapping(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self._pairs)
 
+    def __eq__(self, other: object) -> bool:
+        # Each message compares its mappings with EMPTY when it is written as JSON.
+        return self._pairs == other._pairs if isinstance(other, FrozenMapping) else super().__eq__(other)
+
     def __hash__(self) -> int:
         return hash(tuple(self._pairs.items()))
 

@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError
 
 from rq_ses.keys import Keys
 from rq_ses.outbox.base import Waits
-from rq_ses.outbox.plans.steps import END, Await, Begin, DrawMany, Exchange, Pause, Write
+from rq_ses.outbox.plans.steps import DRAW, END, Await, Begin, DrawMany, Exchange, Pause, Write
 from rq_ses.plan import Plan, carry_out
 from rq_ses.server.location import Location
 from rq_ses.server.timeouts import ending_at
@@ -104,6 +104,8 @@ class Threads:
                 self._pool.shutdown()
 
     def _make(self, step: Any) -> Any:
+        if step is DRAW:
+            return next(self._messages, END)
         match step:
             case Write():
                 with ending_at(step.until):
@@ -122,4 +124,4 @@ class Threads:
             case DrawMany():
                 return list(islice(self._messages, step.most))
             case _:
-                return next(self._messages, END)
+                raise AssertionError(f"a step of no kind: {step!r:.80}")

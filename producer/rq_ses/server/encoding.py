@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from rq_ses.contract import JOB_FUNCTION
 
@@ -13,6 +13,8 @@ try:  # the extra "fast": the same format in a third of the time
     from isal.isal_zlib import compress
 except ImportError:
     from zlib import compress
+
+_FUNCTION: Final = JOB_FUNCTION.encode()
 
 
 def encode_job(payload: bytes, options: Mapping[str, Any]) -> bytes:
@@ -23,4 +25,4 @@ def encode_job(payload: bytes, options: Mapping[str, Any]) -> bytes:
 def plain_job(payload: bytes, options: Mapping[str, Any]) -> bytes:
     """Return the same, not deflated."""
     extra = json.dumps(dict(options)).encode() if options else b"{}"
-    return b'["%s",null,[%s],%s]' % (JOB_FUNCTION.encode(), payload, extra)
+    return b'["%s",null,[%s],%s]' % (_FUNCTION, payload, extra)

@@ -12,7 +12,6 @@ import unicodedata
 _BRACKETS = str.maketrans({"<": "‹", ">": "›"})
 _ENTITY = re.compile(r"&(?=#|[A-Za-z]+[0-9]*;)")
 _RISKY = re.compile(r"[<>&]|[^ -~]")
-_SPACES = re.compile(r"\s+")
 
 
 def one_line(text: str, limit: int, *, markup: bool = False) -> str:
@@ -25,7 +24,7 @@ def one_line(text: str, limit: int, *, markup: bool = False) -> str:
         text = "".join(" " if unicodedata.category(c) in _INVISIBLE else c for c in text[: 4 * limit])
         if not markup:
             text = _ENTITY.sub("＆", text.translate(_BRACKETS))
-    text = _SPACES.sub(" ", text).strip()
+    text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
