@@ -45,7 +45,7 @@ class EnqueueArguments:
         for entry in batch:
             if entry.shared != run:
                 run, start = entry.shared, len(args)
-                args += (0, self._queues[run.place], run.due, run.recipients, run.keyed)
+                args += (0, self._queues[run.place], run.terms)
             args[start] += 1
             args += entry.fields
         return self._keys, args

@@ -4,8 +4,9 @@
 -- KEYS  1 the set of queues   2 a scratch key, which never stands (rq_ses.keys)
 -- ARGV  1 prefix of all keys   2 "strict": a conflict refuses the whole batch, else ""   3 now, in RQ's date form
 --       4 result_ttl   5 failure_ttl
---       then for each run of jobs: how many they are, and what they have in common: the name of their queue,
---       due ("" = now, "+s" = in s seconds, else epoch seconds), number of recipients ("" = 1), "keyed" or ""
+--       then for each run of jobs: how many they are, and what they have in common: the name of their queue, and
+--       "DUE,RECIPIENTS,KEYED", or "" where each is "": when they are due ("" = now, "+s" = in s seconds, else
+--       epoch seconds), the number of recipients ("" = 1), whether they have keys ("" = none)
 --         of each its id, data, description, and of one that is keyed "DIGEST:NONCE"
 -- Reply "enqueued" if all are, by this call. Else one word a job: "enqueued", "ours" (by an earlier try of this very
 --       call), "duplicate" (same key, same message), "conflict" (same key, another message; nothing written for it;
@@ -32,8 +33,7 @@ end
 local function queue_of(name)
   local queue = named[name]
   if not queue then
-    queue = { name = name, list = ROOT .. 'queue:' .. name, scheduled = ROOT .. 'scheduled:' .. name,
-      ready = {}, later = {} }
+    queue = { name = name, list = ROOT .. 'queue:' .. name, ready = {}, later = {} }
     queues[#queues + 1], named[name] = queue, queue
   end
   return queue
@@ -114,7 +114,7 @@ local function look(runs, there)
       elseif status == 'queued' or status == 'scheduled' then
         -- What was requeued by RQ's means may still have the time to live of a failed mail.
         if redis.call('PTTL', job) >= 0 then mend('PERSIST', job) end
-        if not redis.call('ZSCORE', queue.scheduled, id) and not listed(queue, id) then
+        if not redis.call('ZSCORE', registry('scheduled', queue), id) and not listed(queue, id) then
           local due = status == 'scheduled' and run.due or ''
           if due == '' then
             queue.ready[#queue.ready + 1] = id
@@ -177,26 +177,35 @@ local function write_copies(run, made)
     redis.call('HDEL', scratch, 'enqueued_at', KEY_FIELD, RECIPIENTS_FIELD)
     redis.call('HSET', scratch, unpack(fields_of(run)))
   end
+  local call, args = redis.call, ARGV
   for _, i in ipairs(run.new) do
     if run.keyed then
-      redis.call('HSET', scratch, 'description', ARGV[i + 2], 'data', ARGV[i + 1], KEY_FIELD, ARGV[i + 3])
+      call('HSET', scratch, 'description', args[i + 2], 'data', args[i + 1], KEY_FIELD, args[i + 3])
     else
-      redis.call('HSET', scratch, 'description', ARGV[i + 2], 'data', ARGV[i + 1])
+      call('HSET', scratch, 'description', args[i + 2], 'data', args[i + 1])
     end
-    redis.call('COPY', scratch, JOB .. ARGV[i])
+    call('COPY', scratch, JOB .. args[i])
   end
 end
 
+local function read_terms(run, terms)
+  local due, recipients, keyed = string.match(terms, '^(.*),(.*),(.*)$')
+  if string.sub(due, 1, 1) == '+' then due = string.format('%.6f', now() + due) end
+  run.due, run.recipients, run.keyed, run.width = due, recipients, keyed ~= '', keyed ~= '' and 4 or 3
+end
+
+-- Locals are read at less cost than globals.
+local ARGV = ARGV
 local runs, jobs, keyed, at = {}, {}, false, 6
 while at < #ARGV do
-  local run = { queue = queue_of(ARGV[at + 1]), due = ARGV[at + 2], recipients = ARGV[at + 3],
-    keyed = ARGV[at + 4] ~= '', new = {}, first = at + 5 }
-  if string.sub(run.due, 1, 1) == '+' then run.due = string.format('%.6f', now() + run.due) end
-  run.width = run.keyed and 4 or 3
+  local run = { queue = queue_of(ARGV[at + 1]), due = '', recipients = '', keyed = false, width = 3, first = at + 3 }
+  if ARGV[at + 2] ~= '' then read_terms(run, ARGV[at + 2]) end
+  keyed = keyed or run.keyed
   at = run.first + ARGV[at] * run.width
   run.last = at - 1
-  for i = run.first, run.last, run.width do run.new[#run.new + 1], jobs[#jobs + 1] = i, JOB .. ARGV[i] end
-  runs[#runs + 1], keyed = run, keyed or run.keyed
+  local new = {}
+  for i = run.first, run.last, run.width do new[#new + 1], jobs[#jobs + 1] = i, JOB .. ARGV[i] end
+  runs[#runs + 1], run.new = run, new
 end
 local there = 0
 for at = 1, #jobs, 1000 do there = there + redis.call('EXISTS', unpack(jobs, at, math.min(at + 999, #jobs))) end
@@ -213,21 +222,20 @@ end
 local count = 0
 for _, run in ipairs(runs) do
   count = count + #run.new
-  local ready, later = run.queue.ready, run.queue.later
+  local ready, later, due = run.queue.ready, run.queue.later, run.due
   for _, i in ipairs(run.new) do
-    if run.due == '' then ready[#ready + 1] = ARGV[i] else later[#later + 1], later[#later + 2] = run.due, ARGV[i] end
+    if due == '' then ready[#ready + 1] = ARGV[i] else later[#later + 1], later[#later + 2] = due, ARGV[i] end
   end
-end
-for _, queue in ipairs(queues) do
-  if #queue.ready + #queue.later > 0 then redis.call('SADD', KEYS[1], queue.list) end
 end
 for _, queue in ipairs(queues) do
   for at = 1, #queue.ready, 1000 do
     local last = math.min(at + 999, #queue.ready)
     queue.wakes = redis.call('RPUSH', queue.list, unpack(queue.ready, at, last)) == last - at + 1 or queue.wakes
   end
+  -- One whose list wasn't empty is in the set already.
+  if queue.wakes or #queue.later > 0 then redis.call('SADD', KEYS[1], queue.list) end
   for at = 1, #queue.later, 1000 do
-    redis.call('ZADD', queue.scheduled, unpack(queue.later, at, math.min(at + 999, #queue.later)))
+    redis.call('ZADD', ROOT .. 'scheduled:' .. queue.name, unpack(queue.later, at, math.min(at + 999, #queue.later)))
   end
 end
 

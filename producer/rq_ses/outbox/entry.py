@@ -20,11 +20,8 @@ class Shared(NamedTuple):
 
     place: int
     """Of its queue among those of all priorities."""
-    due: str
-    recipients: str
-    """Their number; "" is one."""
-    keyed: str
-    """Whether it has a key; "" is none."""
+    terms: str
+    """When it is due, the number of recipients, whether it has a key."""
 
 
 class Entry(NamedTuple):
@@ -78,12 +75,9 @@ class Draft:
         data = encode_job(self._payload, {**submission.options(lambda: now), **trace})
         recipients = message.recipients
         description = contract.description(recipients, message.subject)
-        shared = Shared(
-            submission.place(),
-            submission.due(),
-            str(len(recipients)) if len(recipients) > 1 else "",
-            "keyed" if self._mark else "",
-        )
+        place, due, count = submission.place(), submission.due(), len(recipients)
+        terms = f"{due},{count if count > 1 else ''},{'keyed' if self._mark else ''}"
+        shared = Shared(place, "" if terms == ",," else terms)
         return Entry(job_id, submission.key, shared, (job_id, data, description, *self._mark))
 
 
