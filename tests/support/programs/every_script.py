@@ -32,7 +32,7 @@ from rq_ses.mails.mails import Mails
 from rq_ses.outbox.plans.enqueueing import SCRIPT
 from rq_ses.server.connection import connect
 from rq_ses.server.partitions import Partitions
-from rq_ses.server.script import Source, registered
+from rq_ses.server.script import Source, registered, script_text
 from rq_ses.states import FAILED
 from rq_ses_worker.account.gate import GatePolicy, Observation
 from rq_ses_worker.account.grants import Grants
@@ -52,18 +52,18 @@ from support.mails.world import ending
 _PARTS = frozenset(
     {
         *("typed", "gate", "passing", "execution", "receipt", "contested", "finish", "resolve", "rights"),
-        *("claiming", "counting", "parts", "suppress", "outcome"),
+        *("campaigns", "queues", "saved", "counting", "parts", "suppress", "outcome"),
     }
 )
 """What stands in front of others; and rights.lua, which has no keys."""
 
 
 def script_files() -> dict[str, str]:
-    """Return the text of every script that has keys, by its folder and name."""
+    """Return the text of every script that has keys, as servers have it, by its folder and name."""
     folders = [Path(package.__file__ or "").parent for package in (rq_ses, rq_ses_worker)]
     files = [(file, folder) for folder in folders for file in folder.rglob("*.lua")]
     return {
-        str(file.relative_to(folder).with_suffix("")): file.read_text("utf-8")
+        str(file.relative_to(folder).with_suffix("")): script_text([file.read_text("utf-8")])
         for file, folder in files
         if file.stem not in _PARTS
     }

@@ -1,6 +1,6 @@
 -- count: add to what a worker has done, for show. Its hash may have expired: to count would bring it back without its TTL.
 --
--- KEYS  1 its hash
+-- KEYS  1 its hash   2 a scratch key
 -- ARGV  1 mails sent   2 failed   3 attempts that are to be made again   4 seconds worked
 
 local counts = redis.call('HMGET', KEYS[1], 'birth', 'successful_job_count', 'failed_job_count', 'total_working_time')

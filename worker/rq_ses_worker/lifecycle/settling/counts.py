@@ -57,6 +57,7 @@ class Counts:
             return
         self._tried_at, counts = clock, self._counts
         args = [counts["sent"], counts["failed"], counts["retry"], f"{counts['seconds']:.6f}"]
+        names = self._keys.names
         with suppress(RedisError):
-            self._script(keys=[self._keys.names.worker(self._keys.worker_name)], args=args)
+            self._script(keys=[names.worker(self._keys.worker_name), names.scratch], args=args)
             self._counts, self._unwritten = dict.fromkeys(counts, 0), False
