@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -13,6 +12,7 @@ from rq_ses.contract import ON_UNKNOWN, OnUnknown
 from rq_ses.message.message import explain
 from rq_ses.message.reading import AnyMessage, read_message
 from rq_ses.server.jobdata import inflated
+from rq_ses.text.jsontext import read_json
 from rq_ses.text.plaintext import one_line
 from rq_ses.tracing.trace import TRACEPARENT, Trace
 
@@ -72,7 +72,7 @@ def read_job(data: bytes, *, hooked: bool = False) -> Task:
             "JobRefused", "callbacks and webhooks are never executed: enqueue the job without them"
         )
     try:
-        call = json.loads(inflated(data))
+        call = read_json(inflated(data))
         function, instance, args, kwargs = call
     except (ValueError, TypeError, RecursionError) as exc:
         raise JobRefused(

@@ -11,12 +11,12 @@ https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html#operation-error-
 from __future__ import annotations
 
 import html
-import json
 import re
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
+from rq_ses.text.jsontext import read_json
 from rq_ses_worker.ses.wire.headers import lower_names
 
 _JSON_BOUND: Final = 1 << 20
@@ -98,7 +98,7 @@ def _json_members(text: str) -> dict[str, object]:
     if not text.startswith("{"):
         return {}
     try:
-        members: dict[str, object] = json.loads(text)
+        members: dict[str, object] = read_json(text)
     except (ValueError, RecursionError):
         return _cut_members(text)
     # One level down: {"Error": {"Code": …, "Message": …}, "RequestId": …} in the v1 API's JSON form, and
@@ -117,7 +117,7 @@ def _cut_members(text: str) -> dict[str, object]:
     members: dict[str, object] = {}
     for found in _MEMBER.finditer(text[:_XML_BOUND]):
         try:
-            members.setdefault(found[1], json.loads(found[2]))
+            members.setdefault(found[1], read_json(found[2]))
         except ValueError:
             continue
     return members

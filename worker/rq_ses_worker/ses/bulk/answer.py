@@ -6,10 +6,10 @@ https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_BulkEmailEntryResult.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from rq_ses.text.jsontext import read_json
 from rq_ses_worker.ses.outcome import Outcome, RateLimited, Sent, Terminal, Transient, classify
 
 UNKNOWN_STATUS: Final = "UnknownStatus"
@@ -41,7 +41,7 @@ def outcomes(answer: Sent, body: bytes, entries: int) -> list[Outcome]:
     """
     request_id = answer.request_id
     try:
-        told = json.loads(body)
+        told = read_json(body)
     except (ValueError, RecursionError):
         text = "the answer broke off, so nobody knows which entries SES has accepted"
         return [Transient(answer.status, CUT_RESULTS, text, request_id, ambiguous=True)] * entries
