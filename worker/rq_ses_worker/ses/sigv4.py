@@ -174,7 +174,12 @@ def _amz_date(now: datetime) -> str:
             raise ValueError("now must be an aware datetime: use datetime.now(UTC)")
         now = now.astimezone(UTC)
     # Not strftime: it is slower and writes the years before 1000 with fewer than four digits.
-    return f"{now.year:04}{now.month:02}{now.day:02}T{now.hour:02}{now.minute:02}{now.second:02}Z"
+    return f"{_minute(now.year, now.month, now.day, now.hour, now.minute)}{now.second:02}Z"
+
+
+@lru_cache(maxsize=4)
+def _minute(year: int, month: int, day: int, hour: int, minute: int) -> str:
+    return f"{year:04}{month:02}{day:02}T{hour:02}{minute:02}"
 
 
 @lru_cache(maxsize=256)
