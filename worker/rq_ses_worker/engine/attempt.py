@@ -122,7 +122,8 @@ class Attempts:
                 return unsent(claim.lease, probe=claim.probe)
             else:
                 message, attempt = cleared
-                outcome, asked = self._send(task._replace(message=message), claim), True
+                cut = task if message is task.message else task._replace(message=message)
+                outcome, asked = self._send(cut, claim), True
         clock = time.monotonic()
         ending = attempt.ended(outcome, self._shared.clock.now(), clock, clock - began, asked=asked)
         decision = judge(attempt, ending)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,8 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, get_args
 from zlib import compress
+
+from pydantic_core import to_json
 
 from rq_ses.suppression import Suppressed
 from rq_ses_worker.lifecycle.task import Task
@@ -191,7 +192,7 @@ def ended(bulk: Bulk, settlement: Settlement) -> dict[Action, int]:
 
 def sent_fields(result: object) -> dict[str, Any]:
     """Return settle.lua's fields for a mail that was sent: RQ's Result with `result` as return value."""
-    return {"result": b64encode(json.dumps(result).encode()).decode()}
+    return {"result": b64encode(to_json(result)).decode()}
 
 
 def failed_fields(line: str) -> dict[str, Any]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from rq_ses.contract import OnSuppressed, OnUnknown
 from rq_ses_worker.ses.outcome import Outcome, RateLimited, Sent, Terminal, Transient, details, summary
@@ -46,8 +47,10 @@ DEFAULTS: Final = RetryPolicy()
 """What the settings say where nobody sets anything else."""
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+class History(NamedTuple):
     """A mail's attempts since it was enqueued or requeued, as kept in the job's meta, and its doubt ever."""
 
     attempts: int = 0
@@ -58,7 +61,7 @@ class History:
     consented: int = 0
     """Deliveries in all that a person has consented to, doubt or not (`rq-ses resend --include-unknown`)."""
     first_attempt_at: float | None = None
-    other: Mapping[str, Any] = field(default_factory=dict)
+    other: Mapping[str, Any] = _NOTHING
     """What else stands in meta: the user's own."""
 
     @classmethod
@@ -84,8 +87,7 @@ class History:
         )
         if fresh:
             return doubt
-        return replace(
-            doubt,
+        return doubt._replace(
             attempts=_count(stored.get("attempts")),
             rate_limited=_count(stored.get("rate_limited")),
             transient=_count(stored.get("transient")),
