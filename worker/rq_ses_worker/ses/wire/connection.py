@@ -38,7 +38,9 @@ _INTERIM_LIMIT: Final = 262_144
 _BROKEN_OFF: Final = frozenset({408, 413})
 """Answers after which a server may close without saying so, for it broke the request off (RFC 9110, sections
 15.5.9 and 15.5.14): a further request might be lost, and nobody could say whether it was."""
-_OF_LIBRARY: Final = frozenset({"transfer-encoding", "content-encoding", "connection"})
+_OF_LIBRARY: Final = frozenset({"transfer-encoding", "content-encoding"})
+_KEPT: Final = "keep-alive"
+"""What AWS's front ends say of a connection: in HTTP/1.1 it goes without saying (RFC 9112, section 9.3)."""
 
 
 class WholeAnswer(NamedTuple):
@@ -147,9 +149,9 @@ class DeadlineHTTPConnection(HTTPConnection):
             if not colon or name in headers or name != name.strip():
                 return None
             headers[name] = value.strip()
-        if received.count(b"\n", first.end(), end) >= len(lines) or not headers.keys().isdisjoint(
-            _OF_LIBRARY
-        ):
+        if received.count(b"\n", first.end(), end) >= len(lines):
+            return None
+        if not headers.keys().isdisjoint(_OF_LIBRARY) or headers.get("connection", _KEPT).lower() != _KEPT:
             return None
         length = headers.get("content-length", "")
         if not (length.isascii() and length.isdigit() and len(received) - end - 4 == int(length[:9])):
