@@ -57,7 +57,8 @@ def normalise(text: str) -> str:
 
     Raises ValueError, with the value and the remedy, if it is not one address.
     """
-    return text if _PLAIN.fullmatch(text) else _normalise(text)
+    # What has a display name isn't plain: most senders', which are known already.
+    return _normalise(text) if text.endswith(">") or not _PLAIN.fullmatch(text) else text
 
 
 def is_plain(text: str) -> bool:

@@ -153,11 +153,9 @@ class Message(Mailable):
 
     @model_validator(mode="after")
     def _check_whole(self) -> Self:
-        problems = [
-            *self._recipient_problems(),
-            *self._body_problems(),
-            *attachment_problems(self.attachments),
-        ]
+        problems = self._recipient_problems() + self._body_problems()
+        if self.attachments:
+            problems += attachment_problems(self.attachments)
         if not _TOGETHER.isdisjoint(self.model_fields_set):
             problems += feedback_problems(self.feedback_to, self.feedback_arn)
             listed = self.list_management is not None
@@ -178,10 +176,14 @@ class Message(Mailable):
         text, html = self.text, self.html
         if not (text or html):
             return [("text", "both text and html are empty: give at least one of them")]
+        small = len(self.subject) + len(text or "") + len(html or "") <= _SURELY_SMALL
+        return [] if small and not (self.tags or self.attachments) else self._size_problems()
+
+    def _size_problems(self) -> list[tuple[str, str]]:
         rough = {
             "subject": len(self.subject),
-            "text": len(text or ""),
-            "html": len(html or ""),
+            "text": len(self.text or ""),
+            "html": len(self.html or ""),
             "tags": 600 * len(self.tags),
             "attachments": sum([len(attachment.content) + 2000 for attachment in self.attachments]),
         }
