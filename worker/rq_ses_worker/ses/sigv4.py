@@ -136,7 +136,15 @@ def signing_key(secret_access_key: str, date: str, region: str, service: str) ->
 
 def signature(key: bytes, to_sign: str) -> str:
     """Return the signature in lower-case hexadecimal digits."""
-    return hmac.digest(key, to_sign.encode(), "sha256").hex()
+    begun = _begun(key).copy()
+    begun.update(to_sign.encode())
+    return begun.hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _begun(key: bytes) -> hmac.HMAC:
+    # The key itself is half of what has to be hashed for each signature.
+    return hmac.new(key, digestmod="sha256")
 
 
 def authorization(access_key_id: str, scope: str, header_names: str, hex_signature: str) -> str:
