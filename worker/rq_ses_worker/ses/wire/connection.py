@@ -72,11 +72,11 @@ class DeadlineHTTPConnection(HTTPConnection):
     ) -> None:
         """Send the whole request; nothing is added to its headers."""
         EXCHANGE.enter(Phase.SENDING)
-        lines = [f"{method} {url} HTTP/1.1", *[f"{name}: {value}" for name, value in headers.items()]]
-        head = "\r\n".join(lines)
-        if head.count("\n") != len(headers) or head.count("\r") != len(headers):
+        said = "".join([method, url, *headers, *headers.values()])
+        if "\n" in said or "\r" in said:
             raise ValueError("a header holds a line break")
-        start = f"{head}\r\n\r\n".encode("latin-1")
+        lines = [f"{method} {url} HTTP/1.1", *map(": ".join, headers.items()), "\r\n"]
+        start = "\r\n".join(lines).encode("latin-1")
         if self.sock is None:
             self.connect()
         if len(body) <= ONE_PIECE:

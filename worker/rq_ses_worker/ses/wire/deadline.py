@@ -73,9 +73,8 @@ class Exchange(threading.local):
     phase: Phase = Phase.IDLE
     allowed: float = 0.0
     """Seconds after which the exchange comes to its end: to be told if it does."""
-    _began = 0.0
-    _base = 0.0
-    _upload = 0.0
+    _large: tuple[float, float, float] | None = None
+    """Of one with a large request: when it began, and its seconds without and for the upload."""
 
     def within(self, seconds: float, upload: float = 0.0) -> Self:
         """Begin an exchange that must end in `seconds`, and in `upload` more if its request takes that long.
@@ -84,9 +83,9 @@ class Exchange(threading.local):
         the answer what is left of both: whether a large request has arrived can't be seen from here, since
         the system's buffer holds megabytes, and a gateway may take all of it at once and hand it on slowly.
         """
-        self._began, self._base, self._upload = time.monotonic(), seconds, upload
-        self.phase, self.allowed = Phase.IDLE, seconds
-        self.end = self._began + seconds
+        began = time.monotonic()
+        self._large = (began, seconds, upload) if upload else None
+        self.phase, self.allowed, self.end = Phase.IDLE, seconds, began + seconds
         return self
 
     # Not contextlib's: a generator for each exchange costs as much as hashing its request.
@@ -99,12 +98,12 @@ class Exchange(threading.local):
     def enter(self, phase: Phase) -> None:
         """Come to a phase, with the time that it has from the exchange's beginning on."""
         self.phase = phase
-        if not self._upload or self.end is None:
+        if self._large is None or self.end is None:
             return
-        self.allowed = self._base
+        began, self.allowed, upload = self._large
         if phase in (Phase.SENDING, Phase.AWAITING):
-            self.allowed += self._upload
-        self.end = self._began + self.allowed
+            self.allowed += upload
+        self.end = began + self.allowed
 
     def remaining(self) -> float | None:
         """Return the seconds left, None outside an exchange. Raises TimeoutError if there are none."""
