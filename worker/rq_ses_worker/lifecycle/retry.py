@@ -101,13 +101,13 @@ class History(NamedTuple):
     def after(self, outcome: Outcome, ended: float) -> History:
         """Return the history with one more attempt, which ended at `ended` (epoch seconds)."""
         return History(
-            attempts=self.attempts + 1,
-            rate_limited=self.rate_limited + isinstance(outcome, RateLimited),
-            transient=self.transient + isinstance(outcome, Transient),
-            ambiguous=self.ambiguous + outcome.ambiguous,
-            consented=self.consented,
-            first_attempt_at=ended if self.first_attempt_at is None else self.first_attempt_at,
-            other=self.other,
+            self.attempts + 1,
+            self.rate_limited + isinstance(outcome, RateLimited),
+            self.transient + isinstance(outcome, Transient),
+            self.ambiguous + outcome.ambiguous,
+            self.consented,
+            ended if self.first_attempt_at is None else self.first_attempt_at,
+            self.other,
         )
 
     def to_meta(self, outcome: Outcome) -> dict[str, Any]:

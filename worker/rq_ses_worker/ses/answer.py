@@ -61,16 +61,13 @@ def read(headers: Mapping[str, str], body: bytes) -> Answer:
         members = _json_members(text)
         is_foreign = bool(text) and text[0] != "{"
     names = by_name.get("x-amzn-errortype"), *map(members.get, _NAMES)
-    return Answer(
-        code=_short_name(names),
-        message=_first(members, "message", "Message") or "",
-        request_id=_first(by_name, "x-amzn-requestid", "x-amz-request-id", "x-amzn-request-id")
-        or _first(members, "RequestId", "RequestID", "requestId"),
-        message_id=_first(members, "MessageId"),
-        is_foreign=is_foreign,
-        content_type=by_name.get("content-type", ""),
-        beginning=text[:_XML_BOUND],
+    code = _short_name(names)
+    message = _first(members, "message", "Message") or ""
+    request_id = _first(by_name, "x-amzn-requestid", "x-amz-request-id", "x-amzn-request-id") or _first(
+        members, "RequestId", "RequestID", "requestId"
     )
+    message_id, content_type = _first(members, "MessageId"), by_name.get("content-type", "")
+    return Answer(code, message, request_id, message_id, is_foreign, content_type, text[:_XML_BOUND])
 
 
 def _short_name(names: Iterable[object]) -> str | None:
