@@ -12,7 +12,7 @@ from rq_ses_worker.ses.outcome import Outcome, Sent
 
 _TEXTS: Final = ("code", "message", "request_id", "answered")
 _TEXTS_OF_SENT: Final = (*_TEXTS, "message_id")
-_ONE_ID: Final = r"(?:[0-9a-f]{1,16}(?:-[0-9a-f]{1,12}){0,7})"
+_ONE_ID: Final = r"(?:[0-9a-f]{1,16}+(?:-[0-9a-f]{1,12}+){0,7}+)"
 _ID: Final = re.compile(rf"{_ONE_ID}?")
 _IDS: Final = re.compile(rf"{_ONE_ID}(?: {_ONE_ID})*")
 """An id as SES makes them: a message's, or a request's."""
