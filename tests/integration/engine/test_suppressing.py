@@ -19,6 +19,7 @@ from rq_ses_worker.account.grants import Grants
 from rq_ses_worker.engine.claiming.partition import PartitionLifecycle
 from rq_ses_worker.engine.claiming.suppressing import KEPT, marked
 from rq_ses_worker.engine.dispatcher import Dispatcher
+from rq_ses_worker.engine.settler import Settler
 from rq_ses_worker.engine.threads.shared import Shared
 from rq_ses_worker.lifecycle.leases import Leases
 from rq_ses_worker.lifecycle.records import Claim
@@ -62,7 +63,8 @@ class Threads:
 
 def dispatcher(worker: Lifecycle, threads: Threads, **policy: Any) -> Dispatcher:
     shared = Shared(Leases(30.0))
-    return Dispatcher(worker, shared, threads, None, RetryPolicy(**policy))  # type: ignore[arg-type]
+    settler = Settler(worker, shared)
+    return Dispatcher(worker, shared, threads, settler, RetryPolicy(**policy))  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from rq_ses.cli import main
@@ -21,6 +22,7 @@ from rq_ses_worker.engine.heartbeat import Heartbeat
 from rq_ses_worker.engine.limits import LimitsReader
 from rq_ses_worker.engine.senders import Senders
 from rq_ses_worker.engine.settler import Settler
+from rq_ses_worker.engine.settling.along import GoingAlong
 from rq_ses_worker.engine.sweeper import Sweeper
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.ses.client import SesClient
@@ -96,43 +98,53 @@ def before_settle(fuse: Fuse) -> None:
         fuse.burn()
         return call(*args, **kwargs)
 
-    _lay(Lifecycle, "settle", wrap)
+    _lay(Lifecycle, "settlement", wrap)
 
 
 def during_settle(fuse: Fuse) -> None:
     """The settle call is under way: sent, or carried out, or answered."""
 
     def wrap(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        if fuse.passed():
-            threading.Timer(random.random() * 0.002, die).start()
-            call(*args, **kwargs)
-            die()
-        return call(*args, **kwargs)
+        errand = call(*args, **kwargs)
+        if not fuse.passed():
+            return errand
+        threading.Timer(random.random() * 0.002, die).start()
+        return replace(errand, read=lambda _: die())
 
-    _lay(Lifecycle, "settle", wrap)
+    _lay(Lifecycle, "settlement", wrap)
 
 
 def after_settle(fuse: Fuse) -> None:
     """The server has written the batch; the process doesn't live to know it."""
 
     def wrap(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        words = call(*args, **kwargs)
-        fuse.burn()
-        return words
+        errand = call(*args, **kwargs)
 
-    _lay(Lifecycle, "settle", wrap)
+        def read(replies: Any) -> Any:
+            words = errand.read(replies)
+            fuse.burn()
+            return words
+
+        return replace(errand, read=read)
+
+    _lay(Lifecycle, "settlement", wrap)
 
 
 def during_promote(fuse: Fuse) -> None:
     """The server has moved due mails; the process doesn't live to know it."""
 
     def wrap(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        reply = call(*args, **kwargs)
-        if reply[0]:
-            fuse.burn()
-        return reply
+        errand = call(*args, **kwargs)
 
-    _lay(Lifecycle, "promote", wrap)
+        def read(replies: Any) -> Any:
+            reply = errand.read(replies)
+            if reply[0]:
+                fuse.burn()
+            return reply
+
+        return replace(errand, read=read)
+
+    _lay(Lifecycle, "promotion", wrap)
 
 
 def during_reclaim(fuse: Fuse) -> None:
@@ -177,6 +189,12 @@ def raises_in(owner: type, name: str) -> Callable[[Fuse], None]:
     return lay
 
 
+def settler_raises(fuse: Fuse) -> None:
+    """The same in the settler, to which all that would go along with a claim is left."""
+    _lay(GoingAlong, "_along", lambda *_: [])
+    raises_in(Settler, "_write")(fuse)
+
+
 POINTS: dict[str, Callable[[Fuse], None]] = {
     "after-claim": after_claim,
     "stops-after-claim": stops_after_claim,
@@ -187,7 +205,7 @@ POINTS: dict[str, Callable[[Fuse], None]] = {
     "during-promote": during_promote,
     "during-reclaim": during_reclaim,
     "after-reclaim": after_reclaim,
-    "settler-raises": raises_in(Settler, "_write"),
+    "settler-raises": settler_raises,
     "sender-raises": raises_in(Senders, "_end"),
     "heartbeat-raises": raises_in(Heartbeat, "_renew"),
     "quota-raises": raises_in(LimitsReader, "_ask_once"),

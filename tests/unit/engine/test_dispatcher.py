@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ from rq_ses_worker.engine.threads.shared import Shared
 from rq_ses_worker.lifecycle.leases import Leases
 from rq_ses_worker.lifecycle.records import Claim, Lease
 from rq_ses_worker.lifecycle.retry import RetryPolicy
+from rq_ses_worker.server.errand import Along, Errand
 
 
 @dataclass
@@ -27,7 +29,9 @@ class Queue:
     view: View = field(default_factory=View)
     listed: bool = False
 
-    def claim(self, wanted: int) -> tuple[list[Claim], int]:
+    def claim(self, wanted: int, along: Sequence[Along[Any]] = ()) -> tuple[list[Claim], int]:
+        for one in along:
+            one.done(one.errand.read([]))
         self.asked.append(wanted)
         taken = range(self.queued, max(0, self.queued - wanted), -1)
         self.queued -= len(taken)
@@ -35,6 +39,9 @@ class Queue:
 
     def promote(self) -> tuple[int, float | None]:
         return 0, None
+
+    def promotion(self) -> Errand[tuple[int, float | None]]:
+        return Errand([], lambda _: self.promote())
 
     def reclaim(self) -> list[Any]:
         return []
@@ -56,6 +63,24 @@ class Threads:
         self.busy += 1
 
 
+class NothingAlong:
+    """Outcomes that go along with a claim: none."""
+
+    def __len__(self) -> int:
+        return 0
+
+    @contextmanager
+    def taken(self) -> Iterator[list[Along[Any]]]:
+        yield []
+
+
+@dataclass
+class Settled:
+    """A settler that has nothing to write."""
+
+    along: NothingAlong = field(default_factory=NothingAlong)
+
+
 class World:
     def __init__(self, queued: int, threads: int = 8) -> None:
         self.queue, self.threads, self.leases = Queue(queued), Threads(threads), Leases(30.0)
@@ -64,7 +89,7 @@ class World:
             self.queue,  # type: ignore[arg-type]
             self.shared,
             self.threads,  # type: ignore[arg-type]
-            settler=None,  # type: ignore[arg-type]
+            settler=Settled(),  # type: ignore[arg-type]
             policy=RetryPolicy(),
         )
 

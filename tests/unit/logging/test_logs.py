@@ -169,6 +169,9 @@ def ending(action: Any, outcome: Outcome, fields: dict[str, Any], *to: str) -> S
 
 
 class DoneLifecycle:
+    def count(self, **_: bool) -> None:
+        pass
+
     def settle(self, settlements: list[Settlement], **_: float) -> list[str]:
         return ["done"] * len(settlements)
 

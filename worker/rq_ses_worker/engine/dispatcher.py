@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import RedisError
 
+from rq_ses import contract
 from rq_ses.keys import Keys
 from rq_ses.partition import MOVING, resuming
 from rq_ses_worker.account.gate import BREAKER_OPEN
@@ -31,6 +32,7 @@ from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.logging import events
 from rq_ses_worker.server.denial import raise_if_denied
+from rq_ses_worker.server.errand import Along
 
 if TYPE_CHECKING:
     from rq_ses_worker.monitoring.tally import Tally
@@ -95,6 +97,7 @@ class Dispatcher:
         self._shared = shared
         self._leases = shared.leases
         self._senders = senders
+        self._settler = settler
         self._ask = ask
         self._policy = policy
         self._tally = tally
@@ -105,6 +108,7 @@ class Dispatcher:
         self._outage = Outage(log, "nothing is claimed meanwhile", shared.trouble)
         self._closed_until = 0.0
         self._promote_at = 0.0
+        self._promoting = False
         self._answered = 0.0
         self._stopping = False
         self.handled = 0
@@ -148,28 +152,31 @@ class Dispatcher:
         if self._lost_replies.expected(clock):
             for claim, since in self._lost_replies.adopt():
                 self._take([claim], since)
-        # Before the reclaim, which judges by the server's clock: this tells the time.
-        if clock >= self._promote_at:
-            self._promote(clock)
         if clock >= self._reclaim.due_at:
+            self._promote_due(clock)  # it tells the server's time, by which the reclaim judges
             self._reclaim.run(self._answered)
-        wanted = self._demand.wanted(clock)
+        wanted = self._demand.wanted(clock, len(self._settler.along))
         if self._demand.is_early(wanted, clock):
             time.sleep(GATHER)
-            wanted = self._demand.wanted(clock)
-        if wanted <= 0:
-            return POLL
+            wanted = self._demand.wanted(clock, len(self._settler.along))
         # Looked at after the idle threads: one that has become idle by a bad answer has set it before.
         resting_until = max(self._closed_until, self._shared.brake.held_until)
-        if clock < resting_until:
-            return self._until(min(self._promote_at, resting_until))
+        if wanted <= 0 or clock < resting_until:
+            self._promote_due(clock)
+            return self._until(self._promote_at if wanted <= 0 else min(self._promote_at, resting_until))
         claims = self._claim(wanted)
         self._demand.claimed(wanted, len(claims or ()), time.monotonic())
-        if claims:
+        if claims and not self._took_all(claims, wanted):
             return 0.0
-        if burst and (claims is None or self._drained(burst)):
+        if burst and not claims and (claims is None or self._drained(burst)):
             return None
         return self._until(min(self._promote_at, self._closed_until or math.inf))
+
+    def _took_all(self, claims: list[Claim], wanted: int) -> bool:
+        """Tell whether a claim has surely left nothing in the queues that it might have taken."""
+        if len(claims) >= wanted or self._lifecycle.view.refusal:
+            return False
+        return sum(len(claim.data) for claim in claims) < contract.CLAIM_BYTES
 
     def _until(self, moment: float) -> float:
         return max(0.0, min(POLL, moment - time.monotonic()))
@@ -192,7 +199,8 @@ class Dispatcher:
         self._shared.wake.clear()
         clock = time.monotonic()
         try:
-            claims, dropped = self._lifecycle.claim(wanted)
+            with self._settler.along.taken() as settled:
+                claims, dropped = self._lifecycle.claim(wanted, [*settled, *self._promotion(clock)])
         except Suspended as exc:
             if not self._shared.suspended:
                 by = f" by `{MOVING}`" if exc.moving else ""
@@ -233,12 +241,23 @@ class Dispatcher:
             self._senders.submit(claim)
             self.handled += 1
 
-    def _promote(self, clock: float) -> None:
-        moved, pause = self._lifecycle.promote()
-        if moved:
-            self._promote_at = clock
-        else:
-            self._promote_at = clock + (POLL if pause is None else min(POLL, pause))
+    def _promotion(self, clock: float) -> list[Along[tuple[int, float | None]]]:
+        """Have promoted what is due with a claim, a little early rather than by a call of its own."""
+        if clock < self._promote_at - POLL / 4 or self._promoting:
+            return []
+        self._promoting = True  # unless it is told how it went, the next is by itself
+        return [Along(self._lifecycle.promotion(), self._promoted)]
+
+    def _promote_due(self, clock: float) -> None:
+        if clock >= self._promote_at:
+            self._promoted(self._lifecycle.promote())
+
+    def _promoted(self, told: tuple[int, float | None]) -> None:
+        moved, pause = told
+        self._promoting = False
+        self._promote_at = time.monotonic()
+        if not moved:
+            self._promote_at += POLL if pause is None else min(POLL, pause)
 
     def _pause(self, seconds: float) -> None:
         if not self._stopping:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import RedisError
 
+from rq_ses_worker.engine.settling.along import GoingAlong
 from rq_ses_worker.engine.settling.batches import Batches, in_steps
-from rq_ses_worker.engine.settling.outcomelog import OutcomeLog
 from rq_ses_worker.engine.settling.unwritable import Unwritable, Unwritables
+from rq_ses_worker.engine.settling.unwritten import Unwritten
 from rq_ses_worker.engine.threads.outage import Outage, passes
 from rq_ses_worker.engine.threads.shared import Shared
 from rq_ses_worker.lifecycle.records import Lease, Settlement
+from rq_ses_worker.lifecycle.settling.counts import EVERY
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.logging import events
 from rq_ses_worker.server.denial import raise_if_denied
@@ -33,7 +35,7 @@ class Settler:
     """Settles what `put` is given; nothing is dropped while the process lives.
 
     Args:
-        lifecycle: used by this thread alone.
+        lifecycle: the transitions.
         shared: an execution leaves its leases once it is settled, and the dispatcher is woken.
         tally: counts attempts and what was written.
         queues: names, for the log, in the order of the leases' places.
@@ -53,12 +55,15 @@ class Settler:
     ) -> None:
         self._lifecycle = lifecycle
         self._shared = shared
-        self._tally = tally
-        self._outcome_log = OutcomeLog(queues)
-        # What is leased, and has no outcome yet, is being sent, or held ready.
-        self._batches = Batches(several, lambda waiting: len(shared.leases) - waiting > threads)
-        # What is not written yet, whether it waits or has failed.
-        self._unwritten: dict[Lease, Settlement] = {}
+        self._unwritten = Unwritten(shared, tally, queues)
+        self._batches = Batches(
+            several,
+            # What is leased, and has no outcome yet, is being sent, or held ready.
+            ready=lambda waiting: len(shared.leases) - waiting > threads,
+            coming=lambda: self.along.under_way or shared.wake.is_set(),
+        )
+        self.along = GoingAlong(lifecycle, self._batches, self._unwritten)
+        """What of it the dispatcher writes with its claims."""
         self._unwritable = Unwritables()
         self._thread = shared.threads.thread("settler", self._work)
         self._given_up = threading.Event()
@@ -78,8 +83,10 @@ class Settler:
 
     def put(self, settlement: Settlement) -> None:
         """Take a settlement; it is written within a few milliseconds, or as soon as Redis is back."""
-        self._unwritten[settlement.lease] = settlement
+        self._unwritten.add(settlement)
         self._batches.put(settlement)
+        if self._batches.many and not self._shared.wake.is_set():
+            self._shared.wake.set()
 
     def stop(self, timeout: float) -> bool:
         """Settle what is waiting, for at most `timeout` seconds; tell whether all of it was written."""
@@ -96,32 +103,32 @@ class Settler:
         Of a batch that is refused each outcome is written as far as it may be.
         """
         try:
-            self._settle([one for one in list(self._unwritten.values()) if not one.overdue])
+            self._settle(self._unwritten.certain())
         except Exception as exc:  # noqa: BLE001 - why the thread died is told; each outcome is logged next
             self._shared.trouble.note(exc if isinstance(exc, RedisError) else None)
 
     def log_unsettled(self) -> None:
         """Log each outcome that is not written, in full: it stands nowhere else."""
-        for settlement in list(self._unwritten.values()):
-            if not settlement.overdue:
-                events.MAIL_UNSETTLED.log(
-                    log,
-                    job_id=settlement.lease.job_id,
-                    action=settlement.action,
-                    **self._outcome_log.whole(settlement),
-                )
+        self._unwritten.log_all()
 
     def _work(self) -> None:
         last = False
         while not last:
-            batch, last = self._batches.take(self._unwritable.wait)
+            batch, last = self._batches.take(self._rest())
             if batch:
-                if self._tally:
-                    self._tally.attempted(batch)
+                self._unwritten.attempted(batch)
                 self._write(batch)
             self._retry()
         while self._unwritable and not self._given_up.wait(_PAUSE):
             self._retry()
+        if not self._given_up.is_set():
+            self._lifecycle.count()
+
+    def _rest(self) -> float | None:
+        """Show the counts that are due; return the seconds until there is something to do (None: unknown)."""
+        # What is being written along with a claim has yet to be counted.
+        rest = EVERY if self.along.under_way else self._lifecycle.count(now=False)
+        return min((one for one in (rest, self._unwritable.wait) if one is not None), default=None)
 
     def _write(self, batch: list[Settlement]) -> None:
         """Write a batch, for as long as it takes; what raises something unforeseen, each by itself."""
@@ -142,6 +149,7 @@ class Settler:
                 return
             else:
                 outage.over()
+                self.along.failing = False
                 return
 
     def _without_uncertain_ends(self, batch: list[Settlement]) -> list[Settlement]:
@@ -153,20 +161,13 @@ class Settler:
             return batch
         for settlement in batch:
             if settlement.overdue:
-                self._unwritten.pop(settlement.lease, None)
+                self._unwritten.leave(settlement)
         return [settlement for settlement in batch if not settlement.overdue]
 
     def _settle(self, batch: list[Settlement]) -> None:
         for together in in_steps(batch):
-            words = self._lifecycle.settle(together, clock=time.monotonic())
-            for settlement in together:
-                self._shared.leases.drop(settlement.lease)
-                self._unwritten.pop(settlement.lease, None)
+            self._unwritten.written(together, self._lifecycle.settle(together, clock=time.monotonic()))
             self._shared.wake.set()
-            if self._tally:
-                self._tally.settled(together, words)
-            for settlement, word in zip(together, words, strict=True):
-                self._outcome_log.settled(settlement, word)
 
     def _write_singly(self, batch: list[Settlement]) -> None:
         """Write each outcome by itself; what can't be written is tried again later."""
@@ -210,19 +211,5 @@ class Settler:
         if one.settlement.lease not in self._unwritten:
             self._unwritable.remove(one)  # written, and the rest of it failed
         elif one.failed(counts=counts):
-            self._set_aside(one)
-
-    def _set_aside(self, one: Unwritable) -> None:
-        """Give an outcome up: its lease isn't renewed any more, and ends like that of a lost worker."""
-        settlement = one.settlement
-        events.OUTCOME_SET_ASIDE.log(
-            log,
-            trace=True,
-            job_id=settlement.lease.job_id,
-            action=settlement.action,
-            **self._outcome_log.whole(settlement),
-        )
-        self._unwritable.remove(one)
-        self._unwritten.pop(settlement.lease, None)
-        self._shared.leases.drop(settlement.lease)
-        self._shared.wake.set()
+            self._unwritable.remove(one)
+            self._unwritten.set_aside(one.settlement)

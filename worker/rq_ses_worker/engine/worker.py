@@ -26,7 +26,7 @@ from rq_ses.keys import keys_of
 from rq_ses_worker.account.brake import Brake
 from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.engine.attempt import Attempts, Bulks, Client
-from rq_ses_worker.engine.claiming.demand import outcomes
+from rq_ses_worker.engine.claiming.demand import several
 from rq_ses_worker.engine.dispatcher import Burst, Dispatcher
 from rq_ses_worker.engine.heartbeat import Heartbeat
 from rq_ses_worker.engine.limits import AccountClient, LimitsReader
@@ -126,7 +126,7 @@ class MailWorker(RegisteredWorker):
         self._limits = LimitsReader(cast(AccountClient, client), lifecycle, shared) if asks else None
         threads = capacity.threads
         self._settler = Settler(
-            lifecycle, shared, tally=tally, queues=list(queues), several=outcomes(threads), threads=threads
+            lifecycle, shared, tally=tally, queues=list(queues), several=several(threads), threads=threads
         )
         bulk = partial(_bulk, connection, client, shared, lifecycle.dividing, gate.bulk_size)
         attempts = partial(_attempts(sending.tracing, list(queues)), bulk=cache(bulk))

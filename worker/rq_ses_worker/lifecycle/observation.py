@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
-from rq_ses_worker.account.gate import Observation, Verdict
+from rq_ses_worker.account.gate import Gate, Observation, Verdict
 from rq_ses_worker.account.scope import Scope, scope
 from rq_ses_worker.lifecycle.records import Settlement
+from rq_ses_worker.logging import events
+from rq_ses_worker.server.errand import Errand
 from rq_ses_worker.ses.outcome import Outcome, RateLimited, Sent, summary
+
+log = logging.getLogger(__name__)
 
 LINE_LIMIT: Final = 300
 """Characters of the line about the last failure."""
@@ -60,3 +65,14 @@ def _count(found: Observation, outcome: Outcome) -> None:
     if about == "account" or (about != "healthy" and not found.account):
         found.line = summary(outcome)[:LINE_LIMIT]
     found.account = found.account or about == "account"
+
+
+def telling(gate: Gate, seen: Observation) -> Errand[None]:
+    """Return what tells the gate."""
+
+    def read(replies: Sequence[Any]) -> None:
+        if isinstance(replies[0], Exception):
+            # The outcomes are written: saying them again for this would only make them look late.
+            events.GATE_UNTOLD.log(log, error=str(replies[0]))
+
+    return Errand([gate.observe(seen)], read)

@@ -9,7 +9,6 @@ the traffic with Redis; what becomes of an outcome is decided in rq_ses_worker.l
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -31,10 +30,9 @@ from rq_ses_worker.lifecycle.codec import (
     read_claimed,
     read_lease,
     read_overdue,
-    read_settled,
 )
 from rq_ses_worker.lifecycle.keys import ScriptKeys
-from rq_ses_worker.lifecycle.observation import observed
+from rq_ses_worker.lifecycle.observation import observed, telling
 from rq_ses_worker.lifecycle.records import (
     Claim,
     Lease,
@@ -43,13 +41,10 @@ from rq_ses_worker.lifecycle.records import (
     Suspended,
     Word,
 )
-from rq_ses_worker.lifecycle.settling.counts import Counts
 from rq_ses_worker.lifecycle.settling.settling import Settling
-from rq_ses_worker.logging import events
-from rq_ses_worker.server.scripts import TYPED, Call, Parts, registered, run_together
+from rq_ses_worker.server.errand import Along, Errand, run_with, single
+from rq_ses_worker.server.scripts import TYPED, Call, Parts, registered
 from rq_ses_worker.ses.account import Account
-
-log = logging.getLogger(__name__)
 
 _EXECUTION: Final = "lifecycle/execution"
 _CLAIMING: Final = tuple(f"lifecycle/claiming/{part}" for part in ("campaigns", "queues", "saved"))
@@ -121,7 +116,6 @@ class Lifecycle:
         self._count = 0
         self._keys = ScriptKeys(keys_of(connection), queues, worker_name, self._gate.key)
         self._scripts = registered(connection, SCRIPTS)
-        self._counts = Counts(self._scripts["count"], self._keys)
         self.dividing: Final = Dividing(connection, self._scripts["split"], self._keys)
         self.settling: Final = Settling(self._scripts, self._keys, queues, self.dividing)
 
@@ -130,21 +124,21 @@ class Lifecycle:
         self._worker_name = worker_name
         self._keys.rename(worker_name)
 
-    def claim(self, wanted: int) -> tuple[list[Claim], int]:
+    def claim(self, wanted: int, along: Sequence[Along[Any]] = ()) -> tuple[list[Claim], int]:
         """Take up to `wanted` queued jobs; return them, and how many dead ids were dropped from the lists.
 
-        `view` tells what the gate had to say.
+        What goes `along` is done first, in the same round trip. `view` tells what the gate had to say.
 
         Raises:
             Suspended: `rq suspend` is in force.
         """
-        claimed = self._claim(wanted)
+        claimed = self._claim(wanted, along=along)
         while claimed.aside and not claimed.claims and not claimed.view.refusal:
             claimed = self._claim(wanted)
         self.view = claimed.view
         return claimed.claims, claimed.dropped
 
-    def _claim(self, wanted: int, *more: Any) -> Claimed:
+    def _claim(self, wanted: int, *more: Any, along: Sequence[Along[Any]] = ()) -> Claimed:
         """Run the script, with `more` arguments in a partition."""
         # A number is used up even if no answer comes: what was taken under it is found by `held`.
         execution = f"{self._prefix}{self._count:x}"
@@ -153,7 +147,8 @@ class Lifecycle:
         args += [self._gate.rate_text, self._asks, self._gate.bulk_size, *more]
         began = time.monotonic()
         self._listed = True  # what a claim without an answer has taken may be
-        reply = self._scripts["claim"](keys=self._keys.claim, args=args)
+        call = Call(self._scripts["claim"], self._keys.claim, args)
+        reply = run_with(self._connection, along, call)
         if isinstance(reply, bytes):
             raise Suspended(moving=reply == MOVING.encode())
         answered = time.monotonic()
@@ -212,31 +207,23 @@ class Lifecycle:
     def settle(self, settlements: Sequence[Settlement], *, clock: float) -> list[Word]:
         """Write how executions ended, in one step; `clock` is time.monotonic() now.
 
-        A bulk job that is divided has a step of its own, and comes alone.
-        Calling it again with the same settlements changes nothing. What they say of the account, its gate
-        learns in the same round trip. What they count for RQ's tools is written now and then (`count`).
+        A bulk job that is divided has a step of its own, and comes alone. The same again changes nothing.
+        What they say of the account its gate learns at once, what they count is shown later (`count`).
         """
-        call, order = self.settling.call(settlements, clock)
+        return self.settlement(settlements, clock=clock).run(self._connection)
+
+    def settlement(self, settlements: Sequence[Settlement], *, clock: float) -> Errand[list[Word]]:
+        """Return what `settle` does, to be done with a claim."""
         seen = observed(settlements)
-        reply = self._settle_and_tell(call, seen) if seen.tells(self.view) else call.run()
-        self.settling.index(settlements)
-        words = read_settled(reply, order)
-        self._counts.note(settlements, words)
-        self._counts.write(now=False)
-        return words
+        told = [self._tell_gate(seen)] if seen.tells(self.view) else []
+        return self.settling.errand(settlements, clock, told)
 
-    def count(self) -> None:
-        """Show what was settled and isn't yet; for the thread that settles. Never raises RedisError."""
-        self._counts.write(now=True)
+    def count(self, *, now: bool = True) -> float | None:
+        """Show what was settled, if it is due or `now`; return the seconds until it is (None: never)."""
+        return self.settling.counts.write(self._connection, now=now)
 
-    def _settle_and_tell(self, settle: Call, seen: Observation) -> Any:
-        words, told = run_together(self._connection, [settle, self._gate.observe(seen)])
-        if isinstance(words, Exception):
-            raise words
-        if isinstance(told, Exception):
-            # The outcomes are written: saying them again for this would only make them look late.
-            events.GATE_UNTOLD.log(log, error=str(told))
-        return words
+    def _tell_gate(self, seen: Observation) -> Errand[None]:
+        return telling(self._gate, seen)
 
     def learn(self, account: Account | None, *, ask_again: float) -> None:
         """Let the gate know the account's limits (Gate.learn)."""
@@ -248,11 +235,19 @@ class Lifecycle:
 
     def promote(self, most: int = 1000) -> tuple[int, float | None]:
         """Queue what is due; return how many, and the seconds until the next (None: nothing is scheduled)."""
+        return self.promotion(most).run(self._connection)
+
+    def promotion(self, most: int = 1000) -> Errand[tuple[int, float | None]]:
+        """Return what `promote` does, to be done with a claim."""
         began = time.monotonic()
+
+        def read(reply: Any) -> tuple[int, float | None]:
+            moved, pause, *moment = reply
+            self._note_time(moment, began, time.monotonic())
+            return moved, int(pause) / 1e6 if pause else None
+
         args = [most, self._now(), self._keys.names.job_prefix]
-        moved, pause, *moment = self._scripts["promote"](keys=self._keys.promote, args=args)
-        self._note_time(moment, began, time.monotonic())
-        return moved, int(pause) / 1e6 if pause else None
+        return single(Call(self._scripts["promote"], self._keys.promote, args), read)
 
     def _now(self) -> str:
         return str(utcformat(datetime.fromtimestamp(self.clock.now(), UTC)))

@@ -57,17 +57,20 @@ class Call:
 
 
 def run_together(connection: Any, calls: Sequence[Call]) -> list[Any]:
-    """Make some calls in one round trip; return each one's reply, or the RedisError it ended with.
+    """Make some calls in one round trip, in order; return each one's reply, or the RedisError it ended with.
+
+    One whose script the server doesn't know yet is made once more, behind the others.
 
     Raises:
-        RedisError: the server is away, and which of them have run is unknown.
+        RedisError: the server is away, and which of them have run is unknown; or a single call was refused.
     """
+    if len(calls) == 1:
+        return [calls[0].run()]
     with connection.pipeline(transaction=False) as pipeline:
         for call in calls:
             pipeline.evalsha(call.script.sha, len(call.keys), *call.keys, *call.args)
         replies: list[Any] = pipeline.execute(raise_on_error=False)
     for place, call in enumerate(calls):
-        # A server that was restarted has forgotten the scripts.
         if isinstance(replies[place], NoScriptError):
             try:
                 replies[place] = call.run()

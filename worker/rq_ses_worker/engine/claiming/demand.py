@@ -23,13 +23,8 @@ GATHER: Final = 0.001
 
 
 def several(threads: int) -> int:
-    """Return how many mails are worth a round trip of a busy worker: half of what it holds to spare."""
-    return max(1, int(threads * SPARE) // 2)
-
-
-def outcomes(threads: int) -> int:
-    """Return how many outcomes are worth a round trip while mails are held ready: most of the spare."""
-    return max(1, int(threads * SPARE) * 3 // 4)
+    """Return how many mails are worth a round trip of a busy worker: all that it holds to spare."""
+    return max(1, int(threads * SPARE))
 
 
 class Demand:
@@ -46,18 +41,18 @@ class Demand:
         self._leases = leases
         self._brake = brake
         self._ready = int(senders.count * SPARE)
-        self._most = senders.count + max(1, self._ready)
         self._several = several(senders.count)
+        self._most = senders.count + self._several
         self._backlog_since = math.inf
         self._claimed_at = 0.0
 
-    def wanted(self, clock: float) -> int:
-        """Return how many mails to claim now.
+    def wanted(self, clock: float, settled: int = 0) -> int:
+        """Return how many mails to claim now; so many that are held are `settled` in the same round trip.
 
         With those held ready no thread waits for a claim, and a claim takes several. Other workers have had
         their chance before, and ours must be about to become free.
         """
-        idle, room = self._senders.idle, self._most - len(self._leases)
+        idle, room = self._senders.idle, self._most - len(self._leases) + settled
         begun = self._brake.room(self._senders.busy)
         if begun < math.inf:
             return min(idle, room, int(begun))

@@ -11,7 +11,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -23,7 +23,7 @@ from rq_ses_worker.lifecycle.codec import Claimed
 from rq_ses_worker.lifecycle.records import Claim, Lease, Suspended
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.logging import events
-from rq_ses_worker.server.scripts import Call
+from rq_ses_worker.server.errand import Along, Errand
 
 log = logging.getLogger(__name__)
 
@@ -65,14 +65,14 @@ class PartitionLifecycle(Lifecycle):
         self._waiting, self._need, self._weight = 0, 1, 1.0
         self._probe: Lease | None = None
 
-    def claim(self, wanted: int) -> tuple[list[Claim], int]:
+    def claim(self, wanted: int, along: Sequence[Along[Any]] = ()) -> tuple[list[Claim], int]:
         """Take up to `wanted` queued jobs, as far as the gate grants tokens (Lifecycle.claim)."""
         asked = refused = False
         dropped = 0
         if self._grants.is_due(self._need if self._waiting else 0):
             asked, refused = True, not self._ask(wanted) and self._waiting > 0
         for _ in range(ROUNDS):
-            claimed = self._take(wanted)
+            claimed, along = self._take(wanted, along), ()
             dropped += claimed.dropped
             while claimed.aside and not claimed.claims and not claimed.view.refusal:
                 claimed = self._take(wanted)
@@ -101,13 +101,13 @@ class PartitionLifecycle(Lifecycle):
             granted = self._grants.ask(wanted, 1, name)
         return granted
 
-    def _take(self, wanted: int) -> Claimed:
+    def _take(self, wanted: int, along: Sequence[Along[Any]] = ()) -> Claimed:
         """Claim with what is held."""
         grants = self._grants
         tokens, probing = grants.tokens, grants.probing
         flags = ["1" if grants.bounded else "", "1" if probing else "", grants.last_probe, grants.most or ""]
         try:
-            claimed = self._claim(wanted, tokens, *flags)
+            claimed = self._claim(wanted, tokens, *flags, along=along)
         except Suspended:
             self._waiting = 0  # tokens aren't asked for while nothing may be claimed
             if probing:
@@ -141,18 +141,19 @@ class PartitionLifecycle(Lifecycle):
         waiting, ask = refusal not in ("", "probe") and claimed.waiting > 0, self._grants.take_duty()
         return replace(said, refusal=refusal, wait=wait, waiting=waiting, ask=ask)
 
-    def _settle_and_tell(self, settle: Call, seen: Observation) -> Sequence[bytes]:
-        words: Sequence[bytes] = settle.run()
-        try:
-            state = self._gate.observe(seen).run()
-        except RedisError as exc:
-            events.GATE_UNTOLD.log(log, error=str(exc))
-        else:
-            if state != b"closed":
-                self._grants.void()
-        if self._probe and seen.probe == self._probe.member:
-            self._probe = None
-        return words
+    def _tell_gate(self, seen: Observation) -> Errand[None]:
+        def read(_: Sequence[Any]) -> None:
+            try:
+                state = self._gate.observe(seen).run()
+            except RedisError as exc:
+                events.GATE_UNTOLD.log(log, error=str(exc))
+            else:
+                if state != b"closed":
+                    self._grants.void()
+            if self._probe and seen.probe == self._probe.member:
+                self._probe = None
+
+        return Errand([], read)
 
     def renew(self, leases: Sequence[Lease]) -> list[Lease]:
         """Extend the leases that still stand, and return them; a probe's stands at the gate, too."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
 from typing import Final
 
 from rq_ses_worker.lifecycle.records import Settlement
@@ -12,11 +13,14 @@ from rq_ses_worker.lifecycle.records import Settlement
 GATHER: Final = 0.002
 """Seconds for which the first outcome of a batch waits for others, and again while these are few."""
 
-PATIENCE: Final = 3
-"""Times it waits for them at most."""
+PATIENCE: Final = 0.006
+"""Seconds for which it waits for them at most."""
 
-LONGEST: Final = 10
-"""Times it waits for them at most while mails are held ready: no thread waits for the room they take."""
+LONGEST: Final = 0.025
+"""Seconds for which it waits at most while mails are held ready: no thread waits for the room it takes."""
+
+COMING: Final = 0.1
+"""Seconds for which it waits at most for a claim to take it along that is under way, or about to be made."""
 
 BATCH: Final = 256
 """Outcomes in a batch at most."""
@@ -24,11 +28,16 @@ BATCH: Final = 256
 
 def in_steps(batch: list[Settlement]) -> list[list[Settlement]]:
     """Return a batch in the steps in which it is written: a bulk job that is divided takes one of its own."""
-    divided = [one for one in batch if one.bulk and one.bulk.division]
+    divided = [one for one in batch if is_divided(one)]
     if not divided:
         return [batch] if batch else []
-    whole = [one for one in batch if not (one.bulk and one.bulk.division)]
+    whole = [one for one in batch if not is_divided(one)]
     return [*([whole] if whole else []), *([one] for one in divided)]
+
+
+def is_divided(one: Settlement) -> bool:
+    """Tell whether a settlement is that of a bulk job that is divided."""
+    return one.bulk is not None and one.bulk.division is not None
 
 
 class Batches:
@@ -37,44 +46,83 @@ class Batches:
     Args:
         several: outcomes that are worth a batch of their own.
         ready: tells of so many outcomes that wait whether mails are held ready beside them.
+        coming: tells whether the next claim is about to take along what waits.
     """
 
-    def __init__(self, several: int, ready: Callable[[int], bool]) -> None:
+    def __init__(self, several: int, ready: Callable[[int], bool], coming: Callable[[], bool]) -> None:
         self._several = several
         self._ready = ready
-        self._waiting: SimpleQueue[Settlement | None] = SimpleQueue()
+        self._coming = coming
+        self._waiting: deque[Settlement] = deque()
+        self._since = 0.0
+        # What came back, and is to be taken before the others.
+        self._back: list[Settlement] = []
+        self._ended = False
+        self._due = threading.Event()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def many(self) -> bool:
+        """Whether so many wait that they are worth a round trip."""
+        return len(self._waiting) >= self._several
 
     def put(self, settlement: Settlement) -> None:
         """Let a settlement wait."""
-        self._waiting.put(settlement)
+        if not self._waiting:
+            self._since = time.monotonic()
+        self._waiting.append(settlement)
+        if not self._due.is_set():
+            self._due.set()
+
+    def put_back(self, batch: list[Settlement]) -> None:
+        """Let what somebody has taken be the next batch."""
+        self._back += batch
+        self._due.set()
 
     def end(self) -> None:
         """Let the batch with all that waits by now be the last."""
-        self._waiting.put(None)
+        self._ended = True
+        self._due.set()
 
     def take(self, timeout: float | None) -> tuple[list[Settlement], bool]:
         """Return the next batch, and whether it is the last.
 
-        It is empty if nothing comes within `timeout` seconds (None: wait as long as it takes), or at the end.
+        It is empty if nothing comes within `timeout` seconds (None: wait as long as it takes), or at the end;
+        and if what has come had better wait for more: a while of that has passed then.
         """
-        try:
-            first = self._waiting.get(timeout=timeout)
-        except Empty:
+        if not self._due.wait(timeout):
             return [], False
-        if first is None:
-            return [], True
-        batch = [first]
-        for waited in range(1, LONGEST + 1):
-            time.sleep(GATHER)
-            waiting = self._waiting.qsize()
-            if waiting >= self._several or (waited >= PATIENCE and not self._ready(waiting + 1)):
-                break
-        while len(batch) < BATCH:
-            try:
-                settlement = self._waiting.get_nowait()
-            except Empty:
-                break
-            if settlement is None:
-                return batch, True
-            batch.append(settlement)
-        return batch, False
+        self._due.clear()
+        if (pause := self._pause()) > 0:
+            time.sleep(pause)
+            self._due.set()
+            return [], False
+        batch, self._back = self._back, []
+        batch += self.take_waiting()
+        last = self._ended and not self._waiting
+        if self._waiting:
+            self._due.set()
+        return batch, last
+
+    def take_waiting(self) -> list[Settlement]:
+        """Return what waits, as far as it goes into a batch."""
+        batch: list[Settlement] = []
+        while self._waiting and len(batch) < BATCH:
+            batch.append(self._waiting.popleft())
+        return batch
+
+    def _pause(self) -> float:
+        """Return for how long what waits had better wait for more, or for a claim to take it along."""
+        waiting = len(self._waiting)
+        if not waiting or self._back or self._ended:
+            return 0.0
+        waited = time.monotonic() - self._since
+        if self._coming() and waited < COMING:
+            return GATHER
+        if self._ready(waiting):
+            return LONGEST - waited
+        if waiting > self._several:
+            return 0.0
+        return min(GATHER, PATIENCE - waited)

@@ -11,10 +11,12 @@ from redis.exceptions import RedisError
 from rq_ses import contract
 from rq_ses.text.plaintext import one_line
 from rq_ses_worker.lifecycle.bulk.dividing import Dividing
-from rq_ses_worker.lifecycle.codec import NOBODY, encode_settlements
+from rq_ses_worker.lifecycle.codec import NOBODY, encode_settlements, read_settled
 from rq_ses_worker.lifecycle.keys import ScriptKeys
-from rq_ses_worker.lifecycle.records import Division, Settlement
+from rq_ses_worker.lifecycle.records import Division, Settlement, Word
+from rq_ses_worker.lifecycle.settling.counts import Counts
 from rq_ses_worker.logging import events
+from rq_ses_worker.server.errand import Errand, calls_of, shares
 from rq_ses_worker.server.scripts import Call
 from rq_ses_worker.ses.outcome import Sent
 
@@ -38,6 +40,7 @@ class Settling:
         self._keys = keys
         self._queues = tuple(queues)
         self._dividing = dividing
+        self.counts = Counts(scripts["count"], keys)
         self._told: tuple[Any, Any] = ("", "")
         self._indexes = False
 
@@ -49,11 +52,30 @@ class Settling:
         """Keep from here on which mail each of SES's MessageIds is, for events that carry no tags."""
         self._indexes = True
 
-    def call(self, settlements: Sequence[Settlement], clock: float) -> tuple[Call, list[int]]:
-        """Return the call that writes them, and which of them each word of its reply is about.
+    def errand(
+        self, settlements: Sequence[Settlement], clock: float, beside: Sequence[Errand[None]]
+    ) -> Errand[list[Word]]:
+        """Return what writes settlements, and what is done `beside`; `clock` is time.monotonic() now.
 
-        `clock` is time.monotonic() now. A bulk job that is divided comes alone.
+        A bulk job that is divided comes alone.
         """
+        call, order = self._call(settlements, clock)
+        errands = [*beside, *self.counts.due()]
+
+        def read(replies: Sequence[Any]) -> list[Word]:
+            if isinstance(replies[0], Exception):
+                raise replies[0]
+            for errand, own in zip(errands, shares(errands, replies[1:]), strict=True):
+                errand.read(own)
+            self._index(settlements)
+            words = read_settled(replies[0], order)
+            self.counts.note(settlements, words)
+            return words
+
+        return Errand([call, *calls_of(errands)], read)
+
+    def _call(self, settlements: Sequence[Settlement], clock: float) -> tuple[Call, list[int]]:
+        """Return the call that writes them, and which of them each word of its reply is about."""
         if len(settlements) == 1 and (division := _division(settlements[0])):
             return self._split(settlements[0], division, clock), [0]
         encoded = encode_settlements(settlements, clock, self._tell if self._told[0] else None)
@@ -74,7 +96,7 @@ class Settling:
             told = (stream, most, division_text(one, self._queues))
         return self._dividing.settlement(one, division, clock, told)
 
-    def index(self, settlements: Sequence[Settlement]) -> None:
+    def _index(self, settlements: Sequence[Settlement]) -> None:
         """Keep which mails their MessageIds are, if that is wanted; never raises RedisError."""
         if not self._indexes:
             return
