@@ -35,7 +35,7 @@ KEYS: Final = {
 
 
 def but_for_executions(shape: dict[str, Any]) -> dict[str, Any]:
-    """Return the form of all keys, but for what names an execution."""
+    """Return the form of all keys, but for what names an execution, and blanks in the JSON of results."""
     kept = {name: entry for name, entry in shape.items() if not name.startswith("rq:execution")}
     for name, entry in kept.items():
         value = entry["value"]
@@ -43,6 +43,10 @@ def but_for_executions(shape: dict[str, Any]) -> dict[str, Any]:
             entry["value"] = {
                 field: text for field, text in value.items() if field != contract.EXECUTION_FIELD
             }
+        if name.startswith("rq:results:"):
+            for _, fields in value:
+                if "return_value" in fields:
+                    fields["return_value"] = json.loads(fields["return_value"]["base64"])
         if name in ("rq:ses:leases:mail", "rq:wip:mail"):
             entry["value"] = {member.partition(":")[0]: end for member, end in value.items()}
     return kept

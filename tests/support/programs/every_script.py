@@ -129,6 +129,7 @@ def _run_all(redis: Redis) -> None:
     lifecycle.settling.index_messages()
     sent = ending(claim.lease, "sent", outcome=Sent(200, message_id="m"))
     assert lifecycle.settle([sent], clock=0) == ["done"]
+    lifecycle.count()
     outbox.send(mail(), at=datetime.now(UTC))
     lifecycle.promote()
     lifecycle.learn(None, ask_again=60)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rq_ses_worker.engine.settling.outcomelog import OutcomeLog
 from rq_ses_worker.engine.threads.shared import Shared
 from rq_ses_worker.lifecycle.records import Lease, Settlement, Word
 from rq_ses_worker.logging import events
-from rq_ses_worker.monitoring.tally import Tally
+
+if TYPE_CHECKING:
+    from rq_ses_worker.monitoring.tally import Tally
 
 log = logging.getLogger("rq_ses_worker.engine.settler")
 
