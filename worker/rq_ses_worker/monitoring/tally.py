@@ -1,8 +1,8 @@
 """What a worker process counts and how it is, as numbers in memory that its siblings' monitor reads.
 
-One thread writes each number, and writing one is one store: no lock is taken while mails are sent. The memory
-is shared by processes that are forked from the one that made it, and outlives them: a process that is started
-anew goes on counting where its predecessor was killed, so that counters never go back.
+One thread at a time writes each number, and writing one is one store: readers take no lock, and writers none
+a mail. The memory is shared by processes that are forked from the one that made it, and outlives them: one
+that is started anew goes on counting where its predecessor was killed, so that counters never go back.
 
 prometheus_client's own way (files that each process maps) takes a lock and about 2 µs for each histogram;
 here a mail costs about 2 µs in all, and nothing is left on a disk.
