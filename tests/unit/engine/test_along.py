@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -82,6 +83,27 @@ def test_what_was_not_answered_is_left_to_the_thread_and_so_is_all_that_comes_un
     desk.along.failing = False
     desk.put("c")
     assert desk.claim() == 1
+
+
+def test_two_threads_that_take_outcomes_at_once_take_each_once() -> None:
+    desk = Desk()
+    found: list[str] = []
+    end = threading.Event()
+
+    def take() -> None:
+        while not end.is_set() or len(desk.batches):
+            found.extend(one.lease.job_id for one in desk.batches.take_waiting())
+
+    threads = [threading.Thread(target=take) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    names = [f"m{number}" for number in range(2000)]
+    for name in names:
+        desk.put(name)
+    end.set()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == sorted(names)
 
 
 def test_a_claim_that_raises_leaves_the_outcomes_to_the_thread() -> None:

@@ -150,7 +150,8 @@ class PartitionLifecycle(Lifecycle):
             else:
                 if state != b"closed":
                     self._grants.void()
-            if self._probe and seen.probe == self._probe.member:
+            probe = self._probe  # another thread may name the next
+            if probe and seen.probe == probe.member:
                 self._probe = None
 
         return Errand([], read)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rq_ses_worker.engine.settling.batches import Batches, is_divided
+from rq_ses_worker.engine.settling.batches import BATCH, Batches, is_divided
 from rq_ses_worker.engine.settling.unwritten import Unwritten
 from rq_ses_worker.lifecycle.records import Settlement, Word
 from rq_ses_worker.lifecycle.transitions import Lifecycle
@@ -32,7 +32,7 @@ class GoingAlong:
         """Whether some couldn't be written: until that is over, each is left to the thread."""
 
     def __len__(self) -> int:
-        return 0 if self.failing else len(self._batches)
+        return 0 if self.failing else min(len(self._batches), BATCH)
 
     @contextmanager
     def taken(self) -> Iterator[list[Along[list[Word]]]]:

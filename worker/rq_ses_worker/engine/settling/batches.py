@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from rq_ses_worker.lifecycle.records import Settlement
@@ -41,7 +42,7 @@ def is_divided(one: Settlement) -> bool:
 
 
 class Batches:
-    """Settlements that wait to be written; any thread may `put`, one takes them in batches.
+    """Settlements that wait to be written; any thread may `put` and take them, one waits for batches.
 
     Args:
         several: outcomes that are worth a batch of their own.
@@ -56,7 +57,7 @@ class Batches:
         self._waiting: deque[Settlement] = deque()
         self._since = 0.0
         # What came back, and is to be taken before the others.
-        self._back: list[Settlement] = []
+        self._back: deque[Settlement] = deque()
         self._ended = False
         self._due = threading.Event()
 
@@ -78,7 +79,7 @@ class Batches:
 
     def put_back(self, batch: list[Settlement]) -> None:
         """Let what somebody has taken be the next batch."""
-        self._back += batch
+        self._back.extend(batch)
         self._due.set()
 
     def end(self) -> None:
@@ -99,19 +100,16 @@ class Batches:
             time.sleep(pause)
             self._due.set()
             return [], False
-        batch, self._back = self._back, []
-        batch += self.take_waiting()
-        last = self._ended and not self._waiting
-        if self._waiting:
+        batch = _taken(self._back)
+        batch += _taken(self._waiting, len(batch))
+        left = bool(self._back or self._waiting)
+        if left:
             self._due.set()
-        return batch, last
+        return batch, self._ended and not left
 
     def take_waiting(self) -> list[Settlement]:
         """Return what waits, as far as it goes into a batch."""
-        batch: list[Settlement] = []
-        while self._waiting and len(batch) < BATCH:
-            batch.append(self._waiting.popleft())
-        return batch
+        return _taken(self._waiting)
 
     def _pause(self) -> float:
         """Return for how long what waits had better wait for more, or for a claim to take it along."""
@@ -126,3 +124,12 @@ class Batches:
         if waiting > self._several:
             return 0.0
         return min(GATHER, PATIENCE - waited)
+
+
+def _taken(waiting: deque[Settlement], beside: int = 0) -> list[Settlement]:
+    """Take what goes into a batch that has so many `beside` it."""
+    batch: list[Settlement] = []
+    with suppress(IndexError):  # there is no more: another thread may have taken the last
+        while beside + len(batch) < BATCH:
+            batch.append(waiting.popleft())
+    return batch

@@ -55,9 +55,10 @@ class Counts:
 
     def due(self, *, now: bool = False) -> list[Errand[None]]:
         """Return what writes the counts, if there are any, and that is due or to be done `now`."""
-        if self._left(now=now) != 0:
-            return []
-        self._tried_at, counts = time.monotonic(), dict(self._counts)
+        with self._counting:
+            if self._left(now=now) != 0:
+                return []
+            self._tried_at, counts = time.monotonic(), dict(self._counts)
         args = [counts["sent"], counts["failed"], counts["retry"], f"{counts['µs'] / 1e6:.6f}"]
 
         def read(replies: Sequence[Any]) -> None:
