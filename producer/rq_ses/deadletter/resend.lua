@@ -1,9 +1,9 @@
 -- resend: move failed mails to the back of their queue, each only if it still is the failed mail that was read.
+-- (…_FIELD: contract.LUA_CONSTANTS)
 --
 -- KEYS  1 the failed registry   2 the queue's list   3 the set of queues   4 a scratch key, which never stands
 --       (rq_ses.keys)
 -- ARGV  1 prefix of job keys   2 the queue's name   3 its wake channel   4 now, in RQ's date form
---       5 name of the field that says when a mail was resent last   6 name of the recipients field
 --       then for each mail: id, the ended_at that was read, its new meta ("": as it is), and, if it is edited,
 --       else "": data, description, number of recipients
 -- Reply one word a mail: "resent"; "gone" (no failed mail any more); "changed" (it failed anew since it was read)
@@ -12,7 +12,7 @@
 -- by its hash, to which claim, audit and the next resend keep.
 
 local failed, queue, queues = KEYS[1], KEYS[2], KEYS[3]
-local job_prefix, resent_field, recipients_field = ARGV[1], ARGV[5], ARGV[6]
+local job_prefix = ARGV[1]
 -- A server that takes no writes says so here; after it, memory is no reason to refuse the others.
 redis.call('ZREM', failed, '')
 local time = redis.call('TIME')
@@ -20,7 +20,7 @@ local now = string.format('%d.%06d', time[1], time[2])
 local was_empty = redis.call('LLEN', queue) == 0
 local resent, words = 0, {}
 
-for i = 7, #ARGV, 6 do
+for i = 5, #ARGV, 6 do
   local id, ended_at, meta, data, description, recipients = unpack(ARGV, i, i + 5)
   local job, word = job_prefix .. id, 'gone'
   local found = redis.call('ZSCORE', failed, id) and redis.pcall('HMGET', job, 'status', 'ended_at')
@@ -33,11 +33,11 @@ for i = 7, #ARGV, 6 do
     redis.call('RPUSH', queue, id)
     redis.call('PERSIST', job)
     -- As RQ's requeue leaves it: a blank started_at tells the worker to count its attempts anew.
-    local meta_field = meta ~= '' and 'meta' or resent_field
+    local meta_field = meta ~= '' and 'meta' or RESENT_FIELD
     local fields = { 'status', 'queued', 'origin', ARGV[2], 'enqueued_at', ARGV[4], 'started_at', '', 'ended_at', '',
-      'worker_name', '', meta_field, meta, resent_field, now }
+      'worker_name', '', meta_field, meta, RESENT_FIELD, now }
     if data ~= '' then
-      for _, field in ipairs({ 'data', data, 'description', description, recipients_field, recipients }) do
+      for _, field in ipairs({ 'data', data, 'description', description, RECIPIENTS_FIELD, recipients }) do
         fields[#fields + 1] = field
       end
     end

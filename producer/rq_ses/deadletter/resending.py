@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
-from rq_ses import contract
 from rq_ses.deadletter.bounding import within
 from rq_ses.deadletter.edits import Check, Edited, EditRefused, Edits
 from rq_ses.deadletter.reading.deadletter import DeadLetter
@@ -174,8 +173,7 @@ class Resending:
         client = self._partitions.under(batch[0].letter.prefix)
         names = keys_of(client)
         keys = [names.registry(FAILED, queue), names.queue(queue), names.queues, names.scratch]
-        args: list[Any] = [names.job_prefix, queue, names.wake(queue)]
-        args += [utcformat(datetime.now(UTC)), contract.RESENT_FIELD, contract.RECIPIENTS_FIELD]
+        args: list[Any] = [names.job_prefix, queue, names.wake(queue), utcformat(datetime.now(UTC))]
         for letter, edited in batch:
             meta = letter.fresh_meta() if letter.meta or letter.unknown else b""
             args += [raw_id(letter.job_id), letter.stamp, meta]

@@ -22,7 +22,6 @@ class ScriptKeys:
     def __init__(self, keys: Keys, queues: Sequence[str], worker_name: str, account: str) -> None:
         self.names: Final = keys
         self.worker_name = worker_name
-        self.prefixes: Final = (keys.job_prefix, keys.execution_prefix, keys.executions_prefix)
         self.leases: Final = [keys.leases(queue) for queue in queues]
         lists = [keys.queue(queue) for queue in queues]
         started, scheduled, finished = (

@@ -1,22 +1,19 @@
--- renew: extend leases that still stand, and tell RQ that their executions live. (typed.lua, execution.lua)
+-- renew: extend leases that still stand, and tell RQ that their executions live. (typed.lua, execution.lua;
+-- CLEANUP_GRACE, EXECUTION_FIELD: contract.LUA_CONSTANTS)
 --
 -- KEYS  1 a scratch key   then for each queue: its started registry, its leases
--- ARGV  1 lease, s   2 grace, s   3 now, in RQ's date form   4 worker name
---       5-7 prefixes of the keys of jobs, executions, and a job's index of executions
---       8 field of a job's hash with the execution it is started by
+-- ARGV  1 lease, s   2 now, in RQ's date form   3 worker name   4 what all keys begin with
 --       then for each lease: queue's place, job id, execution
 -- Reply places (from 0) of those leases that no longer stand, and were not extended
 --       The first renewal makes the execution's hash and its entry in the job's index, as RQ has them.
 
-local lease, grace, today, worker = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
-local job_prefix, execution_prefix, index_prefix = ARGV[5], ARGV[6], ARGV[7]
-local execution_field, FIRST = ARGV[8], 9
+local lease, today, worker, root, FIRST = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], 5
 -- After it a lease is renewed on a server without memory, too.
 redis.call('DEL', KEYS[1])
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
-local lease_end, started_end = lease_moment(now + lease, lease), lease_moment(now + lease + grace, grace)
-local keep, lost = math.ceil(lease + grace), {}
+local lease_end, started_end = lease_moment(now + lease, lease), lease_moment(now + lease + CLEANUP_GRACE, CLEANUP_GRACE)
+local keep, lost = math.ceil(lease + CLEANUP_GRACE), {}
 
 local standing = {}
 
@@ -35,10 +32,11 @@ end
 
 -- A job that was deleted, and one that was made anew under its id, has no part in the execution.
 local function tell(id, execution, member, claimed_at)
-  local job = job_prefix .. id
-  if typed('HGET', job, execution_field) ~= execution then return end
+  local job = root .. 'job:' .. id
+  if typed('HGET', job, EXECUTION_FIELD) ~= execution then return end
   redis.call('HSET', job, 'last_heartbeat', today)
-  record(execution_prefix .. member, index_prefix .. id, id, execution, worker, claimed_at, now, started_end, keep)
+  record(root .. 'execution:' .. member, root .. 'executions:' .. id, id, execution, worker, claimed_at, now, started_end,
+    keep)
 end
 
 for _, lease_of in ipairs(standing) do

@@ -258,14 +258,12 @@ class Lifecycle:
 
     def reclaim(self, most: int = 100) -> list[Overdue]:
         """Return executions whose lease ran out; end each by `settle` with `overdue`."""
-        args = [most, self._keys.names.job_prefix, contract.RECIPIENTS_FIELD]
-        reply = self._scripts["reclaim"](keys=self._keys.reclaim, args=args)
+        reply = self._scripts["reclaim"](keys=self._keys.reclaim, args=[most, self._keys.names.job_prefix])
         return read_overdue(reply)
 
     def renew(self, leases: Sequence[Lease]) -> list[Lease]:
         """Extend the leases that still stand, and return them."""
-        args: list[Any] = [self._lease, contract.CLEANUP_GRACE, self._now(), self._worker_name]
-        args += (*self._keys.prefixes, contract.EXECUTION_FIELD)
+        args: list[Any] = [self._lease, self._now(), self._worker_name, self._keys.names.root]
         for lease in leases:
             args += (lease.queue, lease.job_id, lease.execution)
         lost = set(self._scripts["renew"](keys=self._keys.renew, args=args))

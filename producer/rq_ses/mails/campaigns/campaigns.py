@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from redis import Redis
 
-from rq_ses import contract
 from rq_ses.campaign.names import checked_campaign
 from rq_ses.deadletter.reading.deadletter import Entry, read_letter
 from rq_ses.errors import RqSesError
@@ -140,17 +139,16 @@ class Campaigns:
         names = keys_of(client)
         keys: Any = [names.campaign(name), names.scratch, names.queue(queue)]
         keys += [names.registry(kind, queue) for kind in (DEFERRED, SCHEDULED, CANCELED)]
-        args: Any = [names.job_prefix, state, contract.CAMPAIGN_FIELD, name, contract.RECIPIENTS_FIELD]
+        args: Any = [names.job_prefix, state, name]
         with self.partitions.naming(client):
             for page in chain.from_iterable(found):
-                told = [utcformat(datetime.now(UTC)), contract.CANCELED_TTL, names.wake(queue), *page]
+                told = [utcformat(datetime.now(UTC)), names.wake(queue), *page]
                 self._follow(keys=keys, args=args + told, client=client)
 
     def _count_dead(self, client: Redis, name: str, queue: str, counts: Counts) -> None:
         names = keys_of(client)
-        args = [names.job_prefix, contract.CAMPAIGN_FIELD, name, contract.RECIPIENTS_FIELD]
         for page in _registered(client, FAILED, queue):
-            told = self._dead(keys=[names.scratch], args=[*args, *page], client=client)
+            told = self._dead(keys=[names.scratch], args=[names.job_prefix, name, *page], client=client)
             for at in range(0, len(told), 3):
                 entries, meta, exc = told[at : at + 3]
                 letter = read_letter(Entry(0, b"", b"0", b"failed", b"", meta, exc, b"", b""), queue)
