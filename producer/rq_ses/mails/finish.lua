@@ -7,6 +7,7 @@
 --   scratch, result_scratch   scratch keys: receipts and results are copies of what is built there
 --   worker           its name
 --   ttls, made       empty tables: TTLs by what jobs say; what the receipt last made says
+--   result_ttl       nil: the TTL of what stands under result_scratch
 --   spoilt           becomes true where a key isn't of RQ's type
 -- old is what HMGET has of a job: status, execution, created_at, enqueued_at, started_at, description, result_ttl, key
 

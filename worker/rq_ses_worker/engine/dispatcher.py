@@ -76,7 +76,7 @@ class Dispatcher:
         lifecycle: the transitions.
         shared: what the worker's threads share.
         senders: the threads that send.
-        settler: takes the ends of overdue executions.
+        settler: takes the ends of overdue executions; what waits there goes along with claims.
         policy: what becomes of the mails of overdue executions, and of those to suppressed addresses.
         ask: called when this worker shall ask SES for the account's limits.
         tally: counts what is claimed, and is told each round of the loop.

@@ -159,8 +159,8 @@ while wanted > 0 and room > 0 and aside < 500 do
     local job, hash, weight, entries, reason, seconds = root .. 'job:' .. id, nil, 1, 0, nil, nil
     if not ids[id] and (string.match(id, '^%w+$') or string.match(id, '^[%w_-]+$')) then
       hash = redis.pcall('HMGET', job, 'status', 'data', 'meta', 'started_at', RECIPIENTS_FIELD, 'enqueued_at')
-      if hash.err and not string.find(hash.err, 'WRONGTYPE', 1, true) then error(hash.err, 0) end
-      if hash.err or hash[1] ~= 'queued' or not hash[2] then hash = nil end
+      if hash.err then hash = judged(hash) end
+      if hash and (hash[1] ~= 'queued' or not hash[2]) then hash = nil end
     end
     -- Most mails have one recipient, and needn't be asked for a campaign.
     if hash and hash[5] then
@@ -169,6 +169,7 @@ while wanted > 0 and room > 0 and aside < 500 do
       if campaign then
         bulk = bulk or campaigns_of(root, now, ARGV[3])
         if bulk.hold(campaign, weight, id, queue.list) then
+          -- Its id goes as those of dropped jobs do, but it is none.
           hash, dropped, aside = nil, dropped - 1, aside + 1
         else
           local most = allowed and allowed / 2 or tonumber(ARGV[14] or '')
@@ -292,7 +293,7 @@ if claimed == 0 then
   for _, queue in pairs(queues) do spoilt = queue.spoilt or spoilt end
   if spoilt then return redis.error_reply('WRONGTYPE ' .. spoilt .. ' is not of its type: delete it') end
 end
--- Told only where something is unusual.
+-- Told only where something is unusual. Outside a partition nothing is granted, and the last two are missing.
 local troubled, opened = account[3] ~= '0' and account[3] or nil, account[4]
 local text = time[1] .. ' ' .. time[2] .. ' ' .. table.concat(ids, ' ')
 local reply = { text, table.concat(dates), data, first_place or 0, listed }
