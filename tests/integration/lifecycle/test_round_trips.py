@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from rq_ses_worker.lifecycle.records import Lease, Suspended, Word
-from rq_ses_worker.server.errand import Along, Errand
+from rq_ses_worker.server.errand import Along, Errand, single
+from rq_ses_worker.server.scripts import Call
 from support.mails.keys import KEYS
 from support.mails.transitions import Story, retry, sent
 
@@ -75,20 +76,14 @@ def test_a_server_that_has_forgotten_its_scripts_does_it_all_the_same(story: Sto
 
 
 def test_a_claim_is_had_though_what_went_along_was_refused_or_could_not_be_read(story: Story) -> None:
-    story.enqueue("a")
-    lease = story.claim().lease
-    story.enqueue("b")
-    refused = Round(story, lease)
-    unread: list[object] = []
-    broken: Errand[object] = Errand(refused.along[1].errand.calls, lambda replies: 1 / len(replies[9:]))
-    story.redis.delete(KEYS.leases("mail"))
-    story.redis.set(KEYS.leases("mail"), "of another type")
-    with pytest.raises(RedisError):
-        story.ours.claim(1, [*refused.along, Along(broken, unread.append)])
-    story.redis.delete(KEYS.leases("mail"))
-    claims, _ = story.ours.claim(1, [Along(broken, unread.append)])
-    assert [claim.lease.job_id for claim in claims] == ["b"]
-    assert unread == []
+    story.enqueue()
+    told: list[object] = []
+    no = Call(story.redis.register_script("return redis.error_reply('ERR no')"), [], [])
+    refused: Errand[object] = single(no, lambda reply: reply)
+    unread: Errand[object] = Errand(story.ours.promotion().calls, lambda replies: 1 / len(replies[9:]))
+    claims, _ = story.ours.claim(1, [Along(refused, told.append), Along(unread, told.append)])
+    assert [claim.lease.job_id for claim in claims] == ["j1"]
+    assert told == []
 
 
 def test_what_goes_along_is_done_though_the_claim_is_refused(story: Story) -> None:
