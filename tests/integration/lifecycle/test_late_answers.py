@@ -203,3 +203,22 @@ def test_other_queues_are_promoted_beside_a_scheduled_registry_that_is_none(redi
     job_id = Outbox(redis, queue="mail").send(mail(), delay=0).job_id
     assert Lifecycle(redis, ["spoilt", "mail"], "w", "cccccccc", 30.0).promote() == (1, None)
     assert status(redis, job_id) == "queued"
+
+
+@pytest.mark.parametrize("action", ["sent", "retry", "failed", "back"])
+def test_who_may_have_lost_its_lease_leaves_a_mail_that_a_build_before_has_taken_over(
+    two: Two, action: str
+) -> None:
+    job_id = two.outbox.send(mail()).job_id
+    old = two.claim().lease
+    # Such a build knows nothing of the field in which a job names its execution.
+    two.redis.zrem(LEASES, old.member)
+    two.redis.zadd(LEASES, {f"{job_id}:{'0' * 24}1": time.time() + 30})
+    assert two.settle(old, action, lapsed=True) == "lost"
+    assert status(two.redis, job_id) == "started"
+
+
+@pytest.mark.parametrize("action", ["sent", "retry", "failed", "back"])
+def test_a_lease_that_stands_after_all_is_settled(two: Two, action: str) -> None:
+    two.outbox.send(mail())
+    assert two.settle(two.claim().lease, action, lapsed=True) == "done"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -24,9 +25,13 @@ from rq_ses_worker.server.errand import Errand
 class Written:
     """A lifecycle that writes what has no `poison`."""
 
+    def __init__(self) -> None:
+        self.lapsed: list[bool] = []
+
     def settlement(self, settlements: Sequence[Settlement], **_: float) -> Errand[list[Word]]:
         if any("poison" in one.meta for one in settlements):
             raise RecursionError
+        self.lapsed += [one.lapsed for one in settlements]
         return Errand([], lambda _: ["done"] * len(settlements))
 
 
@@ -38,12 +43,15 @@ class Desk:
         never: Callable[..., bool] = lambda *_: False  # noqa: E731
         self.batches = Batches(4, **{"ready": never, "coming": never, **state})
         self.unwritten = Unwritten(self.shared, None, ["mail"])
-        self.along = GoingAlong(Written(), self.batches, self.unwritten)  # type: ignore[arg-type]
+        self.lifecycle = Written()
+        self.along = GoingAlong(self.lifecycle, self.batches, self.unwritten)  # type: ignore[arg-type]
 
-    def put(self, name: str, meta: dict[str, Any] | None = None, **options: Any) -> Lease:
+    def put(
+        self, name: str, meta: dict[str, Any] | None = None, since: float | None = None, **options: Any
+    ) -> Lease:
         lease = Lease(0, name, "aaaa000000001")
         one = Settlement(lease, "sent", datetime.now(UTC), meta or {}, sent_fields({}), **options)
-        self.shared.leases.add(lease, 0.0)
+        self.shared.leases.add(lease, time.monotonic() if since is None else since)
         self.unwritten.add(one)
         self.batches.put(one)
         return lease
@@ -83,6 +91,14 @@ def test_what_was_not_answered_is_left_to_the_thread_and_so_is_all_that_comes_un
     desk.along.failing = False
     desk.put("c")
     assert desk.claim() == 1
+
+
+def test_an_outcome_whose_lease_may_have_run_out_is_marked() -> None:
+    desk = Desk()
+    desk.put("a")
+    desk.put("b", since=time.monotonic() - 31)
+    desk.claim()
+    assert desk.lifecycle.lapsed == [False, True]
 
 
 def test_two_threads_that_take_outcomes_at_once_take_each_once() -> None:

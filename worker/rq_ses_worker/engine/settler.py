@@ -166,6 +166,7 @@ class Settler:
 
     def _settle(self, batch: list[Settlement]) -> None:
         for together in in_steps(batch):
+            together = self._unwritten.as_leased(together)
             self._unwritten.written(together, self._lifecycle.settle(together, clock=time.monotonic()))
             self._shared.wake.set()
 

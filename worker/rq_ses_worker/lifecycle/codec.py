@@ -120,7 +120,8 @@ def encode_settlements(
     groups: dict[tuple[int, str, str, str, str, int], list[int]] = {}
     for number, one in enumerate(settlements):
         campaign, entries = (one.bulk.campaign, one.bulk.entries) if one.bulk else ("", 1)
-        group = (one.lease.queue, "1" if one.overdue else "", one.action, _meta(one), campaign, entries)
+        asks = "overdue" if one.overdue else "lapsed" if one.lapsed else ""
+        group = (one.lease.queue, asks, one.action, _meta(one), campaign, entries)
         groups.setdefault(group, []).append(number)
     queues = list(dict.fromkeys(queue for queue, *_ in groups))
     args: list[Any] = []

@@ -178,6 +178,8 @@ class Settlement(NamedTuple):
     """The mail's recipients, for the log."""
     bulk: Bulk | None = None
     """Of a bulk job."""
+    lapsed: bool = False
+    """By its worker's clock its lease may have run out, and another may have the job in hand."""
 
 
 def ended(bulk: Bulk, settlement: Settlement) -> dict[Action, int]:

@@ -59,6 +59,7 @@ class GoingAlong:
         if not batch or any(one.overdue or is_divided(one) for one in batch):
             return []
         try:
+            batch = self._unwritten.as_leased(batch)
             return [Along(self._lifecycle.settlement(batch, clock=time.monotonic()), done)]
         except Exception:  # noqa: BLE001 - the thread meets it, too, and tells of it
             return []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,11 @@ class Unwritten:
     def certain(self) -> list[Settlement]:
         """Return all but the ends of dead leases, which are found again."""
         return [one for one in list(self._settlements.values()) if not one.overdue]
+
+    def as_leased(self, batch: Sequence[Settlement]) -> list[Settlement]:
+        """Return a batch that is about to be written, with those marked whose leases may have run out."""
+        leases, clock = self._shared.leases, time.monotonic()
+        return [one if leases.stands(one.lease, clock) else one._replace(lapsed=True) for one in batch]
 
     def attempted(self, batch: Sequence[Settlement]) -> None:
         """Count the attempts of a batch that is about to be written."""

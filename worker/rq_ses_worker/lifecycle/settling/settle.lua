@@ -6,9 +6,10 @@
 --       registry
 -- ARGV  1 prefix of RQ's keys   2 worker name   3 the stream of outcomes, and 4 entries that it holds at most; "":
 --       nobody is told
---       then for each group of settlements: the queue's place among KEYS, "1": each only if the lease has run out
---       (its worker died); their action, their meta (JSON text; "": the jobs' stay as they are), the campaign of bulk
---       jobs ("": they are mails), how many entries each has, how many they are,
+--       then for each group of settlements: the queue's place among KEYS, what is asked of the leases ("overdue": each
+--       only if its own has run out, for its worker died; "lapsed": only if it is there; "": nothing, if the job says
+--       enough), their action, their meta (JSON text; "": the jobs' stay as they are), the campaign of bulk jobs ("":
+--       they are mails), how many entries each has, how many they are,
 --       and for each: id, execution, when it ended (RQ's date form), and a value of its action's own:
 --         sent    result (as RQ's Result has it)
 --         retry   seconds until it is due
@@ -27,9 +28,10 @@
 --                 keeps its lease, and is reclaimed when that runs out
 --
 -- That a job is started, and names the execution, says that nobody else has ended it: only where it doesn't are the
--- leases asked. A mail's new place is written first, then its hash changes and names the execution as over, and its
--- lease goes last. A receipt takes the hash's place, and then its own. So a mail stands somewhere wherever the script
--- breaks off; and what is settled again is only completed.
+-- leases asked, and where its worker isn't sure of its own: builds before this take a job over and leave the name.
+-- A mail's new place is written first, then its hash changes and names the execution as over, and its lease goes last.
+-- A receipt takes the hash's place, and then its own. So a mail stands somewhere wherever the script breaks off; and
+-- what is settled again is only completed.
 
 local batch = new_batch()
 local queues, write = {}, { sent = write_sent, retry = write_retry, failed = write_failed, back = write_back }
@@ -45,7 +47,7 @@ local function some(values, at) return unpack(values, at, math.min(at + SOME - 1
 local function settle_other(batch, group, at, member, old)
   local id, action, execution, queue = ARGV[at], group.action, ARGV[at + 1], group.queue
   local lease = redis.call('ZSCORE', queue.leases, member)
-  local held = lease and (not group.overdue or tonumber(lease) <= batch.now)
+  local held = lease and (group.asks ~= 'overdue' or tonumber(lease) <= batch.now)
   if not held and action ~= 'sent' then return 'lost' end
   local record, index = batch.root .. 'execution:' .. member, batch.root .. 'executions:' .. id
   local whole = held and old and (old[2] == execution or redis.call('EXISTS', record) == 1)
@@ -77,7 +79,7 @@ local function settle(batch, group, at)
   if old.err then old = judged(old) end
   local word, held = nil, true
   batch.spoilt = false
-  if group.overdue or not old or old[2] ~= execution or old[1] ~= 'started' then
+  if group.asks ~= '' or not old or old[2] ~= execution or old[1] ~= 'started' then
     word, held = settle_other(batch, group, at, member, old)
   end
   if not word then
@@ -125,7 +127,7 @@ while at <= #ARGV do
   local place = tonumber(ARGV[at])
   local queue = queues[place] or queue_at(batch, 3 + 4 * place)
   queues[place] = queue
-  local group = { queue = queue, overdue = ARGV[at + 1] == '1', action = ARGV[at + 2], meta = ARGV[at + 3],
+  local group = { queue = queue, asks = ARGV[at + 1], action = ARGV[at + 2], meta = ARGV[at + 3],
     campaign = ARGV[at + 4], at = at + 7, width = ARGV[at + 2] == 'failed' and 5 or 4 }
   if group.campaign ~= '' then group.entries = tonumber(ARGV[at + 5]) end
   if batch.stream and (group.action == 'sent' or group.action == 'failed') then group.width = group.width + 1 end
