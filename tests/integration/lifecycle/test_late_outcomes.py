@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 import pytest
 from rq.job import JobStatus
 
+from rq_ses_worker.lifecycle.records import Lease, Settlement
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from support.mails.keys import KEYS
 from support.mails.transitions import GATE, Story, back, failed, retry, sent
@@ -35,6 +39,21 @@ def test_a_late_outcome_is_not_written_over_what_another_has_started(story: Stor
         assert story.settle([late], slow) == ["lost"]
     assert story.job().get_status() == JobStatus.STARTED
     assert story.settle([sent(again.lease)]) == ["done"]
+
+
+@pytest.mark.parametrize("ending", [back, failed, lambda lease: retry(lease, 1)])
+def test_a_late_outcome_is_not_written_over_what_a_build_before_has_started(
+    story: Story, ending: Callable[[Lease], Settlement]
+) -> None:
+    story.enqueue()
+    late = story.claim()
+    story.redis.delete(KEYS.leases("mail"))
+    # It knows nothing of the field that names the execution.
+    story.redis.hset("rq:job:j1", mapping={"worker_name": "before", "started_at": "2026-11-30T10:00:00Z"})
+    story.redis.zadd(KEYS.leases("mail"), {"j1:before1": time.time() + 30})
+    assert story.settle([ending(late.lease)]) == ["lost"]
+    assert story.job().get_status() == JobStatus.STARTED
+    assert story.redis.llen(KEYS.queue("mail")) == 0
 
 
 def test_a_late_retry_does_not_move_a_queued_copy(story: Story) -> None:

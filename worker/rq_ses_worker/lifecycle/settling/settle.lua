@@ -71,7 +71,7 @@ local function settle(batch, group, at)
     old = redis.pcall('HMGET', job, 'status', EXECUTION_FIELD, 'created_at', 'enqueued_at', 'started_at', 'description',
       'result_ttl', KEY_FIELD)
   else
-    old = redis.pcall('HMGET', job, 'status', EXECUTION_FIELD, ACCEPTED_FIELD)
+    old = redis.pcall('HMGET', job, 'status', EXECUTION_FIELD, ACCEPTED_FIELD, 'worker_name')
     -- That its worker has asked SES for none of its entries is true only as long as it has shed none (split.lua).
     local entries = group.action == 'back' and string.match(ARGV[at + 3], '^=(%d+)$')
     if entries and typed('HGET', job, RECIPIENTS_FIELD) ~= entries then return 'lost' end
@@ -79,7 +79,10 @@ local function settle(batch, group, at)
   if old.err then old = judged(old) end
   local word, held = nil, true
   batch.spoilt = false
-  if group.asks ~= '' or not old or old[2] ~= execution or old[1] ~= 'started' then
+  -- A worker's clock told the past: another that leaves the name may have begun since. What it has in hand is no other's
+  -- to put anywhere.
+  if group.asks ~= '' or not old or old[2] ~= execution or old[1] ~= 'started'
+    or not sent and old[4] ~= batch.worker then
     word, held = settle_other(batch, group, at, member, old)
   end
   if not word then
