@@ -45,10 +45,13 @@ endif
 # Where rq-dashboard's pages are opened in, and a client of the SMTP ingress.
 CHROMIUM := scripts/package.sh chromium -- chromium chromium-browser google-chrome google-chrome-stable chrome
 SWAKS := scripts/package.sh swaks -- swaks
+# Tests start thousands of processes; where Python is told to write no bytecode, each would compile all that it imports.
+COMPILE := $(BIN)/python -m compileall -q producer worker tests
 
 test: $(VENV)/.dev
 	@$(CHROMIUM)
 	@$(SWAKS)
+	@$(COMPILE)
 	$(BIN)/pytest $(SPREAD) $(ROOM_TESTS)
 
 # What signals reach and terminals show, in the surroundings that a script's background job has.
