@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import pytest
 
+from rq_ses_worker.ses.warmup import CannedSocket
 from rq_ses_worker.ses.wire.connection import DeadlineHTTPConnection, WholeAnswer
 
 BODY = b'{"MessageId":"m-1"}'
-
-
-class Canned:
-    """A socket on which an answer waits."""
-
-    def __init__(self, answer: bytes) -> None:
-        self._left = io.BytesIO(answer)
-
-    def recv(self, size: int) -> bytes:
-        return self._left.read(size)
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(self._left)
-
-    def close(self) -> None:
-        """Leave nothing to close."""
 
 
 def answered(*lines: str) -> tuple[DeadlineHTTPConnection, Any]:
@@ -33,7 +17,7 @@ def answered(*lines: str) -> tuple[DeadlineHTTPConnection, Any]:
         [f"{line}\r\n" for line in ("HTTP/1.1 200 OK", *lines, f"Content-Length: {len(BODY)}", "")]
     )
     connection: Any = DeadlineHTTPConnection("ses.invalid")
-    connection.sock = Canned(head.encode() + BODY)
+    connection.sock = CannedSocket(head.encode() + BODY)
     return connection, connection.answer()
 
 

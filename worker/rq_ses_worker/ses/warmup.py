@@ -57,7 +57,7 @@ def warm_up() -> None:
 
 def _read(answer: bytes) -> Outcome:
     connection: Any = DeadlineHTTPConnection("warmup.invalid")
-    connection.sock = _CannedSocket(answer)
+    connection.sock = CannedSocket(answer)
     try:
         found = connection.answer()
     except EXPECTED as exc:
@@ -67,7 +67,7 @@ def _read(answer: bytes) -> Outcome:
     return classify(found.status, found.headers, found.read(decode_content=True))
 
 
-class _CannedSocket:
+class CannedSocket:
     """A socket on which an answer waits."""
 
     def __init__(self, answer: bytes) -> None:
