@@ -146,6 +146,18 @@ def test_what_needs_a_closer_look_or_a_step_of_its_own_does_not_go_along(odd: di
     assert desk.taken() == ["a", "odd"]
 
 
+@pytest.mark.parametrize("odd", [{"overdue": True}, {"bulk": DIVIDED}], ids=["overdue", "divided"])
+def test_no_room_is_reckoned_with_that_what_waits_will_not_leave(odd: dict[str, Any]) -> None:
+    desk = Desk()
+    desk.put("a")
+    assert len(desk.along) == 1
+    desk.put("odd", **odd)
+    assert len(desk.along) == 0
+    assert len(desk.batches.take_waiting()) == 2
+    desk.put("b")
+    assert len(desk.along) == 1
+
+
 def test_a_claim_that_is_coming_is_waited_for_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = 0.0
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rq_ses_worker.engine.settling.batches import BATCH, Batches, is_divided
+from rq_ses_worker.engine.settling.batches import BATCH, Batches, is_odd
 from rq_ses_worker.engine.settling.unwritten import Unwritten
 from rq_ses_worker.lifecycle.records import Settlement, Word
 from rq_ses_worker.lifecycle.transitions import Lifecycle
@@ -32,7 +32,8 @@ class GoingAlong:
         """Whether some couldn't be written: until that is over, each is left to the thread."""
 
     def __len__(self) -> int:
-        return 0 if self.failing else min(len(self._batches), BATCH)
+        """Return how many would go along now, and so leave room for as many mails."""
+        return 0 if self.failing or self._batches.has_odd else min(len(self._batches), BATCH)
 
     @contextmanager
     def taken(self) -> Iterator[list[Along[list[Word]]]]:
@@ -55,8 +56,7 @@ class GoingAlong:
                 self._batches.put_back(left)
 
     def _along(self, batch: list[Settlement], done: Callable[[list[Word]], None]) -> list[Along[list[Word]]]:
-        # A bulk job that is divided has a step of its own; whether a lease ran out is looked at once more.
-        if not batch or any(one.overdue or is_divided(one) for one in batch):
+        if not batch or any(is_odd(one) for one in batch):
             return []
         try:
             batch = self._unwritten.as_leased(batch)

@@ -41,6 +41,14 @@ def is_divided(one: Settlement) -> bool:
     return one.bulk is not None and one.bulk.division is not None
 
 
+def is_odd(one: Settlement) -> bool:
+    """Tell whether a settlement can't go along with a claim.
+
+    A bulk job that is divided has a step of its own; whether a dead lease ran out is looked at once more.
+    """
+    return one.overdue or is_divided(one)
+
+
 class Batches:
     """Settlements that wait to be written; any thread may `put` and take them, one waits for batches.
 
@@ -68,6 +76,11 @@ class Batches:
     def many(self) -> bool:
         """Whether so many wait that they are worth a round trip."""
         return len(self._waiting) >= self._several
+
+    @property
+    def has_odd(self) -> bool:
+        """Whether one waits that can't go along with a claim."""
+        return any(map(is_odd, list(self._waiting)))  # copied in one step: other threads put and take
 
     def put(self, settlement: Settlement) -> None:
         """Let a settlement wait."""
