@@ -42,7 +42,9 @@ def build(name: str, tree: Path, directory: Path) -> Build:
         )
     )
     path = os.pathsep.join(map(str, (directory, tree / "producer", tree / "worker")))
-    return Build(name, {"PYTHONPATH": path})
+    # What is compiled is kept, as it is where a package is installed, whatever this environment says.
+    kept = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(directory / "bytecode")}
+    return Build(name, {"PYTHONPATH": path, **kept})
 
 
 def export(revision: str, directory: Path) -> Path:
