@@ -149,9 +149,9 @@ class Keys:
         """Hash of what came back about a mail, by its job's id, or else by SES's MessageId."""
         return _under(f"{self.root}ses:events:", mail_id)
 
-    def message(self, message_id: str) -> str:
+    def message(self, message_id: AnyStr) -> AnyStr:
         """String of the id of the job that SES took under this MessageId."""
-        return f"{self.root}ses:message:{message_id}"
+        return _under(f"{self.root}ses:message:", message_id)
 
     def suppressed_in(self, bucket: str) -> str:
         """Hash of the suppressed addresses of one bucket (rq_ses.suppression)."""

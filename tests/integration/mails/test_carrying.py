@@ -11,8 +11,8 @@ from redis import Redis
 
 from rq_ses.campaign.names import entry_id, indexed
 from rq_ses.keys import keys_of
-from rq_ses.mails import carrying as module
 from rq_ses.mails.moving import Move, Moved, MoveRefused
+from rq_ses.mails.moving import carrying as module
 from support.campaigns.standing import campaign, counts, index_entries
 from support.mails.partitioned import QUEUES, THREE, TWO, client
 

@@ -16,8 +16,8 @@ from redis.exceptions import RedisError
 from rq_ses import Outbox
 from rq_ses.keys import keys_of
 from rq_ses.mails import Mails
-from rq_ses.mails import moving as module
 from rq_ses.mails.moving import MARK, Move, Moved, MoveRefused
+from rq_ses.mails.moving import move as module
 from rq_ses.partition import partition_of
 from rq_ses_worker.audit.audit import Audit
 from rq_ses_worker.doctor.workers import check_workers

@@ -17,8 +17,9 @@ from redis.exceptions import WatchError
 
 from rq_ses.errors import RqSesError
 from rq_ses.keys import Keys, keys_of
-from rq_ses.mails.carrying import Carrying
-from rq_ses.mails.copies import Copy, Place, fitting, read_copies, write_copies
+from rq_ses.mails.moving.carrying import Carrying
+from rq_ses.mails.moving.copies import Copy, Place, fitting, read_copies, write_copies
+from rq_ses.mails.moving.events import carry_events
 from rq_ses.partition import MOVING
 from rq_ses.server.location import Location
 from rq_ses.server.partitions import Partitions
@@ -112,6 +113,7 @@ class Move:
         for source, place in product(self._sources, self._places):
             for _ in self._walk(source, place, done):
                 on_progress(done)
+        carry_events(self._sources, self._targets)
         if self._renumbered:
             done.campaigns = self._carrying.run()
         if not done.conflicts:
