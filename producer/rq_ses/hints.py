@@ -40,6 +40,10 @@ _PAUSED: Final = (
     "AWS has paused this account's sending, mostly for bounces or complaints: read its mail to the account's "
     "owner and the SES console, mend the cause, then resend. Trying again while it is paused is no use."
 )
+_SET_PAUSED: Final = (
+    "Sending is paused for the mail's configuration set alone: let it go on in the SES console, where its "
+    "reputation shows why it was paused, or name another in the mail; then resend."
+)
 _SUSPENDED: Final = (
     "AWS has restricted this account's sending for good: open a case with AWS Support. "
     "No resend from this account will work until then."
@@ -103,6 +107,7 @@ _BY_TEXT: Final = tuple(
         (r"security token included in the request is invalid", _KEY),
         (r"signature we calculated does not match", _MISMATCH),
         (r"(?:email )?address (?:is )?not verified|identities failed the check", _UNVERIFIED),
+        (r"sending (?:is )?paused\b.{0,120}\bconfiguration[ -]?set\b", _SET_PAUSED),
         (r"sending (?:is )?paused|ability to send (?:e-?mail )?is currently paused", _PAUSED),
         (r"permanently restricted|account is suspended", _SUSPENDED),
         (r"is not authori[sz]ed to perform", _DENIED),
@@ -145,6 +150,7 @@ _BY_CODE: Final[dict[str, str]] = {
     # SES v2
     "AccountSuspendedException": _SUSPENDED,
     "SendingPausedException": _PAUSED,
+    "CONFIGURATION_SET_SENDING_PAUSED": _SET_PAUSED,
     "MailFromDomainNotVerifiedException": (
         "The sender's custom MAIL FROM domain is not verified, and its set-up says to reject such mails: "
         "publish its MX record as the SES console shows it; `rq-ses doctor --from ADDRESS` looks for it."
@@ -328,7 +334,6 @@ _OF_ENTRIES: Final = {
     "ACCOUNT_SUSPENDED": "AccountSuspendedException",
     "ACCOUNT_THROTTLED": "TooManyRequestsException",
     "CONFIGURATION_SET_NOT_FOUND": "NotFoundException",
-    "CONFIGURATION_SET_SENDING_PAUSED": "SendingPausedException",
     "INVALID_PARAMETER": "BadRequestException",
     "MAIL_FROM_DOMAIN_NOT_VERIFIED": "MailFromDomainNotVerifiedException",
     "MESSAGE_REJECTED": "MessageRejected",

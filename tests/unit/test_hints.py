@@ -78,6 +78,10 @@ def test_each_code_of_our_own_has_a_hint() -> None:
         ("UnrecognizedClientException", "", 403, "IAM console"),
         # What shares a name.
         ("MessageRejected", "Sending paused for this account. For more information …", 400, "has paused"),
+        ("SendingPausedException", "Sending paused for this configuration set.", 400, "configuration set"),
+        ("MessageRejected", "Sending is paused for configuration set <x>.", 400, "configuration set"),
+        ("CONFIGURATION_SET_SENDING_PAUSED", "So.", None, "configuration set"),
+        ("ACCOUNT_SENDING_PAUSED", "So.", None, "has paused"),
         ("MessageRejected", "Something else.", 400, "its words above say why"),
         ("TooManyRequestsException", "Maximum sending rate exceeded.", 429, "more slowly"),
         ("TooManyRequestsException", "Daily message quota exceeded", 429, "24 hours"),

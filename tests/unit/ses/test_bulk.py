@@ -34,7 +34,7 @@ def answered(*results: Any, entries: int | None = None) -> list[Outcome]:
         ("TRANSIENT_FAILURE", Transient, "failing"),
         ("ACCOUNT_SUSPENDED", Terminal, "account"),
         ("ACCOUNT_SENDING_PAUSED", Terminal, "account"),
-        ("CONFIGURATION_SET_SENDING_PAUSED", Terminal, "account"),
+        ("CONFIGURATION_SET_SENDING_PAUSED", Terminal, "healthy"),
         ("MESSAGE_REJECTED", Terminal, "healthy"),
         ("MAIL_FROM_DOMAIN_NOT_VERIFIED", Terminal, "healthy"),
         ("CONFIGURATION_SET_NOT_FOUND", Terminal, "healthy"),

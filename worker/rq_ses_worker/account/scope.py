@@ -39,10 +39,9 @@ KEYS_REFUSED: Final = frozenset(
 
 _ACCOUNT_CODES: Final = KEYS_REFUSED | {
     "AccountSuspendedException",
-    # The same in the answer to a bulk request; with the configuration set all of a campaign would end so.
+    # The same in the answer to a bulk request.
     "ACCOUNT_SENDING_PAUSED",
     "ACCOUNT_SUSPENDED",
-    "CONFIGURATION_SET_SENDING_PAUSED",
     # Ours: the server isn't the one it should be.
     "CertificateRefused",
     "IncompleteSignature",
@@ -60,6 +59,7 @@ _ENTRY_CODES: Final = frozenset(
         # Ours: SES has answered, if to something else than we know.
         "UnknownStatus",
         "CONFIGURATION_SET_NOT_FOUND",
+        "CONFIGURATION_SET_SENDING_PAUSED",
         "FAILED",
         "INVALID_PARAMETER",
         "INVALID_SENDING_POOL_NAME",
@@ -68,7 +68,7 @@ _ENTRY_CODES: Final = frozenset(
         "TEMPLATE_NOT_FOUND",
     }
 )
-"""What SES says of one entry of a bulk request, and of no other mail."""
+"""What SES says of one entry of a bulk request, and not of every mail of the account."""
 
 _PAUSED: Final = re.compile(r"sending (?:is )?(?:currently )?paused", re.IGNORECASE)
 _CONFIGURATION_SET: Final = re.compile(r"configuration[ -]?set", re.IGNORECASE)
