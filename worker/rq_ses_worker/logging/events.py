@@ -173,6 +173,9 @@ WORKER_LEAVING_FAILED: Final = Event(
 CLAIM_LEFT: Final = Event(
     "worker.claim_left", WARNING, "Redis is away (%(error)s); what a lost claim took is left to reclaim"
 )
+ALONG_RAISED: Final = Event(
+    "worker.along_raised", ERROR, "what was written along with a claim raised; the claim stands"
+)
 BURST_ENDED: Final = Event(
     "burst.ended",
     INFO,

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from redis.exceptions import RedisError
+
+from rq_ses_worker.logging import events
 from rq_ses_worker.server.scripts import Call, run_together
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +50,13 @@ class Along(Generic[T]):
     """Told what it came to; not told of a failure, for it is then done by itself, where that is noticed."""
 
     def answered(self, replies: Sequence[Any]) -> None:
-        """Take the replies to its calls; never raises."""
-        with suppress(Exception):  # the claim has an answer of its own, which must not be lost
+        """Take the replies to its calls; never raises, for the claim's own answer must not be lost."""
+        try:
             self.done(self.errand.read(replies))
+        except RedisError:
+            pass  # whoever does it by itself meets it again
+        except Exception:  # noqa: BLE001 - a defect
+            events.ALONG_RAISED.log(log, trace=True)
 
 
 def run_with(connection: Any, along: Sequence[Along[Any]], call: Call) -> Any:
