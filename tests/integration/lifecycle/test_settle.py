@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from rq.job import JobStatus
 from rq.registry import (
@@ -13,7 +15,7 @@ from rq.results import Result
 from rq_ses import contract
 from rq_ses_worker.ses.outcome import Sent
 from support.mails.keys import KEYS
-from support.mails.transitions import PAYLOAD, Story, failed, retry, sent
+from support.mails.transitions import PAYLOAD, Story, back, failed, retry, sent
 
 
 def test_a_sent_mail_leaves_a_small_receipt_that_rq_reads(story: Story) -> None:
@@ -93,9 +95,23 @@ def test_settling_twice_changes_nothing(story: Story) -> None:
     settlements = [sent(claims[0].lease), retry(claims[1].lease, 60), failed(claims[2].lease)]
     assert story.settle(settlements) == ["done", "done", "done"]
     before = {key: story.redis.dump(key) for key in story.redis.keys("rq:job:*")}
-    assert story.settle(settlements) == ["lost", "lost", "lost"]
+    # A receipt says whose it is.
+    assert story.settle(settlements) == ["done", "lost", "lost"]
     assert {key: story.redis.dump(key) for key in story.redis.keys("rq:job:*")} == before
     assert [story.places(name) for name in ("j1", "j2", "j3")] == [["finished"], ["scheduled"], ["failed"]]
+
+
+def test_who_says_sent_of_a_mail_that_another_execution_has_sent_has_lost_it(story: Story) -> None:
+    story.enqueue()
+    old = story.claim()
+    story.redis.zadd(KEYS.leases("mail"), {old.lease.member: 1.0})
+    story.settle([back(old.lease, overdue=True)], story.other)
+    [new], _ = story.other.claim(1)
+    written = sent(new.lease)
+    assert story.settle([written], story.other) == ["done"]
+    assert story.settle([written], story.other) == ["done"]
+    assert story.settle([sent(old.lease)._replace(ended=written.ended)]) == ["lost"]
+    assert story.settle([sent(new.lease)], story.other) == ["lost"]
 
 
 def test_a_broken_key_does_not_keep_its_batch_from_being_settled(story: Story) -> None:
@@ -107,7 +123,7 @@ def test_a_broken_key_does_not_keep_its_batch_from_being_settled(story: Story) -
     assert story.places("j2") == ["finished"]
 
 
-def test_the_workers_counters_grow_only_while_it_is_registered(story: Story) -> None:
+def test_the_workers_counts_are_written_only_while_it_is_registered(story: Story) -> None:
     story.enqueue("j1")
     story.enqueue("j2")
     story.enqueue("j3")
@@ -119,7 +135,7 @@ def test_the_workers_counters_grow_only_while_it_is_registered(story: Story) -> 
     story.settle([sent(claims[1].lease), failed(claims[2].lease)])
     story.ours.count()
     story.ours.count()
-    assert story.redis.hmget("rq:worker:ours", "successful_job_count", "failed_job_count") == [b"1", b"1"]
+    assert story.redis.hmget("rq:worker:ours", "successful_job_count", "failed_job_count") == [b"2", b"1"]
 
 
 def test_counts_that_could_not_be_written_are_written_later(story: Story) -> None:
@@ -133,6 +149,38 @@ def test_counts_that_could_not_be_written_are_written_later(story: Story) -> Non
     story.settle([sent(claims[1].lease)])
     story.ours.count()
     assert story.redis.hget("rq:worker:ours", "successful_job_count") == b"2"
+
+
+def test_what_was_written_by_a_call_whose_reply_was_lost_is_counted_once(story: Story) -> None:
+    story.redis.hset("rq:worker:ours", "birth", "x")
+    for name in ("j1", "j2"):
+        story.enqueue(name)
+    claims, _ = story.ours.claim(2)
+    batch = [sent(claim.lease) for claim in claims]
+    for call in story.ours.settlement(batch, clock=time.monotonic()).calls:
+        call.run()  # and nobody reads what it replies
+    assert story.settle(batch) == ["done", "done"]
+    story.ours.count()
+    assert story.redis.hget("rq:worker:ours", "successful_job_count") == b"2"
+
+
+def test_counts_whose_reply_was_lost_are_written_once(story: Story) -> None:
+    story.redis.hset("rq:worker:ours", "birth", "x")
+    for name in ("j1", "j2", "j3"):
+        story.enqueue(name)
+    claims, _ = story.ours.claim(3)
+    story.settle([sent(claims[0].lease)._replace(seconds=2.0), retry(claims[1].lease, 60)])
+    [errand] = story.ours.settling.counts.due(now=True)
+    [late] = errand.calls
+    late.run()
+    story.ours.count()
+    counts = "successful_job_count", contract.RETRIED_FIELD, "total_working_time"
+    assert story.redis.hmget("rq:worker:ours", *counts) == [b"1", b"1", b"2.000000"]
+    story.settle([sent(claims[2].lease)._replace(seconds=1.0)])
+    story.ours.count()
+    # One that a paused server carries out only now changes nothing.
+    late.run()
+    assert story.redis.hmget("rq:worker:ours", *counts) == [b"2", b"1", b"3.000000"]
 
 
 @pytest.mark.parametrize("indexes", [False, True])

@@ -39,6 +39,12 @@ local function contested(batch, group, at, id, held, whole, old)
     end
   end
 
+  -- An earlier try of this settlement has written the receipt, and its reply was lost: nobody else's ended then.
+  local function is_written(batch, at, id)
+    local by = redis.call('HMGET', batch.jobs .. id, 'ended_at', 'worker_name')
+    return by[1] == ARGV[at + 2] and by[2] == short(batch.worker)
+  end
+
   -- SES has a mail that isn't started, by what its worker says late, or because it was canceled or requeued meanwhile.
   local function write_late(batch, group, at, id, old)
     local queue, status = group.queue, old[1]
@@ -75,6 +81,7 @@ local function contested(batch, group, at, id, held, whole, old)
     complete(batch, group, at, id, status)
     return 'done'
   end
+  if not held and action == 'sent' and status == 'finished' and is_written(batch, at, id) then return 'done' end
   if held and not whole and action ~= 'sent' then
     if status == 'finished' or status == 'failed' then complete(batch, group, at, id, status) end
     return 'vanished'

@@ -35,6 +35,8 @@ class Counts:
         self._script = script
         self._keys = keys
         self._counts: dict[str, int] = dict.fromkeys(("sent", "failed", "retry", "back", "µs"), 0)
+        self._shown = dict(self._counts)
+        """What is certain to be written: a reply that is lost says nothing."""
         self._counting = threading.Lock()
         self._tried_at = 0.0
 
@@ -63,9 +65,7 @@ class Counts:
 
         def read(replies: Sequence[Any]) -> None:
             if not isinstance(replies[0], Exception):
-                with self._counting:
-                    for name, count in counts.items():
-                        self._counts[name] -= count
+                self._shown = counts
 
         names = self._keys.names
         keys = [names.worker(self._keys.worker_name), names.scratch]
@@ -79,6 +79,6 @@ class Counts:
         return self._left()
 
     def _left(self, *, now: bool = False) -> float | None:
-        if not any(self._counts.values()):
+        if self._counts == self._shown:
             return None
         return 0.0 if now else max(0.0, self._tried_at + EVERY - time.monotonic())
