@@ -5,6 +5,9 @@
 -- ARGV  1 its id   2 now, in RQ's date form   3 seconds for which it is kept, canceled   4 prefix of the records of
 --       campaigns   5 and 6 names of the fields of a campaign's name, and of the number of recipients
 -- Reply 1 or 0: whether it was canceled   2 the status it had ("": no such job)
+--
+-- A bulk job of which parts are yet to be made (the worker's split.lua) is left to claim, which has them made first:
+-- nobody would make them afterwards. (PARTS_FIELD: contract.LUA_CONSTANTS)
 
 local job, id, ttl = KEYS[1], ARGV[1], tonumber(ARGV[3])
 local found = redis.pcall('HGET', job, 'status')
@@ -12,6 +15,7 @@ local found = redis.pcall('HGET', job, 'status')
 if type(found) == 'table' and found.err and not string.find(found.err, 'WRONGTYPE', 1, true) then return found end
 local status = type(found) == 'string' and found or ''
 if status ~= 'queued' and status ~= 'scheduled' then return { 0, status } end
+if redis.call('HEXISTS', job, PARTS_FIELD) == 1 then return { 0, status } end
 
 -- On a full server the first write must be one that frees. If the script is broken off, what it leaves is put right
 -- by what runs anyway: a canceled job that stands in the queue is dropped there, one without a TTL gets one; but one

@@ -24,7 +24,7 @@ from rq_ses.mails.told import merged
 from rq_ses.outbox.threads import Threads
 from rq_ses.server.location import Location
 from rq_ses.server.partitions import Partitions
-from rq_ses.states import CANCELED, FAILED, FINISHED, STARTED, STOPPED
+from rq_ses.states import CANCELED, FAILED, FINISHED, QUEUED, SCHEDULED, STARTED, STOPPED
 
 _SOCKET_TIMEOUT, _CONNECT_TIMEOUT = 10.0, 5.0
 
@@ -176,7 +176,10 @@ def _reason(done: Cancellation) -> str:
     )
 
 
+_DIVIDED: Final = "its entries are being divided among several jobs: cancel it again in a moment, and these"
 _REASONS: Final[Mapping[str, str]] = {
+    QUEUED: _DIVIDED,
+    SCHEDULED: _DIVIDED,
     STARTED: (
         "it is being sent at this moment and can't be called back: it ends as sent, unless SES refuses it, "
         "or it is to be tried again; then it can be canceled"

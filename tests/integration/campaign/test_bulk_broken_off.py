@@ -13,6 +13,7 @@ from redis.exceptions import ResponseError
 from rq_ses.campaign import Campaigns
 from rq_ses.campaign.names import bulk_job_id
 from rq_ses.keys import keys_of
+from rq_ses.mails import Mails
 from rq_ses_worker.audit.audit import Audit
 from rq_ses_worker.audit.sweep import Sweep
 from rq_ses_worker.lifecycle.records import Settlement
@@ -177,6 +178,35 @@ def test_what_was_left_of_a_shedding_is_canceled_with_its_campaign(redis: Redis,
             assert (scene.client.requests, counts(redis)) == ([], (6, 0, 6))
 
     assert each_break(redis, act) > 10
+
+
+def test_a_job_that_is_canceled_by_its_id_loses_nothing_that_a_shedding_has_left(redis: Redis) -> None:
+    refused = 0
+
+    def act(number: int) -> None:
+        nonlocal refused
+        scene = Scene(redis, RetryPolicy(on_unknown="hold"))
+        scene.ours.attempts._bulk()._size = 2  # type: ignore[attr-defined, misc]
+        scene.client.answers = success
+        [claim] = scene.ours.claim()
+        scene.script.at = number
+        ended = scene.ours.attempt(claim)
+        if not scene.client.requests:
+            scene.ours.settle(ended)
+            divided = redis.hexists(KEYS.job(claim.lease.job_id), "rq_ses_parts")
+            done = Mails(connection=redis).cancel(claim.lease.job_id)
+            assert done.canceled != divided
+            assert not divided or "again in a moment" in done.reason
+            refused += divided
+            scene.other.work()
+            ends = {tuple(where) for where in places(redis).values()}
+            assert len(places(redis)) == len(TO)
+            assert ends <= {("finished",), ("canceled",)}
+            enqueued, sent, canceled = counts(redis)
+            assert enqueued == sent + canceled == len(TO)
+
+    assert each_break(redis, act) > 10
+    assert refused
 
 
 def test_what_is_no_split_of_ours_keeps_nobody_from_the_jobs(redis: Redis) -> None:

@@ -14,13 +14,16 @@ from redis.exceptions import ResponseError
 from rq_ses import Outbox
 from rq_ses.campaign import Campaign, CampaignNotFound, Campaigns, Entry, Template
 from rq_ses.contract import FLOW_NAMES
+from rq_ses_worker.audit.audit import Audit
+from rq_ses_worker.audit.campaigns.audit import CampaignAudit
+from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from support.mails.breaking import Breakable, each_break
 from support.mails.keys import KEYS
 
 BULK = "mail-bulk"
-LIST, DEFERRED, CANCELED, FAILED = (
-    KEYS.queue(BULK), *(KEYS.registry(kind, BULK) for kind in ("deferred", "canceled", "failed"))
+LIST, DEFERRED, SCHEDULED, CANCELED, FAILED = (
+    KEYS.queue(BULK), *(KEYS.registry(kind, BULK) for kind in ("deferred", "scheduled", "canceled", "failed"))
 )  # fmt: skip
 
 
@@ -124,7 +127,7 @@ def test_jobs_that_go_back_are_sent_once_wherever_that_breaks_off(
         between = claims() if claimed_between else []
         campaigns.resume("spring")
         assert sorted(between + claims()) == sorted(ids)
-        assert redis.exists(LIST) == 0
+        assert redis.exists(LIST, DEFERRED) == 0
 
     assert each_break(redis, act) > 8
 
@@ -133,6 +136,9 @@ def test_jobs_that_are_called_back_are_sent_by_nobody_wherever_that_breaks_off(r
     def act(number: int) -> None:
         ids = send(redis, 150)
         held(redis, ids[0])
+        redis.zadd(SCHEDULED, {ids[1]: 4e9})
+        redis.hset(KEYS.job(ids[1]), "status", "scheduled")
+        redis.lrem(LIST, 0, ids[1])
         campaigns: Any = Campaigns(connection=redis)
         campaigns._follow = Breakable(redis, campaigns._follow)
         campaigns._follow.at = number
@@ -142,7 +148,31 @@ def test_jobs_that_are_called_back_are_sent_by_nobody_wherever_that_breaks_off(r
         assert campaigns.cancel("spring").canceled <= 150
         assert {status(redis, job_id) for job_id in ids} == {"canceled"}
         assert redis.zcard(CANCELED) == 3
+        assert redis.exists(DEFERRED, SCHEDULED) == 0
         assert Lifecycle(redis, [BULK], "tests", "aaaaaaaa", 30.0).claim(1)[0] == []
+
+    assert each_break(redis, act) > 8
+
+
+@pytest.mark.parametrize("act_on", ["resume", "cancel"])
+def test_what_breaks_off_and_is_not_done_again_is_put_right_by_an_audit(redis: Redis, act_on: str) -> None:
+    def act(number: int) -> None:
+        ids = send(redis, 150)
+        campaigns: Any = Campaigns(connection=redis)
+        campaigns.pause("spring")
+        for job_id in ids:
+            held(redis, job_id)
+        campaigns._follow = Breakable(redis, campaigns._follow)
+        campaigns._follow.at = number
+        with suppress(ResponseError):
+            getattr(campaigns, act_on)("spring")
+        for _ in range(2):
+            list(Audit(redis, BULK, RetryPolicy(), wait=0).run(repair=True))
+            list(CampaignAudit(redis, wait=0).run(repair=True))
+        Lifecycle(redis, [BULK], "tests", "aaaaaaaa", 30.0).claim(8)
+        assert redis.exists(LIST, DEFERRED) == 0
+        assert {status(redis, job_id) for job_id in ids} == {"started" if act_on == "resume" else "canceled"}
+        assert campaigns.status("spring").waiting == (150 if act_on == "resume" else 0)
 
     assert each_break(redis, act) > 8
 

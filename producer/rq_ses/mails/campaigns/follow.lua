@@ -9,10 +9,11 @@
 --
 -- One that waits with a part of it to be made yet (the worker's split.lua) is left to claim, which has it made first.
 -- A job that is canceled stays in the queue's list, where claim drops it: to look for each would take the square of
--- their number. New places are written first, hashes after, old places are left last.
+-- their number. New places are written first, hashes after, old places are left last. What an earlier call broke off
+-- behind the hashes has left in its old places goes with the next.
 
 if redis.call('HGET', KEYS[1], 'state') ~= ARGV[2] then return { 0, 0 } end
-local back, jobs, entries, ids = ARGV[2] == 'sending', 0, 0, {}
+local back, jobs, entries, ids, left = ARGV[2] == 'sending', 0, 0, {}, {}
 for i = 6, #ARGV do
   local found = redis.pcall('HMGET', ARGV[1] .. ARGV[i], 'status', CAMPAIGN_FIELD, RECIPIENTS_FIELD, PARTS_FIELD)
   if found.err and not string.find(found.err, 'WRONGTYPE', 1, true) then return found end
@@ -21,11 +22,17 @@ for i = 6, #ARGV do
   if not found.err and waits and found[2] == ARGV[3] then
     ids[#ids + 1] = ARGV[i]
     jobs, entries = jobs + 1, entries + (tonumber(found[3] or '') or 1)
+  elseif not found.err and found[1] ~= 'deferred' then
+    for _, key in ipairs({ KEYS[4], found[1] == 'canceled' and KEYS[5] or nil }) do
+      if redis.call('ZSCORE', key, ARGV[i]) then left[#left + 1] = { key, ARGV[i] } end
+    end
   end
 end
-if jobs == 0 then return { 0, 0 } end
+if jobs == 0 and #left == 0 then return { 0, 0 } end
 
 redis.call('DEL', KEYS[2])
+for _, entry in ipairs(left) do redis.call('ZREM', entry[1], entry[2]) end
+if jobs == 0 then return { 0, 0 } end
 if back then
   redis.call('RPUSH', KEYS[3], unpack(ids))
   for _, id in ipairs(ids) do redis.call('HSET', ARGV[1] .. id, 'status', 'queued', 'enqueued_at', ARGV[4]) end
