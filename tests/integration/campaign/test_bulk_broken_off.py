@@ -10,7 +10,8 @@ import pytest
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from rq_ses.campaign import Campaigns
+from rq_ses import Outbox, OutboxUnavailable
+from rq_ses.campaign import Campaigns, Entry
 from rq_ses.campaign.names import bulk_job_id
 from rq_ses.keys import keys_of
 from rq_ses.mails import Mails
@@ -34,7 +35,7 @@ from support.bulk.desk import (
     store,
     success,
 )
-from support.mails.breaking import Breakable, each_break
+from support.mails.breaking import Breakable, BreakableSource, each_break
 from support.mails.keys import KEYS
 
 TO = addresses(6)
@@ -207,6 +208,32 @@ def test_a_job_that_is_canceled_by_its_id_loses_nothing_that_a_shedding_has_left
 
     assert each_break(redis, act) > 10
     assert refused
+
+
+def test_what_a_producer_wrote_before_it_broke_off_is_sent_once_though_its_receipts_are_gone(
+    redis: Redis,
+) -> None:
+    def act(number: int) -> None:
+        outbox = Outbox(redis)
+        writing: Any = outbox._bulk._writings[0]
+        writing._enqueue = BreakableSource(redis, writing._enqueue)
+        writing._enqueue.at = number
+        some = [Entry(to, {"name": "Ann"}) for to in addresses(170)]
+        with suppress(OutboxUnavailable):
+            outbox.send_bulk(campaign(), some)
+        client = BulkClient()
+        desk = Desk(redis, client)
+        desk.work()
+        for key in redis.scan_iter(f"{KEYS.job_prefix}*"):
+            assert redis.hget(key, "status") == b"finished"
+            redis.delete(key)
+        outbox.send_bulk(campaign(), some)
+        desk.work()
+        assert client.sent == dict.fromkeys(addresses(170), 1), number
+        found = redis.hmget(keys_of(redis).campaign(NAME), "enqueued", "sent", "complete")
+        assert found == [b"170", b"170", b"1"]
+
+    assert each_break(redis, act) > 30
 
 
 def test_what_is_no_split_of_ours_keeps_nobody_from_the_jobs(redis: Redis) -> None:

@@ -79,6 +79,22 @@ def test_a_prefix_that_is_given_up_leaves_its_counts_to_another_and_nothing_behi
     ] == []
 
 
+@pytest.mark.parametrize(("ended", "value"), [("state", "canceled"), ("complete", "1")])
+def test_a_campaign_that_was_broken_off_while_it_was_enqueued_is_not_moved(
+    redis_url: str, clients: list[Redis], ended: str, value: str
+) -> None:
+    # Its index names an entry of which there is no job; moved, that would count as sent.
+    index_entries(clients[0], SALE, ADDRESSES, jobs=1, sent=len(ADDRESSES))
+    record = keys_of(clients[0]).campaign("sale")
+    clients[0].hset(record, mapping={"writing": f"2:{'0' * 32}:1", "written": ""})
+    clients[0].hdel(record, "complete")
+    with pytest.raises(MoveRefused, match=r"campaign sale under .* was broken off while it was enqueued"):
+        move(redis_url, TWO, THREE)
+    clients[0].hset(record, ended, value)
+    assert move(redis_url, TWO, THREE).campaigns == 1
+    assert clients[2].hmget(keys_of(clients[2]).campaign("sale"), "writing", "written") == [None, None]
+
+
 def test_a_campaign_whose_entries_wait_is_not_moved(redis_url: str, clients: list[Redis]) -> None:
     index_entries(clients[1], SALE, ADDRESSES, jobs=1, sent=5)
     with pytest.raises(

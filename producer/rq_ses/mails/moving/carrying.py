@@ -18,6 +18,8 @@ from rq_ses.keys import keys_of
 from rq_ses.text.figures import counted
 
 _COUNTS: Final = ("enqueued", "sent", "canceled", "discarded")
+_UNFINISHED: Final = ("writing", "written")
+"""Fields of a record: which jobs a producer that broke off was writing (outbox/bulk/enqueue.lua)."""
 _TAKEN: Final = "taken:"
 """Field of a record: whose counts are in it. A move that is broken off is run again."""
 _DIGITS: Final = "0123456789abcdef"
@@ -42,6 +44,12 @@ class Carrying:
         """Yield why campaigns can't be moved."""
         for source in self._sources:
             for name in _names(source):
+                if _broken_off(source, name):
+                    yield (
+                        f"campaign {name} under {keys_of(source).prefix} was broken off while it was "
+                        "enqueued: with the partitions as they were, send it once more under its name, "
+                        "or cancel it"
+                    )
                 left = _left(source, name)
                 if left is None or left > 0:
                     entries = "entries" if left is None else counted(left, "entry", "entries")
@@ -102,6 +110,12 @@ def _left(client: Any, name: str) -> int | None:
     return enqueued - sum(over)
 
 
+def _broken_off(client: Any, name: str) -> bool:
+    """Tell whether a campaign's index may name jobs that don't exist, and nobody has sent it again since."""
+    found = client.hmget(keys_of(client).campaign(name), "writing", "complete", "state")
+    return bool(found[0]) and found[1] != b"1" and found[2] != b"canceled"
+
+
 def _buckets(client: Any, name: str) -> Iterator[str]:
     """Yield the ends of the keys of a campaign's index."""
     start = keys_of(client).campaign_index(name, "")
@@ -133,7 +147,7 @@ def _merge(target: Any, name: str, record: dict[bytes, bytes], counts_of: str) -
             pipeline.multi()
             pipeline.sadd(keys.campaigns, name)
             for field, value in record.items():
-                if field.decode() not in (*_COUNTS, "jobs", "writing") and not field.startswith(
+                if field.decode() not in (*_COUNTS, "jobs", *_UNFINISHED) and not field.startswith(
                     _TAKEN.encode()
                 ):
                     pipeline.hsetnx(key, field, value)

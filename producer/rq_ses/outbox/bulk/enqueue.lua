@@ -13,19 +13,23 @@
 --
 -- What is being written is noted in the record first (`writing`, "NUMBER:ID:ENTRIES …"), and counted when it stands:
 -- should the script break off, the index may name a job that doesn't exist, whose entries are as good as unknown then.
+-- How far it came is noted, too (`written`, the number of the last job that stands, and all noted before it do): a job
+-- that was sent, and forgotten since, doesn't exist either.
 -- One that exists has all its entries in the index, which is written before; places before hashes, as always.
 
 local FIRST, WIDTH, ENTRY = 13, 5, 13
-local record = redis.call('HMGET', KEYS[3], 'state', 'terms', 'enqueued', 'writing')
+local record = redis.call('HMGET', KEYS[3], 'state', 'terms', 'enqueued', 'writing', 'written')
 if record[4] == '' then record[4] = false end
 if not record[2] or record[2] ~= ARGV[6] then return { 'gone' } end
 if record[1] == 'canceled' then return { 'canceled' } end
 
 -- Jobs that a script which broke off had noted: those that exist are counted now, the others lost.
 local count, lost, left = tonumber(record[3] or 0), {}, {}
+local written = record[5] and string.find(' ' .. (record[4] or ''), ' ' .. record[5] .. ':', 1, true)
 for number, id, entries in string.gmatch(record[4] or '', '(%d+):(%x+):(%d+)') do
-  if redis.call('EXISTS', ARGV[1] .. id) == 1 then
+  if written or redis.call('EXISTS', ARGV[1] .. id) == 1 then
     count = count + entries
+    written = written and number ~= record[5]
   else
     lost[number], left[#left + 1] = true, number .. ':' .. id .. ':' .. entries
   end
@@ -80,6 +84,7 @@ end
 for i = FIRST, #ARGV, WIDTH do words[#words + 1] = look(i) end
 if #chosen == 0 and not record[4] then return words end
 
+local before = count
 -- Of this call's own jobs a try before this one may have noted some: they are counted once.
 for _, i in ipairs(chosen) do
   for at = #left, 1, -1 do
@@ -88,7 +93,8 @@ for _, i in ipairs(chosen) do
   count = count + #ARGV[i + 4] / ENTRY
 end
 local noted = table.concat(left, ' ')
-redis.call('HSET', KEYS[3], 'writing', noted .. ' ' .. table.concat(writing, ' '))
+redis.call('HSET', KEYS[3], 'enqueued', string.format('%d', before), 'writing',
+  table.concat(writing, ' ') .. ' ' .. noted, 'written', '')
 for place, part in pairs(index) do
   if #part.new > 0 then redis.call('HSET', ARGV[2] .. place, unpack(part.new)) end
 end
@@ -104,10 +110,11 @@ for _, i in ipairs(chosen) do
     'timeout', ARGV[8], 'result_ttl', ARGV[9], 'failure_ttl', ARGV[10], 'enqueued_at', ARGV[7],
     'description', ARGV[i + 2], 'data', ARGV[i + 3], ARGV[3], ARGV[5],
     ARGV[4], string.format('%d', #ARGV[i + 4] / ENTRY))
+  redis.pcall('HSET', KEYS[3], 'written', ARGV[i])
 end
 redis.call('HSET', KEYS[3], 'enqueued', string.format('%d', count), 'writing', noted,
   'changed_at', redis.call('TIME')[1])
-if noted == '' then redis.call('HDEL', KEYS[3], 'writing') end
+if noted == '' then redis.call('HDEL', KEYS[3], 'writing', 'written') end
 -- A wake-up that is refused costs a moment, no mail: all is written.
 if wakes then redis.pcall('PUBLISH', ARGV[12], '') end
 return words
