@@ -88,7 +88,8 @@ class OutboxBase(Generic[Client]):
             each.append(Enqueueing(*servers[-1], terms, timeout=enqueue_timeout, confirmation=confirmation))
         self._lines: tuple[Any, ...] = tuple(one.line for one in each)
         where = each[0] if len(each) == 1 else Spreading(each)
-        self._sending = Sending(queue, where, Tracing() if tracing else None)
+        self._tracing = Tracing() if tracing else None
+        self._sending = Sending(queue, where, self._tracing)
         self._servers = tuple(each)
         self._reached = servers
         self._bulk_terms = terms, enqueue_timeout, confirmation
@@ -105,7 +106,9 @@ class OutboxBase(Generic[Client]):
             [
                 BulkWriting(Server(*server), terms, timeout=timeout, confirmation=confirmation)
                 for server in self._reached
-            ]
+            ],
+            contract.queue_name(self.queue, "bulk"),
+            self._tracing,
         )
 
     @abstractmethod

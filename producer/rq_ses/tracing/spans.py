@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, Final, TypeVar
 
-from rq_ses.receipt import Receipt
+from rq_ses.receipt import CampaignReceipt, Receipt
 from rq_ses.tracing.trace import Trace
 
 SYSTEM: Final = "rq_ses"
@@ -56,19 +56,21 @@ class Tracing:
         self,
         plan: Generator[Any, Any, Result],
         queue: str,
-        use: Callable[[Mapping[str, str]], None],
+        use: Callable[[Mapping[str, str]], None] = lambda _: None,
         *,
         batch: bool,
+        campaign: str = "",
     ) -> Generator[Any, Any, Result]:
         """Carry out a plan of an Outbox under a PRODUCER span, which is nobody's current one.
 
         Args:
-            plan: its outcome are Receipts, and errors in the places of some.
+            plan: its outcome are Receipts, and errors in the places of some; or a CampaignReceipt.
             queue: the mails' destination.
             use: is given what their jobs' options get.
             batch: whether it may be many.
+            campaign: name of the campaign whose entries they are.
         """
-        attributes = described("send", queue)
+        attributes = described("send", queue) | ({"rq_ses.campaign": campaign} if campaign else {})
         span = self.tracer.start_span(
             f"send {queue}", kind=self._trace.SpanKind.PRODUCER, attributes=attributes
         )
@@ -113,6 +115,9 @@ class Tracing:
             flush(_FLUSH)
 
     def _tell(self, span: Any, result: Any, *, batch: bool) -> None:
+        if isinstance(result, CampaignReceipt):
+            span.set_attribute("messaging.batch.message_count", result.enqueued + result.duplicates)
+            return
         results: Sequence[Any] = result if isinstance(result, list) else [result]
         if batch:
             span.set_attribute("messaging.batch.message_count", len(results))

@@ -14,7 +14,9 @@ from opentelemetry.trace import SpanKind, StatusCode
 from redis import Redis
 
 from rq_ses import IdempotencyConflict, Outbox, Submission
+from rq_ses.campaign import Entry
 from rq_ses.deadletter.reading.payload import read_payload
+from rq_ses.errors import UnusableEntry
 from rq_ses.message.reading import AnyMessage
 from rq_ses.tracing.spans import Tracing
 from rq_ses_worker.engine.senders import Attempts
@@ -50,7 +52,7 @@ class Traces:
     def outbox(self, redis: Redis, face: Callable[..., Any] = Outbox) -> Any:
         outbox = face(connection=redis, tracing=True)
         inner = outbox if isinstance(outbox, Outbox) else outbox.outbox
-        inner._sending._tracing = self.tracing()
+        inner._tracing = inner._sending._tracing = self.tracing()
         return outbox
 
     @property
@@ -170,6 +172,39 @@ def test_a_batch_is_one_span_whose_context_every_job_has(
     parents = [options.pop("traceparent").rpartition("-")[0] for options in stored]
     assert parents == [f"00-{trace_id:032x}-{span_id:016x}"] * 2
     assert stored == [{}, {"on_unknown": "hold"}]
+
+
+@pytest.mark.parametrize("face", [Outbox, Awaited])
+def test_a_campaign_is_one_span_and_its_jobs_bring_no_trace(
+    redis: Redis, traces: Traces, face: Callable[..., Any]
+) -> None:
+    outbox = traces.outbox(redis, face)
+    some = [Entry(to, {"name": "Ann"}) for to in desk.addresses(120)]
+    with traces.tracer.start_as_current_span("page") as page:
+        outbox.send_bulk(desk.campaign(), some[:70])
+        outbox.send_bulk(desk.campaign(), some)
+        with pytest.raises(UnusableEntry):
+            outbox.send_bulk(desk.campaign(), [Entry("ann@example.com", {})])
+    if isinstance(outbox, Awaited):
+        outbox.close()
+    first, second, third, _ = traces.spans
+    for one in (first, second, third):
+        assert (one.name, one.kind, one.parent) == (f"send {desk.QUEUE}", SpanKind.PRODUCER, page.context)
+    about = {
+        "messaging.system": "rq_ses",
+        "messaging.destination.name": desk.QUEUE,
+        "messaging.operation.name": "send",
+        "messaging.operation.type": "send",
+        "rq_ses.campaign": desk.NAME,
+    }
+    assert first.attributes == {**about, "messaging.batch.message_count": 70}
+    assert second.attributes == {**about, "messaging.batch.message_count": 120}
+    assert third.attributes == {**about, "error.type": "UnusableEntry"}
+    assert third.status.status_code is StatusCode.ERROR
+    jobs = redis.lrange(KEYS.queue(desk.QUEUE), 0, -1)
+    assert jobs
+    for job_id in jobs:
+        assert read_payload(redis.hget(KEYS.job(job_id.decode()), "data")).options.keys() == set()
 
 
 def test_a_call_that_raises_is_a_span_that_failed(redis: Redis, traces: Traces) -> None:

@@ -24,6 +24,7 @@ from rq_ses.partition import partition_of
 from rq_ses.plan import Plan
 from rq_ses.receipt import CampaignReceipt
 from rq_ses.text.invalid import shown
+from rq_ses.tracing.spans import Tracing
 
 _DRAWN = 250
 """Entries that are drawn at once."""
@@ -34,14 +35,24 @@ class BulkSending:
 
     Args:
         writings: one for each partition, in order.
+        queue: the name of the queue of bulk jobs.
+        tracing: makes a span for each call; None makes none.
     """
 
-    def __init__(self, writings: Sequence[BulkWriting]) -> None:
+    def __init__(self, writings: Sequence[BulkWriting], queue: str, tracing: Tracing | None = None) -> None:
         self._writings = tuple(writings)
+        self._queue = queue
+        self._tracing = tracing
 
     def send(self, campaign: Campaign, *, durable: bool) -> Plan[CampaignReceipt]:
         """Enqueue what is drawn, as Outbox.send_bulk does."""
-        run = _Run(checked_campaign(campaign), self._writings, Durable(wanted=durable))
+        plan = self._send(checked_campaign(campaign), durable=durable)
+        if self._tracing is None:
+            return plan
+        return self._tracing.sending(plan, self._queue, batch=True, campaign=campaign.name)
+
+    def _send(self, campaign: Campaign, *, durable: bool) -> Plan[CampaignReceipt]:
+        run = _Run(campaign, self._writings, Durable(wanted=durable))
         try:
             yield from run.begin()
             try:
