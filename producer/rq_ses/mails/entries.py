@@ -14,6 +14,7 @@ from rq_ses.keys import keys_of
 from rq_ses.mails.mail import Named, campaign_of, deliveries_of, place_of
 from rq_ses.mails.stored import MailNotFound, StoredMail, find_mail
 from rq_ses.message import address
+from rq_ses.server.partitions import Partitions
 from rq_ses.server.stored import answered
 from rq_ses.states import FAILED, SCHEDULED, WIP
 
@@ -32,19 +33,23 @@ def named_entries(campaign: str, key: str) -> list[Named]:
     return [Named(entry_id(campaign, name), name) for name in dict.fromkeys(names)]
 
 
-def find_entry(connection: Any, queues: Sequence[str], campaign: str, named: Named) -> StoredMail:
+def find_entry(partitions: Partitions, queues: Sequence[str], campaign: str, named: Named) -> StoredMail:
     """Return the job that an entry is in, or was sent in: in the queue that its campaign's record names.
+
+    That is in the entry's partition; unless their number has changed since, for a job is moved by its own id.
 
     Raises:
         MailNotFound: it is in none.
         redis.exceptions.RedisError: the server is away, or refuses.
     """
+    connection = partitions.of(named.id)
     queues = _queues(connection, queues, campaign)
     number = _number(connection, campaign, named)
     likely = [named.id, *([bulk_job_id(campaign, number)] if number else [])]
     for job_id in chain(likely, _others(connection, queues, campaign, named)):
-        with suppress(MailNotFound):
-            stored = find_mail(connection, queues, job_id)
+        client = partitions.of(job_id) if job_id in likely else connection
+        with suppress(MailNotFound), partitions.naming(client):
+            stored = find_mail(client, queues, job_id)
             if _holds(stored, named):
                 return stored
     reason = f"is no entry of campaign {campaign} here: it was never enqueued, or has another key"

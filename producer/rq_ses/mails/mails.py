@@ -98,7 +98,7 @@ class Mails:
     def _entry(self, campaign: str, named: Named) -> Mail:
         client = self.partitions.of(named.id)
         with self.partitions.naming(client):
-            stored = find_entry(client, self._queues, campaign, named)
+            stored = find_entry(self.partitions, self._queues, campaign, named)
             stored = replace(stored, events=self._told(client, stored, named))
             return read_mail(stored, self._shared(client, stored), named)
 

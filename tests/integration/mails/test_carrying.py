@@ -9,10 +9,14 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from rq_ses import Outbox
+from rq_ses.campaign import Entry
 from rq_ses.campaign.names import entry_id, indexed
 from rq_ses.keys import keys_of
+from rq_ses.mails import Mails
 from rq_ses.mails.moving import Move, Moved, MoveRefused
 from rq_ses.mails.moving import carrying as module
+from support.bulk import desk
 from support.campaigns.standing import campaign, counts, index_entries
 from support.mails.partitioned import QUEUES, THREE, TWO, client
 
@@ -93,6 +97,19 @@ def test_a_campaign_that_was_broken_off_while_it_was_enqueued_is_not_moved(
     clients[0].hset(record, ended, value)
     assert move(redis_url, TWO, THREE).campaigns == 1
     assert clients[2].hmget(keys_of(clients[2]).campaign("sale"), "writing", "written") == [None, None]
+
+
+def test_what_became_of_entries_is_shown_as_before(redis_url: str, clients: list[Redis]) -> None:
+    to = desk.addresses(120)
+    Outbox(redis_url, partitions=TWO).send_bulk(desk.campaign(), [Entry(one, {"name": "Ann"}) for one in to])
+    for one in clients[:2]:
+        desk.Desk(one, desk.BulkClient()).work()
+    before = [Mails(redis_url, partitions=TWO).entry(desk.NAME, one) for one in to]
+    assert {one.status for one in before} == {"finished"}
+    move(redis_url, TWO, THREE)
+    after = [Mails(redis_url, partitions=THREE).entry(desk.NAME, one) for one in to]
+    assert [one.job_id for one in after] == [one.job_id for one in before]
+    assert {one.status for one in after} == {"finished"}
 
 
 def test_a_campaign_whose_entries_wait_is_not_moved(redis_url: str, clients: list[Redis]) -> None:
