@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pytest
 from rq.job import JobStatus
@@ -13,6 +14,7 @@ from rq.registry import (
 from rq.results import Result
 
 from rq_ses import contract
+from rq_ses_worker.lifecycle.records import Lease, Settlement
 from rq_ses_worker.ses.outcome import Sent
 from support.mails.keys import KEYS
 from support.mails.transitions import PAYLOAD, Story, back, failed, retry, sent
@@ -95,8 +97,8 @@ def test_settling_twice_changes_nothing(story: Story) -> None:
     settlements = [sent(claims[0].lease), retry(claims[1].lease, 60), failed(claims[2].lease)]
     assert story.settle(settlements) == ["done", "done", "done"]
     before = {key: story.redis.dump(key) for key in story.redis.keys("rq:job:*")}
-    # A receipt says whose it is.
-    assert story.settle(settlements) == ["done", "lost", "lost"]
+    # The job tells whose end it was, and when.
+    assert story.settle(settlements) == ["done", "done", "done"]
     assert {key: story.redis.dump(key) for key in story.redis.keys("rq:job:*")} == before
     assert [story.places(name) for name in ("j1", "j2", "j3")] == [["finished"], ["scheduled"], ["failed"]]
 
@@ -112,6 +114,17 @@ def test_who_says_sent_of_a_mail_that_another_execution_has_sent_has_lost_it(sto
     assert story.settle([written], story.other) == ["done"]
     assert story.settle([sent(old.lease)._replace(ended=written.ended)]) == ["lost"]
     assert story.settle([sent(new.lease)], story.other) == ["lost"]
+
+
+@pytest.mark.parametrize("end", [lambda lease: retry(lease, 60), failed], ids=["retry", "failed"])
+def test_who_comes_after_its_execution_was_ended_by_another_has_lost_it(
+    story: Story, end: Callable[[Lease], Settlement]
+) -> None:
+    story.enqueue()
+    lease = story.claim().lease
+    story.redis.zadd(KEYS.leases("mail"), {lease.member: 1.0})
+    assert story.settle([end(lease)._replace(overdue=True)], story.other) == ["done"]
+    assert story.settle([end(lease)]) == ["lost"]
 
 
 def test_a_broken_key_does_not_keep_its_batch_from_being_settled(story: Story) -> None:

@@ -17,9 +17,9 @@
 --         back    into the front of the queue; "1": as if it had never been claimed; "=N": only if it has N entries still
 --       if somebody is told, of each that is sent or failed the outcome, too (JSON)
 -- Reply one word a settlement, or "done" for all of them:
---       done      written
+--       done      written, now or by an earlier try whose reply was lost
 --       late      its lease had gone, but nobody had started the mail again: "sent" was written
---       lost      its lease had gone: another has taken the mail, or it was settled before; nothing written
+--       lost      its lease had gone: another has taken the mail, or ended it; nothing written
 --       canceled  canceled while it was being sent; it stays canceled, its meta tells the outcome
 --       accepted  canceled while it was being sent, but SES has it: "sent" was written, with a note in its meta
 --       told      not sent by this attempt, but an event tells that SES has accepted it: "sent" was written
@@ -48,7 +48,11 @@ local function settle_other(batch, group, at, member, old)
   local id, action, execution, queue = ARGV[at], group.action, ARGV[at + 1], group.queue
   local lease = redis.call('ZSCORE', queue.leases, member)
   local held = lease and (group.asks ~= 'overdue' or tonumber(lease) <= batch.now)
-  if not held and action ~= 'sent' then return 'lost' end
+  if not held and action ~= 'sent' then
+    -- An earlier try of this very settlement may have written it.
+    local written = old and old[2] == '-' .. execution and typed('HGET', batch.jobs .. id, 'ended_at') == ARGV[at + 2]
+    return written and 'done' or 'lost'
+  end
   local record, index = batch.root .. 'execution:' .. member, batch.root .. 'executions:' .. id
   local whole = held and old and (old[2] == execution or redis.call('EXISTS', record) == 1)
   local ours = held and old and old[1] == 'started' and (whole or not string.match(old[2] or '', '^[^-]')
