@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
+from email.mime.base import MIMEBase
 from io import BytesIO
 from typing import Any
 
@@ -151,6 +152,36 @@ def test_an_attachment_keeps_the_type_that_was_given(given: Any, kind: str, cont
     one.attachments.append(given)
     [attachment] = message_of(one).attachments
     assert (attachment.content_type, attachment.content) == (kind, content)
+
+
+def test_two_files_of_one_name_are_both_attached() -> None:
+    one = mail()
+    one.attach("bill.pdf", b"%PDF-1", "application/pdf")
+    one.attach("bill.pdf", b"%PDF-2", "application/pdf")
+    found = [(attachment.filename, attachment.content) for attachment in message_of(one).attachments]
+    assert found == [("bill.pdf", b"%PDF-1"), ("bill.pdf", b"%PDF-2")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "encoding"),
+    [
+        ("text/plain; charset=us-ascii (Plain text)", "base64"),
+        ("text/plain (plain)", "base64"),
+        ("text/plain", "base64 (as of old)"),
+        ("text/plain", "base64 "),
+    ],
+)
+def test_a_part_whose_headers_hold_a_comment_is_sent_as_it_is(kind: str, encoding: str) -> None:
+    part = MIMEBase("text", "plain")
+    part.replace_header("Content-Type", kind)
+    part["Content-Transfer-Encoding"] = encoding
+    part.add_header("Content-Disposition", "attachment", filename="a.txt")
+    part.set_payload("aGVsbG8=\r\n")
+    one = mail()
+    one.attachments.append(part)
+    message = message_of(one)
+    assert isinstance(message, RawMessage)
+    assert b"aGVsbG8=" in message.data
 
 
 def test_mime_of_equal_mails_is_equal_and_in_seven_bits() -> None:

@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from email.mime.application import MIMEApplication
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
-from email.policy import SMTP, default
+from email.policy import SMTP, compat32, default
 from typing import Any
 
 import pytest
@@ -307,3 +307,26 @@ def test_what_can_be_sent_neither_way_is_told() -> None:
     broken.set_payload(7)  # type: ignore[call-overload]
     with pytest.raises(ValueError, match="email: it can't be written as MIME"):
         Message.from_email(broken)
+
+
+@pytest.mark.parametrize("policy", [compat32, default])
+@pytest.mark.parametrize("behind", [" ", " (as of old)"])
+def test_content_whose_encoding_has_a_comment_or_a_blank_behind_it_goes_as_it_is(
+    policy: Any, behind: str
+) -> None:
+    text = email.message_from_bytes(_encoded(behind), policy=policy)
+    assert raw(text).data.endswith(b"\r\n\r\nS8O2bG4=\r\n")
+    assert simple(email.message_from_bytes(_encoded(""), policy=policy)).text == "Köln"
+    mail = written()
+    mail.add_attachment(PNG, maintype="image", subtype="png", filename="logo.png")
+    [part] = mail.iter_attachments()
+    part.replace_header("Content-Transfer-Encoding", f"base64{behind}")
+    assert b"iVBORw0KGgoA" in raw(mail).data
+
+
+def _encoded(behind: str) -> bytes:
+    return (
+        "From: a@example.com\r\nTo: b@example.com\r\nSubject: S\r\nMIME-Version: 1.0\r\n"
+        "Content-Type: text/plain; charset=utf-8 (Plain text)\r\n"
+        f"Content-Transfer-Encoding: base64{behind}\r\n\r\nS8O2bG4=\r\n"
+    ).encode()

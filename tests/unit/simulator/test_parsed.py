@@ -57,6 +57,16 @@ def test_a_message_comes_back_as_it_was_built() -> None:
     ]
 
 
+def test_comments_in_headers_of_mime_are_passed_over() -> None:
+    found = raw(
+        b"From: a@example.com\r\nTo: b@example.com, c@example.com (Sales, Berlin)\r\nSubject: S\r\n"
+        b"Content-Type: text/plain; charset=iso-8859-1 (Latin)\r\n"
+        b"Content-Transfer-Encoding: base64 (as of old)\r\n\r\nS/ZsbgrCow==\r\n"
+    )
+    assert found.text == "Köln\nÂ£"
+    assert found.to == ("b@example.com", "Sales, Berlin <c@example.com>")
+
+
 def _logo() -> Attachment:
     return Attachment(filename="logo.png", content=b"\x89PNG", content_id="logo")
 

@@ -189,6 +189,15 @@ def test_a_raw_message_may_name_its_addresses_itself() -> None:
     assert submission.recipients == ("b@example.com", "c@example.com", "d@example.com")
 
 
+def test_no_recipient_of_a_raw_message_is_lost_for_the_comment_of_another() -> None:
+    mime = (
+        b"From: a@example.com\r\nTo: b@example.com, c@example.com (Sales, Berlin)\r\n"
+        b"Cc: Dora <d@example.com>\r\n\r\nBody"
+    )
+    submission = read(json.dumps({"Content": {"Raw": {"Data": base64.b64encode(mime).decode()}}}).encode())
+    assert submission.recipients == ("b@example.com", "c@example.com", "d@example.com")
+
+
 def test_what_stands_beside_the_content_is_taken_where_it_is_right() -> None:
     arn = "arn:aws:ses:us-east-1:123456789012:identity/example.com"
     whole = _request(

@@ -11,6 +11,7 @@ from django.utils.functional import Promise
 from rq_ses.django.conversion.text import text_of
 from rq_ses.message.attachment import Attachment
 from rq_ses.message.filetype import UNKNOWN, filetype
+from rq_ses.message.mime.comments import plainly_encoded
 from rq_ses.text.invalid import shown
 
 Part = MimeMessage | tuple[str, Any, str]
@@ -83,19 +84,21 @@ def as_attachment(part: Part) -> Attachment | None:
 def _of_mime(part: MimeMessage) -> Attachment | None:
     kind, name = part.get_content_type(), part.get_filename()
     given = {name for name, _ in part.get_params([])[1:]}
+    charset = part.get_param("charset")
     if (
         not name
         or part.is_multipart()
         or kind.startswith("message/")
         or not given <= _PARAMETERS
         or not {header.lower() for header in part} <= _HEADERS
+        or not plainly_encoded(part)
+        or "(" in f"{kind} {charset}"  # a comment, which would be part of the type
     ):
         return None
     content_id = text_of(part["Content-ID"] or "").strip().removeprefix("<").removesuffix(">")
     # Simple content shows a part inline if it has an id, and only then.
     if (part.get_content_disposition() == "inline") is not bool(content_id):
         return None
-    charset = part.get_param("charset")
     return Attachment(
         filename=name,
         content=part.get_payload(decode=True),

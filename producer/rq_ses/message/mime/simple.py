@@ -21,6 +21,7 @@ from textwrap import wrap
 from typing import Any, Final
 
 from rq_ses.message.address import encoded, normalise
+from rq_ses.message.mime.comments import plainly_encoded
 from rq_ses.message.mime.people import people
 from rq_ses.text.plaintext import one_line
 
@@ -262,7 +263,7 @@ class _Content:
 
     def __init__(self, email: EmailMessage) -> None:
         self.fields: dict[str, Any] = {}
-        if any(part.defects for part in email.walk()):
+        if any(part.defects or not plainly_encoded(part) for part in email.walk()):
             raise _Unsayable
         body, files = self._opened(email, "multipart/mixed")
         self._body(body)

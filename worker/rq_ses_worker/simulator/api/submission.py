@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from email.message import Message
 from email.parser import BytesHeaderParser
 from email.policy import compat32
-from email.utils import getaddresses
 from typing import Any, Final
 
 from rq_ses.message import limits
+from rq_ses.message.mime.people import people
 from rq_ses_worker.simulator.api.checks import (
     bad,
     blob_of,
@@ -125,7 +125,7 @@ def recipients_of(request: Mapping[str, Any], raw: Message | None = None) -> tup
             found += strings_of(destination, name)
     if not found and raw is not None:
         headers = [str(value) for name in ("To", "Cc", "Bcc") for value in raw.get_all(name, [])]
-        found = [address for _, address in getaddresses(headers)]
+        found = [address for _, address in people(headers)]
     if not found:
         raise bad("At least one recipient must be specified.")
     if len(found) > limits.RECIPIENTS.most:

@@ -16,11 +16,12 @@ from email.header import decode_header, make_header
 from email.message import Message
 from email.parser import BytesParser
 from email.policy import compat32
-from email.utils import getaddresses
 from functools import cached_property
 from typing import Any, Final
 
 from rq_ses.campaign.handlebars import TemplateError
+from rq_ses.message.mime.comments import uncommented
+from rq_ses.message.mime.people import people
 from rq_ses_worker.simulator.records.bulk import entry_request, is_bulk
 from rq_ses_worker.simulator.templated import TemplateContent, Templated
 
@@ -242,11 +243,11 @@ def _raw(data: bytes, envelope: dict[str, Any]) -> ParsedMail:
 
 def _split(headers: list[str]) -> tuple[str, ...]:
     try:
-        pairs = getaddresses(headers)
+        pairs = people(headers)
     except _ODD_MAIL:
         return tuple(headers)
     # Decoded only now: a name may hold an encoded comma.
-    return tuple(f"{decoded(name)} <{address}>" if name else address for name, address in pairs if address)
+    return tuple(f"{decoded(name)} <{address}>" if name else address for name, address in pairs)
 
 
 def _is_attached(part: Message) -> bool:
@@ -259,13 +260,16 @@ def _is_attached(part: Message) -> bool:
 def _part_text(part: Message) -> str:
     data = _part_bytes(part)
     try:
-        return data.decode(part.get_content_charset() or "utf-8", "replace")
+        return data.decode(uncommented(part.get_content_charset() or "utf-8"), "replace")
     except _ODD_MAIL:
         return data.decode("utf-8", "replace")
 
 
 def _part_bytes(part: Message) -> bytes:
+    name = "Content-Transfer-Encoding"
     try:
+        if name in part:
+            part.replace_header(name, uncommented(str(part[name])))
         payload = part.get_payload(decode=True)
     except _ODD_MAIL:
         return b""
