@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from email.errors import MessageError
 from email.generator import BytesGenerator
@@ -55,6 +56,7 @@ _ODD: Final = (ValueError, LookupError, TypeError, AttributeError, RecursionErro
 """What the standard library raises over mail it wasn't made for."""
 
 
+_LINES: Final = re.compile(r"\r\n|\r|\n")
 _BROKEN: Final = re.compile(r"(?:\r\n|\r(?!\n)|\n)(?![ \t])")
 """A line break in a header that doesn't fold it."""
 
@@ -139,9 +141,21 @@ def _unbroken(value: Any) -> Any:
     return "\n ".join(wrap(value, _LINE, break_long_words=False, break_on_hyphens=False))
 
 
+class _AsRead(EmailPolicy):
+    """Writes what was read as it stood: its lines, and bytes beyond ASCII, which Python 3.13 would encode."""
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        if not isinstance(value, BaseHeader):
+            with suppress(UnicodeEncodeError):
+                lines = self.linesep.join(_LINES.split(value))
+                return f"{name}: {lines}{self.linesep}".encode("ascii", "surrogateescape")
+        return super().fold_binary(name, value)
+
+
 def _policy(email: Message[Any, Any]) -> Any:
-    # What was read is left in the lines in which it stood.
     policy = email.policy
+    if type(policy) is EmailPolicy:
+        return _AsRead(**{**vars(policy), "refold_source": "none"})
     return policy.clone(refold_source="none") if isinstance(policy, EmailPolicy) else policy
 
 
