@@ -67,10 +67,14 @@ class LoopLine:
         self._lanes: dict[asyncio.AbstractEventLoop, _Lanes] = {}
         self._inherited: list[_Lanes] = []
 
-    def client(self, seconds: float) -> Any:
-        """Return a client that waits so long for an answer, and isn't connected yet."""
+    def client(self, beyond: float = 0) -> Any:
+        """Return a client that waits so much longer for an answer than usual, and isn't connected yet."""
         return self._server.client(
-            socket_timeout=seconds, connect_timeout=self._waits.connect, keys=self._keys, clients=ASYNCIO
+            socket_timeout=self._waits.command,
+            connect_timeout=self._waits.connect,
+            beyond=beyond,
+            keys=self._keys,
+            clients=ASYNCIO,
         )
 
     async def make(self, step: Write | Exchange) -> Any:
@@ -81,7 +85,7 @@ class LoopLine:
             # What was inherited is kept, for to close it would be felt in the other process, too.
             self._inherited += [lanes] if lanes else []
             self._forget_closed_loops()
-            both = (Lane(self.client(seconds)) for seconds in (self._waits.command, self._waits.confirmed))
+            both = (Lane(self.client(beyond)) for beyond in (0, self._waits.confirming))
             lanes = self._lanes[loop] = _Lanes(*both)
             await lanes.open()
         return await lanes.of(step).make(step)

@@ -45,7 +45,7 @@ class AsyncOutbox(OutboxBase[Redis]):
 
     def _open(self, server: Location, keys: Keys | None, waits: Waits) -> tuple[Line, Redis]:
         line = LoopLine(server, keys, waits)
-        return line, line.client(waits.command)
+        return line, line.client()
 
     async def send(
         self,

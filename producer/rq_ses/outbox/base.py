@@ -44,8 +44,8 @@ class Waits(NamedTuple):
     """For a connection."""
     command: float
     """For the answer to a command."""
-    confirmed: float
-    """For that to a command which waits for the disk, and for replicas."""
+    confirming: float
+    """Beyond that, for a command which waits for the disk, and for replicas."""
 
 
 class OutboxBase(Generic[Client]):
@@ -79,7 +79,7 @@ class OutboxBase(Generic[Client]):
         confirmation = Confirmation(durable_replicas, durable_timeout)
         # Trying again is ours, bounded by the timeout: redis-py's own retries would multiply it.
         command, connect = min(_SOCKET_TIMEOUT, enqueue_timeout), min(_CONNECT_TIMEOUT, enqueue_timeout)
-        waits = Waits(connect, command, command + confirmation.longest)
+        waits = Waits(connect, command, confirmation.longest)
         each = []
         servers: list[tuple[Line, str, Keys]] = []
         for keys in partition_keys(partitions, server.keys):

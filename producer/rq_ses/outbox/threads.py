@@ -56,8 +56,13 @@ class ThreadLine:
 
     def _opened(self) -> tuple[Redis, ...]:
         return tuple(
-            self._server.client(socket_timeout=seconds, connect_timeout=self._waits.connect, keys=self._keys)
-            for seconds in (self._waits.command, self._waits.confirmed)
+            self._server.client(
+                socket_timeout=self._waits.command,
+                connect_timeout=self._waits.connect,
+                beyond=seconds,
+                keys=self._keys,
+            )
+            for seconds in (0, self._waits.confirming)
         )
 
 

@@ -49,6 +49,7 @@ class Location:
         *,
         socket_timeout: float,
         connect_timeout: float,
+        beyond: float = 0,
         keys: Keys | None = None,
         clients: Clients[Any] = THREADS,
     ) -> Any:
@@ -57,6 +58,7 @@ class Location:
         Args:
             socket_timeout: seconds for a command.
             connect_timeout: seconds for a connection.
+            beyond: seconds by which a command may take longer, whatever the URL says.
             keys: under which it works; None: those of the client that was given, or the process's own.
             clients: what makes it.
 
@@ -65,4 +67,6 @@ class Location:
             TypeError: the client isn't one of one server, of the kind that `clients` makes.
         """
         make, of = (clients.connect, self.url) if self.connection is None else (clients.own, self.connection)
-        return make(of, socket_timeout=socket_timeout, connect_timeout=connect_timeout, keys=keys)
+        client = make(of, socket_timeout=socket_timeout, connect_timeout=connect_timeout, keys=keys)
+        client.connection_pool.connection_kwargs["socket_timeout"] += beyond
+        return client

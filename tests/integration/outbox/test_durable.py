@@ -99,6 +99,13 @@ def test_a_batch_is_confirmed_as_a_whole_and_conflicts_are_still_told(redis: Red
     assert queued(redis)[-1] == receipt.job_id  # type: ignore[union-attr]
 
 
+def test_the_time_out_that_a_url_gives_is_not_that_for_the_confirmation(redis: Redis, redis_url: str) -> None:
+    hasty = Outbox(f"{redis_url}?socket_timeout=0.2", durable_replicas=1, durable_timeout=0.5)
+    with pytest.raises(DurabilityUnconfirmed, match="0 of 1 replicas have it") as caught:
+        hasty.send(mail(), durable=True)
+    assert queued(redis) == [receipt.job_id for receipt in caught.value.receipts]
+
+
 def test_a_lost_reply_doubles_nothing_and_is_confirmed_on_the_next_connection(
     server: ValkeyServer, redis: Redis
 ) -> None:
