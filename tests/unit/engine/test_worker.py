@@ -9,6 +9,7 @@ from rq_ses import Message
 from rq_ses_worker.account.gate import GatePolicy
 from rq_ses_worker.engine.worker import Capacity, MailWorker, Sending
 from rq_ses_worker.lifecycle.retry import RetryPolicy
+from rq_ses_worker.server.connection import SOCKET_TIMEOUT, connect
 from rq_ses_worker.ses.outcome import Outcome, Sent
 
 
@@ -17,8 +18,9 @@ class NoClient:
         return Sent()
 
 
-def made() -> MailWorker:
-    return MailWorker(["mail"], Redis(port=1), Sending(NoClient(), RetryPolicy(), GatePolicy()), Capacity())
+def made(connection: Redis | None = None) -> MailWorker:
+    sending = Sending(NoClient(), RetryPolicy(), GatePolicy())
+    return MailWorker(["mail"], connection or Redis(port=1), sending, Capacity())
 
 
 @pytest.mark.timeout(10)
@@ -44,3 +46,13 @@ def test_a_worker_whose_leaving_fails_has_ended_well_all_the_same(
     worker.request_stop(signal.SIGTERM, None)
     assert worker.work() is False
     assert "leaving failed (RuntimeError)" in caplog.text
+
+
+def test_the_time_out_that_a_url_gives_holds_and_a_client_without_one_gets_ours() -> None:
+    for connection, seconds in (
+        (connect("redis://127.0.0.1:1?socket_timeout=0.5"), 0.5),
+        (connect("redis://127.0.0.1:1"), SOCKET_TIMEOUT),
+        (Redis(port=1, socket_timeout=None), SOCKET_TIMEOUT),
+    ):
+        made(connection)
+        assert connection.connection_pool.connection_kwargs["socket_timeout"] == seconds

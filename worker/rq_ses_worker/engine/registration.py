@@ -194,6 +194,5 @@ class RegisteredWorker:
 def _bound(connection: Redis) -> None:
     """Give a client of a caller's a time-out: without one, a server that hangs would hang the worker."""
     options = connection.connection_pool.connection_kwargs
-    least = int(SOCKET_TIMEOUT)
-    if (options.get("socket_timeout") or 0) < least:
-        options["socket_timeout"] = least
+    if not options.get("socket_timeout"):
+        options["socket_timeout"] = SOCKET_TIMEOUT
