@@ -96,10 +96,10 @@ def test_settling_twice_changes_nothing(story: Story) -> None:
     claims, _ = story.ours.claim(3)
     settlements = [sent(claims[0].lease), retry(claims[1].lease, 60), failed(claims[2].lease)]
     assert story.settle(settlements) == ["done", "done", "done"]
-    before = {key: story.redis.dump(key) for key in story.redis.keys("rq:job:*")}
+    before = {key: story.redis.hgetall(key) for key in story.redis.keys("rq:job:*")}
     # The job tells whose end it was, and when.
     assert story.settle(settlements) == ["done", "done", "done"]
-    assert {key: story.redis.dump(key) for key in story.redis.keys("rq:job:*")} == before
+    assert {key: story.redis.hgetall(key) for key in story.redis.keys("rq:job:*")} == before
     assert [story.places(name) for name in ("j1", "j2", "j3")] == [["finished"], ["scheduled"], ["failed"]]
 
 
