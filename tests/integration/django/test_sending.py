@@ -34,6 +34,7 @@ def _mailer() -> Iterator[None]:
         yield
 
 
+@pytest.mark.waitaof
 def test_options_reach_the_queue(
     way: str, redis: Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
