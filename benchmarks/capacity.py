@@ -22,7 +22,7 @@ import simpy
 from benchmarks.report.table import table
 from benchmarks.stacks import OURS
 from rq_ses_worker.engine.claiming.demand import SPARE, several
-from rq_ses_worker.engine.settling.batches import GATHER, PATIENCE
+from rq_ses_worker.engine.settling.batches import GATHER, LONGEST
 
 Results = dict[str, Any]
 _Step = Generator[simpy.Event, Any, None]
@@ -122,10 +122,9 @@ class _Process:
     def _settle(self) -> _Step:
         while True:
             yield self._ended.get()
-            for _ in range(PATIENCE):
+            since = self._env.now
+            while len(self._ended.items) < several(self._plan.threads) and self._env.now < since + LONGEST:
                 yield self._env.timeout(GATHER)
-                if len(self._ended.items) >= several(self._plan.threads):
-                    break
             batch = 1 + len(self._ended.items)
             for _ in range(batch - 1):
                 yield self._ended.get()
@@ -231,7 +230,7 @@ def _outlook(costs: Costs) -> str:
 
 def _redis(costs: Costs) -> str:
     real = costs.real
-    counts = (1, 2, 3, 4, 6, 8)
+    counts = (1, 2, 3, 4, 6, 8, 12)
     rows = [
         [str(count), f"{rate:,.0f}", f"{min(1.0, rate * real.redis):.0%}"]
         for count in counts

@@ -67,12 +67,12 @@ def _idle(of: Build, redis: Store, standin: Standin) -> Round:
 @contextmanager
 def _worker(of: Build, redis: Store, standin: Standin) -> Iterator[Program]:
     """Run a worker of a build from the moment it is ready until the block is left."""
-    there = int(redis.connection.scard("rq:workers"))  # type: ignore[arg-type]
+    there = int(redis.connection.scard("rq:workers"))
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         variables = {**environment(redis, standin, THREADS, None), **of.variables}
         program = Program(OURS.command(THREADS), variables, {cores()[0]}, Path(directory) / "log")
         try:
-            wait(lambda: int(redis.connection.scard("rq:workers")) > there, program)  # type: ignore[arg-type]
+            wait(lambda: int(redis.connection.scard("rq:workers")) > there, program)
             yield program
         finally:
             program.stop()

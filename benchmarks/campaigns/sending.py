@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from benchmarks.builds.pairs import Round
 from benchmarks.harness.build import Build
@@ -31,7 +32,7 @@ def drained(of: Build, redis: Store, queue: str, recipients: int) -> Round:
     """
     connection, key = redis.connection, f"rq:queue:{queue}"
     connection.rename(key, _PARKED)
-    jobs = connection.lrange(_PARKED, 0, -1)
+    jobs: Any = connection.lrange(_PARKED, 0, -1)
     warm = max(1, len(jobs) // _WARM)
     counted = recipients * (len(jobs) - warm) / len(jobs)
     standin = Standin()

@@ -29,7 +29,7 @@ try:
     from rq_ses_worker.lifecycle.records import Claim, Settlement, sent_fields
     from rq_ses_worker.lifecycle.transitions import Lifecycle
 except ImportError:  # a9dedb1 and before
-    from rq_ses_worker.lifecycle import (  # type: ignore[attr-defined, no-redef, assignment]
+    from rq_ses_worker.lifecycle import (  # type: ignore[attr-defined, no-redef]
         Claim,
         Lifecycle,
         Settlement,

@@ -14,7 +14,7 @@ app = Celery("bench", broker=os.environ.get("BENCH_REDIS_URL"))
 app.conf.update(task_ignore_result=True, task_acks_late=True, worker_send_task_events=False)
 
 
-@app.task(bind=True, name="send", max_retries=10)
+@app.task(bind=True, name="send", max_retries=10)  # type: ignore[untyped-decorator]
 def send(self: Any, request: Mapping[str, Any]) -> None:
     """Send one mail; after a refusal Celery tries again."""
     status = boto.send(request)

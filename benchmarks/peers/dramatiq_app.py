@@ -19,7 +19,7 @@ def _done(status: int) -> None:
         raise Retry(delay=1000)
 
 
-@dramatiq.actor(actor_name="boto3")
+@dramatiq.actor(actor_name="boto3")  # type: ignore[untyped-decorator]
 def by_boto3(request: Mapping[str, Any]) -> None:
     """Send one mail."""
     from benchmarks.peers import boto
@@ -27,7 +27,7 @@ def by_boto3(request: Mapping[str, Any]) -> None:
     _done(boto.send(request))
 
 
-@dramatiq.actor(actor_name="urllib3")
+@dramatiq.actor(actor_name="urllib3")  # type: ignore[untyped-decorator]
 def by_urllib3(request: Mapping[str, Any]) -> None:
     """Send one mail."""
     # Imported here so that the other actor's process doesn't hold what it doesn't need.
