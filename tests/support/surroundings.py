@@ -34,7 +34,7 @@ FOREIGN: Final = (
 
 PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ftp_proxy")
 
-PATIENCE: Final = 3.0
+GRACE: Final = 3.0
 """Seconds in which what was told to end must have ended."""
 
 MARK: Final = "TESTS_RUN"
@@ -133,7 +133,7 @@ def nothing_is_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator
         patch.setenv(MARK, mark)
         yield
         warm.end()
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + GRACE
     while (left := left_behind(mark)) and time.monotonic() < end:
         time.sleep(0.05)
     for process in _alive(mark):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-PATIENCE = 5.0
+from support.waiting import PATIENCE
 
 
 @pytest.fixture(autouse=True)

@@ -40,14 +40,14 @@ from support.programs.images import Image, dockerfile
 from support.programs.images import images as build_images
 from support.programs.processes import environment
 from support.servers.ports import free_port
-from support.waiting import wait_for
+from support.waiting import PATIENCE, wait_for
 
 OURS = ("simulator", "worker", "smtp", "dashboard", "web")
 
 
 def get(url: str, form: dict[str, str] | None = None) -> str:
     data = None if form is None else urllib.parse.urlencode(form).encode()
-    with urllib.request.urlopen(url, data, timeout=10) as answer:
+    with urllib.request.urlopen(url, data, timeout=PATIENCE) as answer:
         text: str = answer.read().decode()
     return text
 

@@ -39,13 +39,13 @@ def test_a_worker_whose_part_has_died_ends_with_an_error_and_others_send_its_mai
     arguments = ["worker", "--lease", "2", "--concurrency", "4"]
     dies = [DYING, f"{part}-raises", str(PARTS[part]), *arguments]
     with running_module(dies, worker_env, tmp_path / "dying") as dying:
-        wait_for(lambda: not dying.running, within=20, what=f"the end of a worker without its {part}")
+        wait_for(lambda: not dying.running, what=f"the end of a worker without its {part}")
     assert dying.stop() == exits.INCOMPLETE
     assert f"the worker's {part}" in dying.output
     assert "has died; the worker ends" in dying.output
     assert "Unforeseen" in dying.output
     with running(arguments, worker_env, tmp_path / "heir"):
-        wait_for(lambda: {status(redis, job_id) for job_id in jobs} == {"finished"}, within=20)
+        wait_for(lambda: {status(redis, job_id) for job_id in jobs} == {"finished"})
 
 
 def test_an_outcome_that_the_dead_settler_leaves_is_written_at_the_end(
@@ -54,7 +54,7 @@ def test_an_outcome_that_the_dead_settler_leaves_is_written_at_the_end(
     job_id = Outbox(redis_url).send(mail()).job_id
     arguments = [DYING, "settler-raises", "1", "worker", "--log-format", "json"]
     with running_module(arguments, worker_env, tmp_path / "dying") as dying:
-        wait_for(lambda: not dying.running, within=20)
+        wait_for(lambda: not dying.running)
     told = [json.loads(line) for line in dying.output.splitlines() if line.startswith("{")]
     assert [line for line in told if line["event"] == "mail.unsettled"] == []
     assert status(redis, job_id) == "finished"
@@ -71,6 +71,6 @@ def test_the_supervisor_starts_a_worker_anew_whose_part_has_died(
     ]
     arguments = [DYING, "dispatcher-raises", "5", "worker", "--processes", "2", "--lease", "2"]
     with running_module(arguments, worker_env, tmp_path / "log") as supervisor:
-        wait_for(lambda: {status(redis, job_id) for job_id in jobs} == {"finished"}, within=20)
+        wait_for(lambda: {status(redis, job_id) for job_id in jobs} == {"finished"})
         wait_for(lambda: "ended with exit code 1; it is started anew" in supervisor.output)
     assert supervisor.stop() == exits.OK

@@ -35,7 +35,7 @@ def test_a_mail_that_is_always_answered_too_late_is_held_after_so_many_copies(
 ) -> None:  # fmt: skip
     job_id = Outbox(redis_url).send(mail(NEVER_IN_TIME)).job_id
     with running(HASTY, {**worker_env, **variables}, tmp_path / "log") as worker:
-        wait_for(lambda: status(redis, job_id) == "failed", within=30)
+        wait_for(lambda: status(redis, job_id) == "failed")
         assert ("half-open" in worker.output) == ("RQ_SES_BREAKER_FAILURES" in variables)
     assert len(ses.mails) == copies
     line = fetch(redis, job_id).latest_result().exc_string.splitlines()[0]
@@ -50,7 +50,7 @@ def test_requeues_send_no_more_copies_and_consent_sends_one(
     job_id = Outbox(redis_url).send(mail(NEVER_IN_TIME)).job_id
 
     def ends() -> str:
-        wait_for(lambda: status(redis, job_id) == "failed", within=30)
+        wait_for(lambda: status(redis, job_id) == "failed")
         return str(fetch(redis, job_id).latest_result().exc_string)
 
     with running(HASTY, worker_env, tmp_path / "log"):
@@ -70,9 +70,9 @@ def test_workers_that_are_killed_over_and_over_send_no_more_copies(
     job_id = Outbox(redis_url).send(mail("slow-30x900.anna@faults.example")).job_id
     for number in range(3):
         with running(["worker", "--lease", "1"], worker_env, tmp_path / "log") as worker:
-            wait_for(lambda: len(ses.mails) == number + 1, within=20)  # noqa: B023
+            wait_for(lambda: len(ses.mails) == number + 1)  # noqa: B023
             worker.stop(signal.SIGKILL)
     with running(["worker", "--lease", "1"], worker_env, tmp_path / "log"):
-        wait_for(lambda: status(redis, job_id) == "failed", within=20)
+        wait_for(lambda: status(redis, job_id) == "failed")
     assert len(ses.mails) == 3
     assert "outcome unknown: WorkerLost" in fetch(redis, job_id).latest_result().exc_string

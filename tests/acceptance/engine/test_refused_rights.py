@@ -65,7 +65,7 @@ def test_a_worker_without_a_right_ends_names_it_and_is_not_started_anew(
     restrict(command)
     arguments = ["-m", "rq_ses", "worker", "--processes", processes, "--transient-delay", "0.1"]
     with running_module(arguments, env, tmp_path / "log") as worker:
-        wait_for(lambda: not worker.running, within=20, what="its end")
+        wait_for(lambda: not worker.running, what="its end")
     assert worker.stop() == exits.DENIED
     assert f"Redis refuses the command {command.upper()} to the user worker" in worker.output
     assert "it is started anew" not in worker.output
@@ -81,7 +81,7 @@ def test_a_right_that_is_taken_away_while_it_sends_leaves_its_outcomes_in_the_lo
     with running(["worker", "--log-format", "json"], env, tmp_path / "log") as worker:
         wait_for(lambda: ses.attempts)
         restrict("zrem")
-        wait_for(lambda: not worker.running, within=20)
+        wait_for(lambda: not worker.running)
     assert worker.stop() == exits.DENIED
     assert f'"event": "mail.unsettled", "message": "job {job_id}: ' in worker.output
     wait_for(lambda: ses.mails)

@@ -115,7 +115,7 @@ def test_a_worker_that_starts_on_a_full_server_drains_it(
     known = redis.smembers("rq:workers")
     fill(redis)
     with running(["worker"], env, tmp_path / "log") as worker:
-        wait_for(lambda: len(ses.mails) == len(sent) + 1, within=30)
+        wait_for(lambda: len(ses.mails) == len(sent) + 1)
         wait_for(lambda: {status(redis, receipt.job_id) for receipt in sent} == {"finished"})
         assert status(redis, refused.job_id) == "failed"
         wait_for(lambda: status(redis, later.job_id) == "finished")

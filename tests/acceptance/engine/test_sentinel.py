@@ -140,10 +140,10 @@ def test_workers_and_producers_outlive_the_kill_of_the_primary(
         assert one.running
         assert two.running
         # RQ's registration, and RQ's commands through pub/sub, have moved too.
-        wait_for(lambda: {w.name for w in Worker.all(connection=successor)} == {"one", "two"}, within=30)
-        wait_for(lambda: b"rq:pubsub:one" in successor.pubsub_channels("*"), within=30)
+        wait_for(lambda: {w.name for w in Worker.all(connection=successor)} == {"one", "two"})
+        wait_for(lambda: b"rq:pubsub:one" in successor.pubsub_channels("*"))
         send_shutdown_command(successor, "one")
-        wait_for(lambda: not one.running, within=30)
+        wait_for(lambda: not one.running)
         assert one.stop() == 0
         assert two.stop() == 0
 
@@ -162,7 +162,7 @@ def test_what_a_replica_confirmed_is_never_lost_by_the_failover(
         with producers.at_work():
             producers.more(200)
             servers.kill_primary()
-            wait_for(servers.failed_over, within=30)
+            wait_for(servers.failed_over)
             # There is no replica now: mails go on, and nobody says that they are safe.
             wait_for(lambda: len(producers.doubtful) >= 20, within=40)
             with valkey(tmp_path / "servers" / "first", port=servers.first.port):
@@ -194,7 +194,7 @@ def test_a_replica_that_lags_loses_what_was_acknowledged_and_durable_calls_say_s
         servers.kill_primary()
     finally:
         servers.second._process.send_signal(signal.SIGCONT)
-    wait_for(servers.failed_over, within=30)
+    wait_for(servers.failed_over)
     with client(servers.second) as successor:
         lost = [job_id for job_id in acknowledged if status(successor, job_id) == "gone"]
         print(f"{len(lost)} of {len(acknowledged)} acknowledged mails lost")  # noqa: T201
@@ -214,8 +214,8 @@ def test_a_planned_switch_of_the_primary_stops_nobody(
         with producers.at_work():
             producers.more(100)
             servers.switch()
-            wait_for(servers.failed_over, within=30)
-            wait_for(servers.succeeded, within=30)
+            wait_for(servers.failed_over)
+            wait_for(servers.succeeded)
             before = set(producers.acknowledged)
             producers.more(100)
         assert producers.errors == []

@@ -28,7 +28,7 @@ def test_an_event_ends_the_doubt_about_every_mail_that_ses_has(
 ) -> None:
     workers.started("one", "--on-unknown", policy, "--transient-delay", "60")
     jobs = accounting.enqueue(outbox, 5, "drop")
-    wait_for(lambda: all(outbox.status(job_id).state == state for job_id in jobs), within=30)
+    wait_for(lambda: all(outbox.status(job_id).state == state for job_id in jobs))
     assert all(outbox.status(job_id).in_doubt for job_id in jobs)
     resolve, now = redis.register_script(RESOLVE), time.time()
     for mail in ses.mails:

@@ -45,7 +45,7 @@ def test_sigterm_under_load_leaves_nothing_started_and_sends_nothing_twice(
     assert books.having("finished", "queued", "scheduled") == set(accounting.addresses)
     assert {job_id for job_id, ids in books.accepted.items() if ids} == books.having("finished")
     workers.start("heir", "--concurrency", "32")
-    wait_for(accounting.ended, within=30)
+    wait_for(accounting.ended)
     assert accounting.check().doubled == set()
 
 
@@ -81,7 +81,7 @@ def test_a_worker_that_was_stopped_longer_than_its_lease_settles_nothing_that_an
     wait_for(lambda: len(ses.mails) == 8)
     stopped.kill(signal.SIGSTOP)
     workers.started("other")
-    wait_for(accounting.ended, within=15)
+    wait_for(accounting.ended)
     before = accounting.check()
     assert all(len(ids) == 2 for ids in before.accepted.values())
     stopped.kill(signal.SIGCONT)
@@ -128,7 +128,7 @@ def test_a_worker_that_was_stopped_does_not_send_what_it_had_not_begun(
     wait_for(lambda: accounting.read().having("started"))
     claimed = accounting.held_by("stopped")
     workers.started("other", *options)
-    wait_for(accounting.ended, within=15)
+    wait_for(accounting.ended)
     stopped.kill(signal.SIGCONT)
     wait_for(lambda: stopped.output.count("before it was sent") == len(claimed))
     books = accounting.check()

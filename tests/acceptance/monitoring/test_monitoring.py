@@ -24,7 +24,7 @@ from support.programs.compose import ROOT, load
 from support.programs.processes import KEY_ID, SECRET, TOKEN, running, worker_environment
 from support.servers.ports import free_port
 from support.servers.valkey import url, valkey
-from support.waiting import wait_for
+from support.waiting import PATIENCE, wait_for
 
 CONFIG = ROOT / "compose"
 PROVISIONED = CONFIG / "grafana" / "provisioning"
@@ -120,7 +120,7 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Series]:
 
 
 def _scraped(url: str) -> Series:
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
         text = answer.read().decode()
     labels: dict[str, list[dict[str, str]]] = {}
     for family in text_string_to_metric_families(text):

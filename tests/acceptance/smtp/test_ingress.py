@@ -21,7 +21,7 @@ from support.servers.durable import DurableValkey
 from support.servers.ports import free_port
 from support.servers.valkey import serving, url
 from support.smtp.process import sent, smtp_ingress
-from support.waiting import wait_for
+from support.waiting import PATIENCE, wait_for
 
 CLIENTS, EACH = 4, 40
 
@@ -34,7 +34,7 @@ def insist(port: int, number: int, over: threading.Event) -> None:
     """Send a mail again and again, as a mail server does, until it is taken."""
     while not over.is_set():
         try:
-            with smtplib.SMTP("127.0.0.1", port, timeout=10) as client:
+            with smtplib.SMTP("127.0.0.1", port, timeout=PATIENCE) as client:
                 client.sendmail("ann@example.com", [f"{number}@example.org"], content(number))
         except (OSError, smtplib.SMTPException):
             over.wait(0.02)
@@ -78,7 +78,7 @@ def test_whoever_is_killed_each_mail_is_sent_once(tmp_path: Path, ses: Simulator
 
 def told(address: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(address, timeout=10) as answer:
+        with urllib.request.urlopen(address, timeout=PATIENCE) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as exc:
         with exc:

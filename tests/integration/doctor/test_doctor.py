@@ -25,7 +25,7 @@ from rq_ses_worker.settings.worker import load_worker_settings
 from support.servers.certificates import CA, CERTIFICATE_AND_KEY
 from support.servers.nameserver import nameserver
 from support.servers.valkey import client, url, valkey
-from support.waiting import wait_for
+from support.waiting import PATIENCE, wait_for
 
 MAIL = Message(sender="a@example.com", to=["b@example.com"], subject="Hello", text="Body")
 QUEUES = ("mail-high", "mail", "mail-bulk")
@@ -59,7 +59,7 @@ def serving(context: ssl.SSLContext | None) -> Iterator[int]:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield listener.getsockname()[1]
-        thread.join(10)
+        thread.join(PATIENCE)
 
 
 @pytest.fixture

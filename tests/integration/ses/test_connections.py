@@ -17,6 +17,7 @@ from rq_ses_worker.ses.outcome import Sent
 from rq_ses_worker.settings.worker import load_worker_settings
 from support.servers.sockets import OK, Answering, read_request
 from support.ses.attempts import BODY, CREDENTIALS, SECRET, assert_transient
+from support.waiting import PATIENCE
 
 
 def test_mails_go_over_one_kept_connection(serving: Any, client_of: Any) -> None:
@@ -59,7 +60,7 @@ def test_a_kept_connection_that_the_server_closed_is_replaced_silently(serving: 
     for _ in range(3):
         closed.clear()
         assert client.send_body(BODY) == Sent(200, message_id="m-1")
-        assert closed.wait(5)
+        assert closed.wait(PATIENCE)
     assert server.connections == 3
 
 
@@ -84,7 +85,7 @@ def test_a_closed_client_lets_its_connections_go(serving: Any) -> None:
     with SesClient(CREDENTIALS, Endpoint("us-east-1", serving(wait_for_end).url)) as client:
         client.send_body(BODY)
         assert not gone.is_set()
-    assert gone.wait(5)
+    assert gone.wait(PATIENCE)
     assert_transient(client.send_body(BODY), "ClientClosed", ambiguous=False)
 
 

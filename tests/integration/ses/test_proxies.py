@@ -13,6 +13,7 @@ import pytest
 from rq_ses_worker.ses.outcome import Sent, summary
 from support.servers.sockets import Answering, once, read_request, silent
 from support.ses.attempts import BODY, TIMEOUT, assert_transient, failed_in_time
+from support.waiting import PATIENCE
 
 
 class TunnelProxy:
@@ -34,7 +35,7 @@ class TunnelProxy:
             back = threading.Thread(target=_pump, args=(onward, connection))
             back.start()
             _pump(connection, onward)
-            back.join(10)
+            back.join(PATIENCE)
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:

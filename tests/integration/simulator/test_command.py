@@ -14,6 +14,7 @@ import requests
 
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.ses.signed_requests import send
+from support.waiting import PATIENCE
 
 COMMAND = (
     "import sys; from rq_ses_worker.simulator.cli import simulator; simulator(sys.argv[1:], prog_name='x')"
@@ -54,7 +55,7 @@ def test_the_command_prints_its_url_serves_logs_and_stops(
         assert send(http, url, "anna@example.org", **signing).status_code == 200
         assert send(http, url, "429.a@faults.example", **signing).status_code == 429
         process.send_signal(number)
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE) == 0
         assert process.stdout.read() == ""
     accepted, limited = errors.read_text().splitlines()
     assert "POST /v2/email/outbound-emails 200 0100" in accepted
@@ -99,7 +100,7 @@ def test_a_token_left_over_in_the_shell_is_not_joined_to_another_key(
         url = process.stdout.readline().removeprefix("simulator listening on ").rstrip("\n")
         assert send(http, url, "anna@example.org", key="AKIDOPT", secret="opt-secret").status_code == 200
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def test_the_command_says_when_the_port_is_taken(ses: SimulatorServer) -> None:

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import load_pem_x509_certificate
 
 from support.ses.signed_requests import send
-from support.waiting import wait_for
+from support.waiting import PATIENCE, wait_for
 
 COMMAND = (
     "import sys; from rq_ses_worker.simulator.cli import simulator; simulator(sys.argv[1:], prog_name='x')"
@@ -93,7 +93,7 @@ def test_the_command_posts_signed_events_whose_certificate_is_in_the_file(
         assert http.get(posts[0]["SubscribeURL"]).status_code == 200
         told = wait_for(lambda: settled(http, url), what="the last answer")
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE) == 0
     assert posts[0]["SubscribeURL"].startswith(f"{url}/?Action=ConfirmSubscription&")
     assert {one["path"] for one in posts} == {"/ses/events"}
     assert posts[0]["headers"]["x-amz-sns-message-type"] == "SubscriptionConfirmation"

@@ -11,7 +11,7 @@ import requests
 
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.ses.signed_requests import PATH, send, told
-from support.waiting import wait_for
+from support.waiting import PATIENCE, wait_for
 
 
 def test_errors_come_in_both_shapes_by_turns(http: requests.Session) -> None:
@@ -29,7 +29,7 @@ def test_errors_come_in_both_shapes_by_turns(http: requests.Session) -> None:
 def test_errors_keep_to_the_body_when_told_to(http: requests.Session) -> None:
     with SimulatorServer(error_shape="body") as ses:
         for _ in range(2):
-            response = http.post(ses.url + PATH, timeout=10)
+            response = http.post(ses.url + PATH, timeout=PATIENCE)
             assert response.json()["__type"] == "MissingAuthenticationTokenException"
 
 
@@ -175,7 +175,7 @@ def test_a_server_with_a_slow_answer_under_way_stops(http: requests.Session) -> 
     slow.start()
     wait_for(lambda: ses.mails)
     ses.stop()
-    slow.join(10)
+    slow.join(PATIENCE)
     assert not slow.is_alive()
 
 

@@ -9,34 +9,35 @@ import requests
 
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.ses.signed_requests import mail, send
+from support.waiting import PATIENCE
 
 
 def test_the_records_tell_requests_mails_and_counts(ses: SimulatorServer, http: requests.Session) -> None:
     send(http, ses.url, "429.a@faults.example", text="eins")
     send(http, ses.url, "ooto@simulator.amazonses.com", text="zwei")
-    shown = http.get(ses.url + "/_simulator/requests", timeout=10).json()["requests"]
+    shown = http.get(ses.url + "/_simulator/requests", timeout=PATIENCE).json()["requests"]
     assert [(request["status"], request["code"], request["recipients"]) for request in shown] == [
         (429, "TooManyRequestsException", ["429.a@faults.example"]),
         (200, None, ["ooto@simulator.amazonses.com"]),
     ]
-    [accepted] = http.get(ses.url + "/_simulator/mails", timeout=10).json()["mails"]
+    [accepted] = http.get(ses.url + "/_simulator/mails", timeout=PATIENCE).json()["mails"]
     assert accepted["request"] == json.loads(mail("ooto@simulator.amazonses.com", text="zwei"))
     assert accepted["events"] == {"ooto@simulator.amazonses.com": "auto-reply"}
-    assert http.get(ses.url + "/_simulator/stats", timeout=10).json() == {
+    assert http.get(ses.url + "/_simulator/stats", timeout=PATIENCE).json() == {
         "requests": 2,
         "mails": 1,
         "recipients": 1,
         "answers": {"200": 1, "429 TooManyRequestsException": 1},
         "kept": {"requests": 2, "mails": 1},
     }
-    [later] = http.get(ses.url + "/_simulator/requests?after=1", timeout=10).json()["requests"]
+    [later] = http.get(ses.url + "/_simulator/requests?after=1", timeout=PATIENCE).json()["requests"]
     assert later["number"] == 2
-    assert http.get(ses.url + "/_simulator/mails?after=x", timeout=10).status_code == 400
+    assert http.get(ses.url + "/_simulator/mails?after=x", timeout=PATIENCE).status_code == 400
 
 
 def test_clearing_forgets_records_and_scripts(ses: SimulatorServer, http: requests.Session) -> None:
     send(http, ses.url, "429.a@faults.example")
-    assert http.delete(ses.url + "/_simulator", timeout=10).status_code == 200
+    assert http.delete(ses.url + "/_simulator", timeout=PATIENCE).status_code == 200
     assert ses.requests == []
     assert send(http, ses.url, "429.a@faults.example").status_code == 429
     assert ses.requests[0].attempt == 1
@@ -60,14 +61,16 @@ def test_the_records_are_served_under_loopback_names_alone(
     ses: SimulatorServer, http: requests.Session, host: str, status: int
 ) -> None:
     for path in ("/_simulator/mails", "/_simulator/requests", "/_simulator/stats"):
-        assert http.get(ses.url + path, headers={"Host": host}, timeout=10).status_code == status
-    assert http.delete(ses.url + "/_simulator", headers={"Host": host}, timeout=10).status_code == status
+        assert http.get(ses.url + path, headers={"Host": host}, timeout=PATIENCE).status_code == status
+    assert (
+        http.delete(ses.url + "/_simulator", headers={"Host": host}, timeout=PATIENCE).status_code == status
+    )
 
 
 def test_the_records_refuse_other_paths_and_methods(ses: SimulatorServer, http: requests.Session) -> None:
-    assert http.get(ses.url + "/_simulator/other", timeout=10).status_code == 404
-    assert http.post(ses.url + "/_simulator/mails", timeout=10).status_code == 405
-    assert http.get(ses.url + "/_simulators", timeout=10).json()["message"].startswith("No operation")
+    assert http.get(ses.url + "/_simulator/other", timeout=PATIENCE).status_code == 404
+    assert http.post(ses.url + "/_simulator/mails", timeout=PATIENCE).status_code == 405
+    assert http.get(ses.url + "/_simulators", timeout=PATIENCE).json()["message"].startswith("No operation")
 
 
 def test_only_the_last_records_are_kept(http: requests.Session) -> None:

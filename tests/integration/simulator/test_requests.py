@@ -14,6 +14,7 @@ import requests
 from rq_ses_worker.simulator.listener import MAX_BODY
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.ses.signed_requests import PATH, exchange_raw, mail, send, signed, told
+from support.waiting import PATIENCE
 
 
 def test_a_signed_mail_is_accepted_and_recorded(ses: SimulatorServer, http: requests.Session) -> None:
@@ -56,7 +57,7 @@ def test_a_whole_url_as_the_target_is_verified_by_its_path(ses: SimulatorServer)
 def test_a_client_that_asks_first_is_told_to_continue(ses: SimulatorServer) -> None:
     url, body = urlsplit(ses.url), mail("anna@example.com")
     headers = signed(ses.url + PATH, body) | {"Host": url.netloc, "Content-Length": str(len(body))}
-    with socket.create_connection((url.hostname or "", url.port or 0), timeout=10) as connection:
+    with socket.create_connection((url.hostname or "", url.port or 0), timeout=PATIENCE) as connection:
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         connection.sendall(f"POST {PATH} HTTP/1.1\r\n{head}Expect: 100-continue\r\n\r\n".encode())
         assert connection.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -67,7 +68,7 @@ def test_a_client_that_asks_first_is_told_to_continue(ses: SimulatorServer) -> N
 def test_a_compressed_body_is_verified_as_it_was_sent(ses: SimulatorServer, http: requests.Session) -> None:
     body = gzip.compress(mail("anna@example.com"))
     headers = signed(ses.url + PATH, body) | {"Content-Encoding": "gzip"}
-    response = http.post(ses.url + PATH, data=body, headers=headers, timeout=10)
+    response = http.post(ses.url + PATH, data=body, headers=headers, timeout=PATIENCE)
     assert told(response)[:2] == (400, "SerializationException")
     assert ses.requests[0].verdict == "ok"
 
@@ -76,14 +77,14 @@ def test_an_unknown_operation_is_refused_in_the_form_of_ses(
     ses: SimulatorServer, http: requests.Session
 ) -> None:
     for method, path in [("GET", PATH), ("POST", "/v2/email/account"), ("POST", "/"), ("POST", PATH + "/")]:
-        response = http.request(method, ses.url + path, timeout=10)
+        response = http.request(method, ses.url + path, timeout=PATIENCE)
         assert told(response)[:2] == (404, "UnknownOperationException")
         assert response.headers["x-amzn-RequestId"]
 
 
 def test_a_body_beyond_the_limit_is_refused_unread(ses: SimulatorServer) -> None:
     url = urlsplit(ses.url)
-    with socket.create_connection((url.hostname or "", url.port or 0), timeout=10) as connection:
+    with socket.create_connection((url.hostname or "", url.port or 0), timeout=PATIENCE) as connection:
         head = f"Host: {url.netloc}\r\nContent-Length: {MAX_BODY + 1}\r\n\r\n"
         connection.sendall(f"POST {PATH} HTTP/1.1\r\n{head}".encode())
         answer = connection.recv(65536)
@@ -107,7 +108,7 @@ def test_a_client_that_leaves_in_the_middle_is_not_logged(
     with SimulatorServer() as ses:
         url = urlsplit(ses.url)
         head = f"POST {PATH} HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Length: 100\r\n"
-        with socket.create_connection((url.hostname or "", url.port or 0), timeout=10) as connection:
+        with socket.create_connection((url.hostname or "", url.port or 0), timeout=PATIENCE) as connection:
             connection.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
             assert connection.recv(1000).startswith(b"HTTP/1.1 100")
             connection.sendall(b"{")

@@ -10,6 +10,7 @@ import requests
 from rq_ses_worker.simulator.options import Credential
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.ses.signed_requests import MISMATCH, PATH, get_account, mail, send, told
+from support.waiting import PATIENCE
 
 
 def test_a_wrong_signature_is_refused_and_nothing_is_accepted(
@@ -29,7 +30,7 @@ def test_a_wrong_signature_is_refused_and_nothing_is_accepted(
 def test_a_request_without_authorization_or_by_a_stranger_is_refused(
     ses: SimulatorServer, http: requests.Session
 ) -> None:
-    bare = http.post(ses.url + PATH, data=mail("anna@example.com"), timeout=10)
+    bare = http.post(ses.url + PATH, data=mail("anna@example.com"), timeout=PATIENCE)
     assert told(bare) == (403, "MissingAuthenticationTokenException", "Missing Authentication Token")
     assert told(send(http, ses.url, "anna@example.com", key="AKIDSTRANGER")) == (
         403,
@@ -68,7 +69,7 @@ def test_get_account_must_be_signed_too(ses: SimulatorServer, http: requests.Ses
     response = get_account(http, ses.url)
     assert response.status_code == 200
     assert response.json()["SendingEnabled"] is True
-    assert told(http.get(ses.url + "/v2/email/account", timeout=10))[:2] == (
+    assert told(http.get(ses.url + "/v2/email/account", timeout=PATIENCE))[:2] == (
         403,
         "MissingAuthenticationTokenException",
     )
@@ -80,7 +81,7 @@ def test_no_secret_and_no_authorization_is_kept(http: requests.Session) -> None:
         response = send(http, ses.url, "anna@example.com", **signing)
         wrong = send(http, ses.url, "anna@example.com", **(signing | {"secret": "other"}))
         pages = [
-            http.get(f"{ses.url}/_simulator/{page}", timeout=10).text
+            http.get(f"{ses.url}/_simulator/{page}", timeout=PATIENCE).text
             for page in ("requests", "mails", "stats")
         ]
         kept = "\n".join([*pages, response.text, wrong.text, repr(ses.requests), repr(ses.mails)])

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from rq_ses_worker.simulator.server import SimulatorServer
+from support.waiting import PATIENCE
 
 ROUNDS = 30
 
@@ -23,7 +24,7 @@ def test_a_connection_that_comes_in_the_last_moment_is_closed() -> None:
         def knock(address: tuple[str, int] = address, connections: list[socket.socket] = connections) -> None:
             try:
                 while len(connections) < 200:
-                    connections.append(socket.create_connection(address, timeout=10))
+                    connections.append(socket.create_connection(address, timeout=PATIENCE))
             except OSError:
                 return  # it listens no more
 

@@ -10,7 +10,7 @@ import pytest
 from rq_ses_worker.smtp import ingress as module
 from rq_ses_worker.smtp import replies
 from support.smtp.ingress import Raw, ingress
-from support.waiting import wait_for
+from support.waiting import PATIENCE, wait_for
 
 MAIL = b"From: ann@example.com\r\nMessage-ID: <1@example.com>\r\n\r\nHi\r\n"
 
@@ -84,7 +84,7 @@ def test_at_its_end_who_waits_is_told_and_a_mail_under_way_is_answered_first() -
             writing.envelope(b"other@example.org")
             assert writing.say(b"DATA").startswith("354")
             writing.socket.sendall(MAIL)
-            assert running.outbox.asked.wait(10)
+            assert running.outbox.asked.wait(PATIENCE)
             running.tell_to_stop()
             assert idle.reply() == str(replies.STOPPING)
             assert idle.reply() == ""

@@ -11,7 +11,7 @@ import pytest
 from rq_ses import RawMessage
 from rq_ses_worker.smtp import replies
 from support.smtp.ingress import Raw, Running, ingress
-from support.waiting import wait_for
+from support.waiting import PATIENCE, wait_for
 
 HEAD = b"From: ann@example.com\r\nMessage-ID: <1@example.com>\r\n"
 MAIL = HEAD + b"\r\nHi\r\n"
@@ -232,7 +232,7 @@ def test_a_client_that_leaves_is_no_reason_to_drop_its_mail(running: Running) ->
         leaver.envelope()
         assert leaver.say(b"DATA").startswith("354")
         leaver.socket.sendall(MAIL + b".\r\n")
-        assert running.outbox.asked.wait(10)
+        assert running.outbox.asked.wait(PATIENCE)
     assert running.outbox.messages == []
     running.outbox.may_answer.set()
     # It had no answer, so it sends again: both are one.

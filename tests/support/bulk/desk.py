@@ -178,7 +178,7 @@ class Desk:
         """Send what is queued, and what is due."""
         for _ in range(rounds):
             self.lifecycle.promote()
-            claims = wait_for(self.claim_or_rest, within=5)
+            claims = wait_for(self.claim_or_rest)
             if not isinstance(claims, list):
                 return
             for claim in claims:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+
+from support.waiting import PATIENCE
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _OPTIONS = (
@@ -20,8 +23,7 @@ _OPTIONS = (
     "--disable-component-update",
     "--disable-sync",
 )
-PATIENCE = 15_000.0
-"""Milliseconds."""
+MILLISECONDS: Final = 1000 * PATIENCE
 
 
 @contextmanager
@@ -30,6 +32,7 @@ def chromium() -> Iterator[Browser]:
     path = next(filter(None, map(shutil.which, _NAMES)), None)
     if path is None:
         pytest.fail("these tests need a Chromium: install the package chromium (make test does it)")
+    expect.set_options(timeout=MILLISECONDS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=_OPTIONS)
         try:
@@ -39,11 +42,18 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
+def opened_context(browser: Browser, **options: Any) -> Iterator[BrowserContext]:
+    """Open a profile whose pages reach this machine alone."""
+    with browser.new_context(**options) as context:
+        context.set_default_timeout(MILLISECONDS)
+        context.route("**/*", _local_only)
+        yield context
+
+
+@contextmanager
 def opened_page(browser: Browser) -> Iterator[Page]:
     """Open a page of a profile of its own, which reaches this machine alone."""
-    with browser.new_context() as context, context.new_page() as page:
-        page.set_default_timeout(PATIENCE)
-        page.route("**/*", _local_only)
+    with opened_context(browser) as context, context.new_page() as page:
         yield page
 
 

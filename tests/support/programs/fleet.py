@@ -12,7 +12,7 @@ from typing import Self
 
 from support.programs import dying_worker
 from support.programs.processes import Process
-from support.waiting import wait_for
+from support.waiting import PATIENCE, wait_for
 
 LEASE = float(os.environ.get("RQ_SES_FAULT_LEASE", "3"))
 """Seconds; the default of `rq-ses worker` is 30."""
@@ -43,7 +43,7 @@ class Fleet:
         wait_for(lambda: "sending mails of" in process.output, what=f"{name} at work")
         return process
 
-    def died(self, name: str, within: float = 20.0) -> None:
+    def died(self, name: str, within: float = PATIENCE) -> None:
         """Wait for a worker's death by SIGKILL."""
         process = self._workers[name]
         wait_for(lambda: not process.running, within=within, what=f"the death of {name}")

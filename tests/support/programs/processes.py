@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from support.programs.warm import warmed
+from support.waiting import PATIENCE
 
-PATIENCE = 30.0
 KEY_ID, SECRET, TOKEN = "AKIDOFTHETESTS", "secret/of+the/tests/0123456789", "token-of-the-tests=="
 
 

@@ -96,7 +96,7 @@ def group(directory: Path, *, appendfsync: str = "everysec") -> Iterator[Group]:
         ports = [stack.enter_context(_sentinel(directory / f"sentinel{n}", primary.port)) for n in range(3)]
         servers = Group(primary, replica, ports)
         stack.callback(servers.close)
-        wait_for(servers.ready, within=30)
+        wait_for(servers.ready)
         yield servers
 
 

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
+from support.waiting import PATIENCE
+
 OK = b'HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n{"MessageId":"m-1"}'
 CHUNKED = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n13\r\n{"MessageId":"m-1"}\r\n0\r\n\r\n'
 HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\nX-Y: z\r\n\r\n"
@@ -50,7 +52,7 @@ class Server:
             except OSError:
                 continue
         for thread in self._threads:
-            thread.join(10)
+            thread.join(PATIENCE)
 
     def _start(self, function: Callable[..., None], *args: Any) -> None:
         thread = threading.Thread(target=function, args=args)

@@ -12,6 +12,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from support.waiting import PATIENCE
+
 KEY, SECRET = "AKIDSIMULATOR", "simulator-secret"
 PATH = "/v2/email/outbound-emails"
 MISMATCH = (
@@ -44,12 +46,14 @@ def send(
     http: requests.Session, base_url: str, *to: str, text: str = "Body", **signing: Any
 ) -> requests.Response:
     body = mail(*to, text=text)
-    return http.post(base_url + PATH, data=body, headers=signed(base_url + PATH, body, **signing), timeout=10)
+    return http.post(
+        base_url + PATH, data=body, headers=signed(base_url + PATH, body, **signing), timeout=PATIENCE
+    )
 
 
 def get_account(http: requests.Session, base_url: str) -> requests.Response:
     url = base_url + "/v2/email/account"
-    return http.get(url, headers=signed(url, method="GET"), timeout=10)
+    return http.get(url, headers=signed(url, method="GET"), timeout=PATIENCE)
 
 
 def told(response: requests.Response) -> tuple[int, str | None, Any]:
@@ -59,7 +63,7 @@ def told(response: requests.Response) -> tuple[int, str | None, Any]:
 def exchange_raw(base_url: str, line: str, headers: dict[str, str], body: bytes = b"") -> bytes:
     url = urlsplit(base_url)
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    with socket.create_connection((url.hostname or "", url.port or 0), timeout=10) as connection:
+    with socket.create_connection((url.hostname or "", url.port or 0), timeout=PATIENCE) as connection:
         connection.sendall(f"{line}\r\n{head}Connection: close\r\n\r\n".encode() + body)
         received = b""
         while chunk := connection.recv(65536):

@@ -12,7 +12,7 @@ from pathlib import Path
 from rq_ses_worker.simulator.server import SimulatorServer
 from support.programs.processes import Process, running
 from support.servers.ports import free_port
-from support.waiting import wait_for
+from support.waiting import PATIENCE, wait_for
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def smtp_ingress(
 def greets(port: int) -> bool:
     """Tell whether an SMTP server is there."""
     try:
-        with smtplib.SMTP("127.0.0.1", port, timeout=5) as client:
+        with smtplib.SMTP("127.0.0.1", port, timeout=PATIENCE) as client:
             return client.noop()[0] == 250
     except (OSError, smtplib.SMTPException):
         return False
@@ -38,7 +38,7 @@ def greets(port: int) -> bool:
 
 def takes_mails(port: int) -> bool:
     """Tell whether it has found its Redis fit: until then it greets, and answers MAIL with 451."""
-    with smtplib.SMTP("127.0.0.1", port, timeout=5) as client:
+    with smtplib.SMTP("127.0.0.1", port, timeout=PATIENCE) as client:
         client.ehlo()
         return client.mail("ann@example.com")[0] == 250
 

@@ -12,7 +12,7 @@ from redis.exceptions import ConnectionError as ConnectionLost
 
 from rq_ses.server.jobdata import inflated
 from rq_ses_worker.campaign.terms import TermsBroken, TermsCache, TermsMissing, TermsUnavailable
-from support.waiting import wait_for
+from support.waiting import PATIENCE, wait_for
 
 
 class Server:
@@ -98,7 +98,7 @@ def test_threads_wait_for_one_fetch_and_share_how_it_ends(lost: bool) -> None:
     go, ended = threading.Event(), list[object]()
 
     def slow() -> None:
-        go.wait(10)
+        go.wait(PATIENCE)
         if lost:
             away()
 
@@ -126,7 +126,7 @@ def test_other_terms_are_fetched_meanwhile() -> None:
     server = Server(a=b"1", b=b"2")
     terms = cache(server)
     go = threading.Event()
-    server.before = lambda: server.asked[-1] == "a" and go.wait(10)
+    server.before = lambda: server.asked[-1] == "a" and go.wait(PATIENCE)
     slow = threading.Thread(target=terms.get, args=("sale", "a"))
     slow.start()
     wait_for(lambda: server.asked == ["a"])

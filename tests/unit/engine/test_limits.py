@@ -14,6 +14,7 @@ from rq_ses_worker.engine.threads.shared import Shared
 from rq_ses_worker.lifecycle.leases import Leases
 from rq_ses_worker.ses.account import Account, AccountRefused
 from rq_ses_worker.ses.outcome import Terminal, Transient
+from support.waiting import PATIENCE
 
 ACCOUNT = Account(14.0, 50_000.0, 3.0, True, True, "HEALTHY")
 DENIED = AccountRefused(Terminal(403, "AccessDeniedException", "not authorized to perform: ses:GetAccount"))
@@ -55,9 +56,9 @@ def test_answers_are_learnt_and_a_denial_is_complained_of_once(caplog: pytest.Lo
     with caplog.at_level(logging.INFO):
         for _ in range(6):
             limits.ask()
-            assert asked.acquire(timeout=5)
+            assert asked.acquire(timeout=PATIENCE)
         limits.stop()
-        limits._thread.join(5)
+        limits._thread.join(PATIENCE)
     assert not limits._thread.is_alive()
     told = [(None, ASK_EVERY), (None, ASK_EVERY), (None, ASK_AGAIN), *[(ACCOUNT, ASK_EVERY)] * 3]
     assert memory.learnt == told

@@ -19,7 +19,7 @@ from rq_ses_worker.lifecycle.records import Claim, Lease, Settlement
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.ses.outcome import Outcome, Sent
 from support.mails.mail import mail
-from support.waiting import wait_for
+from support.waiting import PATIENCE, wait_for
 
 
 def lease(name: str) -> Lease:
@@ -94,7 +94,7 @@ class SlowClient(CountingClient):
 
     def send(self, message: object, _job_id: str = "") -> Outcome:
         outcome = super().send(message)
-        assert self.answering.wait(10.0)
+        assert self.answering.wait(PATIENCE)
         return outcome
 
 
@@ -139,13 +139,13 @@ def test_a_mail_goes_ahead_of_the_bulk_jobs_that_are_held_ready() -> None:
         def send(self, _: object, job_id: str = "") -> Outcome:
             order.append(job_id)
             begun.set()
-            go_on.wait(10)
+            go_on.wait(PATIENCE)
             return super().send(_, job_id)
 
     crew = senders(leases, settled, Patient())
     crew.start()
     crew.submit(claim("first", data_of_a_mail()))
-    assert begun.wait(10)
+    assert begun.wait(PATIENCE)
     # Their payload doesn't matter here: the gate has granted them entries.
     crew.submit(claim("job-1", data_of_a_mail())._replace(granted=50))
     crew.submit(claim("job-2", data_of_a_mail())._replace(granted=50))

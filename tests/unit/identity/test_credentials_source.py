@@ -13,6 +13,7 @@ import pytest
 from rq_ses_worker.identity.provider import Grant, NotConfigured, ProviderFailed
 from rq_ses_worker.identity.source import CredentialSource
 from rq_ses_worker.ses.credentials import Credentials, CredentialsUnavailable
+from support.waiting import PATIENCE
 
 SECRET = "s3cr3tKeyThatNobodyMaySee"
 LIFE = 3600.0
@@ -35,7 +36,7 @@ class Place:
         self.loads += 1
         self.entered.set()
         if self.gate:
-            assert self.gate.wait(10)
+            assert self.gate.wait(PATIENCE)
         if isinstance(self.answer, Exception):
             raise self.answer
         if self.answer is not None:
@@ -94,10 +95,10 @@ def test_one_thread_fetches_while_the_others_go_on_with_the_old_ones() -> None:
     place.entered.clear()
     with ThreadPoolExecutor(1) as pool:
         fetching = pool.submit(source.current)
-        assert place.entered.wait(10)
+        assert place.entered.wait(PATIENCE)
         assert [number(source.current()) for _ in range(5)] == [1] * 5
         place.gate.set()
-        assert number(fetching.result(10)) == 2
+        assert number(fetching.result(PATIENCE)) == 2
     assert place.loads == 2
 
 
@@ -113,9 +114,9 @@ def test_where_there_are_none_to_go_on_with_all_wait_for_one_fetch(first: bool) 
     place.entered.clear()
     with ThreadPoolExecutor(8) as pool:
         waiting = [pool.submit(source.current) for _ in range(8)]
-        assert place.entered.wait(10)
+        assert place.entered.wait(PATIENCE)
         place.gate.set()
-        assert {number(one.result(10)) for one in waiting} == {before + 1}
+        assert {number(one.result(PATIENCE)) for one in waiting} == {before + 1}
     assert place.loads == before + 1
 
 

@@ -15,6 +15,7 @@ from rq_ses.outbox.plans.sending import Sending
 from rq_ses.outbox.threads import Threads
 from rq_ses.plan import Plan
 from support.mails.mail import mail
+from support.waiting import PATIENCE
 
 Sent = list[list[str]]
 
@@ -68,7 +69,7 @@ def test_while_a_full_batch_is_written_the_next_is_made_and_no_other_is() -> Non
 
     def act(names: list[str]) -> None:
         if names[0] == "0":
-            assert begun.wait(10)
+            assert begun.wait(PATIENCE)
         at_once.append(len(drawn))
 
     send(Noting(act), drawing())
