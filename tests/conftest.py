@@ -37,8 +37,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Run half as many processes again as there are cores: tests of processes wait most of the time."""
-    return len(os.sched_getaffinity(0)) * 3 // 2
+    """Run two processes for each core: tests of processes wait most of the time."""
+    return len(os.sched_getaffinity(0)) * 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,14 +13,19 @@ PATIENCE: Final = 30.0
 
 
 def wait_for(
-    condition: Callable[[], T], *, within: float = PATIENCE, what: str = "", every: float = 0.005
+    condition: Callable[[], T], *, within: float = PATIENCE, what: str = "", every: float | None = None
 ) -> T:
-    """Return the condition's first truthy value, or fail after `within` seconds."""
-    end = time.monotonic() + within
+    """Return the condition's first truthy value, or fail after `within` seconds.
+
+    It is asked `every` so many seconds; unless that is given, less and less often: what is waited for long
+    is work that needs the machine.
+    """
+    begun = time.monotonic()
     while True:
         value = condition()
         if value:
             return value
-        if time.monotonic() > end:
+        passed = time.monotonic() - begun
+        if passed > within:
             raise AssertionError(f"not within {within} s: {what or condition}")
-        time.sleep(every)
+        time.sleep(min(0.005 + passed / 50, 0.05) if every is None else every)

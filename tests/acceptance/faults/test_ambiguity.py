@@ -65,7 +65,7 @@ def test_mails_in_doubt_are_sent_again_after_a_second_if_so_told(
                 waiting[job_id] = now
         return accounting.ended()
 
-    wait_for(ended)
+    wait_for(ended, every=0.01)
     books = accounting.check()
     assert books.having("failed") == set()
     assert books.doubled == set(doubtful[SLOW] + doubtful["drop"])

@@ -193,7 +193,7 @@ def test_mails_held_ready_by_a_worker_that_is_killed_are_neither_lost_nor_beyond
         victim.kill(signal.SIGCONT)
         return False
 
-    wait_for(holds_some_ready)
+    wait_for(holds_some_ready, every=0.005)
     victim.stop(signal.SIGKILL)
     held = accounting.held_by("victim")
     assert CONCURRENCY < len(held) <= SECOND_SENDS
