@@ -73,10 +73,10 @@ def test_what_waits_is_written_with_a_claim() -> None:
     desk = Desk()
     lease = desk.put("a")
     assert len(desk.along) == 1
-    assert desk.claim() == 1
+    assert (desk.claim(), desk.along.going) == (1, 1)
     assert lease not in desk.unwritten
     assert lease not in desk.shared.leases
-    assert desk.claim() == 0
+    assert (desk.claim(), desk.along.going) == (0, 0)
     assert desk.taken() == []
 
 

@@ -64,10 +64,14 @@ class Threads:
 
 
 class NothingAlong:
-    """Outcomes that go along with a claim: none."""
+    """Outcomes that go along with a claim: none, for the settler's thread is always there before."""
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        self.going = 0
 
     def __len__(self) -> int:
-        return 0
+        return self.waiting
 
     @contextmanager
     def taken(self) -> Iterator[list[Along[Any]]]:
@@ -78,18 +82,18 @@ class NothingAlong:
 class Settled:
     """A settler that has nothing to write."""
 
-    along: NothingAlong = field(default_factory=NothingAlong)
+    along: NothingAlong
 
 
 class World:
     def __init__(self, queued: int, threads: int = 8) -> None:
         self.queue, self.threads, self.leases = Queue(queued), Threads(threads), Leases(30.0)
-        self.shared = Shared(self.leases)
+        self.shared, self.along = Shared(self.leases), NothingAlong()
         self.dispatcher = Dispatcher(
             self.queue,  # type: ignore[arg-type]
             self.shared,
             self.threads,  # type: ignore[arg-type]
-            settler=Settled(),  # type: ignore[arg-type]
+            settler=Settled(self.along),  # type: ignore[arg-type]
             policy=RetryPolicy(),
         )
 
@@ -141,6 +145,17 @@ def test_what_is_not_settled_yet_leaves_less_room_for_mails_held_ready(lasting: 
     world.end(1)
     world.leases.add(Lease(0, "unsettled", "x1"), time.monotonic())
     assert world.step() == [2]
+
+
+def test_what_the_settlers_thread_takes_before_a_claim_can_leaves_no_room_yet(
+    lasting: Callable[..., World],
+) -> None:
+    world = lasting()
+    world.threads.busy, world.threads.ended_at = 0, time.monotonic()
+    world.along.waiting = 8
+    assert world.step() == [2]
+    assert world.step() == []
+    assert len(world.leases) == 10
 
 
 def test_none_is_held_ready_while_no_thread_becomes_free(lasting: Callable[..., World]) -> None:

@@ -200,6 +200,8 @@ class Dispatcher:
         clock = time.monotonic()
         try:
             with self._settler.along.taken() as settled:
+                if (wanted := min(wanted, self._demand.room(self._settler.along.going))) <= 0:
+                    return []
                 claims, dropped = self._lifecycle.claim(wanted, [*settled, *self._promotion(clock)])
         except Suspended as exc:
             if not self._shared.suspended:

@@ -52,7 +52,7 @@ class Demand:
         With those held ready no thread waits for a claim, and a claim takes several. Other workers have had
         their chance before, and ours must be about to become free.
         """
-        idle, room = self._senders.idle, self._most - len(self._leases) + settled
+        idle, room = self._senders.idle, self.room(settled)
         begun = self._brake.room(self._senders.busy)
         if begun < math.inf:
             return min(idle, room, int(begun))
@@ -60,6 +60,10 @@ class Demand:
             return min(idle, room)
         wanted = min(idle + self._ready, room)
         return wanted if idle > 0 or wanted >= self._several else 0
+
+    def room(self, settled: int) -> int:
+        """Return how many mails this worker may hold beyond those it holds when so many are settled."""
+        return self._most - len(self._leases) + settled
 
     def is_early(self, wanted: int, clock: float) -> bool:
         """Tell whether so few had better be claimed a moment later, together with others."""

@@ -28,6 +28,8 @@ class GoingAlong:
         self._unwritten = unwritten
         self.under_way = False
         """Whether a claim is being made."""
+        self.going = 0
+        """How many outcomes are written with it: the thread may have taken what waited a moment before."""
         self.failing = False
         """Whether some couldn't be written: until that is over, each is left to the thread."""
 
@@ -56,10 +58,13 @@ class GoingAlong:
                 self._batches.put_back(left)
 
     def _along(self, batch: list[Settlement], done: Callable[[list[Word]], None]) -> list[Along[list[Word]]]:
+        self.going = 0
         if not batch or any(is_odd(one) for one in batch):
             return []
         try:
             batch = self._unwritten.as_leased(batch)
-            return [Along(self._lifecycle.settlement(batch, clock=time.monotonic()), done)]
+            settlement = self._lifecycle.settlement(batch, clock=time.monotonic())
         except Exception:  # noqa: BLE001 - the thread meets it, too, and tells of it
             return []
+        self.going = len(batch)
+        return [Along(settlement, done)]
