@@ -51,14 +51,20 @@ class Breakable:
     def __init__(self, redis: Redis, script: Any) -> None:
         self._redis = redis
         self._script = script
-        self.sha = script.sha
+        self.script = script.script
         self.at = 0
+
+    @property
+    def sha(self) -> str:
+        """What a call in a round trip with others names it by."""
+        at, self.at = self.at, 0
+        return str(self._redis.script_load(breaking(self.script, at)) if at else self._script.sha)
 
     def __call__(self, **arguments: Any) -> Any:
         at, self.at = self.at, 0
         if not at:
             return self._script(**arguments)
-        return self._redis.register_script(breaking(self._script.script, at))(**arguments)
+        return self._redis.register_script(breaking(self.script, at))(**arguments)
 
 
 class BreakableSource:

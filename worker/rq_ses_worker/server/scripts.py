@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final
+from weakref import WeakSet
 
 from redis import Redis
 from redis.exceptions import NoScriptError, RedisError
@@ -56,20 +57,32 @@ class Call:
         return self.script(keys=self.keys, args=self.args)
 
 
+_met: WeakSet[Any] = WeakSet()
+"""Registered scripts that their server has had from us."""
+
+
 def run_together(connection: Any, calls: Sequence[Call]) -> list[Any]:
     """Make some calls in one round trip, in order; return each one's reply, or the RedisError it ended with.
 
-    One whose script the server doesn't know yet is made once more, behind the others.
+    One whose script the server has forgotten is made once more, behind the others.
 
     Raises:
         RedisError: the server is away, and which of them have run is unknown; or a single call was refused.
     """
+    scripts = [call.script for call in calls]
     if len(calls) == 1:
-        return [calls[0].run()]
+        reply = calls[0].run()
+        _met.update(scripts)
+        return [reply]
+    # Else the first batch of a worker would be settled behind the claim that takes the place of its mails.
+    new = [script for script in dict.fromkeys(scripts) if script not in _met]
     with connection.pipeline(transaction=False) as pipeline:
+        for script in new:
+            pipeline.script_load(script.script)
         for call in calls:
             pipeline.evalsha(call.script.sha, len(call.keys), *call.keys, *call.args)
-        replies: list[Any] = pipeline.execute(raise_on_error=False)
+        replies: list[Any] = pipeline.execute(raise_on_error=False)[len(new) :]
+    _met.update(scripts)
     for place, call in enumerate(calls):
         if isinstance(replies[place], NoScriptError):
             try:
