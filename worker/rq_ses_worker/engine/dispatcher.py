@@ -27,7 +27,7 @@ from rq_ses_worker.engine.senders import Senders
 from rq_ses_worker.engine.settler import Settler
 from rq_ses_worker.engine.threads.outage import Outage
 from rq_ses_worker.engine.threads.shared import Shared
-from rq_ses_worker.lifecycle.records import Claim, Suspended
+from rq_ses_worker.lifecycle.records import Claim, Suspended, Word
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
 from rq_ses_worker.logging import events
@@ -164,7 +164,11 @@ class Dispatcher:
         if wanted <= 0 or clock < resting_until:
             self._promote_due(clock)
             return self._until(self._promote_at if wanted <= 0 else min(self._promote_at, resting_until))
-        claims = self._claim(wanted)
+        with self._settler.along.taken() as settled:
+            wanted = min(wanted, self._demand.room(self._settler.along.going))
+            if wanted <= 0:
+                return self._until(self._promote_at)  # the settler's thread, which has these, wakes this one
+            claims = self._claim(wanted, settled)
         self._demand.claimed(wanted, len(claims or ()), time.monotonic())
         if claims and not self._took_all(claims, wanted):
             return 0.0
@@ -174,9 +178,8 @@ class Dispatcher:
 
     def _took_all(self, claims: list[Claim], wanted: int) -> bool:
         """Tell whether a claim has surely left nothing in the queues that it might have taken."""
-        if len(claims) >= wanted or self._lifecycle.view.refusal:
-            return False
-        return sum(len(claim.data) for claim in claims) < contract.CLAIM_BYTES
+        found_less = len(claims) < wanted and not self._lifecycle.view.refusal
+        return found_less and sum(len(claim.data) for claim in claims) < contract.CLAIM_BYTES
 
     def _until(self, moment: float) -> float:
         return max(0.0, min(POLL, moment - time.monotonic()))
@@ -194,15 +197,12 @@ class Dispatcher:
         moved, pause = self._lifecycle.promote()
         return not moved and (pause is None or burst.is_over(pause))
 
-    def _claim(self, wanted: int) -> list[Claim] | None:
-        """Claim for `wanted` threads; None while RQ's workers are suspended."""
+    def _claim(self, wanted: int, settled: list[Along[list[Word]]]) -> list[Claim] | None:
+        """Claim for `wanted` threads, with outcomes that go along; None while RQ's workers are suspended."""
         self._shared.wake.clear()
         clock = time.monotonic()
         try:
-            with self._settler.along.taken() as settled:
-                if (wanted := min(wanted, self._demand.room(self._settler.along.going))) <= 0:
-                    return []
-                claims, dropped = self._lifecycle.claim(wanted, [*settled, *self._promotion(clock)])
+            claims, dropped = self._lifecycle.claim(wanted, [*settled, *self._promotion(clock)])
         except Suspended as exc:
             if not self._shared.suspended:
                 by = f" by `{MOVING}`" if exc.moving else ""
