@@ -31,6 +31,8 @@ from benchmarks.harness.services import Store, pinned, store
 
 CLIENTS = 3
 """Processes a partition: its server never waits for one alone."""
+SHARE = 8
+"""Programs that share the servers' core: a server that has an eighth of it is the bound of its clients."""
 BATCH = 64
 SLOTS = 16_384
 _CPU = "Redis's CPU, µs a mail"
@@ -62,8 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--seconds", type=float, default=3.0, help="of a round")
     options.add_argument("--cluster", action="store_true", help="the servers are primaries of one cluster")
     given = options.parse_args(arguments)
-    if given.partitions < 2 or given.rounds < 1 or given.seconds <= 0:
-        options.error("give 2 partitions, 1 round, and a part of a second at least")
+    if not 2 <= given.partitions < SHARE or given.rounds < 1 or given.seconds <= 0:
+        options.error(f"give 2 partitions (and fewer than {SHARE}), 1 round, and a part of a second at least")
     os.sched_setaffinity(0, {cores()[0]})
     files = _MEMORY if _MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="bench-", dir=files) as name, ExitStack() as held:
@@ -127,9 +129,9 @@ def _call(of: Store, *command: Any) -> bytes:
 
 
 def _measure(load: Load, clients: Sequence[Sequence[subprocess.Popen[str]]]) -> Round:
-    """Let the clients of some partitions work; where those are fewer than the servers, hogs take the rest.
+    """Let the clients of some partitions work, while hogs take what the servers shall not have of their core.
 
-    So a server has the same share of its core in either case, and the clients' core is never the bound.
+    So a server has the same share of it, however many there are, and the clients' core is never the bound.
     """
     used = load.stores[: len(clients)]
     for one in load.stores:
@@ -139,7 +141,7 @@ def _measure(load: Load, clients: Sequence[Sequence[subprocess.Popen[str]]]) -> 
             time.sleep(0.05)
     working = [client for several in clients for client in several]
     with ExitStack() as held:
-        for _ in range(len(load.stores) - len(used)):
+        for _ in range(SHARE - len(used)):
             held.enter_context(_hog())
         before, began = sum(one.cpu for one in used), time.monotonic()
         for client in working:
