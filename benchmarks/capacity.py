@@ -243,7 +243,7 @@ def _redis(costs: Costs) -> str:
 def _partitions(costs: Costs) -> str:
     real = costs.real
     # Enough for a server of its own to be the bound.
-    each = math.ceil(1.3 * real.worker / real.redis)
+    each = math.ceil(1.3 / (real.redis * simulate(real, Deployment(128, 0.05))))
     rates = {
         count: simulate(real, Deployment(128, 0.05, count * each, partitions=count), seconds=8 / count)
         for count in (1, 2, 4, 8, 16)
