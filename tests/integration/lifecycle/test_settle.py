@@ -127,6 +127,14 @@ def test_who_comes_after_its_execution_was_ended_by_another_has_lost_it(
     assert story.settle([end(lease)]) == ["lost"]
 
 
+def test_a_job_that_depends_on_a_mail_stays_deferred(story: Story) -> None:
+    story.enqueue()
+    dependent = story.queue.enqueue("time.time", depends_on=story.job())
+    assert story.settle([sent(story.claim().lease)]) == ["done"]
+    assert story.job().get_status() == JobStatus.FINISHED
+    assert dependent.get_status(refresh=True) == JobStatus.DEFERRED
+
+
 def test_a_broken_key_does_not_keep_its_batch_from_being_settled(story: Story) -> None:
     story.enqueue("j1")
     story.enqueue("j2")
