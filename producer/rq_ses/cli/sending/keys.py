@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 
 from redis import Redis
@@ -24,6 +25,7 @@ class Keys:
         self._connections = connections
         self._queue = queue
         self._seen = sqlite3.connect("")
+        weakref.finalize(self, self._seen.close)
         self._seen.execute(
             "CREATE TABLE seen (job TEXT PRIMARY KEY, digest TEXT, line INTEGER) WITHOUT ROWID"
         )
