@@ -62,6 +62,18 @@ def status(redis: Redis, job_id: str) -> str:
     return str(found.decode())
 
 
+def paused(redis: Redis, number: int) -> tuple[Any, list[str]]:
+    """Return campaigns whose script breaks off at its `number`th call, and the jobs of one that is paused."""
+    ids = send(redis, 150)
+    campaigns: Any = Campaigns(connection=redis)
+    campaigns.pause("spring")
+    for job_id in ids:
+        held(redis, job_id)
+    campaigns._follow = Breakable(redis, campaigns._follow)
+    campaigns._follow.at = number
+    return campaigns, ids
+
+
 def test_entries_are_counted_by_what_became_of_them(redis: Redis) -> None:
     first, second, *_ = send(redis, 320)
     send(redis, 60, "other")
@@ -115,13 +127,7 @@ def test_jobs_that_go_back_are_sent_once_wherever_that_breaks_off(
         return [found[0][0].lease.job_id for _ in range(8) if (found := lifecycle.claim(1))[0]]
 
     def act(number: int) -> None:
-        ids = send(redis, 150)
-        campaigns: Any = Campaigns(connection=redis)
-        campaigns.pause("spring")
-        for job_id in ids:
-            held(redis, job_id)
-        campaigns._follow = Breakable(redis, campaigns._follow)
-        campaigns._follow.at = number
+        campaigns, ids = paused(redis, number)
         with suppress(ResponseError):
             campaigns.resume("spring")
         between = claims() if claimed_between else []
@@ -157,13 +163,7 @@ def test_jobs_that_are_called_back_are_sent_by_nobody_wherever_that_breaks_off(r
 @pytest.mark.parametrize("act_on", ["resume", "cancel"])
 def test_what_breaks_off_and_is_not_done_again_is_put_right_by_an_audit(redis: Redis, act_on: str) -> None:
     def act(number: int) -> None:
-        ids = send(redis, 150)
-        campaigns: Any = Campaigns(connection=redis)
-        campaigns.pause("spring")
-        for job_id in ids:
-            held(redis, job_id)
-        campaigns._follow = Breakable(redis, campaigns._follow)
-        campaigns._follow.at = number
+        campaigns, ids = paused(redis, number)
         with suppress(ResponseError):
             getattr(campaigns, act_on)("spring")
         for _ in range(2):

@@ -8,8 +8,6 @@ from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
-from redis.connection import AbstractConnection
-from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 
 from rq_ses import Outbox
@@ -23,6 +21,7 @@ from rq_ses.mails.moving import move as moving
 from rq_ses.partition import partition_of
 from rq_ses.server.location import Location
 from rq_ses_worker.simulator.events.event import Sent, event
+from support.mails.breaking import lost_at
 from support.mails.mail import mail
 from support.mails.partitioned import QUEUES, THREE, TWO, client, fill
 
@@ -175,20 +174,9 @@ def test_broken_off_anywhere_nothing_that_was_told_is_lost(
     for name in NAMES[:5]:
         tell(clients, TWO, name, "delivered", "Send", "Delivery")
     before = {name: next(iter(found.values())) for name, found in told(clients).items()}
-    sending = AbstractConnection.send_packed_command
-    left = 0
-
-    def send(self: Any, command: Any, check_health: bool = True) -> None:
-        nonlocal left
-        left -= 1
-        if left == 0:
-            raise ConnectionLost("broken off")
-        sending(self, command, check_health)
-
     for calls in range(1, 400):
-        with monkeypatch.context() as breaking:
-            breaking.setattr(AbstractConnection, "send_packed_command", send)
-            left, broken = calls, False
+        broken = False
+        with lost_at(calls) as commands:
             try:
                 move(redis_url, TWO, THREE)
             except RedisError:
@@ -196,7 +184,7 @@ def test_broken_off_anywhere_nothing_that_was_told_is_lost(
         for name, found in told(clients).items():
             assert all(one == before[name] for one in found.values())
         assert told(clients).keys() == before.keys()
-        if not broken and left > 0:
+        if not broken and commands.left > 0:
             break
     assert calls > 20
     assert told(clients) == {name: {THREE[partition_of(name, 3)]: before[name]} for name in before}

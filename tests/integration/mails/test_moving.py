@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from redis import Redis
-from redis.connection import AbstractConnection
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 
@@ -24,6 +23,7 @@ from rq_ses_worker.doctor.workers import check_workers
 from rq_ses_worker.lifecycle.records import Suspended
 from rq_ses_worker.lifecycle.retry import RetryPolicy
 from rq_ses_worker.lifecycle.transitions import Lifecycle
+from support.mails.breaking import lost_at
 from support.mails.mail import mail
 from support.mails.partitioned import QUEUES, THREE, TWO, client, fill, standing
 from support.programs.processes import run, running
@@ -99,20 +99,8 @@ def test_broken_off_anywhere_it_loses_and_doubles_nothing(
     monkeypatch.setattr(module, "PAGE", 4)
     ids = fill(redis_url, TWO, 2)
     before = together(clients)
-    sending = AbstractConnection.send_packed_command
-    left = 0
-
-    def send(self: Any, command: Any, check_health: bool = True) -> None:
-        nonlocal left
-        left -= 1
-        if left == 0:
-            raise ConnectionLost("broken off")
-        sending(self, command, check_health)
-
     for calls in range(1, 400):
-        with monkeypatch.context() as breaking:
-            breaking.setattr(AbstractConnection, "send_packed_command", send)
-            left = calls
+        with lost_at(calls) as commands:
             try:
                 done = move(redis_url, TWO, THREE)
             except RedisError:
@@ -124,7 +112,7 @@ def test_broken_off_anywhere_it_loses_and_doubles_nothing(
             assert copies
             assert all(copy == before[job_id] for copy in copies)
             assert len(copies) == 1 or all(one.get(keys_of(one).suspended) == MARK for one in clients)
-        if done is not None and left > 0:
+        if done is not None and commands.left > 0:
             break
     assert calls > 30
     assert together(clients) == before

@@ -1,12 +1,17 @@
-"""Scripts that break off at one of their calls, as a refused command does; and a user who is refused some."""
+"""Scripts that break off at one of their calls, lost connections, and a user who is refused some commands."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+import pytest
 from redis import Redis
+from redis.connection import AbstractConnection
+from redis.exceptions import ConnectionError as ConnectionLost
 
 from rq_ses import Outbox
 from rq_ses.server.script import Source
@@ -97,6 +102,30 @@ def each_break(redis: Redis, act: Callable[[int], None]) -> int:
         if int(redis.get(_CALLS) or 0) < number:
             return number - 1
     raise AssertionError
+
+
+@dataclass(slots=True)
+class Countdown:
+    """Counts commands that are sent."""
+
+    left: int
+    """Those until one is lost; above 0 at the end: there were fewer."""
+
+
+@contextmanager
+def lost_at(number: int) -> Iterator[Countdown]:
+    """Lose a connection, whichever sends the `number`th command (from 1), once, until the block is left."""
+    sending, countdown = AbstractConnection.send_packed_command, Countdown(number)
+
+    def send(self: Any, command: Any, check_health: bool = True) -> None:
+        countdown.left -= 1
+        if countdown.left == 0:
+            raise ConnectionLost("broken off")
+        sending(self, command, check_health)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AbstractConnection, "send_packed_command", send)
+        yield countdown
 
 
 def let(redis: Redis, *rules: str) -> None:
